@@ -1,0 +1,48 @@
+//! Every code point of the extension, in one place.
+//!
+//! The draft leaves them to be assigned ("Determine an extension code to use"). Until IANA does,
+//! each lies in the private-use range of its RFC 9420 registry.
+
+/// The draft revision that is bound into each derivation: `"PMLS 02 " + label` is the label of
+/// every `ExpandWithLabel`, and [`EXTRACT_SALT`] the salt of the one `Extract`.
+pub const LABEL_PREFIX: &[u8] = b"PMLS 02 ";
+
+/// Salt of `root = KDF.Extract("PMLS 02", seed)`.
+pub const EXTRACT_SALT: &[u8] = b"PMLS 02";
+
+/// Version byte of the plaintext of a Notify.
+pub const NOTIFY_VERSION: u8 = 2;
+
+/// MLS extension type `paired_mls` (RFC 9420 section 17.3, private use `0xF000`–`0xFFFF`).
+pub const EXTENSION_TYPE_PAIRED_MLS: u16 = 0xF9A1;
+
+/// MLS extension type `paired_signal` of a leaf node (RFC 9420 section 17.3, private use): the
+/// optional notice that a commit was made on a partner's behalf.
+pub const EXTENSION_TYPE_PAIRED_SIGNAL: u16 = 0xF9A2;
+
+/// Version byte of a pairing message.
+pub const PAIRING_VERSION: u8 = 2;
+
+/// The types of pairing messages.
+pub mod pairing_message {
+    /// `share_rand`
+    pub const SHARE_RAND: u8 = 1;
+    /// `init_pairing`
+    pub const INIT_PAIRING: u8 = 2;
+    /// `accept`, of a device
+    pub const ACCEPT: u8 = 3;
+    /// `directory_accept`, of the directory
+    pub const DIRECTORY_ACCEPT: u8 = 4;
+    /// `cease_pair`
+    pub const CEASE_PAIR: u8 = 5;
+    /// `cease_ack`
+    pub const CEASE_ACK: u8 = 6;
+    /// `token_offer`
+    pub const TOKEN_OFFER: u8 = 7;
+    /// `token_take`
+    pub const TOKEN_TAKE: u8 = 8;
+}
+
+/// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and
+/// the length Nh: what the short authentication string is made from.
+pub const SHORT_AUTH_EXPORTER_LABEL: &str = "PMLS 02 short auth string";

@@ -1,0 +1,52 @@
+//! What an application is told about its pairing.
+
+use crate::{DeviceId, EpochSecurity, Index};
+
+/// Something that happened to a pairing in a group, with the commit that was just applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A paired commit of `by` healed these partners.
+    Healed {
+        /// The device that committed.
+        by: DeviceId,
+        /// The partners that a Notify reached.
+        devices: Vec<DeviceId>,
+        /// The position of the tape that was used; `None` where this device was not notified.
+        index: Option<Index>,
+    },
+    /// How safe the epoch is has changed for a device.
+    SecurityChanged {
+        /// The device.
+        device: DeviceId,
+        /// In the epoch before.
+        from: EpochSecurity,
+        /// In the current epoch.
+        to: EpochSecurity,
+    },
+    /// A proposal below the anchor blanked it: until the next paired commit, commits of others are
+    /// sealed to the devices' own leaf keys.
+    AnchorBlanked,
+    /// A stranger sits under the anchor, which was shrunk: some partners are not reached any more.
+    AnchorShrunk {
+        /// The partners outside of the smaller anchor.
+        left_out: Vec<DeviceId>,
+    },
+    /// Strangers sit under every node that this device shares with a partner: its commits heal
+    /// nobody but itself until the tree changes or the devices are placed anew.
+    Suspended,
+    /// The anchor stands above all devices of the pairing, and above nobody else, again.
+    Restored,
+    /// A commit of another device won this epoch: this device's own was discarded, its index burned.
+    CommitLost {
+        /// The burned index, if the lost commit was a paired one.
+        index: Option<Index>,
+    },
+    /// A device of the pairing left the group.
+    DeviceLeft {
+        /// The device.
+        device: DeviceId,
+    },
+    /// This device was removed from the group.
+    Removed,
+}

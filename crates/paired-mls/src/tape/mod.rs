@@ -1,0 +1,350 @@
+//! The shared random tape.
+//!
+//! The devices of a pairing hold the same tape: a source of randomness that one of them draws from
+//! when it updates the group on behalf of the others, who then read the same value. A value is
+//! read once: reading punctures the tape, so that neither a replay nor a later thief of the tape
+//! can compute it again.
+//!
+//! ```text
+//! root          = KDF.Extract("PMLS 02", seed)
+//! notify_secret = ExpandWithLabel(root, "notify", pairing_id, Nh)
+//! accept_secret = ExpandWithLabel(root, "accept", pairing_id, Nh)
+//! tape_root     = ExpandWithLabel(root, "tape",   pairing_id, Nh)
+//! ```
+//!
+//! `tape_root` is the root of a puncturable pseudorandom function over 64-bit indices. One value
+//! of the reserved lane [`DeviceId::GROUPS`] is, in place of `root`, the root of a **sub-tape** for
+//! one group: nothing in one group tells about another, and losing one costs only that one.
+//!
+//! A [`Tape`] lives inside a [`Vault`](crate::Vault), which alone decides when a value leaves it.
+
+mod index;
+mod path;
+mod pprf;
+mod record;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
+
+use pprf::Pprf;
+use thiserror::Error;
+
+pub use self::{
+    index::{DeviceId, Index},
+    path::PathSecret,
+    pprf::MAX_NODES,
+    record::RecordError,
+    value::{EpochContext, TapeValue},
+};
+use crate::{CipherSuite, DerivationTooLong, Secret};
+
+/// Identifies a pairing: 16 bytes that its devices agree on, not secret, used once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairingId(pub [u8; 16]);
+
+impl fmt::Debug for PairingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PairingId({self})")
+    }
+}
+
+impl fmt::Display for PairingId {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The seed of a tape: Nh random bytes from hardware, an offline file or the 1-to-1 channel.
+#[derive(Debug)]
+pub struct Seed(Secret);
+
+impl Seed {
+    /// Parses a seed for `suite`.
+    ///
+    /// # Errors
+    ///
+    /// [`TapeError::SeedLength`] if `bytes` is not exactly Nh bytes.
+    pub fn new(suite: CipherSuite, bytes: Secret) -> Result<Self, TapeError> {
+        let (found, expected) = (bytes.len(), suite.kdf_len());
+        (found == expected)
+            .then_some(Self(bytes))
+            .ok_or(TapeError::SeedLength { found, expected })
+    }
+}
+
+/// Why the tape refused. The tape is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TapeError {
+    /// The seed does not have the length of the suite's KDF output.
+    #[error("the seed has {found} bytes and the cipher suite needs {expected}: draw a new seed")]
+    SeedLength {
+        /// Length of the given seed, in bytes.
+        found: usize,
+        /// Nh, in bytes.
+        expected: usize,
+    },
+    /// The pairing has fewer than two devices, one of them twice, or a reserved number.
+    #[error("a pairing needs two or more devices with distinct numbers below 65535")]
+    Devices,
+    /// The own device is not in the list of the pairing's devices.
+    #[error("{0} is not a device of this pairing")]
+    ForeignDevice(DeviceId),
+    /// The index lies in the own lane, which only this device writes.
+    #[error("index {0} lies in this device's own lane: nobody else may draw it")]
+    OwnLane(Index),
+    /// The value of this index was taken before, given up, or is in flight for another message.
+    #[error("this index of the tape is spent: a message was replayed, or comes too late")]
+    Spent,
+    /// All 2⁴⁸ positions of the own lane are used.
+    #[error("the lane of {0} is used up: pair again")]
+    LaneExhausted(DeviceId),
+    /// Too many isolated indices were taken, so that the punctured tree has grown past its bound.
+    #[error(
+        "the tape would store {nodes} nodes and may store {bound}: give up old holes with `forget_before`"
+    )]
+    TooManyHoles {
+        /// Nodes that the tape would store.
+        nodes: usize,
+        /// [`MAX_NODES`].
+        bound: usize,
+    },
+    /// An input does not fit RFC 9420's `KDFLabel`.
+    #[error(transparent)]
+    Derivation(#[from] DerivationTooLong),
+}
+
+/// One device's copy of the shared random tape of a pairing, or of its sub-tape for one group.
+///
+/// Deliberately not `Clone`: a second copy would give every value a second time.
+pub struct Tape {
+    suite: CipherSuite,
+    own: DeviceId,
+    /// In ascending order, without duplicates.
+    devices: Vec<DeviceId>,
+    /// The first position of the own lane that was never drawn.
+    next: u64,
+    notify_secret: Secret,
+    accept_secret: Secret,
+    pprf: Pprf,
+    in_flight: Option<InFlight>,
+}
+
+/// A value that was claimed for one message and not yet settled: what lets a device that died
+/// between reading the tape and storing the new epoch process the same message again.
+struct InFlight {
+    index: Index,
+    binding: Vec<u8>,
+    value: Secret,
+}
+
+/// A value whose index is punctured in memory, and which is not released before the punctured
+/// tape is stored.
+///
+/// This makes one mistake impossible: to use a value while the stored tape can still give it
+/// again. Only the vault holds a [`Stored`] receipt.
+#[must_use = "store the tape, then release the value"]
+pub(crate) struct Staged {
+    index: Index,
+    value: Secret,
+}
+
+/// The receipt for a stored tape; only [`Vault`](crate::Vault) makes one.
+pub(crate) struct Stored(());
+
+impl Stored {
+    pub(crate) fn after_write() -> Self {
+        Self(())
+    }
+}
+
+impl Tape {
+    /// Derives the tape of a pairing and erases `seed` and `root`.
+    ///
+    /// # Errors
+    ///
+    /// [`TapeError::Devices`] if `devices` is not a list of two or more distinct devices,
+    /// [`TapeError::ForeignDevice`] if `own` is not among them, [`TapeError::SeedLength`] if the
+    /// seed was parsed for a suite with another Nh.
+    pub fn new(
+        suite: CipherSuite,
+        seed: Seed,
+        pairing: &PairingId,
+        devices: &[DeviceId],
+        own: DeviceId,
+    ) -> Result<Self, TapeError> {
+        let Seed(seed) = Seed::new(suite, seed.0)?;
+        let root = suite.extract(&seed);
+        Self::from_root(suite, &root, &pairing.0, devices, own)
+    }
+
+    fn from_root(
+        suite: CipherSuite,
+        root: &Secret,
+        context: &[u8],
+        devices: &[DeviceId],
+        own: DeviceId,
+    ) -> Result<Self, TapeError> {
+        let mut devices = devices.to_vec();
+        devices.sort_unstable();
+        let distinct = devices.is_sorted_by(|a, b| a < b);
+        if devices.len() < 2 || !distinct || devices.contains(&DeviceId::GROUPS) {
+            return Err(TapeError::Devices);
+        }
+        if !devices.contains(&own) {
+            return Err(TapeError::ForeignDevice(own));
+        }
+        let derive = |label| suite.expand_with_label(root, label, context, suite.kdf_len());
+        Ok(Self {
+            suite,
+            own,
+            devices,
+            next: 0,
+            notify_secret: derive("notify")?,
+            accept_secret: derive("accept")?,
+            pprf: Pprf::new(suite, derive("tape")?),
+            in_flight: None,
+        })
+    }
+
+    /// The cipher suite of the pairing.
+    pub fn suite(&self) -> CipherSuite {
+        self.suite
+    }
+
+    /// The device that holds this copy.
+    pub fn own_device(&self) -> DeviceId {
+        self.own
+    }
+
+    /// All devices of the pairing, in ascending order.
+    pub fn devices(&self) -> &[DeviceId] {
+        &self.devices
+    }
+
+    /// The number of stored nodes: a measure of the holes, at most [`MAX_NODES`].
+    pub fn stored_nodes(&self) -> usize {
+        self.pprf.nodes().len()
+    }
+
+    /// Whether the value of `index` can still be read.
+    pub fn holds(&self, index: Index) -> bool {
+        self.pprf.holds(index.bits())
+    }
+
+    pub(crate) fn notify_secret(&self) -> &Secret {
+        &self.notify_secret
+    }
+
+    pub(crate) fn accept_secret(&self) -> &Secret {
+        &self.accept_secret
+    }
+
+    /// Draws the next value of the own lane.
+    pub(crate) fn draw(&mut self) -> Result<Staged, TapeError> {
+        let exhausted = TapeError::LaneExhausted(self.own);
+        let next = Index::new(self.own, self.next).ok_or(exhausted)?;
+        let index = (self.pprf.first_held(next.bits()))
+            .map(|bits| Index::from_bytes(bits.to_be_bytes()))
+            .filter(|index| index.device() == self.own)
+            .ok_or(exhausted)?;
+        let staged = self.take(index)?;
+        self.next = index.position() + 1;
+        Ok(staged)
+    }
+
+    /// Reads the value that another device has drawn, for one message, which `binding` names.
+    ///
+    /// The value stays in flight until it is [settled](Tape::settle): if the process dies before it has
+    /// stored what the message led to, the same index is given again, for the same binding only.
+    pub(crate) fn claim(&mut self, index: Index, binding: &[u8]) -> Result<Staged, TapeError> {
+        if !self.devices.contains(&index.device()) {
+            return Err(TapeError::ForeignDevice(index.device()));
+        }
+        if index.device() == self.own {
+            return Err(TapeError::OwnLane(index));
+        }
+        if let Some(flight) = &self.in_flight
+            && flight.index == index
+            && flight.binding == binding
+        {
+            return Ok(Staged {
+                index,
+                value: Secret::copy_of(flight.value.expose()),
+            });
+        }
+        let staged = self.take(index)?;
+        self.in_flight = Some(InFlight {
+            index,
+            binding: binding.to_vec(),
+            value: Secret::copy_of(staged.value.expose()),
+        });
+        Ok(staged)
+    }
+
+    /// Erases the value in flight, if any: what it led to is stored. Returns whether there was one.
+    pub(crate) fn settle(&mut self) -> bool {
+        self.in_flight.take().is_some()
+    }
+
+    /// Gives up every value of a device's lane before `index`, and with them the holes there.
+    pub(crate) fn forget_before(&mut self, index: Index) -> Result<(), TapeError> {
+        if !self.devices.contains(&index.device()) {
+            return Err(TapeError::ForeignDevice(index.device()));
+        }
+        let lane = Index::from_bytes(index.to_bytes()).bits() & !Index::MAX_POSITION;
+        self.pprf.forget(lane, index.bits())
+    }
+
+    /// Takes the sub-tape of a group out of the pairing's tape; once for each group.
+    ///
+    /// ```text
+    /// position = first 48 bits of ExpandWithLabel(accept_secret, "group", group_id, Nh)
+    /// root     = take(GROUPS, position)      // then as for the pairing, with group_id for pairing_id
+    /// ```
+    pub(crate) fn sub_tape(&mut self, group_id: &[u8]) -> Result<Self, TapeError> {
+        let suite = self.suite;
+        let tag =
+            suite.expand_with_label(self.accept_secret(), "group", group_id, suite.kdf_len())?;
+        let position = tag
+            .expose()
+            .iter()
+            .take(6)
+            .fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let index = Index::new(DeviceId::GROUPS, position).ok_or(TapeError::Spent)?;
+        let staged = self.pprf.evaluate(index.bits())?;
+        let tape = Self::from_root(suite, &staged.value, group_id, &self.devices, self.own)?;
+        self.pprf.puncture(staged);
+        Ok(tape)
+    }
+
+    fn take(&mut self, index: Index) -> Result<Staged, TapeError> {
+        let evaluation = self.pprf.evaluate(index.bits())?;
+        Ok(Staged {
+            index,
+            value: self.pprf.puncture(evaluation),
+        })
+    }
+}
+
+impl Staged {
+    /// Releases the value: the tape that no longer gives it is stored.
+    pub(crate) fn release(self, suite: CipherSuite, _: &Stored) -> TapeValue {
+        TapeValue::new(suite, self.index, self.value)
+    }
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape")
+            .field("suite", &self.suite)
+            .field("own", &self.own)
+            .field("devices", &self.devices)
+            .field("next", &self.next)
+            .field("stored_nodes", &self.stored_nodes())
+            .finish_non_exhaustive()
+    }
+}

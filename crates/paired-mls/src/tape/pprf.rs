@@ -1,0 +1,224 @@
+//! The puncturable pseudorandom function behind the tape.
+//!
+//! A Goldreich–Goldwasser–Micali tree of depth 64: the root gives two children, each child two
+//! more, and a leaf is the value of one index.
+//!
+//! ```text
+//! child_b = ExpandWithLabel(node, "tree", b, Nh)        b = 0x00 (left) or 0x01 (right)
+//! ```
+//!
+//! To puncture an index, the nodes on its path are replaced by the siblings along it (its
+//! *copath*): every other value can still be computed, this one never again. The stored nodes are
+//! always the roots of disjoint subtrees, so an index that none of them covers was punctured.
+
+use std::collections::BTreeMap;
+
+use super::TapeError;
+use crate::{CipherSuite, Secret};
+
+const DEPTH: u8 = 64;
+
+/// The most nodes that a tape stores (see [`TapeError::TooManyHoles`]).
+///
+/// Values that are taken in order cost at most 64 nodes in all lanes together plus 48 for each
+/// lane in use; an isolated index far from all others costs up to 48. 4,096 nodes are about 170 KiB.
+pub const MAX_NODES: usize = 4096;
+
+/// The root of a subtree: its first index and its depth below the root of the tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NodeId {
+    pub(super) first: u64,
+    pub(super) depth: u8,
+}
+
+impl NodeId {
+    const ROOT: Self = Self { first: 0, depth: 0 };
+
+    /// The node of this depth above `index`.
+    fn above(index: u64, depth: u8) -> Self {
+        let below = u32::from(DEPTH - depth);
+        let first = index
+            .checked_shr(below)
+            .unwrap_or(0)
+            .checked_shl(below)
+            .unwrap_or(0);
+        Self { first, depth }
+    }
+
+    /// The last index below this node.
+    fn last(self) -> u64 {
+        self.first | u64::MAX.checked_shr(u32::from(self.depth)).unwrap_or(0)
+    }
+
+    /// The two halves of this node, which must not be a leaf: a leaf lies inside or outside of any
+    /// range and is never split.
+    fn children(self) -> [Self; 2] {
+        let depth = self.depth + 1;
+        let half = 1_u64.checked_shl(u32::from(DEPTH - depth)).unwrap_or(0);
+        [
+            Self {
+                first: self.first,
+                depth,
+            },
+            Self {
+                first: self.first | half,
+                depth,
+            },
+        ]
+    }
+
+    fn is_well_formed(self) -> bool {
+        self.depth <= DEPTH && Self::above(self.first, self.depth) == self
+    }
+}
+
+/// The part of the tree that has not been punctured.
+pub(super) struct Pprf {
+    suite: CipherSuite,
+    nodes: BTreeMap<NodeId, Secret>,
+}
+
+/// What one evaluation will change, and its result. Nothing has changed yet.
+pub(super) struct Evaluation {
+    covering: NodeId,
+    copath: Vec<(NodeId, Secret)>,
+    pub(super) value: Secret,
+}
+
+impl Pprf {
+    pub(super) fn new(suite: CipherSuite, root: Secret) -> Self {
+        Self {
+            suite,
+            nodes: BTreeMap::from([(NodeId::ROOT, root)]),
+        }
+    }
+
+    /// Rebuilds a tree from stored nodes; `None` if they overlap, are malformed or too many.
+    pub(super) fn from_nodes(
+        suite: CipherSuite,
+        stored: impl IntoIterator<Item = (NodeId, Secret)>,
+    ) -> Option<Self> {
+        let mut nodes = BTreeMap::new();
+        let mut next_free = Some(0);
+        for (id, secret) in stored {
+            let in_order = next_free.is_some_and(|free| id.first >= free);
+            if !id.is_well_formed() || !in_order || secret.len() != suite.kdf_len() {
+                return None;
+            }
+            next_free = id.last().checked_add(1);
+            nodes.insert(id, secret);
+        }
+        (nodes.len() <= MAX_NODES).then_some(Self { suite, nodes })
+    }
+
+    /// The stored nodes, from the first index to the last.
+    pub(super) fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Secret)> {
+        self.nodes.iter().map(|(id, secret)| (*id, secret))
+    }
+
+    /// Whether the value of `index` can still be computed.
+    pub(super) fn holds(&self, index: u64) -> bool {
+        self.covering(index).is_some()
+    }
+
+    /// The first index from `index` on whose value can still be computed.
+    pub(super) fn first_held(&self, index: u64) -> Option<u64> {
+        if self.holds(index) {
+            return Some(index);
+        }
+        let after = NodeId {
+            first: index,
+            depth: 0,
+        };
+        self.nodes.range(after..).next().map(|(id, _)| id.first)
+    }
+
+    /// Computes the value of `index` and the copath that will replace its path.
+    pub(super) fn evaluate(&self, index: u64) -> Result<Evaluation, TapeError> {
+        let (covering, node) = self.covering(index).ok_or(TapeError::Spent)?;
+        let mut current = Secret::copy_of(node.expose());
+        let mut copath = Vec::with_capacity(usize::from(DEPTH - covering.depth));
+        for depth in covering.depth + 1..=DEPTH {
+            let [left, right] = [self.child(&current, 0)?, self.child(&current, 1)?];
+            let [left_id, right_id] = NodeId::above(index, depth - 1).children();
+            if index < right_id.first {
+                copath.push((right_id, right));
+                current = left;
+            } else {
+                copath.push((left_id, left));
+                current = right;
+            }
+        }
+        let nodes = self.nodes.len() - 1 + copath.len();
+        if nodes > MAX_NODES {
+            return Err(TapeError::TooManyHoles {
+                nodes,
+                bound: MAX_NODES,
+            });
+        }
+        Ok(Evaluation {
+            covering,
+            copath,
+            value: current,
+        })
+    }
+
+    /// Replaces the path of an evaluated index by its copath and returns the value.
+    pub(super) fn puncture(&mut self, evaluation: Evaluation) -> Secret {
+        self.nodes.remove(&evaluation.covering);
+        self.nodes.extend(evaluation.copath);
+        evaluation.value
+    }
+
+    /// Gives up every index from `first` up to, and without, `end`.
+    ///
+    /// Derives first: on an error nothing has changed.
+    pub(super) fn forget(&mut self, first: u64, end: u64) -> Result<(), TapeError> {
+        if first >= end {
+            return Ok(());
+        }
+        let touches = |id: &NodeId| id.first < end && id.last() >= first;
+        let inside = |id: &NodeId| id.first >= first && id.last() < end;
+
+        let mut kept = Vec::new();
+        let mut parts: Vec<_> = (self.nodes.iter())
+            .filter(|(id, _)| touches(id) && !inside(id))
+            .map(|(id, secret)| (*id, Secret::copy_of(secret.expose())))
+            .collect();
+        while let Some((id, secret)) = parts.pop() {
+            if !touches(&id) {
+                kept.push((id, secret));
+            } else if !inside(&id) {
+                let [left, right] = id.children();
+                parts.push((left, self.child(&secret, 0)?));
+                parts.push((right, self.child(&secret, 1)?));
+            }
+        }
+
+        let nodes = self.nodes.keys().filter(|id| !touches(id)).count() + kept.len();
+        if nodes > MAX_NODES {
+            return Err(TapeError::TooManyHoles {
+                nodes,
+                bound: MAX_NODES,
+            });
+        }
+        self.nodes.retain(|id, _| !touches(id));
+        self.nodes.extend(kept);
+        Ok(())
+    }
+
+    fn covering(&self, index: u64) -> Option<(NodeId, &Secret)> {
+        let last_possible = NodeId {
+            first: index,
+            depth: DEPTH,
+        };
+        let (id, secret) = self.nodes.range(..=last_possible).next_back()?;
+        (id.last() >= index).then_some((*id, secret))
+    }
+
+    fn child(&self, node: &Secret, bit: u8) -> Result<Secret, TapeError> {
+        Ok(self
+            .suite
+            .expand_with_label(node, "tree", &[bit], self.suite.kdf_len())?)
+    }
+}

@@ -1,0 +1,477 @@
+//! The vault: secure storage for tapes, apart from the MLS state.
+//!
+//! The draft's healing is only as good as this separation: whoever copies the MLS state of a
+//! device must not get its tape with it. A [`Vault`] therefore shares no file and no buffer with
+//! the MLS library, and what leaves it is one tape value at a time.
+//!
+//! Where the records lie is the business of a [`VaultStorage`]; everything else is decided here.
+//! Each change is stored before the value that it spends is released.
+
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use thiserror::Error;
+
+pub use self::memory::MemoryStorage;
+use crate::{
+    CipherSuite, DerivationTooLong, DeviceId, Index, Notify, NotifyError, PairingId, RecordError,
+    SealedNotify, Secret, Seed, Tape, TapeError, TapeValue,
+    group::{GroupRecord, GroupRecordError},
+    pairing::{TagInput, Verified},
+    tape::{Staged, Stored},
+};
+
+/// The name of one record in the vault.
+///
+/// Names are not secret: they are public identifiers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RecordName {
+    /// The tape of a pairing.
+    Pairing(PairingId),
+    /// A pairing's sub-tape for one group.
+    SubTape(TapeId),
+    /// What a device knows of its pairing in one group, by the group's identifier.
+    Group(Vec<u8>),
+}
+
+impl fmt::Display for RecordName {
+    /// A name that is safe in a file system: letters, digits and dashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        };
+        match self {
+            Self::Pairing(pairing) => write!(f, "pairing-{pairing}"),
+            Self::SubTape(tape) => {
+                write!(f, "tape-{}-", tape.pairing).and_then(|()| hex(f, &tape.group_id))
+            }
+            Self::Group(group_id) => f.write_str("group-").and_then(|()| hex(f, group_id)),
+        }
+    }
+}
+
+/// A pairing's sub-tape for one group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TapeId {
+    /// The pairing.
+    pub pairing: PairingId,
+    /// The group.
+    pub group_id: Vec<u8>,
+}
+
+/// Where a vault keeps its records: secret bytes under a name.
+///
+/// # Obligations
+///
+/// - `store` is atomic and durable: whenever the process or the machine stops, the record
+///   afterwards is the old or the new one, and once `store` has returned it is the new one.
+/// - Nothing of an overwritten or removed record stays behind, as far as the medium allows it.
+/// - Records are confidential at least as well as signature keys are, and do not lie in the MLS
+///   library's storage.
+/// - One writer at a time: a second process is refused or waits.
+pub trait VaultStorage: Send + Sync {
+    /// Reads a record; `None` if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from reading, with its cause and the next step.
+    fn load(&self, name: &RecordName) -> Result<Option<Secret>, StorageError>;
+
+    /// Writes a record, in place of one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from writing; then the old record is still in place.
+    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError>;
+
+    /// Removes a record; no error if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from removing it.
+    fn remove(&self, name: &RecordName) -> Result<(), StorageError>;
+}
+
+/// A failure of the storage behind a vault.
+pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the vault refused. Nothing has changed, except where an index was burned: then it stays so.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// The storage failed.
+    #[error("the vault's storage failed while it handled {record}")]
+    Storage {
+        /// The record in question.
+        record: RecordName,
+        /// What the storage says.
+        source: StorageError,
+    },
+    /// There is no such record.
+    #[error("the vault holds no {0}: pair the devices first")]
+    Missing(RecordName),
+    /// The record is there already.
+    #[error("the vault already holds {0}: end that pairing first")]
+    Exists(RecordName),
+    /// A stored tape cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A stored group record cannot be read.
+    #[error(transparent)]
+    GroupRecord(#[from] GroupRecordError),
+    /// The tape refused.
+    #[error(transparent)]
+    Tape(#[from] TapeError),
+    /// A Notify could not be written, or was refused.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    /// An input does not fit RFC 9420's `KDFLabel`.
+    #[error(transparent)]
+    Derivation(#[from] DerivationTooLong),
+    /// A pairing message was not written by the device that it names, or not under these terms.
+    #[error("the tag of the pairing message does not authenticate {0}")]
+    WrongTag(DeviceId),
+}
+
+/// A device's vault. Clones share it.
+///
+/// # Concurrency
+///
+/// The calls of one process are put in order by a lock; between processes that is the storage's
+/// obligation.
+#[derive(Clone)]
+pub struct Vault {
+    storage: Arc<Mutex<Box<dyn VaultStorage>>>,
+}
+
+/// What is not secret about a tape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapeInfo {
+    /// The cipher suite of the pairing.
+    pub suite: CipherSuite,
+    /// The device that this vault belongs to.
+    pub own_device: DeviceId,
+    /// All devices of the pairing, in ascending order.
+    pub devices: Vec<DeviceId>,
+    /// Stored nodes, at most [`MAX_NODES`](crate::MAX_NODES).
+    pub stored_nodes: usize,
+}
+
+impl Vault {
+    /// A vault whose records lie in `storage`.
+    pub fn new(storage: impl VaultStorage + 'static) -> Self {
+        Self {
+            storage: Arc::new(Mutex::new(Box::new(storage))),
+        }
+    }
+
+    /// Derives the tape of a new pairing, stores it and erases the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Exists`] if the vault has a tape of that pairing: a second one would give the
+    /// same values again. [`VaultError::Tape`] if the devices are no pairing.
+    pub fn create(
+        &self,
+        suite: CipherSuite,
+        seed: Seed,
+        pairing: PairingId,
+        devices: &[DeviceId],
+        own: DeviceId,
+    ) -> Result<(), VaultError> {
+        let tape = Tape::new(suite, seed, &pairing, devices, own)?;
+        let shelf = self.shelf();
+        let name = RecordName::Pairing(pairing);
+        if shelf.load(&name)?.is_some() {
+            return Err(VaultError::Exists(name));
+        }
+        shelf.store_tape(&name, &tape)?;
+        Ok(())
+    }
+
+    /// Opens the pairing's sub-tape for a group; the same one again if it was opened before.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] if the vault has no tape of that pairing.
+    pub fn open_group(&self, pairing: PairingId, group_id: &[u8]) -> Result<TapeId, VaultError> {
+        let shelf = self.shelf();
+        let id = TapeId {
+            pairing,
+            group_id: group_id.to_vec(),
+        };
+        let parent_name = RecordName::Pairing(pairing);
+        let name = RecordName::SubTape(id.clone());
+        let exists = shelf.load(&name)?.is_some();
+
+        let mut parent = shelf.load_tape(&parent_name)?;
+        match parent.sub_tape(group_id) {
+            // Two records change. The sub-tape goes first: after a crash in between it is found,
+            // kept as it is, and only the pairing's tape is punctured.
+            Ok(sub_tape) => {
+                if !exists {
+                    shelf.store_tape(&name, &sub_tape)?;
+                }
+                shelf.store_tape(&parent_name, &parent)?;
+                Ok(id)
+            }
+            Err(TapeError::Spent) if exists => Ok(id),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Draws the next value of this device's lane. Its index is burned from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`TapeError::LaneExhausted`] at the end of the
+    /// lane, [`VaultError::Storage`] if the punctured tape could not be stored.
+    pub fn draw(&self, tape: &TapeId) -> Result<TapeValue, VaultError> {
+        self.spend(tape, Tape::draw)
+    }
+
+    /// Reads the value at `index`, which a partner drew, for the one message that `binding` names.
+    ///
+    /// Until [`Vault::settle`] the same call gives the same value again, so that a device that died before
+    /// it had stored the new epoch can process the message again; with another binding it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`TapeError::Spent`] for a replayed index, [`TapeError::ForeignDevice`] and
+    /// [`TapeError::OwnLane`] for one that no partner may draw.
+    pub fn claim(
+        &self,
+        tape: &TapeId,
+        index: Index,
+        binding: &[u8],
+    ) -> Result<TapeValue, VaultError> {
+        self.spend(tape, |tape| tape.claim(index, binding))
+    }
+
+    /// Erases the claimed value: the epoch that it led to is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
+    pub fn settle(&self, id: &TapeId) -> Result<(), VaultError> {
+        let shelf = self.shelf();
+        let name = RecordName::SubTape(id.clone());
+        let mut tape = shelf.load_tape(&name)?;
+        if tape.settle() {
+            shelf.store_tape(&name, &tape)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up every value of a lane before `index`: the way out of [`TapeError::TooManyHoles`].
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
+    pub fn forget_before(&self, id: &TapeId, index: Index) -> Result<(), VaultError> {
+        let shelf = self.shelf();
+        let name = RecordName::SubTape(id.clone());
+        let mut tape = shelf.load_tape(&name)?;
+        tape.forget_before(index)?;
+        shelf.store_tape(&name, &tape)?;
+        Ok(())
+    }
+
+    /// Writes a Notify. `kem_output` is a fresh public key of the suite's KEM, whose private half
+    /// the caller has dropped; `info` is what `hpke_seal` was given.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`NotifyError::Length`] for a KEM output of
+    /// another suite.
+    pub fn seal_notify(
+        &self,
+        tape: &TapeId,
+        notify: &Notify,
+        kem_output: Vec<u8>,
+        info: &[u8],
+    ) -> Result<SealedNotify, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
+        Ok(notify.seal(&tape, kem_output, info)?)
+    }
+
+    /// Opens a Notify.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError::NotANotify`] where the receiver goes on with ordinary HPKE; every other
+    /// error refuses the message.
+    pub fn open_notify(
+        &self,
+        tape: &TapeId,
+        sealed: &SealedNotify,
+        info: &[u8],
+    ) -> Result<Notify, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
+        Ok(Notify::open(&tape, sealed, info)?)
+    }
+
+    /// Writes the tag of a pairing message, of Nh bytes and always in this device's name.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown pairing.
+    pub fn pairing_tag(
+        &self,
+        pairing: PairingId,
+        input: &TagInput<'_>,
+    ) -> Result<Vec<u8>, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
+        Ok(input.tag(&tape, tape.own_device())?.expose().to_vec())
+    }
+
+    /// Verifies, in constant time, the tag of a pairing message that the partner `device` wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::WrongTag`] if it did not, or if `device` is this one: what comes from outside is
+    /// never this device's own. [`TapeError::ForeignDevice`] if it is not of the pairing,
+    /// [`VaultError::Missing`] for an unknown pairing.
+    pub fn verify_pairing_tag(
+        &self,
+        pairing: PairingId,
+        device: DeviceId,
+        input: &TagInput<'_>,
+        tag: &[u8],
+    ) -> Result<(), VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
+        if !tape.devices().contains(&device) {
+            return Err(TapeError::ForeignDevice(device).into());
+        }
+        match input.verify(&tape, device, tag)? {
+            Verified::Authentic if device != tape.own_device() => Ok(()),
+            Verified::Authentic | Verified::Forged => Err(VaultError::WrongTag(device)),
+        }
+    }
+
+    /// What is not secret about a tape.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape.
+    pub fn tape_info(&self, tape: &TapeId) -> Result<TapeInfo, VaultError> {
+        self.info(&RecordName::SubTape(tape.clone()))
+    }
+
+    /// What is not secret about a pairing's tape.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown pairing.
+    pub fn pairing_info(&self, pairing: PairingId) -> Result<TapeInfo, VaultError> {
+        self.info(&RecordName::Pairing(pairing))
+    }
+
+    /// Erases a record for good.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Storage`].
+    pub fn erase(&self, name: &RecordName) -> Result<(), VaultError> {
+        let shelf = self.shelf();
+        shelf.0.remove(name).map_err(|source| VaultError::Storage {
+            record: name.clone(),
+            source,
+        })
+    }
+
+    /// Reads what this device knows of its pairing in a group; `None` if it is not paired there.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::GroupRecord`] for a damaged record, [`VaultError::Storage`].
+    pub fn load_group(&self, group_id: &[u8]) -> Result<Option<GroupRecord>, VaultError> {
+        let record = self.shelf().load(&RecordName::Group(group_id.to_vec()))?;
+        record
+            .map(|record| Ok(GroupRecord::from_record(&record)?))
+            .transpose()
+    }
+
+    /// Stores what this device knows of its pairing in a group.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Storage`].
+    pub fn store_group(&self, record: &GroupRecord) -> Result<(), VaultError> {
+        let name = RecordName::Group(record.tape.group_id.clone());
+        self.shelf().store(&name, &record.to_record()?)
+    }
+
+    fn info(&self, name: &RecordName) -> Result<TapeInfo, VaultError> {
+        let tape = self.shelf().load_tape(name)?;
+        Ok(TapeInfo {
+            suite: tape.suite(),
+            own_device: tape.own_device(),
+            devices: tape.devices().to_vec(),
+            stored_nodes: tape.stored_nodes(),
+        })
+    }
+
+    /// Load, stage, store, release: in this order, and under one lock.
+    fn spend(
+        &self,
+        id: &TapeId,
+        stage: impl FnOnce(&mut Tape) -> Result<Staged, TapeError>,
+    ) -> Result<TapeValue, VaultError> {
+        let shelf = self.shelf();
+        let name = RecordName::SubTape(id.clone());
+        let mut tape = shelf.load_tape(&name)?;
+        let staged = stage(&mut tape)?;
+        let stored = shelf.store_tape(&name, &tape)?;
+        Ok(staged.release(tape.suite(), &stored))
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        // A panic in a storage leaves no half-made state here: every change is one `store`.
+        Shelf(self.storage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The locked storage, with the vault's types.
+struct Shelf<'a>(MutexGuard<'a, Box<dyn VaultStorage>>);
+
+impl Shelf<'_> {
+    fn load(&self, name: &RecordName) -> Result<Option<Secret>, VaultError> {
+        self.0.load(name).map_err(|source| VaultError::Storage {
+            record: name.clone(),
+            source,
+        })
+    }
+
+    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), VaultError> {
+        (self.0.store(name, record)).map_err(|source| VaultError::Storage {
+            record: name.clone(),
+            source,
+        })
+    }
+
+    fn load_tape(&self, name: &RecordName) -> Result<Tape, VaultError> {
+        let record = self
+            .load(name)?
+            .ok_or_else(|| VaultError::Missing(name.clone()))?;
+        Ok(Tape::from_record(&record)?)
+    }
+
+    fn store_tape(&self, name: &RecordName, tape: &Tape) -> Result<Stored, VaultError> {
+        self.store(name, &tape.to_record()?)?;
+        Ok(Stored::after_write())
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault")
+    }
+}
