@@ -1,0 +1,115 @@
+//! One device: what a member of a group needs to act.
+
+use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_traits::{
+    signatures::{Signer, SignerError},
+    types::SignatureScheme,
+};
+use paired_mls::Vault;
+
+use crate::{Error, Platform, outgoing::message_bytes};
+
+/// One device: cryptography and MLS storage, signer and credential, and the vault.
+pub struct Device<P> {
+    provider: P,
+    vault: Vault,
+    signer: AnySigner,
+    credential: CredentialWithKey,
+}
+
+impl<P: Platform> Device<P> {
+    /// Combines the parts. `credential` carries the public key of `signer`.
+    pub fn new(
+        provider: P,
+        vault: Vault,
+        signer: impl Signer + Send + Sync + 'static,
+        credential: CredentialWithKey,
+    ) -> Self {
+        Self {
+            provider,
+            vault,
+            signer: AnySigner(Box::new(signer)),
+            credential,
+        }
+    }
+
+    /// A device with a new signature key and a basic credential of this identity.
+    ///
+    /// # Security
+    ///
+    /// The private signature key lives in this value only. To keep it, make the key pair yourself,
+    /// store it apart from the MLS state, and use [`Device::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if the key cannot be generated.
+    pub fn generate(
+        provider: P,
+        vault: Vault,
+        ciphersuite: Ciphersuite,
+        identity: &[u8],
+    ) -> Result<Self, Error> {
+        let signer = SignatureKeyPair::new(ciphersuite.signature_algorithm())
+            .map_err(Error::mls("generate a signature key"))?;
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(identity.to_vec()).into(),
+            signature_key: signer.public().into(),
+        };
+        Ok(Self::new(provider, vault, signer, credential))
+    }
+
+    /// Makes a KeyPackage, with its private keys in the MLS storage; returns its `MLSMessage`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if OpenMLS cannot make or store it.
+    pub fn key_package(&self, ciphersuite: Ciphersuite) -> Result<Vec<u8>, Error> {
+        let bundle = KeyPackage::builder()
+            .build(
+                ciphersuite,
+                &self.provider,
+                self.signer(),
+                self.credential.clone(),
+            )
+            .map_err(Error::mls("make a KeyPackage"))?;
+        message_bytes(bundle.into_key_package().into())
+    }
+
+    /// The provider of cryptography, randomness and MLS storage.
+    pub fn provider(&self) -> &P {
+        &self.provider
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The credential with the public signature key.
+    pub fn credential(&self) -> &CredentialWithKey {
+        &self.credential
+    }
+
+    /// The public signature key.
+    pub fn signature_key(&self) -> &[u8] {
+        self.credential.signature_key.as_slice()
+    }
+
+    pub(crate) fn signer(&self) -> &AnySigner {
+        &self.signer
+    }
+}
+
+/// A signer of any kind: OpenMLS takes signers of a known size only.
+pub(crate) struct AnySigner(Box<dyn Signer + Send + Sync>);
+
+impl Signer for AnySigner {
+    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.0.sign(payload)
+    }
+
+    fn signature_scheme(&self) -> SignatureScheme {
+        self.0.signature_scheme()
+    }
+}

@@ -1,0 +1,82 @@
+//! How a group comes to be on a device: created, joined, loaded, rejoined.
+
+use openmls::prelude::{
+    GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
+    StagedWelcome,
+};
+use tls_codec::DeserializeBytes as _;
+
+use super::{Paired, PairedGroup};
+use crate::{Device, Error, PeerError, Platform, UsageError, provider::atomically};
+
+impl PairedGroup {
+    /// Creates a group with this device as its only member.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if OpenMLS cannot create or store it.
+    pub fn create<P: Platform>(
+        device: &Device<P>,
+        group_id: &[u8],
+        config: &MlsGroupCreateConfig,
+    ) -> Result<Self, Error> {
+        let provider = device.provider();
+        let mls = atomically(provider, || {
+            MlsGroup::new_with_group_id(
+                provider,
+                device.signer(),
+                config,
+                GroupId::from_slice(group_id),
+                device.credential().clone(),
+            )
+            .map_err(Error::mls("create a group"))
+        })?;
+        Ok(Self { mls, paired: None })
+    }
+
+    /// Joins a group by a Welcome that carries the ratchet tree.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, is damaged, or
+    /// carries no ratchet tree.
+    pub fn join<P: Platform>(
+        device: &Device<P>,
+        welcome: &[u8],
+        config: &MlsGroupJoinConfig,
+    ) -> Result<Self, Error> {
+        let provider = device.provider();
+        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+            return Err(PeerError::Kind("Welcome").into());
+        };
+        let mls = atomically(provider, || {
+            StagedWelcome::new_from_welcome(provider, config, welcome, None)
+                .and_then(|staged| staged.into_group(provider))
+                .map_err(PeerError::message)
+                .map_err(Error::from)
+        })?;
+        Ok(Self { mls, paired: None })
+    }
+
+    /// Loads a group and its pairing.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NoSuchGroup`]; [`Error::Storage`]; [`Error::Vault`].
+    pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
+        let storage = device.provider().storage();
+        let mls = MlsGroup::load(storage, &GroupId::from_slice(group_id))
+            .map_err(Error::storage("load a group"))?
+            .ok_or(UsageError::NoSuchGroup)?;
+        let record = device.vault().load_group(group_id)?;
+        let paired = record
+            .map(|record| Paired::load(&mls, record))
+            .transpose()?;
+        Ok(Self { mls, paired })
+    }
+}
+
+/// Parses an `MLSMessage`, without trailing bytes.
+pub(super) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, PeerError> {
+    MlsMessageIn::tls_deserialize_exact_bytes(bytes).map_err(PeerError::message)
+}

@@ -1,0 +1,227 @@
+//! An MLS group whose commits heal the partners of this device.
+
+mod facts;
+mod lifecycle;
+mod merge;
+mod receive;
+mod rejoin;
+mod send;
+mod standing;
+
+use std::sync::Arc;
+
+use openmls::prelude::{Ciphersuite, MlsGroup};
+use paired_mls::{
+    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Pairing,
+    anchor::LeafIndex, group::SecurityTable,
+};
+
+use self::standing::{Standing, leaf};
+pub use self::{receive::Received, standing::Footing};
+use crate::{Device, Error, Platform, UsageError, provider::atomically};
+
+/// An MLS group, and this device's pairing in it.
+///
+/// Before [`PairedGroup::pair`] it is an ordinary group. From then on *every* commit of this device
+/// is a paired commit: one ordinary commit would keep a thief who is in the current epoch in the next
+/// one, so there is no call that makes one, and none that makes an Update proposal.
+///
+/// The caller delivers what a call returns, and then says what became of it:
+///
+/// ```text
+/// add, remove, update, commit, …  ->  Outgoing  ->  the delivery service
+///                                                     accepted:  confirm
+///                                                     refused:   discard, then process the winner
+/// ```
+///
+/// # Crashes
+///
+/// The vault is written before a tape value is used, and the MLS state is written as a whole or not
+/// at all. After a restart [`PairedGroup::load`] finds the group as it was before or after the call
+/// that was interrupted; the caller feeds it again whatever the delivery service has.
+pub struct PairedGroup {
+    mls: MlsGroup,
+    /// `None` without a pairing in this group.
+    paired: Option<Paired>,
+}
+
+/// A pairing in this group.
+#[derive(Clone)]
+struct Paired {
+    /// What the vault holds about it.
+    record: GroupRecord,
+    /// How the devices stand in the current epoch.
+    standing: Arc<Standing>,
+}
+
+impl PairedGroup {
+    /// The MLS group, to look at. Nothing that changes it is reachable from here.
+    pub fn mls(&self) -> &MlsGroup {
+        &self.mls
+    }
+
+    /// The group's identifier.
+    pub fn group_id(&self) -> &[u8] {
+        self.mls.group_id().as_slice()
+    }
+
+    /// The current epoch.
+    pub fn epoch(&self) -> u64 {
+        self.mls.epoch().as_u64()
+    }
+
+    /// Whether this device is paired in this group.
+    pub fn is_paired(&self) -> bool {
+        self.paired.is_some()
+    }
+
+    /// How safe the current epoch is for a device of the pairing; `None` for any other.
+    pub fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
+        self.paired.as_ref()?.record.security.of(device)
+    }
+
+    /// What happens when an event has weakened a partner.
+    pub fn heal_policy(&self) -> Option<HealPolicy> {
+        self.paired.as_ref().map(|paired| paired.record.heal_policy)
+    }
+
+    /// Pairs this device in this group. The vault must hold the tape of the pairing; every device
+    /// of the pairing makes this call for itself, in the same epoch or another.
+    ///
+    /// Returns how the devices stand in the tree: if strangers sit under the anchor, the pairing
+    /// heals fewer partners or none until the devices are placed anew.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::AlreadyPaired`]; [`UsageError::DeviceNotInGroup`] if a device is not a member;
+    /// [`UsageError::SignatureKey`] if the pairing names another key for this device;
+    /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`];
+    /// [`Error::Vault`] if the vault has no such tape.
+    pub fn pair<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        pairing: &Pairing,
+    ) -> Result<Footing, Error> {
+        if self.paired.is_some() {
+            return Err(UsageError::AlreadyPaired.into());
+        }
+        self.require_no_pending()?;
+        let info = device.vault().pairing_info(pairing.id)?;
+        if Some(info.suite) != suite_of(self.mls.ciphersuite()) {
+            return Err(UsageError::CipherSuite.into());
+        }
+        let own = pairing
+            .devices
+            .iter()
+            .find(|paired| paired.device == info.own_device);
+        if own.is_none_or(|own| own.signature_key != device.signature_key()) {
+            return Err(UsageError::SignatureKey.into());
+        }
+
+        let record = GroupRecord {
+            tape: device.vault().open_group(pairing.id, self.group_id())?,
+            devices: pairing.devices.clone(),
+            heal_policy: HealPolicy::default(),
+            security: SecurityTable::exposed(info.devices),
+            pending: None,
+        };
+        let standing = Standing::of(&self.mls, &record)?;
+        let mut devices = pairing.devices.iter().map(|paired| paired.device);
+        if let Some(absent) = devices.find(|device| standing.leaf_of(*device).is_none()) {
+            return Err(UsageError::DeviceNotInGroup(absent).into());
+        }
+        device.vault().store_group(&record)?;
+        let footing = standing.footing();
+        self.paired = Some(Paired {
+            record,
+            standing: Arc::new(standing),
+        });
+        footing
+    }
+
+    /// Chooses what happens when an event has weakened a partner.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NotPaired`], [`Error::Vault`].
+    pub fn set_heal_policy<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        heal_policy: HealPolicy,
+    ) -> Result<(), Error> {
+        let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
+        let record = GroupRecord {
+            heal_policy,
+            ..paired.record.clone()
+        };
+        device.vault().store_group(&record)?;
+        paired.record = record;
+        Ok(())
+    }
+
+    fn own_leaf(&self) -> LeafIndex {
+        leaf(self.mls.own_leaf_index())
+    }
+
+    fn require_no_pending(&self) -> Result<(), Error> {
+        if !self.mls.is_active() {
+            return Err(UsageError::Removed.into());
+        }
+        match self.mls.pending_commit() {
+            Some(_) => Err(UsageError::CommitPending.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The epoch that a commit of the current epoch creates.
+    fn next_epoch(&self) -> EpochContext {
+        let context = self.mls.public_group().group_context();
+        EpochContext {
+            group_id: self.group_id().to_vec(),
+            epoch: context.epoch().as_u64() + 1,
+            confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
+        }
+    }
+
+    /// Runs `work` as one transaction on the MLS state. `work` returns, besides its value, what is
+    /// next for the pairing, if it changes: the vault is written first, and both are idempotent.
+    ///
+    /// After an error, whatever changed in memory is thrown away: storage and vault are the truth.
+    fn transact<P: Platform, T>(
+        &mut self,
+        device: &Device<P>,
+        work: impl FnOnce(&mut MlsGroup, Option<&Paired>) -> Result<(T, Option<Paired>), Error>,
+    ) -> Result<T, Error> {
+        let Self { mls, paired } = self;
+        let done = atomically(device.provider(), || {
+            let (value, next) = work(mls, paired.as_ref())?;
+            if let Some(next) = &next {
+                device.vault().store_group(&next.record)?;
+            }
+            Ok((value, next))
+        });
+        match done {
+            Ok((value, next)) => {
+                self.paired = next.or(self.paired.take());
+                Ok(value)
+            }
+            Err(error) => {
+                *self = Self::load(device, self.group_id())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The new epoch is stored: the tape value that led to it is needed no more.
+    fn settle<P: Platform>(&self, device: &Device<P>) -> Result<(), Error> {
+        match &self.paired {
+            Some(paired) => Ok(device.vault().settle(&paired.record.tape)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The core's suite for one of OpenMLS.
+fn suite_of(ciphersuite: Ciphersuite) -> Option<CipherSuite> {
+    CipherSuite::try_from(u16::from(ciphersuite)).ok()
+}

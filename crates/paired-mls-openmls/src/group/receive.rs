@@ -1,0 +1,182 @@
+//! What this device receives.
+
+use openmls::prelude::{
+    MlsGroup, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
+};
+use paired_mls::{Event, HealPolicy, anchor::LeafIndex};
+
+use super::{
+    Paired, PairedGroup,
+    facts::{Committer, Reach},
+    lifecycle::parse,
+    merge::{merge_other, merge_own},
+    send::message_hash,
+    standing::leaf,
+};
+use crate::{
+    Device, Error, Outgoing, PeerError, Platform,
+    steer::{Receiving, ReceivingProvider},
+};
+
+/// What a received message was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Received {
+    /// An application message.
+    Application {
+        /// The sender's leaf.
+        sender: LeafIndex,
+        /// What it says.
+        message: Vec<u8>,
+    },
+    /// A proposal, which waits for a commit.
+    Proposal,
+    /// A commit; the group is in the next epoch.
+    Commit {
+        /// What it changed for the pairing.
+        events: Vec<Event>,
+        /// Under [`HealPolicy::AtOnce`], after a weakening: the paired commit that heals. Deliver it.
+        heal: Option<Outgoing>,
+    },
+    /// A message of this device itself, which the delivery service sent back. An own commit that
+    /// cannot be told from another of the same device waits for `confirm` or `discard`.
+    Own,
+}
+
+impl PairedGroup {
+    /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
+    ///
+    /// A commit of a partner is followed by its Notify; every other message is plain MLS.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Peer`] for a message that cannot be accepted: a replay, a forgery, another epoch, a
+    /// Notify of a kind that no partner sends. [`Error::Vault`], [`Error::Storage`]: nothing is lost,
+    /// process the message again. The group is as it was before.
+    pub fn process<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+    ) -> Result<Received, Error> {
+        self.process_if(device, message, |_| true)
+    }
+
+    /// Processes a message like [`PairedGroup::process`], and merges a commit only if `policy`
+    /// accepts it.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Policy`] if it does not; otherwise those of [`PairedGroup::process`].
+    pub fn process_if<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        policy: impl FnOnce(&StagedCommit) -> bool,
+    ) -> Result<Received, Error> {
+        let parsed = parse(message)?
+            .try_into_protocol_message()
+            .map_err(PeerError::message)?;
+        let next_epoch = self.next_epoch();
+        let tape = self
+            .paired
+            .as_ref()
+            .map(|paired| paired.record.tape.clone());
+        let receiving = tape
+            .as_ref()
+            .map(|tape| Receiving::new(device.vault(), tape, next_epoch));
+
+        let (received, weakened) = self.transact(device, |mls, paired| {
+            let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
+            let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
+            let sender = match processed.sender() {
+                Sender::Member(index) => leaf(*index),
+                _ => LeafIndex::FIRST,
+            };
+            let outcome = match processed.into_content() {
+                ProcessedMessageContent::ApplicationMessage(message) => {
+                    let message = message.into_bytes();
+                    return Ok(((Received::Application { sender, message }, false), None));
+                }
+                ProcessedMessageContent::ProposalMessage(proposal)
+                | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                    mls.store_pending_proposal(device.provider().storage(), *proposal)
+                        .map_err(Error::storage("store a proposal"))?;
+                    return Ok(((Received::Proposal, false), None));
+                }
+                ProcessedMessageContent::StagedCommitMessage(staged) => {
+                    if !policy(&staged) {
+                        return Err(PeerError::Policy.into());
+                    }
+                    let committer = if is_external {
+                        let index = mls
+                            .ext_commit_sender_index(&staged)
+                            .map_err(Error::mls("find the leaf of an external committer"))?;
+                        Committer::External(leaf(index))
+                    } else {
+                        Committer::Member(sender)
+                    };
+                    let reach = match receiving.as_ref().and_then(Receiving::opened) {
+                        Some(notify) => Reach::Notified(Some(notify.index)),
+                        None => Reach::Unknown,
+                    };
+                    merge_other(mls, paired, device, *staged, committer, reach)?
+                }
+                ProcessedMessageContent::OwnPendingCommit => merge_own(mls, paired, device)?,
+                ProcessedMessageContent::OwnPrivateMessage
+                    if is_pending(mls, paired, device, message)? =>
+                {
+                    merge_own(mls, paired, device)?
+                }
+                ProcessedMessageContent::OwnPrivateMessage => {
+                    return Ok(((Received::Own, false), None));
+                }
+            };
+            let weakened = outcome.weakened;
+            let (events, next) = outcome.into_parts();
+            Ok(((Received::Commit { events, heal: None }, weakened), next))
+        })?;
+
+        let Received::Commit { events, .. } = received else {
+            return Ok(received);
+        };
+        self.settle(device)?;
+        let heal = match self.heal_policy() {
+            Some(HealPolicy::AtOnce) if weakened => Some(self.update(device)?),
+            _ => None,
+        };
+        Ok(Received::Commit { events, heal })
+    }
+}
+
+/// Lets OpenMLS process a message, with the Notify tried before HPKE.
+fn unprotect<P: Platform>(
+    mls: &mut MlsGroup,
+    device: &Device<P>,
+    message: ProtocolMessage,
+    receiving: Option<&Receiving<'_>>,
+) -> Result<ProcessedMessage, Error> {
+    let Some(receiving) = receiving else {
+        return Ok(mls
+            .process_message(device.provider(), message)
+            .map_err(PeerError::message)?);
+    };
+    let provider = ReceivingProvider::new(device.provider(), receiving);
+    mls.process_message(&provider, message).map_err(|error| {
+        receiving
+            .take_error()
+            .unwrap_or(PeerError::message(error).into())
+    })
+}
+
+/// Whether a message is the own commit that waits.
+fn is_pending<P: Platform>(
+    mls: &MlsGroup,
+    paired: Option<&Paired>,
+    device: &Device<P>,
+    message: &[u8],
+) -> Result<bool, Error> {
+    let Some(pending) = paired.and_then(|paired| paired.record.pending.as_ref()) else {
+        return Ok(false);
+    };
+    Ok(mls.pending_commit().is_some() && pending.hash == message_hash(mls, device, message)?)
+}

@@ -1,0 +1,25 @@
+//! Paired MLS on unmodified OpenMLS.
+//!
+//! A [`Device`] is one member's cryptography, storage, signer and vault; a [`PairedGroup`] is an MLS
+//! group whose commits, once the device is paired in it, heal its partners. Other members run any
+//! implementation of RFC 9420 and notice nothing.
+//!
+//! [`openmls`] is re-exported, since its types stand in this interface, and since this crate steers
+//! the randomness of exactly that version.
+
+mod device;
+mod error;
+mod group;
+mod outgoing;
+mod provider;
+mod steer;
+
+pub use openmls;
+
+pub use device::Device;
+pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
+pub use group::{Footing, PairedGroup, Received};
+pub use outgoing::Outgoing;
+#[cfg(feature = "sqlite")]
+pub use provider::{JsonCodec, SqliteError, SqliteProvider};
+pub use provider::{MemoryProvider, Platform};

@@ -1,0 +1,42 @@
+//! Messages that leave the device.
+
+use openmls::prelude::{CommitMessageBundle, MlsMessageOut, ProtocolVersion};
+
+use crate::Error;
+
+/// What a commit gives the caller to deliver. Each is a serialized `MLSMessage` (RFC 9420
+/// section 6).
+///
+/// Deliver it, and then tell the group the outcome: `confirm` if the delivery service accepted the
+/// commit, `discard` if another one won the epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// For all members.
+    pub commit: Vec<u8>,
+    /// For those whom the commit adds.
+    pub welcome: Option<Vec<u8>>,
+    /// The new epoch's GroupInfo, if the group is configured to publish it.
+    pub group_info: Option<Vec<u8>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(bundle: CommitMessageBundle) -> Result<Self, Error> {
+        let (commit, welcome, group_info) = bundle.into_contents();
+        Ok(Self {
+            commit: message_bytes(commit)?,
+            welcome: welcome
+                .map(|w| message_bytes(MlsMessageOut::from_welcome(w, ProtocolVersion::Mls10)))
+                .transpose()?,
+            group_info: group_info
+                .map(|info| message_bytes(info.into()))
+                .transpose()?,
+        })
+    }
+}
+
+/// The bytes of an `MLSMessage`.
+pub(crate) fn message_bytes(message: MlsMessageOut) -> Result<Vec<u8>, Error> {
+    message
+        .to_bytes()
+        .map_err(Error::mls("serialize a message"))
+}

@@ -1,0 +1,76 @@
+//! The OpenMLS providers that a [`Device`](crate::Device) works with: cryptography and randomness
+//! of the caller's choice, and a storage that can write several records as one.
+
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use openmls_traits::{
+    OpenMlsProvider,
+    crypto::OpenMlsCrypto,
+    random::OpenMlsRand,
+    storage::{CURRENT_VERSION, StorageProvider},
+};
+
+pub use self::memory::MemoryProvider;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{JsonCodec, SqliteError, SqliteProvider};
+use crate::{Error, error::BoxError};
+
+/// An OpenMLS provider whose storage can make several writes at once or not at all.
+///
+/// OpenMLS writes several records when it processes and merges a commit; a crash between two of
+/// them must not lose the group.
+///
+/// # Obligations
+///
+/// - After `begin` and a crash, or `rollback`, the records are those of before `begin`.
+/// - Once `commit` has returned, they are the new ones, whatever happens.
+pub trait Platform:
+    OpenMlsProvider<
+        CryptoProvider: OpenMlsCrypto,
+        RandProvider: OpenMlsRand<Error: Send + Sync + 'static> + Sync,
+        StorageProvider: StorageProvider<CURRENT_VERSION, Error: Send + Sync + 'static>,
+    >
+{
+    /// What the storage needs to undo a transaction.
+    type Transaction;
+
+    /// Begins a transaction. They are not nested.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from it.
+    fn begin(&self) -> Result<Self::Transaction, BoxError>;
+
+    /// Makes the transaction's writes durable.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from it; then they are undone.
+    fn commit(&self, transaction: Self::Transaction) -> Result<(), BoxError>;
+
+    /// Undoes the transaction's writes.
+    fn rollback(&self, transaction: Self::Transaction);
+}
+
+/// Runs `work` as one transaction: its writes are kept if it succeeds, and undone if it fails.
+pub(crate) fn atomically<P: Platform, T>(
+    provider: &P,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let failed = |step| move |source| Error::Storage { step, source };
+    let transaction = provider.begin().map_err(failed("begin a transaction"))?;
+    match work() {
+        Ok(value) => {
+            provider
+                .commit(transaction)
+                .map_err(failed("commit a transaction"))?;
+            Ok(value)
+        }
+        Err(error) => {
+            provider.rollback(transaction);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! OpenMLS' storage in an SQLite file, with transactions.
+
+use std::{path::Path, rc::Rc};
+
+use openmls_sqlite_storage::{Codec, SqliteStorageProvider};
+use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
+use rusqlite::Connection;
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use super::Platform;
+use crate::error::BoxError;
+
+/// Records are stored as JSON.
+#[derive(Debug, Default)]
+pub struct JsonCodec;
+
+impl Codec for JsonCodec {
+    type Error = serde_json::Error;
+
+    fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, Self::Error> {
+        serde_json::to_vec(value)
+    }
+
+    fn from_slice<T: DeserializeOwned>(slice: &[u8]) -> Result<T, Self::Error> {
+        serde_json::from_slice(slice)
+    }
+}
+
+/// The database could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SqliteError {
+    /// SQLite failed, or another process holds the database.
+    #[error("SQLite cannot open the database of the MLS state; does another process use it?")]
+    Open(#[from] rusqlite::Error),
+    /// The tables could not be made or brought up to date.
+    #[error("the tables of the MLS state cannot be made or brought up to date")]
+    Migrate(#[source] BoxError),
+}
+
+/// Cryptography of the caller's choice, and the MLS state in an SQLite file.
+///
+/// SQLite connections are not `Sync`, and neither is this: the device stays on one thread.
+///
+/// # Security
+///
+/// The file holds the device's complete MLS state in the clear, and is no vault: a thief of this
+/// file is whom a pairing protects against.
+pub struct SqliteProvider<C> {
+    crypto: C,
+    storage: SqliteStorageProvider<JsonCodec, Rc<Connection>>,
+    /// The connection that the storage works on.
+    connection: Rc<Connection>,
+}
+
+impl<C> SqliteProvider<C> {
+    /// Opens, and where needed creates, the database at `path`, and locks it against other
+    /// processes.
+    ///
+    /// Deleted keys are overwritten in the file (`secure_delete`), no write-ahead log keeps old
+    /// pages, and a transaction is on the disk once it is committed (`synchronous = FULL`).
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteError::Open`] if the file cannot be opened or another process has it,
+    /// [`SqliteError::Migrate`] if its tables cannot be brought up to date.
+    pub fn open(crypto: C, path: &Path) -> Result<Self, SqliteError> {
+        let mut connection = Connection::open(path)?;
+        connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA journal_mode = DELETE;
+             PRAGMA synchronous = FULL;
+             PRAGMA secure_delete = ON;
+             BEGIN EXCLUSIVE; COMMIT;",
+        )?;
+        SqliteStorageProvider::<JsonCodec, _>::new(&mut connection)
+            .run_migrations()
+            .map_err(|error| SqliteError::Migrate(Box::new(error)))?;
+        let connection = Rc::new(connection);
+        let storage = SqliteStorageProvider::new(connection.clone());
+        Ok(Self {
+            crypto,
+            storage,
+            connection,
+        })
+    }
+}
+
+impl<C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for SqliteProvider<C> {
+    type CryptoProvider = C;
+    type RandProvider = C;
+    type StorageProvider = SqliteStorageProvider<JsonCodec, Rc<Connection>>;
+
+    fn storage(&self) -> &Self::StorageProvider {
+        &self.storage
+    }
+
+    fn crypto(&self) -> &C {
+        &self.crypto
+    }
+
+    fn rand(&self) -> &C {
+        &self.crypto
+    }
+}
+
+impl<C> Platform for SqliteProvider<C>
+where
+    C: OpenMlsCrypto + OpenMlsRand<Error: Send + Sync + 'static> + Sync,
+{
+    /// SQLite keeps what it needs in its journal.
+    type Transaction = ();
+
+    fn begin(&self) -> Result<(), BoxError> {
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    fn commit(&self, (): ()) -> Result<(), BoxError> {
+        self.connection.execute_batch("COMMIT").map_err(|error| {
+            self.rollback(());
+            error.into()
+        })
+    }
+
+    fn rollback(&self, (): ()) {
+        // It fails only where SQLite has rolled back by itself, which is what is wanted.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+}
