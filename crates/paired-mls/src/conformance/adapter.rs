@@ -1,0 +1,156 @@
+//! What an adapter to an MLS library shows to the suite.
+
+use crate::{
+    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault, anchor::LeafIndex,
+};
+
+/// Why a member refused: an error with its whole chain of causes.
+pub type Refused = Box<dyn std::error::Error + Send + Sync>;
+
+/// How handshake messages are framed (RFC 9420 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `PublicMessage`: signed, readable for everybody on the way.
+    Public,
+    /// `PrivateMessage`: encrypted.
+    Private,
+}
+
+/// What a commit does, by value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// KeyPackages to add, in this order, each a serialized `MLSMessage`.
+    pub adds: Vec<Vec<u8>>,
+    /// Leaves to remove.
+    pub removes: Vec<LeafIndex>,
+}
+
+/// What a commit gives to deliver, each a serialized `MLSMessage`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// For all members.
+    pub commit: Vec<u8>,
+    /// For those whom the commit adds; it carries the ratchet tree.
+    pub welcome: Option<Vec<u8>>,
+    /// The GroupInfo of the new epoch, with the ratchet tree, for external commits.
+    pub group_info: Option<Vec<u8>>,
+}
+
+/// What a member made of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// An application message, which says this.
+    Application(Vec<u8>),
+    /// A proposal.
+    Proposal,
+    /// A commit, which was merged.
+    Commit {
+        /// What it changed for the pairing; nothing for a stock member.
+        events: Vec<Event>,
+        /// The commit that heals at once, if the policy says so.
+        heal: Option<Sent>,
+    },
+    /// A message of its own.
+    Own,
+}
+
+/// A member of a group, on any implementation of RFC 9420. It starts outside of any group.
+pub trait Member {
+    /// Makes a KeyPackage, a serialized `MLSMessage`.
+    fn key_package(&mut self) -> Result<Vec<u8>, Refused>;
+
+    /// Creates a group with this member only.
+    fn create(&mut self, group_id: &[u8]) -> Result<(), Refused>;
+
+    /// Joins by a Welcome; a member that was removed from the group before comes back.
+    fn join(&mut self, welcome: &[u8]) -> Result<(), Refused>;
+
+    /// The current epoch.
+    fn epoch(&self) -> u64;
+
+    /// The epoch authenticator (RFC 9420 section 8.7): equal means the same epoch.
+    fn epoch_authenticator(&self) -> Vec<u8>;
+
+    /// Makes a commit with a path, which waits to be confirmed or discarded.
+    fn commit(&mut self, content: &Content) -> Result<Sent, Refused>;
+
+    /// The delivery service accepted the commit. Returns what it changed for the pairing.
+    fn confirm(&mut self) -> Result<Vec<Event>, Refused>;
+
+    /// The delivery service refused the commit.
+    fn discard(&mut self) -> Result<(), Refused>;
+
+    /// Encrypts an application message.
+    fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused>;
+
+    /// Proposes to be removed.
+    fn leave(&mut self) -> Result<Vec<u8>, Refused>;
+
+    /// Processes a message; merges a commit.
+    fn process(&mut self, message: &[u8]) -> Result<Heard, Refused>;
+}
+
+/// A device with the adapter under test.
+pub trait PairedMember: Member {
+    /// The public signature key.
+    fn signature_key(&self) -> Vec<u8>;
+
+    /// The vault.
+    fn vault(&self) -> &Vault;
+
+    /// Pairs the device in its group.
+    fn pair(&mut self, pairing: &Pairing) -> Result<(), Refused>;
+
+    /// Chooses what happens after a weakening.
+    fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused>;
+
+    /// How safe the current epoch is for a device of the pairing.
+    fn security(&self, device: DeviceId) -> Option<EpochSecurity>;
+
+    /// The devices of the pairing and their leaves.
+    fn devices(&self) -> Vec<(DeviceId, LeafIndex)>;
+
+    /// Comes back by an external commit, which is merged at once.
+    fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused>;
+
+    /// The process dies and starts again: everything in memory is gone.
+    fn crash(&mut self) -> Result<(), Refused>;
+
+    /// The device dies in the middle of the next processing: after the vault was written, before the
+    /// MLS state is.
+    fn crash_before_storing(&mut self);
+}
+
+/// Somebody with a copy of a device's whole MLS state, storage and memory, but not its vault. He
+/// processes what he sees, and tries every byte string of his loot as a key.
+pub trait Thief: Member {
+    /// How many pairs of a key from the loot and a ciphertext he has tried.
+    fn attempts(&self) -> usize;
+}
+
+/// An adapter, as a maker of members.
+pub trait Adapter {
+    /// A device.
+    type Device: PairedMember;
+    /// A thief.
+    type Thief: Thief;
+
+    /// The suites that it knows.
+    fn suites(&self) -> Vec<CipherSuite>;
+
+    /// A device with a fresh signature key and an empty vault.
+    fn device(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Self::Device;
+
+    /// One member on each stock implementation that knows the suite.
+    fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>>;
+
+    /// A thief of the device's MLS state as it is now.
+    fn steal(&self, device: &Self::Device) -> Self::Thief;
+
+    /// A second copy of the device, with its vault: who has both follows.
+    fn steal_with_vault(&self, device: &Self::Device) -> Self::Device;
+
+    /// Gives a thief with an old copy of a device a copy of that device's vault as it is now; his
+    /// MLS state stays as it was.
+    fn steal_vault_again(&self, thief: &mut Self::Device, device: &Self::Device);
+}

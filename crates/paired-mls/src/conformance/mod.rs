@@ -1,0 +1,74 @@
+//! The conformance suite: what every adapter to an MLS library has to show.
+//!
+//! It is written once, over the traits of [`adapter`], and an adapter runs it with one line:
+//!
+//! ```text
+//! paired_mls::node_anchor_conformance!(MyAdapter::new());
+//! ```
+//!
+//! Each property has its control: where the suite shows that a thief is lost, it also shows that the
+//! same thief, by the same means, was not lost before, and would not have been with the tape.
+//!
+//! The functions panic where a property does not hold, like any test.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "these are tests: they panic where a property does not hold"
+)]
+
+mod adapter;
+pub mod failures;
+pub mod healing;
+pub mod placement;
+pub mod stock;
+mod world;
+
+use crate::CipherSuite;
+
+pub use adapter::{Adapter, Content, Framing, Heard, Member, PairedMember, Refused, Sent, Thief};
+pub use world::{EventsOf, Who, World};
+
+/// Makes one test of each property for an adapter with the node anchor.
+#[macro_export]
+macro_rules! node_anchor_conformance {
+    ($adapter:expr) => {
+        $crate::node_anchor_conformance! { @each $adapter;
+            stock: everybody_stays_together, paired_and_ordinary_commits_have_equal_lengths;
+            healing: a_thief_is_lost_at_the_first_paired_commit,
+                ordinary_commits_do_not_heal,
+                with_the_tape_the_thief_would_have_followed,
+                a_vault_stolen_later_opens_no_earlier_epoch,
+                several_passive_devices_heal_at_once,
+                roles_switch,
+                a_blanked_anchor_weakens_and_the_policy_heals;
+            placement: a_stranger_under_the_anchor_is_not_locked_out,
+                a_stranger_between_some_devices_shrinks_the_anchor,
+                an_added_device_of_the_pairing_follows,
+                a_device_comes_back_from_outside;
+            failures: a_replay_is_refused,
+                a_notify_of_another_group_or_epoch_is_refused,
+                forged_commits_are_refused,
+                two_devices_at_once_lose_nothing,
+                a_refused_commit_burns_its_index,
+                a_crash_at_any_point_loses_nothing;
+        }
+    };
+    (@each $adapter:expr; $($module:ident: $($property:ident),+;)+) => {
+        $(mod $module { $(
+            #[test]
+            fn $property() {
+                $crate::conformance::$module::$property(&$adapter);
+            }
+        )+ })+
+    };
+}
+
+/// Runs a property for each suite that an adapter knows, and for both framings.
+fn for_each<A: Adapter>(adapter: &A, property: impl Fn(CipherSuite, Framing)) {
+    for suite in adapter.suites() {
+        for framing in [Framing::Public, Framing::Private] {
+            property(suite, framing);
+        }
+    }
+}
