@@ -2,7 +2,7 @@
 
 use openmls::prelude::{
     GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
-    StagedWelcome,
+    ProcessedWelcome,
 };
 use tls_codec::DeserializeBytes as _;
 
@@ -34,7 +34,8 @@ impl PairedGroup {
         Ok(Self { mls, paired: None })
     }
 
-    /// Joins a group by a Welcome that carries the ratchet tree.
+    /// Joins a group by a Welcome that carries the ratchet tree. What is left of an earlier
+    /// membership in the same group, from which this device was removed, is erased.
     ///
     /// # Errors
     ///
@@ -50,10 +51,13 @@ impl PairedGroup {
             return Err(PeerError::Kind("Welcome").into());
         };
         let mls = atomically(provider, || {
-            StagedWelcome::new_from_welcome(provider, config, welcome, None)
+            let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
+                .map_err(PeerError::message)?;
+            forget_inactive(device, processed.unverified_group_info().group_id())?;
+            let staged = processed.into_staged_welcome(provider, None);
+            Ok(staged
                 .and_then(|staged| staged.into_group(provider))
-                .map_err(PeerError::message)
-                .map_err(Error::from)
+                .map_err(PeerError::message)?)
         })?;
         Ok(Self { mls, paired: None })
     }
@@ -73,6 +77,18 @@ impl PairedGroup {
             .map(|record| Paired::load(&mls, record))
             .transpose()?;
         Ok(Self { mls, paired })
+    }
+}
+
+/// Erases what the storage has of a group that this device was removed from.
+fn forget_inactive<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Error> {
+    let storage = device.provider().storage();
+    let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
+    match old.filter(|old| !old.is_active()) {
+        Some(mut old) => old
+            .delete(storage)
+            .map_err(Error::storage("delete a group")),
+        None => Ok(()),
     }
 }
 

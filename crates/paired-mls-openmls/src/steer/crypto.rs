@@ -1,4 +1,4 @@
-//! A crypto provider that lets a [`NotifyHook`] answer for HPKE, and passes on everything else.
+//! A crypto provider that lets a [`HpkeHook`] answer for HPKE, and passes on everything else.
 
 use openmls_traits::{
     crypto::OpenMlsCrypto,
@@ -10,7 +10,7 @@ use openmls_traits::{
 use tls_codec::SecretVLBytes;
 
 /// Answers for single calls of HPKE; `None` leaves the call to the real provider.
-pub(crate) trait NotifyHook: Send + Sync {
+pub trait HpkeHook: Send + Sync {
     /// Instead of `hpke_seal`.
     ///
     /// # Concurrency
@@ -22,12 +22,15 @@ pub(crate) trait NotifyHook: Send + Sync {
     fn open(&self, input: &HpkeCiphertext, info: &[u8]) -> Option<Result<Vec<u8>, CryptoError>>;
 }
 
-pub(crate) struct SteeredCrypto<'a, C, H> {
-    pub(crate) inner: &'a C,
-    pub(crate) hook: &'a H,
+/// The real provider, with a hook for HPKE.
+pub struct SteeredCrypto<'a, C, H> {
+    /// The real provider.
+    pub inner: &'a C,
+    /// What answers first.
+    pub hook: &'a H,
 }
 
-impl<C: OpenMlsCrypto, H: NotifyHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
+impl<C: OpenMlsCrypto, H: HpkeHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
     fn hpke_seal(
         &self,
         config: HpkeConfig,

@@ -19,10 +19,8 @@ mod sending;
 
 use std::sync::{Mutex, PoisonError};
 
-use self::{
-    crypto::{NotifyHook, SteeredCrypto},
-    guard::Guard,
-};
+pub use self::crypto::{HpkeHook, SteeredCrypto};
+use self::guard::Guard;
 pub(crate) use self::{
     receiving::{Receiving, ReceivingProvider},
     sending::build_paired,

@@ -10,7 +10,7 @@ use paired_mls::{
     EpochContext, Notify, NotifyError, SealedNotify, TapeId, Vault, VaultError, wire::SignContent,
 };
 
-use super::{FirstError, NotifyHook, SteeredCrypto, UPDATE_PATH_NODE};
+use super::{FirstError, HpkeHook, SteeredCrypto, UPDATE_PATH_NODE};
 use crate::{Error, PeerError};
 
 /// More levels than a ratchet tree can have (RFC 9420 allows 2³² leaves).
@@ -81,7 +81,7 @@ impl<'a> Receiving<'a> {
     }
 }
 
-impl NotifyHook for Receiving<'_> {
+impl HpkeHook for Receiving<'_> {
     fn seal(&self, _: &[u8], _: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>> {
         None
     }

@@ -20,7 +20,7 @@ use paired_mls::{
     wire::{Content, FramedContentTbs, SignContent},
 };
 
-use super::{FirstError, Guard, NotifyHook, SteeredCrypto, UPDATE_PATH_NODE};
+use super::{FirstError, Guard, HpkeHook, SteeredCrypto, UPDATE_PATH_NODE};
 use crate::{Device, Error, GuardError, Platform, device::AnySigner};
 
 /// One paired commit in the making.
@@ -214,7 +214,7 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
     }
 }
 
-impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> NotifyHook for Sending<'_, C, R> {
+impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> HpkeHook for Sending<'_, C, R> {
     fn seal(&self, info: &[u8], plaintext: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>> {
         let is_path_node =
             SignContent::decode(info).is_ok_and(|context| context.label() == Ok(UPDATE_PATH_NODE));

@@ -54,8 +54,20 @@ pub enum Heard {
     Own,
 }
 
+/// Somebody who follows a group.
+pub trait Listener {
+    /// The current epoch.
+    fn epoch(&self) -> u64;
+
+    /// The epoch authenticator (RFC 9420 section 8.7): equal means the same epoch.
+    fn epoch_authenticator(&self) -> Vec<u8>;
+
+    /// Processes a message; merges a commit.
+    fn process(&mut self, message: &[u8]) -> Result<Heard, Refused>;
+}
+
 /// A member of a group, on any implementation of RFC 9420. It starts outside of any group.
-pub trait Member {
+pub trait Member: Listener {
     /// Makes a KeyPackage, a serialized `MLSMessage`.
     fn key_package(&mut self) -> Result<Vec<u8>, Refused>;
 
@@ -64,12 +76,6 @@ pub trait Member {
 
     /// Joins by a Welcome; a member that was removed from the group before comes back.
     fn join(&mut self, welcome: &[u8]) -> Result<(), Refused>;
-
-    /// The current epoch.
-    fn epoch(&self) -> u64;
-
-    /// The epoch authenticator (RFC 9420 section 8.7): equal means the same epoch.
-    fn epoch_authenticator(&self) -> Vec<u8>;
 
     /// Makes a commit with a path, which waits to be confirmed or discarded.
     fn commit(&mut self, content: &Content) -> Result<Sent, Refused>;
@@ -85,9 +91,6 @@ pub trait Member {
 
     /// Proposes to be removed.
     fn leave(&mut self) -> Result<Vec<u8>, Refused>;
-
-    /// Processes a message; merges a commit.
-    fn process(&mut self, message: &[u8]) -> Result<Heard, Refused>;
 }
 
 /// A device with the adapter under test.
@@ -123,7 +126,7 @@ pub trait PairedMember: Member {
 
 /// Somebody with a copy of a device's whole MLS state, storage and memory, but not its vault. He
 /// processes what he sees, and tries every byte string of his loot as a key.
-pub trait Thief: Member {
+pub trait Thief: Listener {
     /// How many pairs of a key from the loot and a ciphertext he has tried.
     fn attempts(&self) -> usize;
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Adapter, Content, Heard, Member, PairedMember, Who, World, for_each, healing::chain};
+use super::{
+    Adapter, Content, Heard, Listener, Member, PairedMember, Who, World, for_each, healing::chain,
+};
 use crate::{Event, Index};
 
 fn index_in(events: &[Event]) -> Option<Index> {

@@ -1,23 +1,25 @@
 //! Who is healed by what, and who is not.
 
-use super::{Adapter, Content, Framing, Heard, Member, PairedMember, Thief, Who, World, for_each};
+use super::{
+    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Thief, Who, World, for_each,
+};
 use crate::{DeviceId, EpochSecurity, Event, HealPolicy, LeafKey};
 
 const PHONE: usize = 0;
 const SENSOR: usize = 1;
 
 /// Whether a thief reads what the phone says in the current epoch.
-fn reads<A: Adapter, M: Member>(world: &mut World<'_, A>, thief: &mut M) -> bool {
+fn reads<A: Adapter, L: Listener>(world: &mut World<'_, A>, thief: &mut L) -> bool {
     let message = world.talk(Who::Device(PHONE)).unwrap();
     matches!(thief.process(&message), Ok(Heard::Application(_)))
 }
 
 /// A commit that everybody follows and that the thief hears too.
-fn commit_before<A: Adapter, M: Member>(
+fn commit_before<A: Adapter, L: Listener>(
     world: &mut World<'_, A>,
     who: Who,
     content: &Content,
-    thief: &mut M,
+    thief: &mut L,
 ) -> bool {
     let sent = world.member(who).unwrap().commit(content).unwrap();
     world.deliver(who, &sent).unwrap();

@@ -26,7 +26,9 @@ mod world;
 
 use crate::CipherSuite;
 
-pub use adapter::{Adapter, Content, Framing, Heard, Member, PairedMember, Refused, Sent, Thief};
+pub use adapter::{
+    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Thief,
+};
 pub use world::{EventsOf, Who, World};
 
 /// Makes one test of each property for an adapter with the node anchor.

@@ -1,6 +1,6 @@
 //! Strangers under the anchor, devices that join, and devices that come back.
 
-use super::{Adapter, Content, Framing, Member, PairedMember, Who, World, for_each};
+use super::{Adapter, Content, Framing, Listener, Member, PairedMember, Who, World, for_each};
 use crate::{DeviceId, Event, anchor::LeafIndex};
 
 /// A world whose two devices have a blank leaf, 1, between them.
@@ -110,15 +110,14 @@ pub fn an_added_device_of_the_pairing_follows<A: Adapter>(adapter: &A) {
         // Device 2 leaves, by a paired commit, and is added again by another one.
         let removes = vec![world.leaf_of(2).unwrap()];
         let mut again = world.devices.pop().unwrap();
-        world
-            .commit(
-                Who::Device(0),
-                &Content {
-                    adds: vec![],
-                    removes,
-                },
-            )
+        let sent = world.devices[0]
+            .commit(&Content {
+                adds: vec![],
+                removes,
+            })
             .unwrap();
+        world.deliver(Who::Device(0), &sent).unwrap();
+        again.process(&sent.commit).unwrap();
         let adds = vec![again.key_package().unwrap()];
         let sent = world.devices[0]
             .commit(&Content {

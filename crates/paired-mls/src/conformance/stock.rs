@@ -1,6 +1,6 @@
 //! Stock members notice nothing.
 
-use super::{Adapter, Content, Framing, Member, Who, World, for_each};
+use super::{Adapter, Content, Framing, Listener, Member, Who, World, for_each};
 
 /// Stock members stay in the same epoch with the same authenticator, through paired commits of
 /// either device, commits of their own, Adds, Removes and application messages.

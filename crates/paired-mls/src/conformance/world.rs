@@ -1,6 +1,8 @@
 //! A group and its delivery service, in one process.
 
-use super::adapter::{Adapter, Content, Framing, Heard, Member, PairedMember, Refused, Sent};
+use super::adapter::{
+    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent,
+};
 use crate::{CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, anchor::LeafIndex};
 
 /// The devices of one pairing, from device 0, then strangers: in the order of their leaves.

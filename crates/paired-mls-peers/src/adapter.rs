@@ -1,0 +1,59 @@
+//! The adapter for OpenMLS, as the conformance suite sees it.
+
+use std::marker::PhantomData;
+
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::{
+    CipherSuite,
+    conformance::{Adapter, Framing, Member},
+};
+
+use crate::{OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls, device::TestCrypto};
+
+/// The adapter for OpenMLS on a crypto provider `C`, with the suites that it knows.
+pub struct OpenMlsAdapter<C = RustCrypto> {
+    suites: Vec<CipherSuite>,
+    crypto: PhantomData<C>,
+}
+
+impl<C> OpenMlsAdapter<C> {
+    /// The adapter, to be tested with these suites.
+    pub fn new(suites: &[CipherSuite]) -> Self {
+        Self {
+            suites: suites.to_vec(),
+            crypto: PhantomData,
+        }
+    }
+}
+
+impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
+    type Device = OpenMlsDevice<C>;
+    type Thief = OpenMlsThief<C>;
+
+    fn suites(&self) -> Vec<CipherSuite> {
+        self.suites.clone()
+    }
+
+    fn device(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Self::Device {
+        OpenMlsDevice::new(suite, framing, identity).expect("a suite of this adapter")
+    }
+
+    fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>> {
+        vec![
+            Box::new(StockOpenMls::new(suite, framing, "stock OpenMLS").expect("a known suite")),
+            Box::new(StockMlsRs::new(suite, framing, "stock mls-rs").expect("a known suite")),
+        ]
+    }
+
+    fn steal(&self, device: &Self::Device) -> Self::Thief {
+        OpenMlsThief::new(device).expect("a device in a group")
+    }
+
+    fn steal_with_vault(&self, device: &Self::Device) -> Self::Device {
+        device.copy(device).expect("a device in a group")
+    }
+
+    fn steal_vault_again(&self, thief: &mut Self::Device, device: &Self::Device) {
+        *thief = thief.copy(device).expect("a device in a group");
+    }
+}

@@ -1,0 +1,338 @@
+//! A device with the adapter for OpenMLS.
+
+use std::{cell::Cell, collections::HashMap};
+
+use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_memory_storage::MemoryStorage as MlsStorage;
+use openmls_rust_crypto::RustCrypto;
+use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
+use paired_mls::{
+    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault,
+    anchor::LeafIndex,
+    conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent},
+    vault::MemoryStorage,
+};
+use paired_mls_openmls::{
+    BoxError, Device, MemoryProvider, Outgoing, PairedGroup, Platform, Received,
+};
+
+use crate::config;
+
+/// A crypto provider of OpenMLS that can be made from nothing.
+pub trait TestCrypto:
+    OpenMlsCrypto + OpenMlsRand<Error: Send + Sync + 'static> + Sync + 'static
+{
+    /// A new one.
+    ///
+    /// # Errors
+    ///
+    /// No randomness in the system.
+    fn fresh() -> Result<Self, Refused>
+    where
+        Self: Sized;
+}
+
+impl TestCrypto for RustCrypto {
+    fn fresh() -> Result<Self, Refused> {
+        Ok(Self::default())
+    }
+}
+
+impl TestCrypto for openmls_libcrux_crypto::CryptoProvider {
+    fn fresh() -> Result<Self, Refused> {
+        Ok(Self::new()?)
+    }
+}
+
+/// A provider in memory that can die in front of the last write of a transaction.
+pub struct TestPlatform<C> {
+    inner: MemoryProvider<C>,
+    dies: Cell<bool>,
+}
+
+impl<C: TestCrypto> OpenMlsProvider for TestPlatform<C> {
+    type CryptoProvider = C;
+    type RandProvider = C;
+    type StorageProvider = MlsStorage;
+
+    fn storage(&self) -> &MlsStorage {
+        self.inner.storage()
+    }
+
+    fn crypto(&self) -> &C {
+        self.inner.crypto()
+    }
+
+    fn rand(&self) -> &C {
+        self.inner.rand()
+    }
+}
+
+impl<C: TestCrypto> Platform for TestPlatform<C> {
+    type Transaction = <MemoryProvider<C> as Platform>::Transaction;
+
+    fn begin(&self) -> Result<Self::Transaction, BoxError> {
+        self.inner.begin()
+    }
+
+    fn commit(&self, transaction: Self::Transaction) -> Result<(), BoxError> {
+        if self.dies.take() {
+            self.inner.rollback(transaction);
+            return Err("the device died in the middle of a transaction".into());
+        }
+        self.inner.commit(transaction)
+    }
+
+    fn rollback(&self, transaction: Self::Transaction) {
+        self.inner.rollback(transaction);
+    }
+}
+
+/// A device with the adapter for OpenMLS, in memory, on a crypto provider `C`.
+pub struct OpenMlsDevice<C = RustCrypto> {
+    device: Device<TestPlatform<C>>,
+    parts: Parts,
+    group: Option<PairedGroup>,
+}
+
+/// What a device is made of besides its MLS records.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) ciphersuite: Ciphersuite,
+    pub(crate) framing: Framing,
+    identity: String,
+    /// Private and public.
+    key: (Vec<u8>, Vec<u8>),
+    vault: MemoryStorage,
+}
+
+impl<C: TestCrypto> OpenMlsDevice<C> {
+    /// A device with a fresh signature key and an empty vault, outside of any group.
+    ///
+    /// # Errors
+    ///
+    /// A crypto provider that does not know the suite.
+    pub fn new(suite: CipherSuite, framing: Framing, identity: &str) -> Result<Self, Refused> {
+        let ciphersuite = config::ciphersuite(suite)?;
+        let key = C::fresh()?.signature_key_gen(ciphersuite.signature_algorithm())?;
+        let vault = MemoryStorage::new();
+        let identity = identity.to_owned();
+        let parts = Parts {
+            ciphersuite,
+            framing,
+            identity,
+            key,
+            vault,
+        };
+        Self::assemble(parts, HashMap::new(), None)
+    }
+
+    /// The group.
+    ///
+    /// # Errors
+    ///
+    /// A device outside of any group.
+    pub fn group(&self) -> Result<&PairedGroup, Refused> {
+        Ok(self.group.as_ref().ok_or("this device is in no group")?)
+    }
+
+    /// A copy of all MLS records: what lies on the device's disk, the vault apart.
+    pub fn records(&self) -> HashMap<Vec<u8>, Vec<u8>> {
+        self.device.provider().inner.records()
+    }
+
+    /// The storage of the vault.
+    pub fn vault_storage(&self) -> &MemoryStorage {
+        &self.parts.vault
+    }
+
+    pub(crate) fn ciphersuite(&self) -> Ciphersuite {
+        self.parts.ciphersuite
+    }
+
+    pub(crate) fn group_id(&self) -> Option<&[u8]> {
+        self.group.as_ref().map(PairedGroup::group_id)
+    }
+
+    /// The same device a second time, with copies of its records and of the vault of `vault_of`.
+    pub(crate) fn copy(&self, vault_of: &Self) -> Result<Self, Refused> {
+        let parts = Parts {
+            vault: vault_of.parts.vault.steal(),
+            ..self.parts.clone()
+        };
+        Self::assemble(parts, self.records(), self.group_id())
+    }
+
+    fn assemble(
+        parts: Parts,
+        records: HashMap<Vec<u8>, Vec<u8>>,
+        group_id: Option<&[u8]>,
+    ) -> Result<Self, Refused> {
+        let inner = MemoryProvider::with_records(C::fresh()?, records);
+        let provider = TestPlatform {
+            inner,
+            dies: Cell::new(false),
+        };
+        let (private, public) = parts.key.clone();
+        let scheme = parts.ciphersuite.signature_algorithm();
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(parts.identity.clone().into()).into(),
+            signature_key: public.clone().into(),
+        };
+        let signer = SignatureKeyPair::from_raw(scheme, private, public);
+        let vault = Vault::new(parts.vault.clone());
+        let device = Device::new(provider, vault, signer, credential);
+        let group = group_id
+            .map(|id| PairedGroup::load(&device, id))
+            .transpose()?;
+        Ok(Self {
+            device,
+            parts,
+            group,
+        })
+    }
+
+    fn with_group<T>(
+        &mut self,
+        call: impl FnOnce(&mut PairedGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        call(
+            self.group.as_mut().ok_or("this device is in no group")?,
+            &self.device,
+        )
+    }
+}
+
+fn sent(outgoing: Outgoing) -> Sent {
+    let Outgoing {
+        commit,
+        welcome,
+        group_info,
+    } = outgoing;
+    Sent {
+        commit,
+        welcome,
+        group_info,
+    }
+}
+
+impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
+    fn epoch(&self) -> u64 {
+        self.group.as_ref().map_or(0, PairedGroup::epoch)
+    }
+
+    fn epoch_authenticator(&self) -> Vec<u8> {
+        let mls = self.group.as_ref().map(PairedGroup::mls);
+        mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec())
+            .unwrap_or_default()
+    }
+
+    fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
+        self.with_group(|group, device| match group.process(device, message)? {
+            Received::Application { message, .. } => Ok(Heard::Application(message)),
+            Received::Proposal => Ok(Heard::Proposal),
+            Received::Commit { events, heal } => Ok(Heard::Commit {
+                events,
+                heal: heal.map(sent),
+            }),
+            _ => Ok(Heard::Own),
+        })
+    }
+}
+
+impl<C: TestCrypto> Member for OpenMlsDevice<C> {
+    fn key_package(&mut self) -> Result<Vec<u8>, Refused> {
+        Ok(self.device.key_package(self.parts.ciphersuite)?)
+    }
+
+    fn create(&mut self, group_id: &[u8]) -> Result<(), Refused> {
+        let config = config::create(self.parts.ciphersuite, self.parts.framing);
+        self.group = Some(PairedGroup::create(&self.device, group_id, &config)?);
+        Ok(())
+    }
+
+    fn join(&mut self, welcome: &[u8]) -> Result<(), Refused> {
+        let config = config::join(self.parts.framing);
+        self.group = Some(PairedGroup::join(&self.device, welcome, &config)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, content: &Content) -> Result<Sent, Refused> {
+        self.with_group(|group, device| {
+            let outgoing = match (content.adds.is_empty(), content.removes.is_empty()) {
+                (true, true) => group.update(device),
+                (false, true) => group.add(device, &content.adds),
+                (true, false) => group.remove(device, &content.removes),
+                (false, false) => return Err("this adapter adds or removes, not both".into()),
+            };
+            Ok(sent(outgoing?))
+        })
+    }
+
+    fn confirm(&mut self) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| Ok(group.confirm(device)?))
+    }
+
+    fn discard(&mut self) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.discard(device)?))
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
+        self.with_group(|group, device| Ok(group.send(device, message)?))
+    }
+
+    fn leave(&mut self) -> Result<Vec<u8>, Refused> {
+        self.with_group(|group, device| Ok(group.leave(device)?))
+    }
+}
+
+impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
+    fn signature_key(&self) -> Vec<u8> {
+        self.device.signature_key().to_vec()
+    }
+
+    fn vault(&self) -> &Vault {
+        self.device.vault()
+    }
+
+    fn pair(&mut self, pairing: &Pairing) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.pair(device, pairing).map(drop)?))
+    }
+
+    fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.set_heal_policy(device, policy)?))
+    }
+
+    fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
+        self.group.as_ref()?.security(device)
+    }
+
+    fn devices(&self) -> Vec<(DeviceId, LeafIndex)> {
+        self.group
+            .as_ref()
+            .map(PairedGroup::devices)
+            .unwrap_or_default()
+    }
+
+    fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
+        let config = config::join(self.parts.framing);
+        let (group, outgoing) = PairedGroup::rejoin(&self.device, group_info, &config)?;
+        self.group = Some(group);
+        Ok(sent(outgoing))
+    }
+
+    fn crash(&mut self) -> Result<(), Refused> {
+        let group_id = self
+            .group_id()
+            .ok_or("this device is in no group")?
+            .to_vec();
+        self.group = None;
+        self.group = Some(PairedGroup::load(&self.device, &group_id)?);
+        Ok(())
+    }
+
+    fn crash_before_storing(&mut self) {
+        self.device.provider().dies.set(true);
+    }
+}
