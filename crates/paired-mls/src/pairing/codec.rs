@@ -1,0 +1,264 @@
+//! Reading and writing the presentation language (RFC 8446 section 3, RFC 9420 section 2.1.2).
+//!
+//! Every value has exactly one encoding: a vector's length in its shortest form, an `optional<T>`
+//! whose presence octet is 0 or 1. So two structures are equal exactly if their bytes are, which is
+//! what the directory compares and what a transcript hashes.
+
+use thiserror::Error;
+use tls_codec::{DeserializeBytes, Serialize as _, TlsVarInt};
+use zeroize::Zeroizing;
+
+use crate::{DeviceId, PairingId, Secret, code_points::PAIRING_VERSION};
+
+/// The longest vector of RFC 9420, in bytes: 2³⁰ − 1.
+const MAX_LEN: usize = (1 << 30) - 1;
+
+/// Bytes that are not the structure they were said to be. To blame is who wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The version is not ours, so the rest has an unknown format.
+    #[error(
+        "a pairing message of version {0}; this software speaks version {PAIRING_VERSION}: update \
+         the older device"
+    )]
+    Version(u8),
+    /// A field is cut short, overlong, or not in its shortest form.
+    #[error("{structure}.{field} is malformed: {source}")]
+    Malformed {
+        /// The structure that was decoded.
+        structure: &'static str,
+        /// Its field that does not decode.
+        field: &'static str,
+        /// What the decoder found.
+        source: tls_codec::Error,
+    },
+    /// The structure is followed by bytes that do not belong to it.
+    #[error("{0} is followed by trailing bytes")]
+    TrailingBytes(&'static str),
+}
+
+/// A vector would exceed 2³⁰ − 1 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a field exceeds the 2³⁰ − 1 bytes that a vector can have")]
+pub struct TooLarge;
+
+/// Writes fields, one after the other, into a buffer that is erased.
+pub(super) struct Writer {
+    bytes: Zeroizing<Vec<u8>>,
+    /// The first failure; everything after it is ignored.
+    outcome: Result<(), TooLarge>,
+}
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: Zeroizing::new(Vec::with_capacity(512)),
+            outcome: Ok(()),
+        }
+    }
+
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        let needed = self.bytes.len().saturating_add(bytes.len());
+        if needed > self.bytes.capacity() {
+            // A `Vec` that grows leaves its old bytes behind; this one is erased when dropped.
+            let mut grown = Zeroizing::new(Vec::with_capacity(needed.saturating_mul(2)));
+            grown.extend_from_slice(&self.bytes);
+            self.bytes = grown;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn u8(&mut self, value: u8) {
+        self.raw(&[value]);
+    }
+
+    pub(super) fn u16(&mut self, value: u16) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(super) fn u64(&mut self, value: u64) {
+        self.raw(&value.to_be_bytes());
+    }
+
+    pub(super) fn device(&mut self, device: DeviceId) {
+        self.u16(device.0);
+    }
+
+    pub(super) fn pairing_id(&mut self, pairing: PairingId) {
+        self.raw(&pairing.0);
+    }
+
+    /// `opaque bytes<V>`
+    pub(super) fn opaque(&mut self, bytes: &[u8]) {
+        match length_header(bytes.len()) {
+            Ok(header) => {
+                self.raw(&header);
+                self.raw(bytes);
+            }
+            Err(error) => self.outcome = self.outcome.and(Err(error)),
+        }
+    }
+
+    /// `T items<V>`
+    pub(super) fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        write: impl Fn(&mut Self, T),
+    ) {
+        let mut content = Self::new();
+        items.into_iter().for_each(|item| write(&mut content, item));
+        self.outcome = self.outcome.and(content.outcome);
+        self.opaque(&content.bytes);
+    }
+
+    /// `optional<T> item`
+    pub(super) fn optional<T>(&mut self, item: Option<T>, write: impl Fn(&mut Self, T)) {
+        self.u8(u8::from(item.is_some()));
+        if let Some(item) = item {
+            write(self, item);
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Secret, TooLarge> {
+        self.outcome.map(|()| Secret::copy_of(&self.bytes))
+    }
+}
+
+fn length_header(length: usize) -> Result<Vec<u8>, TooLarge> {
+    let length = Some(length)
+        .filter(|&length| length <= MAX_LEN)
+        .ok_or(TooLarge)?;
+    let length = u64::try_from(length).map_err(|_| TooLarge)?;
+    let length = TlsVarInt::try_from(length).map_err(|_| TooLarge)?;
+    length.tls_serialize_detached().map_err(|_| TooLarge)
+}
+
+/// Reads the fields of one structure, in order, and names the one that fails.
+pub(super) struct Reader<'a> {
+    structure: &'static str,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(structure: &'static str, bytes: &'a [u8]) -> Self {
+        Self {
+            structure,
+            rest: bytes,
+        }
+    }
+
+    /// Reads a whole structure; trailing bytes are an error.
+    pub(super) fn whole<T>(
+        structure: &'static str,
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let mut reader = Self::new(structure, bytes);
+        let value = read(&mut reader)?;
+        match reader.rest {
+            [] => Ok(value),
+            _ => Err(DecodeError::TrailingBytes(structure)),
+        }
+    }
+
+    fn primitive<T: DeserializeBytes>(&mut self, field: &'static str) -> Result<T, DecodeError> {
+        let (value, rest) =
+            T::tls_deserialize_bytes(self.rest).map_err(|source| self.malformed(field, source))?;
+        self.rest = rest;
+        Ok(value)
+    }
+
+    pub(super) fn malformed(&self, field: &'static str, source: tls_codec::Error) -> DecodeError {
+        DecodeError::Malformed {
+            structure: self.structure,
+            field,
+            source,
+        }
+    }
+
+    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.primitive(field)
+    }
+
+    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.primitive(field)
+    }
+
+    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        self.primitive(field)
+    }
+
+    pub(super) fn device(&mut self, field: &'static str) -> Result<DeviceId, DecodeError> {
+        self.u16(field).map(DeviceId)
+    }
+
+    pub(super) fn pairing_id(&mut self) -> Result<PairingId, DecodeError> {
+        self.primitive("pairing_id").map(PairingId)
+    }
+
+    /// `opaque bytes<V>`, borrowed.
+    pub(super) fn opaque(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let (content, rest) =
+            split_vector(self.rest).map_err(|source| self.malformed(field, source))?;
+        self.rest = rest;
+        Ok(content)
+    }
+
+    /// `opaque bytes<V>`
+    pub(super) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, DecodeError> {
+        self.opaque(field).map(<[u8]>::to_vec)
+    }
+
+    /// `opaque bytes<V>` that is secret.
+    pub(super) fn secret(&mut self, field: &'static str) -> Result<Secret, DecodeError> {
+        self.opaque(field).map(Secret::copy_of)
+    }
+
+    /// `T items<V>`. No item of the protocol is empty, so each turn consumes at least one byte.
+    pub(super) fn list<T>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let mut content = Self {
+            structure: self.structure,
+            rest: self.opaque(field)?,
+        };
+        let mut items = Vec::new();
+        while !content.rest.is_empty() {
+            items.push(read(&mut content)?);
+        }
+        Ok(items)
+    }
+
+    /// `optional<T> item`
+    pub(super) fn optional<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.u8(field)? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(self.malformed(field, tls_codec::Error::InvalidInput)),
+        }
+    }
+}
+
+/// Splits `bytes` into the content of the vector that it begins with and what follows the vector.
+fn split_vector(bytes: &[u8]) -> Result<(&[u8], &[u8]), tls_codec::Error> {
+    // Lengths of eight bytes are none of RFC 9420, and a debug build of `tls_codec` panics on some.
+    if bytes.first().is_some_and(|first| first >> 6 == 0b11) {
+        return Err(tls_codec::Error::InvalidVectorLength);
+    }
+    let (length, rest) = TlsVarInt::tls_deserialize_bytes(bytes)?;
+    let length =
+        usize::try_from(length.value()).map_err(|_| tls_codec::Error::InvalidVectorLength)?;
+    let header = length_header(length).map_err(|_| tls_codec::Error::InvalidVectorLength)?;
+    if !bytes.starts_with(&header) {
+        return Err(tls_codec::Error::InvalidVectorLength);
+    }
+    rest.split_at_checked(length)
+        .ok_or(tls_codec::Error::EndOfStream)
+}

@@ -1,0 +1,50 @@
+//! CeasePair: a device ends the pairing.
+
+use super::{Body, MessageType};
+use crate::{
+    DeviceId, PairingId,
+    pairing::codec::{DecodeError, Reader, Writer},
+};
+
+/// Ends the pairing: the sender does not draw from the tape any more, and asks the receiver to stop.
+///
+/// Under a key of the tape, so that a thief of the MLS state cannot end a pairing. A replay does no
+/// harm: a pairing ends once.
+///
+/// ```text
+/// tag = ExpandWithLabel(accept_secret, "cease pair tag", transcript_hash || device, Nh)
+///
+/// struct {
+///     opaque pairing_id[16];
+///     uint16 device;
+///     opaque tag<V>;                       // Nh bytes
+/// } CeasePair;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CeasePair {
+    /// The pairing.
+    pub pairing_id: PairingId,
+    /// The device that has stopped.
+    pub device: DeviceId,
+    /// Nh bytes.
+    pub tag: Vec<u8>,
+}
+
+impl Body for CeasePair {
+    const TYPE: MessageType = MessageType::CeasePair;
+    const NAME: &'static str = "CeasePair";
+
+    fn write(&self, writer: &mut Writer) {
+        writer.pairing_id(self.pairing_id);
+        writer.device(self.device);
+        writer.opaque(&self.tag);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            pairing_id: reader.pairing_id()?,
+            device: reader.device("device")?,
+            tag: reader.bytes("tag")?,
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! The terms are known; confirmations are awaited.
+
+use std::collections::BTreeSet;
+
+use super::{Agreement, Ceasing, Ending, Paired, Road, Unpaired};
+use crate::{
+    DeviceId, RecordName, Vault,
+    pairing::{
+        channel::{ChannelTrust, Outbound, Route, Source},
+        error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
+        messages::{Accept, Body, DirectoryAccept, MessageType, PairingMessage},
+        tag::TagPurpose,
+        terms::Terms,
+        transcript::{Transcript, request_hash},
+    },
+};
+
+/// A device that has asked for the pairing, or was asked, and waits until all others have confirmed.
+///
+/// This type makes it impossible to count on a partner that does not have the tape, that was told
+/// other keys, or that the directory does not know.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Invited {
+    pub(super) agreement: Agreement,
+    pub(super) road: Road,
+    pub(super) registration: Registration,
+    /// The partners whose Accept was verified.
+    pub(super) accepted: BTreeSet<DeviceId>,
+}
+
+/// Whether the directory has tied the keys to the anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registration {
+    /// Hidden mode: the directory is told nothing.
+    NotNeeded,
+    Awaited,
+    Confirmed,
+}
+
+/// What a device is after a message that it received while invited.
+#[derive(Debug)]
+#[must_use]
+pub enum Confirmation {
+    /// Something is still missing.
+    Waiting(Invited),
+    /// Every partner has confirmed.
+    Paired(Paired),
+    /// A partner has ended the pairing.
+    Ending(Ending),
+}
+
+impl Invited {
+    /// What the devices have agreed on.
+    pub fn terms(&self) -> &Terms {
+        self.agreement.terms()
+    }
+
+    /// This device's number in the pairing.
+    pub fn own_device(&self) -> DeviceId {
+        self.agreement.own()
+    }
+
+    /// For [`ShortAuthString::derive`](crate::pairing::ShortAuthString::derive).
+    pub fn transcript(&self) -> &Transcript {
+        self.agreement.transcript()
+    }
+
+    /// The partners that have not confirmed yet.
+    pub fn waiting_for(&self) -> Vec<DeviceId> {
+        let partners = self.agreement.partners().into_iter();
+        partners
+            .filter(|device| !self.accepted.contains(device))
+            .collect()
+    }
+
+    /// Notes that the 1-to-1 channel is safe, which may have been the last thing missing.
+    ///
+    /// Without effect for a seed that came offline. If the digits differ, [`Invited::abandon`].
+    pub fn confirm_channel(self, trust: ChannelTrust) -> Confirmation {
+        Self {
+            road: self.road.verified(trust),
+            ..self
+        }
+        .settle()
+    }
+
+    /// This device's Accept, for every partner. May be made and sent any number of times.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerError::NotRegistered`] before the directory has accepted,
+    /// [`CallerError::ChannelNotVerified`] before the digits were compared, or the vault's error.
+    pub fn accept(&self, vault: &Vault) -> Result<Outbound, PairingError> {
+        if self.registration == Registration::Awaited {
+            return Err(CallerError::NotRegistered.into());
+        }
+        self.road.check()?;
+        self.agreement.accept(vault)
+    }
+
+    /// Receives a partner's Accept, the directory's, or a CeasePair.
+    ///
+    /// Returns the next state and what to send. An Accept that came before is accepted again.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::WrongTag`], [`PeerError::Reflected`] and [`PeerError::ForeignDevice`] for an
+    /// Accept that no partner made for this device, [`PeerError::OtherRequest`] if the directory
+    /// accepted something else, [`PeerError::OutOfOrder`] for another message.
+    pub fn receive(
+        self,
+        vault: &Vault,
+        source: Source<'_>,
+        message: &[u8],
+    ) -> Result<(Confirmation, Vec<Outbound>), Failed<Self>> {
+        match self.check(vault, source, message) {
+            Ok(Checked::Accepted(device)) => {
+                let mut state = self;
+                state.accepted.insert(device);
+                Ok((state.settle(), Vec::new()))
+            }
+            Ok(Checked::Registered) => {
+                let state = Self {
+                    registration: Registration::Confirmed,
+                    ..self
+                };
+                Ok((state.settle(), Vec::new()))
+            }
+            Ok(Checked::Ended(ceasing, send)) => Ok((Confirmation::Ending(ceasing.settle()), send)),
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
+    fn check(
+        &self,
+        vault: &Vault,
+        source: Source<'_>,
+        bytes: &[u8],
+    ) -> Result<Checked, PairingError> {
+        match self.agreement.decode(bytes)? {
+            PairingMessage::Accept(accept) => {
+                self.agreement.verify_accept(vault, &accept)?;
+                Ok(Checked::Accepted(accept.device))
+            }
+            PairingMessage::DirectoryAccept(accept) => {
+                self.check_directory(source, &accept)?;
+                Ok(Checked::Registered)
+            }
+            PairingMessage::CeasePair(cease) => {
+                let (ceasing, send) = Ceasing::after_cease_pair(vault, &self.agreement, &cease)?;
+                Ok(Checked::Ended(Box::new(ceasing), send))
+            }
+            other => Err(super::out_of_order(&other, StateName::Invited)),
+        }
+    }
+
+    fn check_directory(
+        &self,
+        source: Source<'_>,
+        accept: &DirectoryAccept,
+    ) -> Result<(), PairingError> {
+        if !matches!(source, Source::Directory) {
+            return Err(PeerError::WrongWay {
+                message: MessageType::DirectoryAccept,
+                way: source.way(),
+                rule: WayRule::DirectoryOnly,
+            }
+            .into());
+        }
+        let asked = self.registration != Registration::NotNeeded;
+        let own = request_hash(self.terms()).map_err(CallerError::from)?;
+        if !asked || accept.request_hash != own {
+            return Err(PeerError::OtherRequest.into());
+        }
+        Ok(())
+    }
+
+    /// Paired, if nothing is missing any more.
+    fn settle(self) -> Confirmation {
+        let complete = self.waiting_for().is_empty()
+            && self.registration != Registration::Awaited
+            && self.road.check().is_ok();
+        if complete {
+            Confirmation::Paired(Paired {
+                agreement: self.agreement,
+            })
+        } else {
+            Confirmation::Waiting(self)
+        }
+    }
+
+    /// Gives up: the digits differ, or the user said no. Erases the tape.
+    ///
+    /// # Errors
+    ///
+    /// The vault's; then the tape may still be there.
+    pub fn abandon(self, vault: &Vault) -> Result<Unpaired, Failed<Self>> {
+        match vault.erase(&RecordName::Pairing(self.agreement.pairing_id())) {
+            Ok(()) => Ok(Unpaired {
+                own: self.agreement.own_party(),
+            }),
+            Err(error) => Err(Failed::new(self, error.into())),
+        }
+    }
+}
+
+/// A message that has passed every check.
+enum Checked {
+    Accepted(DeviceId),
+    Registered,
+    Ended(Box<Ceasing>, Vec<Outbound>),
+}
+
+impl Agreement {
+    /// ```text
+    /// tag = ExpandWithLabel(accept_secret, "accept tag", transcript_hash || device, Nh)
+    /// ```
+    pub(super) fn accept(&self, vault: &Vault) -> Result<Outbound, PairingError> {
+        let tag = self.tag(vault, &self.input(TagPurpose::Accept))?;
+        let accept = Accept {
+            pairing_id: self.pairing_id(),
+            device: self.own(),
+            tag,
+        };
+        Ok(Outbound {
+            route: Route::Partners(self.partners()),
+            message: accept.message().map_err(CallerError::from)?,
+        })
+    }
+
+    pub(super) fn verify_accept(&self, vault: &Vault, accept: &Accept) -> Result<(), PairingError> {
+        let input = self.input(TagPurpose::Accept);
+        self.verify(
+            vault,
+            MessageType::Accept,
+            accept.device,
+            &input,
+            &accept.tag,
+        )
+    }
+}
