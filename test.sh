@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# All tests. As root on Debian it installs what they need; otherwise it runs what it can, and its last
+# lines name what was left out and why. With CI=true anything left out fails.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+left_out=()
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+softhsm_module() {
+  local module
+  for module in "${PAIRED_MLS_PKCS11_MODULE:-}" /usr/lib/softhsm/libsofthsm2.so \
+      /usr/lib/*/softhsm/libsofthsm2.so /usr/local/lib/softhsm/libsofthsm2.so; do
+    [ -n "$module" ] && [ -e "$module" ] && { echo "$module"; return; }
+  done
+  return 1
+}
+
+install() {
+  [ "$(id -u)" = 0 ] && have apt-get || return 1
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
+    { apt-get update >/dev/null 2>&1 &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null; }
+}
+
+check_vectors() {
+  "$1" vectors/generate.py --check
+  "$1" vectors/pairing/generate_pairing.py --check
+}
+
+have cc || install gcc libc6-dev || left_out+=("everything: no C compiler, which SQLite needs (Debian: gcc)")
+softhsm_module >/dev/null || install softhsm2 || true
+if ! softhsm_module >/dev/null; then
+  left_out+=("the PKCS#11 vault: no SoftHSM2 (Debian: softhsm2)")
+fi
+
+cargo test --workspace --all-features --locked
+
+# The vectors, by an implementation of their own. The Rust tests above do not need it.
+if have python3 && python3 -c 'import cryptography' 2>/dev/null; then
+  check_vectors python3
+elif install python3-cryptography && /usr/bin/python3 -c 'import cryptography' 2>/dev/null; then
+  check_vectors /usr/bin/python3
+else
+  left_out+=("the check of the vectors by Python: no package cryptography (Debian: python3-cryptography)")
+fi
+
+# The demo, as a newcomer runs it: its exit code is not zero if a fact does not hold.
+cargo run --locked --quiet -- demo --json --no-report >/dev/null
+echo "demo: every fact holds"
+
+if [ "${#left_out[@]}" -gt 0 ]; then
+  printf 'left out: %s\n' "${left_out[@]}"
+  [ "${CI:-}" != true ]
+else
+  echo "nothing was left out"
+fi
