@@ -78,9 +78,25 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         self.keys.len()
     }
 
-    /// The group as the thief has it.
-    pub fn group(&self) -> &MlsGroup {
-        &self.group
+    /// The public keys of the tree's nodes whose private keys the thief has now.
+    pub fn known_nodes(&self) -> BTreeSet<Vec<u8>> {
+        let mut known = BTreeSet::new();
+        for record in self.provider.records().values() {
+            if let Ok(value) = serde_json::from_slice::<Value>(record) {
+                key_pairs(&value, &mut known);
+            }
+        }
+        known
+    }
+
+    /// Whether the loot holds this byte string, in a record of its own or inside of one.
+    pub fn holds(&self, string: &[u8]) -> bool {
+        let mut strings = BTreeSet::new();
+        for (key, value) in &self.provider.records() {
+            byte_strings(key, &mut strings);
+            byte_strings(value, &mut strings);
+        }
+        strings.contains(string)
     }
 }
 
@@ -111,6 +127,33 @@ fn walk(value: &Value, found: &mut BTreeSet<Vec<u8>>) {
                 found.insert(name.as_bytes().to_vec());
                 walk(value, found);
             }
+        }
+        _ => {}
+    }
+}
+
+/// The public keys of all stored key pairs.
+fn key_pairs(value: &Value, known: &mut BTreeSet<Vec<u8>>) {
+    match value {
+        Value::Array(items) => {
+            let byte = |item: &Value| u8::try_from(item.as_u64()?).ok();
+            match items.iter().map(byte).collect::<Option<Vec<u8>>>() {
+                // A byte string may be a record in itself.
+                Some(bytes) => {
+                    if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
+                        key_pairs(&value, known);
+                    }
+                }
+                None => items.iter().for_each(|item| key_pairs(item, known)),
+            }
+        }
+        Value::Object(fields) => {
+            if let (Some(public), true) =
+                (fields.get("public_key"), fields.contains_key("private_key"))
+            {
+                walk(public, known);
+            }
+            fields.values().for_each(|value| key_pairs(value, known));
         }
         _ => {}
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Pairing,
+    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Pairing, TapeId,
     anchor::LeafIndex, group::SecurityTable,
 };
 
@@ -73,6 +73,13 @@ impl PairedGroup {
     /// Whether this device is paired in this group.
     pub fn is_paired(&self) -> bool {
         self.paired.is_some()
+    }
+
+    /// The sub-tape of the pairing in this group; `None` without a pairing.
+    pub fn pairing_tape(&self) -> Option<TapeId> {
+        self.paired
+            .as_ref()
+            .map(|paired| paired.record.tape.clone())
     }
 
     /// How safe the current epoch is for a device of the pairing; `None` for any other.
