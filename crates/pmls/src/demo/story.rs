@@ -261,16 +261,11 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
 }
 
 fn the_sensor_wakes_up(cast: &mut Cast, facts: &mut Vec<Fact>) -> Result<Act, Refused> {
-    let mut epochs = Vec::new();
-    epochs.push(
-        commit(
-            cast,
-            Role::Sensor,
-            ": it can send for once, and heals the phone",
-        )?
-        .0,
-    );
-    epochs.push(commit(cast, Role::Phone, ", and it is the other way round again")?.0);
+    let wakes = ": it can send for once, and heals the phone";
+    let epochs = vec![
+        commit(cast, Role::Sensor, wakes)?.0,
+        commit(cast, Role::Phone, ", and it is the other way round again")?.0,
+    ];
     let fine = epochs
         .iter()
         .filter(|epoch| epoch.paired && epoch.together)
