@@ -41,12 +41,7 @@ impl Member {
 
     /// The device as it is now, apart from this one.
     pub(crate) fn copy(&self) -> BenchDevice {
-        device(
-            "copy",
-            &self.key,
-            &self.vault.steal(),
-            self.device.provider().records(),
-        )
+        device("copy", &self.key, &self.vault.steal(), self.device.provider().records())
     }
 
     /// Its signer, for stock OpenMLS.
@@ -106,14 +101,9 @@ pub(crate) fn populated(size: usize) -> Result<(Member, Member), Failure> {
 
     // Two join at a time, and the left one commits: every parent node is on somebody's path.
     for n in (2..size).step_by(2) {
-        let (left, right) = (
-            Member::new(&format!("{n}"))?,
-            Member::new(&format!("{}", n + 1))?,
-        );
-        let key_packages = [
-            left.device.key_package(CIPHERSUITE)?,
-            right.device.key_package(CIPHERSUITE)?,
-        ];
+        let (left, right) = (Member::new(&format!("{n}"))?, Member::new(&format!("{}", n + 1))?);
+        let key_packages =
+            [left.device.key_package(CIPHERSUITE)?, right.device.key_package(CIPHERSUITE)?];
         let sent = at_phone.add(&phone.device, &key_packages)?;
         at_phone.confirm(&phone.device)?;
         at_sensor.process(&sensor.device, &sent.commit)?;
@@ -128,10 +118,7 @@ pub(crate) fn populated(size: usize) -> Result<(Member, Member), Failure> {
         PairingId([1; 16]),
         [phone.device.signature_key(), sensor.device.signature_key()],
     );
-    let both = [
-        (&phone, &mut at_phone, DeviceId(0)),
-        (&sensor, &mut at_sensor, DeviceId(1)),
-    ];
+    let both = [(&phone, &mut at_phone, DeviceId(0)), (&sensor, &mut at_sensor, DeviceId(1))];
     for (member, group, own) in both {
         let seed = Seed::new(SUITE, Secret::new(vec![2; SUITE.kdf_len()]))?;
         pairing.install(member.device.vault(), SUITE, seed, own)?;

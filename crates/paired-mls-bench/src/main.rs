@@ -53,11 +53,7 @@ fn run(quick: bool) -> Result<(), Failure> {
         let paired = paired(&copy)?.update(&copy)?.commit;
         commits(&mut criterion, size, &phone);
         processing(&mut criterion, size, &sensor, &ordinary, &paired);
-        rows.push(report::Row {
-            size,
-            ordinary: ordinary.len(),
-            paired: paired.len(),
-        });
+        rows.push(report::Row { size, ordinary: ordinary.len(), paired: paired.len() });
     }
     report::print(&rows)
 }
@@ -117,13 +113,7 @@ fn commits(criterion: &mut Criterion, size: usize, phone: &Member) {
                 let group = paired(&device).expect("the group is stored");
                 (device, group)
             },
-            |(device, mut group)| {
-                (
-                    group.update(&device).expect("a paired commit"),
-                    device,
-                    group,
-                )
-            },
+            |(device, mut group)| (group.update(&device).expect("a paired commit"), device, group),
             BatchSize::PerIteration,
         );
     });
@@ -160,13 +150,7 @@ fn processing(
                 (device, group)
             },
             |(device, mut group)| {
-                (
-                    group
-                        .process(&device, paired_commit)
-                        .expect("it is accepted"),
-                    device,
-                    group,
-                )
+                (group.process(&device, paired_commit).expect("it is accepted"), device, group)
             },
             BatchSize::PerIteration,
         );
@@ -186,9 +170,7 @@ fn tape(criterion: &mut Criterion) -> Result<(), Failure> {
     };
     let mut group = criterion.benchmark_group("tape");
     let (vault, tape) = fresh(DeviceId(0))?;
-    group.bench_function("draw", |bencher| {
-        bencher.iter(|| vault.draw(&tape).expect("a value"))
-    });
+    group.bench_function("draw", |bencher| bencher.iter(|| vault.draw(&tape).expect("a value")));
     let (vault, tape) = fresh(DeviceId(1))?;
     let mut position = 0;
     group.bench_function("claim and settle", |bencher| {

@@ -19,11 +19,7 @@ pub(crate) fn print(rows: &[Row]) -> Result<(), Failure> {
         for what in ["commit", "process"] {
             let ordinary = median(&[what, "ordinary", &row.size.to_string()])?;
             let paired = median(&[what, "paired", &row.size.to_string()])?;
-            let name = if what == "commit" {
-                "commit (active)"
-            } else {
-                "process (passive)"
-            };
+            let name = if what == "commit" { "commit (active)" } else { "process (passive)" };
             println!(
                 "| {} | {name} | {:.3} ms | {:.3} ms | {:.2} |",
                 row.size,
@@ -55,8 +51,6 @@ fn median(path: &[&str]) -> Result<f64, Failure> {
     file.push("new/estimates.json");
     let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
     let estimates: serde_json::Value = serde_json::from_str(&text)?;
-    let median = estimates
-        .pointer("/median/point_estimate")
-        .and_then(|value| value.as_f64());
+    let median = estimates.pointer("/median/point_estimate").and_then(|value| value.as_f64());
     Ok(median.ok_or("criterion's estimates have no median")?)
 }

@@ -18,20 +18,12 @@ fn device(identity: &str) -> Result<Device<MemoryProvider<RustCrypto>>, Failure>
     // In a product the vault is a sealed file or hardware, and never lies with the MLS state.
     let vault = Vault::new(MemoryStorage::new());
     let provider = MemoryProvider::new(RustCrypto::default());
-    Ok(Device::generate(
-        provider,
-        vault,
-        CIPHERSUITE,
-        identity.as_bytes(),
-    )?)
+    Ok(Device::generate(provider, vault, CIPHERSUITE, identity.as_bytes())?)
 }
 
 fn main() -> Result<(), Failure> {
-    let (phone, sensor, bob) = (
-        device("Alice's phone")?,
-        device("Alice's sensor")?,
-        device("Bob")?,
-    );
+    let (phone, sensor, bob) =
+        (device("Alice's phone")?, device("Alice's sensor")?, device("Bob")?);
 
     // An ordinary MLS group. The phone adds the sensor first, so that they are siblings in the tree.
     let create = MlsGroupCreateConfig::builder()
@@ -40,10 +32,7 @@ fn main() -> Result<(), Failure> {
         .build();
     let join = MlsGroupJoinConfig::builder().build();
     let mut at_phone = PairedGroup::create(&phone, b"family", &create)?;
-    let key_packages = [
-        sensor.key_package(CIPHERSUITE)?,
-        bob.key_package(CIPHERSUITE)?,
-    ];
+    let key_packages = [sensor.key_package(CIPHERSUITE)?, bob.key_package(CIPHERSUITE)?];
     let sent = at_phone.add(&phone, &key_packages)?;
     at_phone.confirm(&phone)?; // the delivery service has accepted the commit
     let welcome = sent.welcome.ok_or("an Add gives a Welcome")?; // -> Welcome to the sensor and Bob
@@ -51,14 +40,8 @@ fn main() -> Result<(), Failure> {
     let mut at_bob = PairedGroup::join(&bob, &welcome, &join)?;
 
     // The phone and the sensor share a tape. The seed should come from hardware or an offline file.
-    let pairing = Pairing::new(
-        PairingId([1; 16]),
-        [phone.signature_key(), sensor.signature_key()],
-    );
-    let both = [
-        (&phone, &mut at_phone, DeviceId(0)),
-        (&sensor, &mut at_sensor, DeviceId(1)),
-    ];
+    let pairing = Pairing::new(PairingId([1; 16]), [phone.signature_key(), sensor.signature_key()]);
+    let both = [(&phone, &mut at_phone, DeviceId(0)), (&sensor, &mut at_sensor, DeviceId(1))];
     for (device, group, own) in both {
         let seed = Seed::new(SUITE, Secret::new(vec![42; 32]))?; // random bytes, for real
         pairing.install(device.vault(), SUITE, seed, own)?;
@@ -85,11 +68,7 @@ fn main() -> Result<(), Failure> {
     // Everybody is in the same epoch, and the sensor reads what Bob says.
     let said = at_bob.send(&bob, b"Is the window open?")?;
     if let Received::Application { message, .. } = at_sensor.process(&sensor, &said)? {
-        println!(
-            "epoch {}: {}",
-            at_sensor.epoch(),
-            String::from_utf8_lossy(&message)
-        );
+        println!("epoch {}: {}", at_sensor.epoch(), String::from_utf8_lossy(&message));
     }
     Ok(())
 }

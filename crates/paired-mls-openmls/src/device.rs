@@ -26,12 +26,7 @@ impl<P: Platform> Device<P> {
         signer: impl Signer + Send + Sync + 'static,
         credential: CredentialWithKey,
     ) -> Self {
-        Self {
-            provider,
-            vault,
-            signer: AnySigner(Box::new(signer)),
-            credential,
-        }
+        Self { provider, vault, signer: AnySigner(Box::new(signer)), credential }
     }
 
     /// A device with a new signature key and a basic credential of this identity.
@@ -66,12 +61,7 @@ impl<P: Platform> Device<P> {
     /// [`Error::Mls`] if OpenMLS cannot make or store it.
     pub fn key_package(&self, ciphersuite: Ciphersuite) -> Result<Vec<u8>, Error> {
         let bundle = KeyPackage::builder()
-            .build(
-                ciphersuite,
-                &self.provider,
-                self.signer(),
-                self.credential.clone(),
-            )
+            .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())
             .map_err(Error::mls("make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())
     }

@@ -164,20 +164,14 @@ impl Error {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        move |source| Self::Mls {
-            step,
-            source: Box::new(source),
-        }
+        move |source| Self::Mls { step, source: Box::new(source) }
     }
 
     pub(crate) fn storage<E>(step: &'static str) -> impl FnOnce(E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        move |source| Self::Storage {
-            step,
-            source: Box::new(source),
-        }
+        move |source| Self::Storage { step, source: Box::new(source) }
     }
 }
 

@@ -27,16 +27,12 @@ impl Outgoing {
             welcome: welcome
                 .map(|w| message_bytes(MlsMessageOut::from_welcome(w, ProtocolVersion::Mls10)))
                 .transpose()?,
-            group_info: group_info
-                .map(|info| message_bytes(info.into()))
-                .transpose()?,
+            group_info: group_info.map(|info| message_bytes(info.into())).transpose()?,
         })
     }
 }
 
 /// The bytes of an `MLSMessage`.
 pub(crate) fn message_bytes(message: MlsMessageOut) -> Result<Vec<u8>, Error> {
-    message
-        .to_bytes()
-        .map_err(Error::mls("serialize a message"))
+    message.to_bytes().map_err(Error::mls("serialize a message"))
 }

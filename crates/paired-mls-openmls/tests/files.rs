@@ -60,25 +60,18 @@ fn create_config() -> MlsGroupCreateConfig {
 
 fn install(device: &FileDevice, group: &mut PairedGroup, pairing: &Pairing, own: u16) {
     let seed = Seed::new(SUITE, Secret::new(vec![3; 32])).unwrap();
-    pairing
-        .install(device.vault(), SUITE, seed, DeviceId(own))
-        .unwrap();
+    pairing.install(device.vault(), SUITE, seed, DeviceId(own)).unwrap();
     group.pair(device, pairing).unwrap();
 }
 
 /// Both devices, paired, with the groups that they are in.
 fn paired(phone: &FileDevice, sensor: &FileDevice) -> (PairedGroup, PairedGroup) {
     let mut at_phone = PairedGroup::create(phone, b"group", &create_config()).unwrap();
-    let sent = at_phone
-        .add(phone, &[sensor.key_package(CIPHERSUITE).unwrap()])
-        .unwrap();
+    let sent = at_phone.add(phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
     at_phone.confirm(phone).unwrap();
     let join = MlsGroupJoinConfig::builder().build();
     let mut at_sensor = PairedGroup::join(sensor, &sent.welcome.unwrap(), &join).unwrap();
-    let pairing = Pairing::new(
-        PairingId([8; 16]),
-        [phone.signature_key(), sensor.signature_key()],
-    );
+    let pairing = Pairing::new(PairingId([8; 16]), [phone.signature_key(), sensor.signature_key()]);
     install(phone, &mut at_phone, &pairing, 0);
     install(sensor, &mut at_sensor, &pairing, 1);
     (at_phone, at_sensor)
@@ -87,10 +80,7 @@ fn paired(phone: &FileDevice, sensor: &FileDevice) -> (PairedGroup, PairedGroup)
 #[test]
 fn a_pairing_lives_on_through_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let homes = [
-        Home::new(folder.path(), "phone"),
-        Home::new(folder.path(), "sensor"),
-    ];
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
     drop(paired(&homes[0].open(), &homes[1].open()));
 
     let mut positions = Vec::new();
@@ -105,10 +95,7 @@ fn a_pairing_lives_on_through_restarts() {
         else {
             panic!("a commit is a commit");
         };
-        let Some(Event::Healed {
-            index: Some(index), ..
-        }) = events.first()
-        else {
+        let Some(Event::Healed { index: Some(index), .. }) = events.first() else {
             panic!("{events:?}");
         };
         positions.push(index.position());
@@ -122,10 +109,7 @@ fn a_pairing_lives_on_through_restarts() {
 #[test]
 fn a_commit_that_waits_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let homes = [
-        Home::new(folder.path(), "phone"),
-        Home::new(folder.path(), "sensor"),
-    ];
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
     let sensor = homes[1].open();
     let (sent, mut at_sensor) = {
         let phone = homes[0].open();
@@ -135,10 +119,7 @@ fn a_commit_that_waits_is_there_after_a_restart() {
     let phone = homes[0].open();
     let mut at_phone = PairedGroup::load(&phone, b"group").unwrap();
     let again = at_phone.update(&phone);
-    assert!(
-        matches!(again, Err(Error::Usage(UsageError::CommitPending))),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(Error::Usage(UsageError::CommitPending))), "{again:?}");
     // The delivery service had accepted it, and sends it to everybody, the phone as well.
     at_phone.process(&phone, &sent.commit).unwrap();
     at_sensor.process(&sensor, &sent.commit).unwrap();
@@ -158,64 +139,39 @@ fn one_process_at_a_time_has_the_state_and_the_vault() {
 #[test]
 fn pairing_needs_a_tape_and_the_right_members() {
     let folder = tempfile::tempdir().unwrap();
-    let homes = [
-        Home::new(folder.path(), "phone"),
-        Home::new(folder.path(), "sensor"),
-    ];
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
     let [phone, sensor] = [homes[0].open(), homes[1].open()];
     let mut at_phone = PairedGroup::create(&phone, b"group", &create_config()).unwrap();
-    let pairing = Pairing::new(
-        PairingId([8; 16]),
-        [phone.signature_key(), sensor.signature_key()],
-    );
+    let pairing = Pairing::new(PairingId([8; 16]), [phone.signature_key(), sensor.signature_key()]);
 
     let no_tape = at_phone.pair(&phone, &pairing).unwrap_err().to_string();
     assert!(no_tape.contains("pair the devices first"), "{no_tape}");
 
     let seed = Seed::new(SUITE, Secret::new(vec![3; 32])).unwrap();
-    pairing
-        .install(phone.vault(), SUITE, seed, DeviceId(0))
-        .unwrap();
+    pairing.install(phone.vault(), SUITE, seed, DeviceId(0)).unwrap();
     let absent = at_phone.pair(&phone, &pairing);
     let expected = UsageError::DeviceNotInGroup(DeviceId(1));
-    assert!(
-        matches!(&absent, Err(Error::Usage(error)) if *error == expected),
-        "{absent:?}"
-    );
+    assert!(matches!(&absent, Err(Error::Usage(error)) if *error == expected), "{absent:?}");
 
     let stolen = Pairing::new(pairing.id, [sensor.signature_key(), phone.signature_key()]);
     let wrong_key = at_phone.pair(&phone, &stolen);
-    assert!(
-        matches!(wrong_key, Err(Error::Usage(UsageError::SignatureKey))),
-        "{wrong_key:?}"
-    );
+    assert!(matches!(wrong_key, Err(Error::Usage(UsageError::SignatureKey))), "{wrong_key:?}");
     assert!(!at_phone.is_paired());
 
-    let sent = at_phone
-        .add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()])
-        .unwrap();
+    let sent = at_phone.add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
     let waits = at_phone.pair(&phone, &pairing);
-    assert!(
-        matches!(waits, Err(Error::Usage(UsageError::CommitPending))),
-        "{waits:?}"
-    );
+    assert!(matches!(waits, Err(Error::Usage(UsageError::CommitPending))), "{waits:?}");
     at_phone.confirm(&phone).unwrap();
     drop(sent);
     at_phone.pair(&phone, &pairing).unwrap();
     let twice = at_phone.pair(&phone, &pairing);
-    assert!(
-        matches!(twice, Err(Error::Usage(UsageError::AlreadyPaired))),
-        "{twice:?}"
-    );
+    assert!(matches!(twice, Err(Error::Usage(UsageError::AlreadyPaired))), "{twice:?}");
 }
 
 #[test]
 fn nothing_of_the_vault_is_in_the_database() {
     let folder = tempfile::tempdir().unwrap();
-    let homes = [
-        Home::new(folder.path(), "phone"),
-        Home::new(folder.path(), "sensor"),
-    ];
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
     {
         let [phone, sensor] = [homes[0].open(), homes[1].open()];
         let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
@@ -240,23 +196,14 @@ fn nothing_of_the_vault_is_in_the_database() {
             assert!(!contains(&state, &window[1..]) && !contains(&state, as_json.as_bytes()));
         }
     }
-    assert!(
-        secrets > 60,
-        "a punctured tape has many nodes, and here were {secrets}"
-    );
+    assert!(secrets > 60, "a punctured tape has many nodes, and here were {secrets}");
 }
 
 /// How the storage writes a byte string.
 fn serde_json_array(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(u8::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }

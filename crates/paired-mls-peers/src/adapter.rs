@@ -19,10 +19,7 @@ pub struct OpenMlsAdapter<C = RustCrypto> {
 impl<C> OpenMlsAdapter<C> {
     /// The adapter, to be tested with these suites.
     pub fn new(suites: &[CipherSuite]) -> Self {
-        Self {
-            suites: suites.to_vec(),
-            crypto: PhantomData,
-        }
+        Self { suites: suites.to_vec(), crypto: PhantomData }
     }
 }
 

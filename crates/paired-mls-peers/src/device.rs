@@ -9,7 +9,7 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
 use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault,
-    anchor::LeafIndex,
+    anchor::{LeafIndex, Tree},
     conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent},
     vault::MemoryStorage,
 };
@@ -118,13 +118,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let key = C::fresh()?.signature_key_gen(ciphersuite.signature_algorithm())?;
         let vault = MemoryStorage::new();
         let identity = identity.to_owned();
-        let parts = Parts {
-            ciphersuite,
-            framing,
-            identity,
-            key,
-            vault,
-        };
+        let parts = Parts { ciphersuite, framing, identity, key, vault };
         Self::assemble(parts, HashMap::new(), None)
     }
 
@@ -157,10 +151,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
 
     /// The same device a second time, with copies of its records and of the vault of `vault_of`.
     pub(crate) fn copy(&self, vault_of: &Self) -> Result<Self, Refused> {
-        let parts = Parts {
-            vault: vault_of.parts.vault.steal(),
-            ..self.parts.clone()
-        };
+        let parts = Parts { vault: vault_of.parts.vault.steal(), ..self.parts.clone() };
         Self::assemble(parts, self.records(), self.group_id())
     }
 
@@ -170,10 +161,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         group_id: Option<&[u8]>,
     ) -> Result<Self, Refused> {
         let inner = MemoryProvider::with_records(C::fresh()?, records);
-        let provider = TestPlatform {
-            inner,
-            dies: Cell::new(false),
-        };
+        let provider = TestPlatform { inner, dies: Cell::new(false) };
         let (private, public) = parts.key.clone();
         let scheme = parts.ciphersuite.signature_algorithm();
         let credential = CredentialWithKey {
@@ -183,38 +171,21 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let signer = SignatureKeyPair::from_raw(scheme, private, public);
         let vault = Vault::new(parts.vault.clone());
         let device = Device::new(provider, vault, signer, credential);
-        let group = group_id
-            .map(|id| PairedGroup::load(&device, id))
-            .transpose()?;
-        Ok(Self {
-            device,
-            parts,
-            group,
-        })
+        let group = group_id.map(|id| PairedGroup::load(&device, id)).transpose()?;
+        Ok(Self { device, parts, group })
     }
 
     fn with_group<T>(
         &mut self,
         call: impl FnOnce(&mut PairedGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
-        call(
-            self.group.as_mut().ok_or("this device is in no group")?,
-            &self.device,
-        )
+        call(self.group.as_mut().ok_or("this device is in no group")?, &self.device)
     }
 }
 
 fn sent(outgoing: Outgoing) -> Sent {
-    let Outgoing {
-        commit,
-        welcome,
-        group_info,
-    } = outgoing;
-    Sent {
-        commit,
-        welcome,
-        group_info,
-    }
+    let Outgoing { commit, welcome, group_info } = outgoing;
+    Sent { commit, welcome, group_info }
 }
 
 impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
@@ -224,18 +195,14 @@ impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
 
     fn epoch_authenticator(&self) -> Vec<u8> {
         let mls = self.group.as_ref().map(PairedGroup::mls);
-        mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec())
-            .unwrap_or_default()
+        mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec()).unwrap_or_default()
     }
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
         self.with_group(|group, device| match group.process(device, message)? {
             Received::Application { message, .. } => Ok(Heard::Application(message)),
             Received::Proposal => Ok(Heard::Proposal),
-            Received::Commit { events, heal } => Ok(Heard::Commit {
-                events,
-                heal: heal.map(sent),
-            }),
+            Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
             _ => Ok(Heard::Own),
         })
     }
@@ -309,10 +276,11 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn devices(&self) -> Vec<(DeviceId, LeafIndex)> {
-        self.group
-            .as_ref()
-            .map(PairedGroup::devices)
-            .unwrap_or_default()
+        self.group.as_ref().map(PairedGroup::devices).unwrap_or_default()
+    }
+
+    fn tree(&self) -> Result<Tree, Refused> {
+        Ok(self.group()?.tree()?)
     }
 
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
@@ -323,10 +291,7 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn crash(&mut self) -> Result<(), Refused> {
-        let group_id = self
-            .group_id()
-            .ok_or("this device is in no group")?
-            .to_vec();
+        let group_id = self.group_id().ok_or("this device is in no group")?.to_vec();
         self.group = None;
         self.group = Some(PairedGroup::load(&self.device, &group_id)?);
         Ok(())

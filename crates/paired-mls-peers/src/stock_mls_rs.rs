@@ -41,9 +41,7 @@ impl StockMlsRs {
         assert_config::<Config>();
         let suite = mls_rs::CipherSuite::new(suite.code_point());
         let crypto = RustCryptoProvider::default();
-        let provider = crypto
-            .cipher_suite_provider(suite)
-            .ok_or("mls-rs has no such suite")?;
+        let provider = crypto.cipher_suite_provider(suite).ok_or("mls-rs has no such suite")?;
         let (secret, public) = provider.signature_key_generate()?;
         let credential = BasicCredential::new(identity.into()).into_credential();
         let encrypt = framing == Framing::Private;
@@ -62,10 +60,7 @@ impl StockMlsRs {
             .mls_rules(rules)
             .signing_identity(SigningIdentity::new(credential, public), secret, suite)
             .build();
-        Ok(Self {
-            client,
-            group: None,
-        })
+        Ok(Self { client, group: None })
     }
 
     fn group(&mut self) -> Result<&mut Group<Config>, Refused> {
@@ -79,13 +74,8 @@ impl Listener for StockMlsRs {
     }
 
     fn epoch_authenticator(&self) -> Vec<u8> {
-        let secret = self
-            .group
-            .as_ref()
-            .and_then(|group| group.epoch_authenticator().ok());
-        secret
-            .map(|secret| secret.as_bytes().to_vec())
-            .unwrap_or_default()
+        let secret = self.group.as_ref().and_then(|group| group.epoch_authenticator().ok());
+        secret.map(|secret| secret.as_bytes().to_vec()).unwrap_or_default()
     }
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
@@ -94,10 +84,7 @@ impl Listener for StockMlsRs {
             ReceivedMessage::ApplicationMessage(message) => {
                 Ok(Heard::Application(message.data().to_vec()))
             }
-            ReceivedMessage::Commit(_) => Ok(Heard::Commit {
-                events: Vec::new(),
-                heal: None,
-            }),
+            ReceivedMessage::Commit(_) => Ok(Heard::Commit { events: Vec::new(), heal: None }),
             ReceivedMessage::Proposal(_) => Ok(Heard::Proposal),
             other => Err(format!("mls-rs heard {other:?}").into()),
         }
@@ -142,11 +129,7 @@ impl Member for StockMlsRs {
         let output = builder.build()?;
         Ok(Sent {
             commit: output.commit_message.to_bytes()?,
-            welcome: output
-                .welcome_messages
-                .first()
-                .map(MlsMessage::to_bytes)
-                .transpose()?,
+            welcome: output.welcome_messages.first().map(MlsMessage::to_bytes).transpose()?,
             group_info: (output.external_commit_group_info.as_ref())
                 .map(MlsMessage::to_bytes)
                 .transpose()?,
@@ -164,9 +147,7 @@ impl Member for StockMlsRs {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
-        let message = self
-            .group()?
-            .encrypt_application_message(message, Vec::new())?;
+        let message = self.group()?.encrypt_application_message(message, Vec::new())?;
         Ok(message.to_bytes()?)
     }
 

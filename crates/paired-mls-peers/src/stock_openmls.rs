@@ -40,14 +40,7 @@ impl StockOpenMls {
             signature_key: signer.public().into(),
         };
         let provider = OpenMlsRustCrypto::default();
-        Ok(Self {
-            provider,
-            signer,
-            credential,
-            ciphersuite,
-            framing,
-            group: None,
-        })
+        Ok(Self { provider, signer, credential, ciphersuite, framing, group: None })
     }
 
     /// The group.
@@ -66,16 +59,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, Refused> {
 
 impl Listener for StockOpenMls {
     fn epoch(&self) -> u64 {
-        self.group
-            .as_ref()
-            .map_or(0, |group| group.epoch().as_u64())
+        self.group.as_ref().map_or(0, |group| group.epoch().as_u64())
     }
 
     fn epoch_authenticator(&self) -> Vec<u8> {
         let group = self.group.as_ref();
-        group
-            .map(|group| group.epoch_authenticator().as_slice().to_vec())
-            .unwrap_or_default()
+        group.map(|group| group.epoch_authenticator().as_slice().to_vec()).unwrap_or_default()
     }
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
@@ -126,28 +115,16 @@ impl Member for StockOpenMls {
                 return Err("this is no KeyPackage".into());
             };
             let crypto = self.provider.crypto();
-            adds.push(KeyPackageIn::validate(
-                key_package,
-                crypto,
-                ProtocolVersion::Mls10,
-            )?);
+            adds.push(KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)?);
         }
-        let removes = content
-            .removes
-            .iter()
-            .map(|leaf| LeafNodeIndex::new(leaf.value()));
+        let removes = content.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.value()));
         let bundle = group
             .commit_builder()
             .propose_adds(adds)
             .propose_removals(removes)
             .force_self_update(true)
             .load_psks(self.provider.storage())?
-            .build(
-                self.provider.rand(),
-                self.provider.crypto(),
-                &self.signer,
-                |_| true,
-            )?
+            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
             .stage_commit(&self.provider)?;
         let (commit, welcome, group_info) = bundle.into_messages();
         Ok(Sent {
@@ -170,16 +147,12 @@ impl Member for StockOpenMls {
 
     fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
-        Ok(group
-            .create_message(&self.provider, &self.signer, message)?
-            .to_bytes()?)
+        Ok(group.create_message(&self.provider, &self.signer, message)?.to_bytes()?)
     }
 
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
-        Ok(group
-            .leave_group(&self.provider, &self.signer)?
-            .to_bytes()?)
+        Ok(group.leave_group(&self.provider, &self.signer)?.to_bytes()?)
     }
 }
 
@@ -203,10 +176,7 @@ where
         }
         ProcessedMessageContent::StagedCommitMessage(staged) => {
             group.merge_staged_commit(provider, *staged)?;
-            Ok(Heard::Commit {
-                events: Vec::new(),
-                heal: None,
-            })
+            Ok(Heard::Commit { events: Vec::new(), heal: None })
         }
         _ => Ok(Heard::Own),
     }

@@ -63,13 +63,7 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         for string in strings {
             keys.extend(as_private_keys(provider.crypto(), ciphersuite, string));
         }
-        Ok(Self {
-            provider,
-            ciphersuite,
-            group,
-            keys,
-            attempts: AtomicUsize::new(0),
-        })
+        Ok(Self { provider, ciphersuite, group, keys, attempts: AtomicUsize::new(0) })
     }
 
     /// The HPKE private keys that the loot gives: each byte string as it is, as the input of
@@ -167,23 +161,13 @@ fn as_private_keys(
     let config = || ciphersuite.hpke_config();
     // KDFLabel { uint16 length = Nh; opaque label<V> = "MLS 1.0 node"; opaque context<V> = "" }
     let length = ciphersuite.hash_length();
-    let info = [
-        &(length as u16).to_be_bytes()[..],
-        &[12],
-        b"MLS 1.0 node",
-        &[0],
-    ]
-    .concat();
+    let info = [&(length as u16).to_be_bytes()[..], &[12], b"MLS 1.0 node", &[0]].concat();
     let node = crypto.hkdf_expand(ciphersuite.hash_algorithm(), &string, &info, length);
     let derived = [
         crypto.derive_hpke_keypair(config(), &string).ok(),
-        node.ok()
-            .and_then(|node| crypto.derive_hpke_keypair(config(), node.as_slice()).ok()),
+        node.ok().and_then(|node| crypto.derive_hpke_keypair(config(), node.as_slice()).ok()),
     ];
-    let derived = derived
-        .into_iter()
-        .flatten()
-        .map(|pair| pair.private.to_vec());
+    let derived = derived.into_iter().flatten().map(|pair| pair.private.to_vec());
     derived.chain([string]).collect()
 }
 
@@ -280,14 +264,8 @@ impl<C: TestCrypto> Listener for OpenMlsThief<C> {
                     ciphertexts: ciphertexts(message),
                     attempts: &self.attempts,
                 };
-                let crypto = SteeredCrypto {
-                    inner: self.provider.crypto(),
-                    hook: &hook,
-                };
-                let provider = BruteForceProvider {
-                    inner: &self.provider,
-                    crypto,
-                };
+                let crypto = SteeredCrypto { inner: self.provider.crypto(), hook: &hook };
+                let provider = BruteForceProvider { inner: &self.provider, crypto };
                 self.group.process_message(&provider, parsed)?
             }
         };

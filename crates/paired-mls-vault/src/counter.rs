@@ -86,9 +86,7 @@ impl FileCounter {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, CounterError> {
         let counter = Self::at(path.as_ref())?;
         if disk::read(&counter.path)?.is_some() {
-            return Err(CounterError::Exists {
-                name: counter.name(),
-            });
+            return Err(CounterError::Exists { name: counter.name() });
         }
         counter.write(0)?;
         Ok(counter)
@@ -124,9 +122,7 @@ impl MonotonicCounter for FileCounter {
     fn read(&self) -> Result<u64, CounterError> {
         let missing = || CounterError::Missing { name: self.name() };
         let bytes = disk::read(&self.path)?.ok_or_else(missing)?;
-        let text = str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| text.strip_suffix('\n'));
+        let text = str::from_utf8(&bytes).ok().and_then(|text| text.strip_suffix('\n'));
         text.and_then(|digits| digits.parse().ok())
             .ok_or_else(|| CounterError::Damaged { name: self.name() })
     }

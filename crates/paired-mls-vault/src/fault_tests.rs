@@ -37,41 +37,26 @@ fn sealed(folder: &Path) -> Storage {
     let path = folder.join("sealed");
     let options = SealedFile::at(&path).parameters(KdfParameters::RANDOM_KEY);
     Box::new(
-        if path.exists() {
-            options.open(&passphrase)
-        } else {
-            options.create(&passphrase)
-        }
-        .unwrap(),
+        if path.exists() { options.open(&passphrase) } else { options.create(&passphrase) }
+            .unwrap(),
     )
 }
 
 fn counted(folder: &Path) -> Storage {
     let passphrase = Secret::copy_of(b"passphrase");
     let (path, counter) = (folder.join("counted"), folder.join("counter"));
-    let counter = FileCounter::open(&counter)
-        .or_else(|_| FileCounter::create(&counter))
-        .unwrap();
-    let options = SealedFile::at(&path)
-        .parameters(KdfParameters::RANDOM_KEY)
-        .counter(counter);
+    let counter = FileCounter::open(&counter).or_else(|_| FileCounter::create(&counter)).unwrap();
+    let options = SealedFile::at(&path).parameters(KdfParameters::RANDOM_KEY).counter(counter);
     Box::new(
-        if path.exists() {
-            options.open(&passphrase)
-        } else {
-            options.create(&passphrase)
-        }
-        .unwrap(),
+        if path.exists() { options.open(&passphrase) } else { options.create(&passphrase) }
+            .unwrap(),
     )
 }
 
 const BACK_ENDS: [fn(&Path) -> Storage; 3] = [plain, sealed, counted];
 
 fn load(storage: &Storage) -> Option<Vec<u8>> {
-    storage
-        .load(&name())
-        .unwrap()
-        .map(|record| record.expose().to_vec())
+    storage.load(&name()).unwrap().map(|record| record.expose().to_vec())
 }
 
 fn name() -> RecordName {
@@ -114,10 +99,7 @@ fn a_stopped_write_leaves_the_old_or_the_new_record() {
 
         let storage = open(folder);
         let found = load(&storage).unwrap();
-        assert!(
-            found == new || (found == old && !done),
-            "{fault:?} at step {steps}"
-        );
+        assert!(found == new || (found == old && !done), "{fault:?} at step {steps}");
         storage.store(&name(), &Secret::copy_of(&new)).unwrap();
         assert_eq!(load(&storage), Some(new.clone()));
         assert_eq!(leftovers(folder), 0, "{fault:?} at step {steps}");
@@ -148,9 +130,7 @@ fn a_stopped_draw_never_gives_an_index_twice() {
         let suite = CipherSuite::X25519Aes128;
         let seed = Seed::new(suite, Secret::new(vec![42; 32])).unwrap();
         let devices = [DeviceId(0), DeviceId(1)];
-        vault
-            .create(suite, seed, pairing, &devices, devices[0])
-            .unwrap();
+        vault.create(suite, seed, pairing, &devices, devices[0]).unwrap();
         let tape = vault.open_group(pairing, b"group").unwrap();
 
         let mut drawn = vec![vault.draw(&tape).unwrap().index()];
@@ -163,19 +143,14 @@ fn a_stopped_draw_never_gives_an_index_twice() {
         drop(vault);
         let vault = Vault::new(Boxed(open(folder)));
         drawn.push(vault.draw(&tape).unwrap().index());
-        assert!(
-            drawn.is_sorted_by(|a, b| a < b),
-            "{fault:?} at step {steps}: {drawn:?}"
-        );
+        assert!(drawn.is_sorted_by(|a, b| a < b), "{fault:?} at step {steps}: {drawn:?}");
         fired
     });
 }
 
 /// Files that a writer made and did not give their name.
 fn leftovers(folder: &Path) -> usize {
-    let paths = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let count = |path: std::path::PathBuf| match path.is_dir() {
         true => leftovers(&path),
         false => usize::from(path.extension().is_some_and(|extension| extension == "new")),

@@ -141,9 +141,7 @@ struct Record {
 /// A bound of the encoder, which never prints; the derived one would print the secret.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Record").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -171,9 +169,8 @@ impl SealedRecords {
         if prefix.magic != MAGIC {
             return Err(FormatError::NotAVault);
         }
-        let (body, checksum) = file
-            .split_last_chunk::<CHECKSUM_LEN>()
-            .ok_or(FormatError::Damaged)?;
+        let (body, checksum) =
+            file.split_last_chunk::<CHECKSUM_LEN>().ok_or(FormatError::Damaged)?;
         if Sha256::digest(body).as_slice() != checksum {
             return Err(FormatError::Damaged);
         }
@@ -184,19 +181,9 @@ impl SealedRecords {
         let after_prefix = body.get(prefix.tls_serialized_len()..).unwrap_or_default();
         let (header, rest) = Header::tls_deserialize_bytes(after_prefix).map_err(damaged)?;
         let (nonce, rest) = <[u8; 24]>::tls_deserialize_bytes(rest).map_err(damaged)?;
-        let aad = body
-            .get(..body.len().saturating_sub(rest.len()))
-            .unwrap_or_default()
-            .to_vec();
-        let sealed = VLBytes::tls_deserialize_exact_bytes(rest)
-            .map_err(damaged)?
-            .into();
-        Ok(Self {
-            header,
-            aad,
-            nonce,
-            sealed,
-        })
+        let aad = body.get(..body.len().saturating_sub(rest.len())).unwrap_or_default().to_vec();
+        let sealed = VLBytes::tls_deserialize_exact_bytes(rest).map_err(damaged)?.into();
+        Ok(Self { header, aad, nonce, sealed })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -239,12 +226,7 @@ pub(crate) fn seal(
     let too_large = |_| FormatError::TooLarge;
     let nonce: [u8; 24] = random()?;
     let mut file = Vec::new();
-    Prefix {
-        magic: MAGIC,
-        version: VERSION,
-    }
-    .tls_serialize(&mut file)
-    .map_err(too_large)?;
+    Prefix { magic: MAGIC, version: VERSION }.tls_serialize(&mut file).map_err(too_large)?;
     header.tls_serialize(&mut file).map_err(too_large)?;
     nonce.tls_serialize(&mut file).map_err(too_large)?;
 
@@ -252,9 +234,7 @@ pub(crate) fn seal(
         name: name.as_bytes().into(),
         record: record.expose().into(),
     });
-    let contents = Contents {
-        records: records.collect(),
-    };
+    let contents = Contents { records: records.collect() };
     // With room for the tag: a buffer that grows leaves a copy in the clear behind.
     let len = contents.tls_serialized_len().saturating_add(16);
     let mut sealed = Zeroizing::new(Vec::with_capacity(len));
@@ -262,13 +242,9 @@ pub(crate) fn seal(
     let cipher =
         XChaCha20Poly1305::new_from_slice(data_key.expose()).map_err(|_| FormatError::TooLarge)?;
     let nonce = Nonce::<XChaCha20Poly1305>::from(nonce);
-    cipher
-        .encrypt_in_place(&nonce, &file, &mut *sealed)
-        .map_err(|_| FormatError::TooLarge)?;
+    cipher.encrypt_in_place(&nonce, &file, &mut *sealed).map_err(|_| FormatError::TooLarge)?;
 
-    VLBytes::from(sealed.as_slice())
-        .tls_serialize(&mut file)
-        .map_err(too_large)?;
+    VLBytes::from(sealed.as_slice()).tls_serialize(&mut file).map_err(too_large)?;
     let checksum = Sha256::digest(&file);
     file.extend_from_slice(&checksum);
     Ok(file)

@@ -50,10 +50,7 @@ pub struct Hardening {
 /// would turn a later allocation into an abort.
 #[cfg(target_os = "linux")]
 pub fn harden_process() -> Hardening {
-    let nothing = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
     let no_core_files = setrlimit(Resource::Core, nothing);
     // The limit does not hold for core dumps that are piped to a program; this does.
     let not_dumpable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -78,10 +75,7 @@ pub fn harden_process() -> Hardening {
 fn lock_memory() -> Protection {
     let limit = getrlimit(Resource::Memlock);
     // Up to the hard limit no right is needed; if it is refused, the soft limit counts.
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let _ = setrlimit(Resource::Memlock, raised);
     let exempt =
         capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
@@ -97,8 +91,5 @@ fn lock_memory() -> Protection {
 
 #[cfg(target_os = "linux")]
 fn outcome(result: rustix::io::Result<()>) -> Protection {
-    result.map_or_else(
-        |error| Protection::Refused(error.into()),
-        |()| Protection::InPlace,
-    )
+    result.map_or_else(|error| Protection::Refused(error.into()), |()| Protection::InPlace)
 }

@@ -58,9 +58,7 @@ impl KeyringKey {
         service: &str,
         vault: &str,
     ) -> Result<Self, KeyringError> {
-        Ok(Self {
-            entry: store.build(service, vault, None)?,
-        })
+        Ok(Self { entry: store.build(service, vault, None)? })
     }
 
     /// Draws a key and stores it.

@@ -38,26 +38,18 @@ impl PlainFile {
         let folder = folder.as_ref().to_owned();
         disk::private_folder(&folder)?;
         let lock = Lock::inside(&folder)?;
-        Ok(Self {
-            folder,
-            _lock: lock,
-        })
+        Ok(Self { folder, _lock: lock })
     }
 
     /// The file of a record. The suffix keeps a hash apart from a name that looks like one.
     fn path(&self, name: &RecordName) -> PathBuf {
         let name = name.to_string();
-        let safe = name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let safe = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let file = if safe && name.len() <= LONGEST_NAME {
             format!("{name}.record")
         } else {
             let hash = Sha256::digest(name.as_bytes());
-            hash.iter()
-                .map(|byte| format!("{byte:02x}"))
-                .chain([".hashed".to_owned()])
-                .collect()
+            hash.iter().map(|byte| format!("{byte:02x}")).chain([".hashed".to_owned()]).collect()
         };
         self.folder.join(file)
     }
@@ -104,11 +96,7 @@ mod tests {
             storage.store(name, &Secret::new(vec![number])).unwrap();
         }
         for (number, name) in (0..).zip(&names) {
-            assert_eq!(
-                expose(storage.load(name).unwrap()),
-                Some(vec![number]),
-                "{name}"
-            );
+            assert_eq!(expose(storage.load(name).unwrap()), Some(vec![number]), "{name}");
         }
         storage.remove(&names[0]).unwrap();
         storage.remove(&names[0]).unwrap();
@@ -146,10 +134,7 @@ mod tests {
         drop(storage);
         fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
         let refused = PlainFile::open(&path);
-        assert!(
-            matches!(refused, Err(DiskError::Exposed { mode: 0o750, .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(DiskError::Exposed { mode: 0o750, .. })), "{refused:?}");
     }
 
     #[cfg(unix)]
@@ -159,9 +144,7 @@ mod tests {
         let storage = PlainFile::open(folder.path().join("vault")).unwrap();
         let name = group(b"g");
         for action in ["replace", "remove"] {
-            storage
-                .store(&name, &Secret::copy_of(b"attack at dawn"))
-                .unwrap();
+            storage.store(&name, &Secret::copy_of(b"attack at dawn")).unwrap();
             // A second name for the same bytes: what stays reachable on the medium.
             let witness = folder.path().join(action);
             std::fs::hard_link(storage.path(&name), &witness).unwrap();

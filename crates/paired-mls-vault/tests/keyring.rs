@@ -1,10 +1,6 @@
 //! The key of a sealed file in a keyring: a mock, and the kernel's.
 #![cfg(feature = "keyring")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
 use std::sync::Arc;
 
@@ -23,14 +19,8 @@ fn opens_a_vault(store: &Arc<CredentialStore>, name: &str) {
 
     let folder = tempfile::tempdir().unwrap();
     let vault = || SealedFile::at(folder.path().join("vault"));
-    vault()
-        .parameters(KdfParameters::RANDOM_KEY)
-        .create(&drawn)
-        .unwrap();
-    let found = KeyringKey::new(store, "paired-mls-test", name)
-        .unwrap()
-        .load()
-        .unwrap();
+    vault().parameters(KdfParameters::RANDOM_KEY).create(&drawn).unwrap();
+    let found = KeyringKey::new(store, "paired-mls-test", name).unwrap().load().unwrap();
     vault().open(&found).unwrap();
 
     key.remove().unwrap();
@@ -47,17 +37,10 @@ fn a_mock_keyring_opens_a_vault() {
 #[test]
 fn what_is_no_key_is_refused() {
     let store: Arc<CredentialStore> = mock::Store::new().unwrap();
-    store
-        .build("service", "vault", None)
-        .unwrap()
-        .set_secret(b"letmein")
-        .unwrap();
+    store.build("service", "vault", None).unwrap().set_secret(b"letmein").unwrap();
     let key = KeyringKey::new(&store, "service", "vault").unwrap();
     assert!(matches!(key.load(), Err(KeyringError::NotAKey(7))));
-    assert!(
-        matches!(key.create(), Err(KeyringError::Exists)),
-        "nothing is overwritten"
-    );
+    assert!(matches!(key.create(), Err(KeyringError::Exists)), "nothing is overwritten");
 }
 
 #[cfg(target_os = "linux")]

@@ -3,11 +3,7 @@
 //! Afterwards the vault opens, holds the old or the new record, never a torn one, has given no
 //! index twice, and no record in the clear lies in a file of a sealed vault.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
 mod support;
 
@@ -51,9 +47,7 @@ impl BackEnd {
             #[cfg(feature = "pkcs11")]
             Self::Token,
         ];
-        all.into_iter()
-            .find(|back_end| format!("{back_end:?}") == name)
-            .unwrap()
+        all.into_iter().find(|back_end| format!("{back_end:?}") == name).unwrap()
     }
 
     /// SoftHSM rewrites its token's own file at every login, and a kill there tears it.
@@ -141,10 +135,7 @@ fn child() {
     let back_end = BackEnd::parse(&env::var("PAIRED_MLS_TEST_BACK_END").unwrap());
     let storage = back_end.open(&folder);
     let vault = Vault::new(storage.clone());
-    let tape = TapeId {
-        pairing: PAIRING,
-        group_id: b"group".to_vec(),
-    };
+    let tape = TapeId { pairing: PAIRING, group_id: b"group".to_vec() };
     let mut number = stored(&storage);
     let mut out = std::io::stdout();
     writeln!(out, "\n{OPENED}").unwrap();
@@ -172,18 +163,8 @@ fn kill_once(back_end: BackEnd, folder: &Path, run: u32) -> Vec<String> {
     // By what it has done and not by the clock, so that a busy machine gets as far as an idle one.
     let lines = getrandom::u32().unwrap() as usize % 6;
     let whole_life = run.is_multiple_of(4) && back_end.opens_atomically();
-    while !whole_life
-        && printed
-            .lines()
-            .skip_while(|line| *line != OPENED)
-            .nth(lines)
-            .is_none()
-    {
-        assert_ne!(
-            out.read_line(&mut printed).unwrap(),
-            0,
-            "run {run}: {printed}"
-        );
+    while !whole_life && printed.lines().skip_while(|line| *line != OPENED).nth(lines).is_none() {
+        assert_ne!(out.read_line(&mut printed).unwrap(), 0, "run {run}: {printed}");
     }
     let moment = getrandom::u32().unwrap() % 40_000;
     thread::sleep(Duration::from_micros(moment.into()));
@@ -191,14 +172,8 @@ fn kill_once(back_end: BackEnd, folder: &Path, run: u32) -> Vec<String> {
     out.read_to_string(&mut printed).unwrap();
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        output.status.signal(),
-        Some(9),
-        "run {run} ended by itself: {errors}"
-    );
-    let lines = printed
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'));
+    assert_eq!(output.status.signal(), Some(9), "run {run} ended by itself: {errors}");
+    let lines = printed.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     lines.map(str::to_owned).collect()
 }
 
@@ -211,9 +186,7 @@ fn kill_many_times(back_end: BackEnd) {
     let suite = CipherSuite::X25519Aes128;
     let seed = Seed::new(suite, Secret::new(vec![42; 32])).unwrap();
     let devices = [DeviceId(0), DeviceId(1)];
-    vault
-        .create(suite, seed, PAIRING, &devices, devices[0])
-        .unwrap();
+    vault.create(suite, seed, PAIRING, &devices, devices[0]).unwrap();
     vault.open_group(PAIRING, b"group").unwrap();
     drop(vault);
 
@@ -228,35 +201,15 @@ fn kill_many_times(back_end: BackEnd) {
         }
         // The sealed kinds, before and after what the killed process left is cleaned up.
         let in_the_clear = usize::from(back_end == BackEnd::Plain);
-        assert!(
-            support::files_with(folder.path(), MARKER) <= 2 * in_the_clear,
-            "run {run}"
-        );
+        assert!(support::files_with(folder.path(), MARKER) <= 2 * in_the_clear, "run {run}");
         let now = stored(&back_end.open(folder.path()));
-        assert!(
-            (last_stored..=last_stored + 1).contains(&now),
-            "run {run}: {last_stored} {now}"
-        );
+        assert!((last_stored..=last_stored + 1).contains(&now), "run {run}: {last_stored} {now}");
         last_stored = now;
-        assert_eq!(
-            support::files_with(folder.path(), MARKER),
-            in_the_clear,
-            "run {run}"
-        );
+        assert_eq!(support::files_with(folder.path(), MARKER), in_the_clear, "run {run}");
     }
-    assert!(
-        drawn.is_sorted_by(|a, b| a < b),
-        "an index was given twice: {drawn:?}"
-    );
-    println!(
-        "{back_end:?}: {kills} kills, {} indices, none twice",
-        drawn.len()
-    );
-    assert!(
-        drawn.len() > kills as usize / 4,
-        "the kills came before the writes: {}",
-        drawn.len()
-    );
+    assert!(drawn.is_sorted_by(|a, b| a < b), "an index was given twice: {drawn:?}");
+    println!("{back_end:?}: {kills} kills, {} indices, none twice", drawn.len());
+    assert!(drawn.len() > kills as usize / 4, "the kills came before the writes: {}", drawn.len());
 }
 
 #[test]
@@ -278,10 +231,7 @@ fn a_killed_sealed_file_with_a_counter_is_whole() {
 #[test]
 fn a_killed_token_vault_is_whole() {
     support::with_softhsm("a_killed_token_vault_is_whole", |module| {
-        assert_eq!(
-            env::var_os("PAIRED_MLS_PKCS11_MODULE").as_deref(),
-            Some(module.as_os_str())
-        );
+        assert_eq!(env::var_os("PAIRED_MLS_PKCS11_MODULE").as_deref(), Some(module.as_os_str()));
         support::token::make(module, "kill");
         kill_many_times(BackEnd::Token);
     });

@@ -1,10 +1,6 @@
 //! A thief of the memory: what a vault leaves there after a call.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
 use std::{
     fs::File,
@@ -35,11 +31,7 @@ fn copies_in_memory(masked: &[u8]) -> usize {
         let own = own.start as u64..own.end as u64;
         let before = range.start..range.end.min(own.start).max(range.start);
         let after = range.start.max(own.end).min(range.end)..range.end;
-        let parts = if before.end == range.end {
-            vec![range]
-        } else {
-            vec![before, after]
-        };
+        let parts = if before.end == range.end { vec![range] } else { vec![before, after] };
         for mut part in parts {
             while part.start < part.end {
                 let len = chunk.len().min((part.end - part.start) as usize);
@@ -48,10 +40,7 @@ fn copies_in_memory(masked: &[u8]) -> usize {
                     break;
                 }
                 let same = |window: &[u8]| window.iter().zip(masked).all(|(a, b)| a ^ b == MASK);
-                copies += chunk[..len]
-                    .windows(masked.len())
-                    .filter(|window| same(window))
-                    .count();
+                copies += chunk[..len].windows(masked.len()).filter(|window| same(window)).count();
                 chunk.fill(0);
                 // A copy that lies across the border of two chunks is seen in the second.
                 let whole = part.start + len as u64 == part.end;
@@ -74,21 +63,14 @@ fn no_record_stays_in_memory_after_a_call() {
     getrandom::fill(&mut masked).unwrap();
     let unmasked = || Secret::new(masked.iter().map(|byte| byte ^ MASK).collect());
     let record = unmasked();
-    assert!(
-        copies_in_memory(&masked) > 0,
-        "the search finds what is there"
-    );
+    assert!(copies_in_memory(&masked) > 0, "the search finds what is there");
 
     vault.store(&name, &record).unwrap();
     drop(record);
     assert_eq!(copies_in_memory(&masked), 0, "after store");
     let other = RecordName::Group(b"other".to_vec());
     vault.store(&other, &Secret::copy_of(b"other")).unwrap();
-    assert_eq!(
-        copies_in_memory(&masked),
-        0,
-        "after a store of another record"
-    );
+    assert_eq!(copies_in_memory(&masked), 0, "after a store of another record");
     let record = vault.load(&name).unwrap().unwrap();
     assert_eq!(copies_in_memory(&masked), 1, "in the hand of the caller");
     assert!(record == unmasked());

@@ -1,10 +1,6 @@
 //! Against SoftHSM, for real: vault, counter and signature keys in a token.
 #![cfg(feature = "pkcs11")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the helpers of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
 mod support;
 
@@ -36,18 +32,11 @@ fn load(vault: &TokenVault) -> Vec<u8> {
 /// The AES keys in the token.
 fn keys(module: &Path, label: &str) -> Vec<Vec<Attribute>> {
     let session = session(module, label);
-    let all = session
-        .find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)])
-        .unwrap();
-    let wanted = [
-        AttributeType::Sensitive,
-        AttributeType::Extractable,
-        AttributeType::NeverExtractable,
-    ];
+    let all = session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY)]).unwrap();
+    let wanted =
+        [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::NeverExtractable];
     let keys = all.iter().map(|key| {
-        let value = session
-            .get_attributes(*key, &[AttributeType::Value])
-            .unwrap_or_default();
+        let value = session.get_attributes(*key, &[AttributeType::Value]).unwrap_or_default();
         assert_eq!(value, [], "the key's bytes stay in the token");
         session.get_attributes(*key, &wanted).unwrap()
     });
@@ -63,25 +52,16 @@ fn a_vault_opens_with_its_token_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vault");
         let missing = TokenVault::open(&path, &token);
-        assert!(
-            matches!(missing, Err(TokenVaultError::Missing { .. })),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(TokenVaultError::Missing { .. })), "{missing:?}");
 
         let vault = TokenVault::create(&path, &token).unwrap();
         vault.store(&name(), &Secret::copy_of(MARKER)).unwrap();
         assert_eq!(load(&vault), MARKER);
         let second = TokenVault::open(&path, &token);
-        assert!(
-            matches!(second, Err(TokenVaultError::Disk(_))),
-            "{second:?}"
-        );
+        assert!(matches!(second, Err(TokenVaultError::Disk(_))), "{second:?}");
         drop(vault);
         let again = TokenVault::create(&path, &token);
-        assert!(
-            matches!(again, Err(TokenVaultError::Exists { .. })),
-            "{again:?}"
-        );
+        assert!(matches!(again, Err(TokenVaultError::Exists { .. })), "{again:?}");
 
         assert_eq!(support::files_with(folder.path(), MARKER), 0);
         let key = [
@@ -89,19 +69,12 @@ fn a_vault_opens_with_its_token_only() {
             Attribute::Extractable(false),
             Attribute::NeverExtractable(true),
         ];
-        assert_eq!(
-            keys(module, "mine"),
-            [key],
-            "one key, which cannot leave the token"
-        );
+        assert_eq!(keys(module, "mine"), [key], "one key, which cannot leave the token");
 
         let stolen = TokenVault::open(&path, &open(module, "other"));
         assert!(matches!(stolen, Err(TokenVaultError::NoKey)), "{stolen:?}");
         let passphrase = SealedFile::at(&path).open(&Secret::copy_of(b"passphrase"));
-        assert!(
-            matches!(passphrase, Err(SealedError::Format(_))),
-            "{passphrase:?}"
-        );
+        assert!(matches!(passphrase, Err(SealedError::Format(_))), "{passphrase:?}");
         let vault = TokenVault::open(&path, &token).unwrap();
         assert_eq!(load(&vault), MARKER);
         vault.remove(&name()).unwrap();
@@ -124,22 +97,12 @@ fn an_older_copy_never_opens_again() {
 
         fs::write(&path, &copy).unwrap();
         let error = vault.load(&name()).unwrap_err();
-        assert!(
-            matches!(error.downcast_ref(), Some(TokenVaultError::Changed)),
-            "{error}"
-        );
+        assert!(matches!(error.downcast_ref(), Some(TokenVaultError::Changed)), "{error}");
         drop(vault);
         let refused = TokenVault::open(&path, &token);
-        let rolled_back = matches!(
-            refused,
-            Err(TokenVaultError::RolledBack { file: 2, token: 3 })
-        );
+        let rolled_back = matches!(refused, Err(TokenVaultError::RolledBack { file: 2, token: 3 }));
         assert!(rolled_back, "{refused:?}");
-        assert_eq!(
-            keys(module, "mine").len(),
-            1,
-            "the key of the old copy is gone"
-        );
+        assert_eq!(keys(module, "mine").len(), 1, "the key of the old copy is gone");
         fs::write(&path, &newest).unwrap();
         assert_eq!(load(&TokenVault::open(&path, &token).unwrap()), b"new");
     });
@@ -176,28 +139,17 @@ fn a_counter_in_the_token_tells_an_older_copy() {
         make(module, "mine");
         let token = open(module, "mine");
         let missing = TokenCounter::open(&token, "phone");
-        assert!(
-            matches!(missing, Err(CounterError::Missing { .. })),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(CounterError::Missing { .. })), "{missing:?}");
         let counter = TokenCounter::create(&token, "phone").unwrap();
         let again = TokenCounter::create(&token, "phone");
-        assert!(
-            matches!(again, Err(CounterError::Exists { .. })),
-            "{again:?}"
-        );
+        assert!(matches!(again, Err(CounterError::Exists { .. })), "{again:?}");
         counter.advance_to(7).unwrap();
         counter.advance_to(5).unwrap();
         assert_eq!(counter.read().unwrap(), 7, "it never goes down");
-        TokenCounter::create(&token, "sensor")
-            .unwrap()
-            .advance_to(99)
-            .unwrap();
+        TokenCounter::create(&token, "sensor").unwrap().advance_to(99).unwrap();
         assert_eq!(counter.read().unwrap(), 7, "each label has its own");
         let session = session(module, "mine");
-        let values = session
-            .find_objects(&[Attribute::Class(ObjectClass::DATA)])
-            .unwrap();
+        let values = session.find_objects(&[Attribute::Class(ObjectClass::DATA)]).unwrap();
         assert_eq!(values.len(), 2, "one object each");
 
         let folder = tempfile::tempdir().unwrap();
@@ -205,24 +157,14 @@ fn a_counter_in_the_token_tells_an_older_copy() {
         let passphrase = Secret::copy_of(b"passphrase");
         let options = || SealedFile::at(&path).parameters(KdfParameters::RANDOM_KEY);
         let vault = options().counter(counter).create(&passphrase).unwrap();
-        assert_eq!(
-            vault.generation(),
-            8,
-            "a used counter goes on from where it is"
-        );
+        assert_eq!(vault.generation(), 8, "a used counter goes on from where it is");
         let copy = fs::read(&path).unwrap();
         vault.store(&name(), &Secret::copy_of(b"new")).unwrap();
         drop(vault);
         fs::write(&path, copy).unwrap();
         let counter = TokenCounter::open(&token, "phone").unwrap();
         let refused = options().counter(counter).open(&passphrase);
-        let rolled_back = matches!(
-            refused,
-            Err(SealedError::RolledBack {
-                file: 8,
-                counter: 9
-            })
-        );
+        let rolled_back = matches!(refused, Err(SealedError::RolledBack { file: 8, counter: 9 }));
         assert!(rolled_back, "{refused:?}");
     });
 }
@@ -237,15 +179,9 @@ fn signatures_are_those_of_the_key_in_the_token() {
             let label = format!("{algorithm:?}");
             let made = TokenSigner::generate(&token, &label, algorithm).unwrap();
             let again = TokenSigner::generate(&token, &label, algorithm);
-            assert!(
-                matches!(again, Err(TokenError::KeyExists { .. })),
-                "{again:?}"
-            );
+            assert!(matches!(again, Err(TokenError::KeyExists { .. })), "{again:?}");
             let found = TokenSigner::find(&open(module, "mine"), &label).unwrap();
-            assert_eq!(
-                (found.public_key(), found.algorithm()),
-                (made.public_key(), algorithm)
-            );
+            assert_eq!((found.public_key(), found.algorithm()), (made.public_key(), algorithm));
 
             // ECDSA signatures differ in length: many of them meet every case of the encoding.
             for length in 0..200 {
@@ -257,36 +193,24 @@ fn signatures_are_those_of_the_key_in_the_token() {
         let session = session(module, "mine");
         let private = [Attribute::Class(ObjectClass::PRIVATE_KEY)];
         for key in session.find_objects(&private).unwrap() {
-            let wanted = [
-                AttributeType::NeverExtractable,
-                AttributeType::AlwaysSensitive,
-            ];
+            let wanted = [AttributeType::NeverExtractable, AttributeType::AlwaysSensitive];
             let found = session.get_attributes(key, &wanted).unwrap();
             assert_eq!(
                 found,
-                [
-                    Attribute::NeverExtractable(true),
-                    Attribute::AlwaysSensitive(true)
-                ]
+                [Attribute::NeverExtractable(true), Attribute::AlwaysSensitive(true)]
             );
-            let value = session
-                .get_attributes(key, &[AttributeType::Value])
-                .unwrap_or_default();
+            let value = session.get_attributes(key, &[AttributeType::Value]).unwrap_or_default();
             assert_eq!(value, [], "the key's bytes stay in the token");
         }
         let missing = TokenSigner::find(&token, "nobody's");
-        assert!(
-            matches!(missing, Err(TokenError::NoKey { .. })),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(TokenError::NoKey { .. })), "{missing:?}");
     });
 }
 
 fn verify(algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) {
     if algorithm == SignatureAlgorithm::Ed25519 {
         let key = ed25519_dalek::VerifyingKey::from_bytes(public_key.try_into().unwrap()).unwrap();
-        key.verify_strict(message, &signature.try_into().unwrap())
-            .unwrap();
+        key.verify_strict(message, &signature.try_into().unwrap()).unwrap();
     } else {
         let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(public_key).unwrap();
         let signature = p256::ecdsa::Signature::from_der(signature).unwrap();
@@ -303,20 +227,11 @@ fn a_key_that_could_leave_the_token_is_refused() {
         let name = [Attribute::Label(b"loose".to_vec()), Attribute::Token(true)];
         let curve = Attribute::EcParams(vec![0x06, 0x03, 0x2b, 0x65, 0x70]);
         let public = [&name[..], &[curve, Attribute::KeyType(KeyType::EC_EDWARDS)]].concat();
-        let private = [
-            &name[..],
-            &[Attribute::Extractable(true), Attribute::Sign(true)],
-        ]
-        .concat();
+        let private = [&name[..], &[Attribute::Extractable(true), Attribute::Sign(true)]].concat();
         let mechanism = cryptoki::mechanism::Mechanism::EccEdwardsKeyPairGen;
-        session
-            .generate_key_pair(&mechanism, &public, &private)
-            .unwrap();
+        session.generate_key_pair(&mechanism, &public, &private).unwrap();
         let refused = TokenSigner::find(&token, "loose");
-        assert!(
-            matches!(refused, Err(TokenError::Extractable { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(TokenError::Extractable { .. })), "{refused:?}");
     });
 }
 
@@ -331,22 +246,13 @@ fn errors_say_what_to_do() {
         let short = open("mine", b"1");
         assert!(matches!(short, Err(TokenError::WrongPin)), "{short:?}");
         let missing = open("yours", PIN.as_bytes());
-        assert!(
-            matches!(missing, Err(TokenError::NoToken { .. })),
-            "{missing:?}"
-        );
+        assert!(matches!(missing, Err(TokenError::NoToken { .. })), "{missing:?}");
         let no_library = Token::open("/nowhere/libtoken.so", "mine", &pin).unwrap_err();
         let text = no_library.to_string();
-        assert!(
-            text.starts_with("cannot use the PKCS #11 library /nowhere"),
-            "{text}"
-        );
+        assert!(text.starts_with("cannot use the PKCS #11 library /nowhere"), "{text}");
         make(module, "mine");
         let several = open("mine", PIN.as_bytes());
-        assert!(
-            matches!(several, Err(TokenError::SeveralTokens { .. })),
-            "{several:?}"
-        );
+        assert!(matches!(several, Err(TokenError::SeveralTokens { .. })), "{several:?}");
     });
 }
 
@@ -371,14 +277,8 @@ fn the_token_itself_refuses_a_forged_wrapping() {
             match position {
                 // magic 8, version 2, vault_id 16, generation 8, counter 1, kind 1, iv 12: then the
                 // wrapped key.
-                10..26 => assert!(
-                    matches!(refused, Err(TokenVaultError::NoKey)),
-                    "{refused:?}"
-                ),
-                36..96 => assert!(
-                    matches!(refused, Err(TokenVaultError::Forged)),
-                    "{refused:?}"
-                ),
+                10..26 => assert!(matches!(refused, Err(TokenVaultError::NoKey)), "{refused:?}"),
+                36..96 => assert!(matches!(refused, Err(TokenVaultError::Forged)), "{refused:?}"),
                 _ => assert!(refused.is_err(), "byte {position}"),
             }
         }

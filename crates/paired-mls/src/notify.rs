@@ -106,10 +106,7 @@ impl Notify {
         let ciphertext = suite
             .seal(&key, &nonce, info, &plaintext)
             .map_err(|AeadError| NotifyError::NotANotify)?;
-        Ok(SealedNotify {
-            kem_output,
-            ciphertext,
-        })
+        Ok(SealedNotify { kem_output, ciphertext })
     }
 
     /// Opens a Notify and checks everything in it.
@@ -124,16 +121,8 @@ impl Notify {
         info: &[u8],
     ) -> Result<Self, NotifyError> {
         let suite = tape.suite();
-        check_len(
-            "kem_output",
-            sealed.kem_output.len(),
-            suite.kem_output_len(),
-        )?;
-        check_len(
-            "ciphertext",
-            sealed.ciphertext.len(),
-            suite.kdf_len() + suite.aead_tag_len(),
-        )?;
+        check_len("kem_output", sealed.kem_output.len(), suite.kem_output_len())?;
+        check_len("ciphertext", sealed.ciphertext.len(), suite.kdf_len() + suite.aead_tag_len())?;
         let (key, nonce) = key_and_nonce(tape, &sealed.kem_output)?;
         let plaintext = (suite.open(&key, &nonce, info, &sealed.ciphertext))
             .map_err(|AeadError| NotifyError::NotANotify)?;
@@ -160,10 +149,7 @@ impl Notify {
         if padding.iter().any(|byte| *byte != 0) {
             return Err(NotifyError::Padding);
         }
-        Ok(Self {
-            index: Index::from_bytes(index),
-            level,
-        })
+        Ok(Self { index: Index::from_bytes(index), level })
     }
 }
 
@@ -178,13 +164,7 @@ fn key_and_nonce(tape: &Tape, kem_output: &[u8]) -> Result<(Secret, Secret), Der
 }
 
 fn check_len(field: &'static str, found: usize, expected: usize) -> Result<(), NotifyError> {
-    (found == expected)
-        .then_some(())
-        .ok_or(NotifyError::Length {
-            field,
-            found,
-            expected,
-        })
+    (found == expected).then_some(()).ok_or(NotifyError::Length { field, found, expected })
 }
 
 #[cfg(test)]

@@ -169,12 +169,7 @@ impl CipherSuite {
         secret: &Secret,
         label: &str,
     ) -> Result<Secret, DerivationTooLong> {
-        self.expand(
-            secret,
-            &[b"MLS 1.0 ", label.as_bytes()].concat(),
-            &[],
-            self.kdf_len(),
-        )
+        self.expand(secret, &[b"MLS 1.0 ", label.as_bytes()].concat(), &[], self.kdf_len())
     }
 
     fn expand(
@@ -217,15 +212,7 @@ impl CipherSuite {
         aad: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, AeadError> {
-        self.with_aead(key, nonce, |aead, nonce| {
-            aead.seal(
-                nonce,
-                Payload {
-                    msg: plaintext,
-                    aad,
-                },
-            )
-        })
+        self.with_aead(key, nonce, |aead, nonce| aead.seal(nonce, Payload { msg: plaintext, aad }))
     }
 
     /// `AEAD.Open(key, nonce, aad, ciphertext)` of RFC 9180 section 7.3.
@@ -236,16 +223,8 @@ impl CipherSuite {
         aad: &[u8],
         ciphertext: &[u8],
     ) -> Result<Secret, AeadError> {
-        self.with_aead(key, nonce, |aead, nonce| {
-            aead.open(
-                nonce,
-                Payload {
-                    msg: ciphertext,
-                    aad,
-                },
-            )
-        })
-        .map(Secret::new)
+        self.with_aead(key, nonce, |aead, nonce| aead.open(nonce, Payload { msg: ciphertext, aad }))
+            .map(Secret::new)
     }
 
     fn with_aead(

@@ -20,9 +20,7 @@ struct Hex(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hex::decode(String::deserialize(deserializer)?)
-            .map(Self)
-            .map_err(D::Error::custom)
+        hex::decode(String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -135,21 +133,10 @@ fn index(device: u16, position: u64) -> Index {
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case", deny_unknown_fields)]
 enum Step {
-    Draw {
-        position: Option<u64>,
-        value: Option<Hex>,
-    },
-    Claim {
-        device: u16,
-        position: u64,
-        binding: Hex,
-        value: Option<Hex>,
-    },
+    Draw { position: Option<u64>, value: Option<Hex> },
+    Claim { device: u16, position: u64, binding: Hex, value: Option<Hex> },
     Settle,
-    ForgetBefore {
-        device: u16,
-        position: u64,
-    },
+    ForgetBefore { device: u16, position: u64 },
 }
 
 impl Step {
@@ -160,17 +147,9 @@ impl Step {
                 let staged = tape.draw()?;
                 assert_eq!(Some(Hex(staged.value_for_tests().to_vec())), *value);
                 let drawn = staged.release(tape.suite(), &Stored::after_write()).index();
-                assert_eq!(
-                    Some(drawn),
-                    position.map(|position| index(before, position))
-                );
+                assert_eq!(Some(drawn), position.map(|position| index(before, position)));
             }
-            Self::Claim {
-                device,
-                position,
-                binding,
-                value,
-            } => {
+            Self::Claim { device, position, binding, value } => {
                 let staged = tape.claim(index(*device, *position), &binding.0)?;
                 assert_eq!(Some(Hex(staged.value_for_tests().to_vec())), *value);
             }
@@ -200,9 +179,7 @@ struct Secrets {
 impl Secrets {
     fn of(tape: &Tape) -> Self {
         let nodes = tape.nodes_for_tests();
-        let [(0, 0, root)] = nodes.as_slice() else {
-            panic!("the tape is not whole: {nodes:?}")
-        };
+        let [(0, 0, root)] = nodes.as_slice() else { panic!("the tape is not whole: {nodes:?}") };
         Self {
             notify_secret: Hex(tape.notify_secret().expose().to_vec()),
             accept_secret: Hex(tape.accept_secret().expose().to_vec()),
@@ -258,30 +235,16 @@ impl Run for TapeValues {
     type Results = StoredTape;
 
     fn run(&self, suite: CipherSuite) -> Result<StoredTape, Layer> {
-        for PlacedValue {
-            device,
-            position,
-            value,
-        } in &self.values
-        {
-            let staged = self
-                .tape
-                .tape(suite)
-                .claim(index(*device, *position), b"")?;
-            assert_eq!(
-                &Hex(staged.value_for_tests().to_vec()),
-                value,
-                "{device}:{position}"
-            );
+        for PlacedValue { device, position, value } in &self.values {
+            let staged = self.tape.tape(suite).claim(index(*device, *position), b"")?;
+            assert_eq!(&Hex(staged.value_for_tests().to_vec()), value, "{device}:{position}");
         }
         let mut tape = self.tape.tape(suite);
         self.steps.iter().try_for_each(|step| step.run(&mut tape))?;
         let record = tape.to_record()?;
         let again = Tape::from_record(&record)?;
         assert_eq!(again.nodes_for_tests(), tape.nodes_for_tests());
-        Ok(StoredTape {
-            record: vec![Hex(record.expose().to_vec())],
-        })
+        Ok(StoredTape { record: vec![Hex(record.expose().to_vec())] })
     }
 }
 
@@ -363,10 +326,7 @@ impl Run for TapePathSecret {
     type Results = PathSecretResult;
 
     fn run(&self, suite: CipherSuite) -> Result<PathSecretResult, Layer> {
-        let staged = self
-            .tape
-            .tape(suite)
-            .claim(index(self.device, self.position), b"")?;
+        let staged = self.tape.tape(suite).claim(index(self.device, self.position), b"")?;
         let value = staged.release(suite, &Stored::after_write());
         let context = EpochContext {
             group_id: self.context.group_id.0.clone(),
@@ -374,9 +334,7 @@ impl Run for TapePathSecret {
             confirmed_transcript_hash: self.context.confirmed_transcript_hash.0.clone(),
         };
         let derived = value.derive("path", &context, suite.kdf_len()).unwrap();
-        Ok(PathSecretResult {
-            path_secret: Hex(derived.expose().to_vec()),
-        })
+        Ok(PathSecretResult { path_secret: Hex(derived.expose().to_vec()) })
     }
 }
 
@@ -405,11 +363,7 @@ impl Run for TapeSubTape {
     fn run(&self, suite: CipherSuite) -> Result<SubTapeResult, Layer> {
         let mut tape = self.tape.tape(suite);
         let mut sub_tape = tape.sub_tape(&self.group_id.0)?;
-        let Secrets {
-            notify_secret,
-            accept_secret,
-            tape_root,
-        } = Secrets::of(&sub_tape);
+        let Secrets { notify_secret, accept_secret, tape_root } = Secrets::of(&sub_tape);
         let first = sub_tape.claim(index(self.device, self.position), b"")?;
         Ok(SubTapeResult {
             position: only_spent(&tape).position(),
@@ -505,9 +459,7 @@ impl Scenario {
         let suite = CipherSuite::try_from(self.suite).map_err(serde_json::Error::custom)?;
         let found = match inputs.run(suite) {
             Ok(results) => Expected::Accepted(results),
-            Err(Layer(layer)) => Expected::Refused {
-                layer: layer.into(),
-            },
+            Err(Layer(layer)) => Expected::Refused { layer: layer.into() },
         };
         assert_eq!(found, expected, "{name}: {}", self.description);
         Ok(self.kind)

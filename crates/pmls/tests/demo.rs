@@ -8,15 +8,8 @@ const PMLS: &str = env!("CARGO_BIN_EXE_pmls");
 
 #[test]
 fn every_fact_holds_and_none_is_missing() {
-    let output = Command::new(PMLS)
-        .args(["demo", "--json", "--no-report"])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(PMLS).args(["demo", "--json", "--no-report"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let findings: Value = serde_json::from_slice(&output.stdout).expect("nothing but JSON");
     let facts = findings["facts"].as_array().unwrap();
     for fact in facts {
@@ -24,10 +17,7 @@ fn every_fact_holds_and_none_is_missing() {
         assert!(!fact["claim"].as_str().unwrap().is_empty());
         assert!(!fact["measured"].as_str().unwrap().is_empty());
     }
-    let ids: BTreeSet<_> = facts
-        .iter()
-        .map(|fact| fact["id"].as_str().unwrap())
-        .collect();
+    let ids: BTreeSet<_> = facts.iter().map(|fact| fact["id"].as_str().unwrap()).collect();
     let expected = BTreeSet::from([
         "brute-force-opens-nothing",
         "equal-length",
@@ -51,43 +41,23 @@ fn every_fact_holds_and_none_is_missing() {
 fn the_report_is_one_file_that_needs_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.html");
-    let output = Command::new(PMLS)
-        .arg("demo")
-        .arg("--report")
-        .arg(&path)
-        .output()
-        .unwrap();
+    let output = Command::new(PMLS).arg("demo").arg("--report").arg(&path).output().unwrap();
     assert!(output.status.success());
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        told.contains("can read this epoch: Alice's phone"),
-        "{told}"
-    );
-    assert!(
-        !told.contains('\x1b'),
-        "no colour where there is no terminal"
-    );
+    assert!(told.contains("can read this epoch: Alice's phone"), "{told}");
+    assert!(!told.contains('\x1b'), "no colour where there is no terminal");
 
     let report = std::fs::read_to_string(&path).unwrap();
     assert!(report.starts_with("<!doctype html>") && report.ends_with("</html>\n"));
     for outside in ["http", "<script", "src=", "url(", "@import"] {
         assert!(!report.contains(outside), "the report refers to {outside}");
     }
-    assert_eq!(
-        report.matches("<svg viewBox").count(),
-        report.matches("<article>").count()
-    );
+    assert_eq!(report.matches("<svg viewBox").count(), report.matches("<article>").count());
     assert!(report.contains(">Notify</text>") && report.contains("class=\"anchor\""));
-    for tag in [
-        "svg", "section", "article", "table", "tr", "td", "p", "ul", "li", "text",
-    ] {
+    for tag in ["svg", "section", "article", "table", "tr", "td", "p", "ul", "li", "text"] {
         let opened = report.matches(&format!("<{tag}>")).count()
             + report.matches(&format!("<{tag} ")).count();
-        assert_eq!(
-            opened,
-            report.matches(&format!("</{tag}>")).count(),
-            "<{tag}>"
-        );
+        assert_eq!(opened, report.matches(&format!("</{tag}>")).count(), "<{tag}>");
     }
 }
 
@@ -99,10 +69,7 @@ fn what_goes_wrong_is_said_with_the_next_step() {
         .unwrap();
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        error.contains("cannot write /nowhere/at/all.html"),
-        "{error}"
-    );
+    assert!(error.contains("cannot write /nowhere/at/all.html"), "{error}");
     assert!(error.contains("choose another with --report"), "{error}");
 
     let output = Command::new(PMLS).arg("dance").output().unwrap();

@@ -46,14 +46,9 @@ impl<'a> Proposals<'a> {
             leaves.sort_unstable();
             leaves.dedup();
         }
-        let Changes {
-            updates, removes, ..
-        } = &mut changes;
+        let Changes { updates, removes, .. } = &mut changes;
         updates.retain(|leaf| *leaf != committer && !removes.contains(leaf));
-        Self {
-            changes,
-            added_keys,
-        }
+        Self { changes, added_keys }
     }
 
     /// Adds that the caller makes by value, after those of others.
@@ -85,14 +80,7 @@ impl<'a> Proposals<'a> {
             .zip(&added)
             .filter_map(|(key, leaf)| Some((device_of(record, key)?, *leaf)));
         let seats = stay.chain(join).collect();
-        Ok((
-            Standing {
-                tree,
-                own: before.own,
-                seats,
-            },
-            added,
-        ))
+        Ok((Standing { tree, own: before.own, seats }, added))
     }
 }
 
@@ -141,18 +129,11 @@ pub(super) fn look_at(
     let (mut after, added) = proposals.apply(before, record)?;
     if path_leaf.is_none() {
         // Nothing was sealed to anybody, and nobody was healed.
-        return Ok(Seen {
-            facts: CommitFacts::default(),
-            after,
-            index: None,
-        });
+        return Ok(Seen { facts: CommitFacts::default(), after, index: None });
     }
 
     let device = after.device_at(at);
-    let mut facts = CommitFacts {
-        committer: device,
-        ..CommitFacts::default()
-    };
+    let mut facts = CommitFacts { committer: device, ..CommitFacts::default() };
     let mut sealed_to = after.leaves();
     let mut index = None;
     let anchorage = device.map(|_| after.anchorage(at, &added)).transpose()?;
@@ -165,10 +146,7 @@ pub(super) fn look_at(
         Reach::Unknown | Reach::Sealed => None,
     };
     if let Some(used) = notified.filter(|_| !covered.is_empty()) {
-        facts.healed = covered
-            .iter()
-            .filter_map(|leaf| after.device_at(*leaf))
-            .collect();
+        facts.healed = covered.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
         sealed_to.retain(|leaf| !covered.contains(leaf));
         index = used;
     }
@@ -176,11 +154,7 @@ pub(super) fn look_at(
     facts.sealed_to_leaves =
         stale_recipients(&after.tree, at, &sealed_to, &added).map_err(GuardError::Locate)?;
     after.tree = after.tree.after_path(at)?;
-    Ok(Seen {
-        facts,
-        after,
-        index,
-    })
+    Ok(Seen { facts, after, index })
 }
 
 /// What the application is told about a commit, once it has been merged.
@@ -191,18 +165,12 @@ pub(super) fn events(
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     if let (Some(by), false) = (seen.facts.committer, seen.facts.healed.is_empty()) {
-        events.push(Event::Healed {
-            by,
-            devices: seen.facts.healed.clone(),
-            index: seen.index,
-        });
+        events.push(Event::Healed { by, devices: seen.facts.healed.clone(), index: seen.index });
     }
     let devices = before.seats.iter().map(|(device, _)| *device);
     let left = devices.filter(|device| seen.after.leaf_of(*device).is_none());
     events.extend(left.map(|device| Event::DeviceLeft { device }));
-    let changed = changed
-        .into_iter()
-        .filter(|(_, from, to)| from.name() != to.name());
+    let changed = changed.into_iter().filter(|(_, from, to)| from.name() != to.name());
     events.extend(changed.map(|(device, from, to)| Event::SecurityChanged { device, from, to }));
     if !before.anchor_is_blank()? && seen.after.anchor_is_blank()? {
         events.push(Event::AnchorBlanked);

@@ -55,9 +55,7 @@ impl PairedGroup {
                 .map_err(PeerError::message)?;
             forget_inactive(device, processed.unverified_group_info().group_id())?;
             let staged = processed.into_staged_welcome(provider, None);
-            Ok(staged
-                .and_then(|staged| staged.into_group(provider))
-                .map_err(PeerError::message)?)
+            Ok(staged.and_then(|staged| staged.into_group(provider)).map_err(PeerError::message)?)
         })?;
         Ok(Self { mls, paired: None })
     }
@@ -73,9 +71,7 @@ impl PairedGroup {
             .map_err(Error::storage("load a group"))?
             .ok_or(UsageError::NoSuchGroup)?;
         let record = device.vault().load_group(group_id)?;
-        let paired = record
-            .map(|record| Paired::load(&mls, record))
-            .transpose()?;
+        let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
         Ok(Self { mls, paired })
     }
 }
@@ -85,9 +81,7 @@ fn forget_inactive<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Resul
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
     match old.filter(|old| !old.is_active()) {
-        Some(mut old) => old
-            .delete(storage)
-            .map_err(Error::storage("delete a group")),
+        Some(mut old) => old.delete(storage).map_err(Error::storage("delete a group")),
         None => Ok(()),
     }
 }

@@ -34,45 +34,20 @@ impl Outcome {
         reach: Reach,
     ) -> Result<Self, Error> {
         let Some(paired) = paired else {
-            return Ok(Self {
-                events: Vec::new(),
-                weakened: false,
-                next: None,
-            });
+            return Ok(Self { events: Vec::new(), weakened: false, next: None });
         };
-        let mut record = GroupRecord {
-            pending: None,
-            ..paired.record.clone()
-        };
+        let mut record = GroupRecord { pending: None, ..paired.record.clone() };
         let before = &paired.standing;
         if staged.self_removed() {
-            let next = Some(Paired {
-                record,
-                standing: before.clone(),
-            });
-            return Ok(Self {
-                events: Vec::new(),
-                weakened: false,
-                next,
-            });
+            let next = Some(Paired { record, standing: before.clone() });
+            return Ok(Self { events: Vec::new(), weakened: false, next });
         }
         let seen = look_at(before, &record, staged, committer, reach)?;
-        let changed = record
-            .security
-            .apply(&seen.facts, |device| seen.after.leaf_of(device));
-        let weakened = changed
-            .iter()
-            .any(|(_, _, to)| *to == EpochSecurity::Weakened);
+        let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
+        let weakened = changed.iter().any(|(_, _, to)| *to == EpochSecurity::Weakened);
         let events = events(before, &seen, changed)?;
-        let next = Some(Paired {
-            record,
-            standing: Arc::new(seen.after),
-        });
-        Ok(Self {
-            events,
-            weakened,
-            next,
-        })
+        let next = Some(Paired { record, standing: Arc::new(seen.after) });
+        Ok(Self { events, weakened, next })
     }
 }
 
@@ -80,11 +55,7 @@ impl Outcome {
     /// In debug builds: the core's arithmetic has led to the tree that OpenMLS has.
     fn check(&self, mls: &MlsGroup) -> Result<(), Error> {
         if let (true, true, Some(next)) = (cfg!(debug_assertions), mls.is_active(), &self.next) {
-            assert_eq!(
-                *next.standing,
-                Standing::of(mls, &next.record)?,
-                "the tree went astray"
-            );
+            assert_eq!(*next.standing, Standing::of(mls, &next.record)?, "the tree went astray");
         }
         Ok(())
     }
@@ -104,8 +75,7 @@ pub(super) fn merge_own<P: Platform>(
     };
     let committer = Committer::Member(leaf(mls.own_leaf_index()));
     let outcome = Outcome::of(paired, staged, committer, reach)?;
-    mls.merge_pending_commit(device.provider())
-        .map_err(Error::storage("merge a commit"))?;
+    mls.merge_pending_commit(device.provider()).map_err(Error::storage("merge a commit"))?;
     outcome.check(mls)?;
     Ok(outcome)
 }
@@ -128,8 +98,7 @@ pub(super) fn merge_other<P: Platform>(
     if staged.self_removed() {
         outcome.events.push(Event::Removed);
     }
-    mls.merge_staged_commit(device.provider(), staged)
-        .map_err(Error::storage("merge a commit"))?;
+    mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     outcome.check(mls)?;
     Ok(outcome)
 }

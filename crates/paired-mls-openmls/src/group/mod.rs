@@ -77,9 +77,7 @@ impl PairedGroup {
 
     /// The sub-tape of the pairing in this group; `None` without a pairing.
     pub fn pairing_tape(&self) -> Option<TapeId> {
-        self.paired
-            .as_ref()
-            .map(|paired| paired.record.tape.clone())
+        self.paired.as_ref().map(|paired| paired.record.tape.clone())
     }
 
     /// How safe the current epoch is for a device of the pairing; `None` for any other.
@@ -117,10 +115,7 @@ impl PairedGroup {
         if Some(info.suite) != suite_of(self.mls.ciphersuite()) {
             return Err(UsageError::CipherSuite.into());
         }
-        let own = pairing
-            .devices
-            .iter()
-            .find(|paired| paired.device == info.own_device);
+        let own = pairing.devices.iter().find(|paired| paired.device == info.own_device);
         if own.is_none_or(|own| own.signature_key != device.signature_key()) {
             return Err(UsageError::SignatureKey.into());
         }
@@ -139,10 +134,7 @@ impl PairedGroup {
         }
         device.vault().store_group(&record)?;
         let footing = standing.footing();
-        self.paired = Some(Paired {
-            record,
-            standing: Arc::new(standing),
-        });
+        self.paired = Some(Paired { record, standing: Arc::new(standing) });
         footing
     }
 
@@ -157,10 +149,7 @@ impl PairedGroup {
         heal_policy: HealPolicy,
     ) -> Result<(), Error> {
         let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
-        let record = GroupRecord {
-            heal_policy,
-            ..paired.record.clone()
-        };
+        let record = GroupRecord { heal_policy, ..paired.record.clone() };
         device.vault().store_group(&record)?;
         paired.record = record;
         Ok(())

@@ -73,17 +73,10 @@ impl PairedGroup {
         message: &[u8],
         policy: impl FnOnce(&StagedCommit) -> bool,
     ) -> Result<Received, Error> {
-        let parsed = parse(message)?
-            .try_into_protocol_message()
-            .map_err(PeerError::message)?;
+        let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let next_epoch = self.next_epoch();
-        let tape = self
-            .paired
-            .as_ref()
-            .map(|paired| paired.record.tape.clone());
-        let receiving = tape
-            .as_ref()
-            .map(|tape| Receiving::new(device.vault(), tape, next_epoch));
+        let tape = self.paired.as_ref().map(|paired| paired.record.tape.clone());
+        let receiving = tape.as_ref().map(|tape| Receiving::new(device.vault(), tape, next_epoch));
 
         let (received, weakened) = self.transact(device, |mls, paired| {
             let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
@@ -136,14 +129,18 @@ impl PairedGroup {
             Ok(((Received::Commit { events, heal: None }, weakened), next))
         })?;
 
-        let Received::Commit { events, .. } = received else {
+        let Received::Commit { mut events, .. } = received else {
             return Ok(received);
         };
         self.settle(device)?;
-        let heal = match self.heal_policy() {
-            Some(HealPolicy::AtOnce) if weakened => Some(self.update(device)?),
-            _ => None,
-        };
+        let mut heal = None;
+        if weakened && self.heal_policy() == Some(HealPolicy::AtOnce) {
+            // The commit that was received is merged in any case, and its events are not lost.
+            match self.update(device) {
+                Ok(outgoing) => heal = Some(outgoing),
+                Err(_) => events.push(Event::HealingFailed),
+            }
+        }
         Ok(Received::Commit { events, heal })
     }
 }
@@ -156,16 +153,11 @@ fn unprotect<P: Platform>(
     receiving: Option<&Receiving<'_>>,
 ) -> Result<ProcessedMessage, Error> {
     let Some(receiving) = receiving else {
-        return Ok(mls
-            .process_message(device.provider(), message)
-            .map_err(PeerError::message)?);
+        return Ok(mls.process_message(device.provider(), message).map_err(PeerError::message)?);
     };
     let provider = ReceivingProvider::new(device.provider(), receiving);
-    mls.process_message(&provider, message).map_err(|error| {
-        receiving
-            .take_error()
-            .unwrap_or(PeerError::message(error).into())
-    })
+    mls.process_message(&provider, message)
+        .map_err(|error| receiving.take_error().unwrap_or(PeerError::message(error).into()))
 }
 
 /// Whether a message is the own commit that waits.

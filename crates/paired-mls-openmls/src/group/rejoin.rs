@@ -68,30 +68,22 @@ impl PairedGroup {
             let anchor = seat.as_ref().and_then(|seat| seat.anchor.as_ref());
             let built = match (&record, anchor) {
                 (Some(record), Some(anchor)) => {
-                    let path = device
-                        .vault()
-                        .draw(&record.tape)?
-                        .into_path_secret(&next_epoch)?;
+                    let path = device.vault().draw(&record.tape)?.into_path_secret(&next_epoch)?;
                     build_paired(commit, device, &record.tape, ciphersuite, path, anchor)?
                 }
                 _ => commit
-                    .build(provider.rand(), provider.crypto(), device.signer(), |_| {
-                        true
-                    })
+                    .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
                     .map_err(Error::mls("build an external commit"))?,
             };
-            let (mls, bundle) = built
-                .finalize(provider)
-                .map_err(Error::mls("finish an external commit"))?;
+            let (mls, bundle) =
+                built.finalize(provider).map_err(Error::mls("finish an external commit"))?;
             if let (Some(record), Some(seat)) = (&mut record, &seat) {
                 seat.renew(record, device.signature_key());
                 device.vault().store_group(record)?;
             }
             Ok((mls, Outgoing::new(bundle)?))
         })?;
-        let paired = record
-            .map(|record| Paired::load(&mls, record))
-            .transpose()?;
+        let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
         let group = Self { mls, paired };
         group.settle(device)?;
         Ok((group, outgoing))
@@ -125,17 +117,13 @@ impl Seat {
             .filter_map(|(index, _)| Some((LeafIndex::new(index)?, tree.leaf(index)?)))
             .collect();
         let is_own = |key: &[u8]| key == own_key;
-        let removes = members
-            .iter()
-            .filter(|(_, leaf)| is_own(leaf.signature_key()));
+        let removes = members.iter().filter(|(_, leaf)| is_own(leaf.signature_key()));
         let changes = Changes {
             removes: removes.map(|(index, _)| *index).collect(),
             adds: 1,
             ..Changes::default()
         };
-        let partners = members
-            .iter()
-            .filter(|(_, leaf)| !is_own(leaf.signature_key()));
+        let partners = members.iter().filter(|(_, leaf)| !is_own(leaf.signature_key()));
         let mut seats: Vec<_> = partners
             .filter_map(|(index, leaf)| Some((device_of(record, leaf.signature_key())?, *index)))
             .collect();
@@ -151,22 +139,13 @@ impl Seat {
     /// The new epoch: this device is new from the leaf up, and the covered partners are healed.
     fn renew(&self, record: &mut GroupRecord, own_key: &[u8]) {
         record.pending = None;
-        let covered = self
-            .anchor
-            .as_ref()
-            .map(Anchor::covered)
-            .unwrap_or_default();
+        let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
         let facts = paired_mls::group::CommitFacts {
             committer: device_of(record, own_key),
-            healed: covered
-                .iter()
-                .filter_map(|leaf| self.standing.device_at(*leaf))
-                .collect(),
+            healed: covered.iter().filter_map(|leaf| self.standing.device_at(*leaf)).collect(),
             sealed_to_leaves: Vec::new(),
         };
-        record
-            .security
-            .apply(&facts, |device| self.standing.leaf_of(device));
+        record.security.apply(&facts, |device| self.standing.leaf_of(device));
     }
 }
 
@@ -175,9 +154,7 @@ fn forget<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Err
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
     match old {
-        Some(mut old) => old
-            .delete(storage)
-            .map_err(Error::storage("delete a group")),
+        Some(mut old) => old.delete(storage).map_err(Error::storage("delete a group")),
         None => Ok(()),
     }
 }

@@ -61,13 +61,7 @@ impl PairedGroup {
                     .map_err(PeerError::message)
             })
             .collect::<Result<_, _>>()?;
-        self.commit(
-            device,
-            Content {
-                adds,
-                ..Content::default()
-            },
-        )
+        self.commit(device, Content { adds, ..Content::default() })
     }
 
     /// Removes the members at these leaves.
@@ -80,13 +74,7 @@ impl PairedGroup {
         device: &Device<P>,
         leaves: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
-        self.commit(
-            device,
-            Content {
-                removes: leaves.to_vec(),
-                ..Content::default()
-            },
-        )
+        self.commit(device, Content { removes: leaves.to_vec(), ..Content::default() })
     }
 
     /// Encrypts an application message; returns its `MLSMessage`.
@@ -132,9 +120,8 @@ impl PairedGroup {
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
-        let events = self.transact(device, |mls, paired| {
-            Ok(merge_own(mls, paired, device)?.into_parts())
-        })?;
+        let events =
+            self.transact(device, |mls, paired| Ok(merge_own(mls, paired, device)?.into_parts()))?;
         self.settle(device)?;
         Ok(events)
     }
@@ -167,10 +154,7 @@ impl PairedGroup {
         self.transact(device, |mls, paired| {
             let (bundle, index) = match (paired, anchor) {
                 (Some(Paired { record, .. }), Some(anchor)) => {
-                    let path = device
-                        .vault()
-                        .draw(&record.tape)?
-                        .into_path_secret(&next_epoch)?;
+                    let path = device.vault().draw(&record.tape)?.into_path_secret(&next_epoch)?;
                     let index = path.index();
                     let ciphersuite = mls.ciphersuite();
                     let commit = load(mls, device, content)?;
@@ -181,9 +165,7 @@ impl PairedGroup {
                 _ => {
                     let provider = device.provider();
                     let built = load(mls, device, content)?
-                        .build(provider.rand(), provider.crypto(), device.signer(), |_| {
-                            true
-                        })
+                        .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
                         .map_err(Error::mls("build a commit"))?;
                     (stage(built, device)?, None)
                 }
@@ -216,14 +198,8 @@ impl PairedGroup {
 impl Paired {
     /// The same, with another own commit that waits, or none.
     fn waiting_for(&self, pending: Option<PendingCommit>) -> Self {
-        let record = GroupRecord {
-            pending,
-            ..self.record.clone()
-        };
-        Self {
-            record,
-            standing: self.standing.clone(),
-        }
+        let record = GroupRecord { pending, ..self.record.clone() };
+        Self { record, standing: self.standing.clone() }
     }
 }
 
@@ -236,10 +212,7 @@ fn load<'a, P: Platform>(
     device: &'a Device<P>,
     content: Content,
 ) -> Result<Loaded<'a>, Error> {
-    let removes = content
-        .removes
-        .iter()
-        .map(|leaf| LeafNodeIndex::new(leaf.value()));
+    let removes = content.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.value()));
     mls.commit_builder()
         .propose_adds(content.adds)
         .propose_removals(removes)
@@ -249,9 +222,7 @@ fn load<'a, P: Platform>(
 }
 
 fn stage<P: Platform>(built: Built<'_>, device: &Device<P>) -> Result<CommitMessageBundle, Error> {
-    built
-        .stage_commit(device.provider())
-        .map_err(Error::mls("stage a commit"))
+    built.stage_commit(device.provider()).map_err(Error::mls("stage a commit"))
 }
 
 /// What tells a commit of this device when the delivery service delivers it.
@@ -261,7 +232,5 @@ pub(super) fn message_hash<P: Platform>(
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
     let crypto = device.provider().crypto();
-    crypto
-        .hash(mls.ciphersuite().hash_algorithm(), message)
-        .map_err(Error::mls("hash a message"))
+    crypto.hash(mls.ciphersuite().hash_algorithm(), message).map_err(Error::mls("hash a message"))
 }

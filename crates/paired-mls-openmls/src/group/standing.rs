@@ -42,11 +42,7 @@ pub(super) struct Standing {
 impl Standing {
     /// The standing of the current epoch.
     pub(super) fn of(mls: &MlsGroup, record: &GroupRecord) -> Result<Self, Error> {
-        Ok(Self {
-            tree: tree_of(mls)?,
-            own: leaf(mls.own_leaf_index()),
-            seats: seats(mls, record),
-        })
+        Ok(Self { tree: tree_of(mls)?, own: leaf(mls.own_leaf_index()), seats: seats(mls, record) })
     }
 
     pub(super) fn leaves(&self) -> Vec<LeafIndex> {
@@ -54,17 +50,11 @@ impl Standing {
     }
 
     pub(super) fn device_at(&self, leaf: LeafIndex) -> Option<DeviceId> {
-        self.seats
-            .iter()
-            .find(|seat| seat.1 == leaf)
-            .map(|seat| seat.0)
+        self.seats.iter().find(|seat| seat.1 == leaf).map(|seat| seat.0)
     }
 
     pub(super) fn leaf_of(&self, device: DeviceId) -> Option<LeafIndex> {
-        self.seats
-            .iter()
-            .find(|seat| seat.0 == device)
-            .map(|seat| seat.1)
+        self.seats.iter().find(|seat| seat.0 == device).map(|seat| seat.1)
     }
 
     /// Where `committer`, which adds `newcomers`, finds its partners.
@@ -81,10 +71,7 @@ impl Standing {
         Ok(match self.anchorage(self.own, &[])? {
             Anchorage::Whole(_) => Footing::Whole,
             Anchorage::Shrunk { left_out, .. } => Footing::Shrunk {
-                left_out: left_out
-                    .into_iter()
-                    .filter_map(|leaf| self.device_at(leaf))
-                    .collect(),
+                left_out: left_out.into_iter().filter_map(|leaf| self.device_at(leaf)).collect(),
             },
             Anchorage::Suspended { .. } => Footing::Suspended,
             Anchorage::Alone => Footing::Alone,
@@ -93,19 +80,14 @@ impl Standing {
 
     pub(super) fn anchor_is_blank(&self) -> Result<bool, Error> {
         let anchorage = self.anchorage(self.own, &[])?;
-        Ok(anchorage
-            .anchor()
-            .is_some_and(|anchor| self.tree.is_blank(anchor.node())))
+        Ok(anchorage.anchor().is_some_and(|anchor| self.tree.is_blank(anchor.node())))
     }
 }
 
 impl PairedGroup {
     /// The devices of the pairing that are members now, and their leaves.
     pub fn devices(&self) -> Vec<(DeviceId, LeafIndex)> {
-        self.paired
-            .as_ref()
-            .map(|paired| paired.standing.seats.clone())
-            .unwrap_or_default()
+        self.paired.as_ref().map(|paired| paired.standing.seats.clone()).unwrap_or_default()
     }
 
     /// The abstract ratchet tree of the current epoch, for placement and for pictures.
@@ -173,9 +155,6 @@ fn seats(mls: &MlsGroup, record: &GroupRecord) -> Vec<(DeviceId, LeafIndex)> {
 
 /// The device of the pairing that has this signature key.
 pub(super) fn device_of(record: &GroupRecord, signature_key: &[u8]) -> Option<DeviceId> {
-    let paired = record
-        .devices
-        .iter()
-        .find(|paired| paired.signature_key == signature_key)?;
+    let paired = record.devices.iter().find(|paired| paired.signature_key == signature_key)?;
     Some(paired.device)
 }

@@ -18,17 +18,12 @@ pub struct MemoryProvider<C> {
 impl<C> MemoryProvider<C> {
     /// An empty storage.
     pub fn new(crypto: C) -> Self {
-        Self {
-            crypto,
-            storage: MemoryStorage::default(),
-        }
+        Self { crypto, storage: MemoryStorage::default() }
     }
 
     /// A storage with these records, as [`MemoryProvider::records`] gave them.
     pub fn with_records(crypto: C, records: HashMap<Vec<u8>, Vec<u8>>) -> Self {
-        let storage = MemoryStorage {
-            values: records.into(),
-        };
+        let storage = MemoryStorage { values: records.into() };
         Self { crypto, storage }
     }
 
@@ -38,11 +33,7 @@ impl<C> MemoryProvider<C> {
     ///
     /// This is what a thief of the device's MLS state gets; it holds every secret but the vault's.
     pub fn records(&self) -> HashMap<Vec<u8>, Vec<u8>> {
-        self.storage
-            .values
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.storage.values.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -80,10 +71,6 @@ where
     }
 
     fn rollback(&self, before: Self::Transaction) {
-        *self
-            .storage
-            .values
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = before;
+        *self.storage.values.write().unwrap_or_else(PoisonError::into_inner) = before;
     }
 }

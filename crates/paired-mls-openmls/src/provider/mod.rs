@@ -63,9 +63,7 @@ pub(crate) fn atomically<P: Platform, T>(
     let transaction = provider.begin().map_err(failed("begin a transaction"))?;
     match work() {
         Ok(value) => {
-            provider
-                .commit(transaction)
-                .map_err(failed("commit a transaction"))?;
+            provider.commit(transaction).map_err(failed("commit a transaction"))?;
             Ok(value)
         }
         Err(error) => {

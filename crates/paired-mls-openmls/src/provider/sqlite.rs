@@ -79,11 +79,7 @@ impl<C> SqliteProvider<C> {
             .map_err(|error| SqliteError::Migrate(Box::new(error)))?;
         let connection = Rc::new(connection);
         let storage = SqliteStorageProvider::new(connection.clone());
-        Ok(Self {
-            crypto,
-            storage,
-            connection,
-        })
+        Ok(Self { crypto, storage, connection })
     }
 }
 

@@ -33,10 +33,7 @@ pub(crate) struct FirstError(Mutex<Option<Error>>);
 
 impl FirstError {
     pub(crate) fn set(&self, error: Error) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     pub(crate) fn take(&self) -> Option<Error> {

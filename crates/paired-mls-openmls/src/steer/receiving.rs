@@ -28,13 +28,7 @@ pub(crate) struct Receiving<'a> {
 impl<'a> Receiving<'a> {
     /// `context` is the epoch that the message, if it is a commit, creates.
     pub(crate) fn new(vault: &'a Vault, tape: &'a TapeId, context: EpochContext) -> Self {
-        Self {
-            vault,
-            tape,
-            context,
-            opened: Mutex::default(),
-            error: FirstError::default(),
-        }
+        Self { vault, tape, context, opened: Mutex::default(), error: FirstError::default() }
     }
 
     /// The Notify that was followed, if the message had one.
@@ -67,15 +61,11 @@ impl<'a> Receiving<'a> {
         }
         // `info` names the group, the epoch, the new tree and the transcript: this commit only.
         let value =
-            self.vault
-                .claim(self.tape, notify.index, info)
-                .map_err(|error| match error {
-                    VaultError::Tape(error) => Error::from(PeerError::Tape(error)),
-                    error => error.into(),
-                })?;
-        let path_secret = value
-            .into_path_secret(&self.context)?
-            .at_level(notify.level)?;
+            self.vault.claim(self.tape, notify.index, info).map_err(|error| match error {
+                VaultError::Tape(error) => Error::from(PeerError::Tape(error)),
+                error => error.into(),
+            })?;
+        let path_secret = value.into_path_secret(&self.context)?.at_level(notify.level)?;
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(notify);
         Ok(Some(path_secret.expose().to_vec()))
     }
@@ -109,13 +99,7 @@ pub(crate) struct ReceivingProvider<'a, P: OpenMlsProvider> {
 
 impl<'a, P: OpenMlsProvider> ReceivingProvider<'a, P> {
     pub(crate) fn new(inner: &'a P, receiving: &'a Receiving<'a>) -> Self {
-        Self {
-            inner,
-            crypto: SteeredCrypto {
-                inner: inner.crypto(),
-                hook: receiving,
-            },
-        }
+        Self { inner, crypto: SteeredCrypto { inner: inner.crypto(), hook: receiving } }
     }
 }
 

@@ -72,14 +72,8 @@ pub(crate) fn build_paired<'b, P: Platform, G: BorrowMut<MlsGroup>>(
     anchor: &Anchor,
 ) -> Result<CommitBuilder<'b, Complete, G>, Error> {
     let sending = SendingOf::<P>::new(device, tape, ciphersuite, path, anchor)?;
-    let rand = SteeredRand {
-        sending: &sending,
-        drawn: AtomicBool::new(false),
-    };
-    let crypto = SteeredCrypto {
-        inner: sending.crypto,
-        hook: &sending,
-    };
+    let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
+    let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
     guarded(commit, &sending, &rand, &crypto, device.signer())
 }
 
@@ -91,12 +85,8 @@ fn guarded<'b, C: OpenMlsCrypto, R: OpenMlsRand + Sync, G: BorrowMut<MlsGroup>>(
     crypto: &impl OpenMlsCrypto,
     signer: &AnySigner,
 ) -> Result<CommitBuilder<'b, Complete, G>, Error> {
-    (commit.build(rand, crypto, &Guard { signer, sending }, |_| true)).map_err(|error| {
-        sending
-            .error
-            .take()
-            .unwrap_or(Error::mls("build a commit")(error))
-    })
+    (commit.build(rand, crypto, &Guard { signer, sending }, |_| true))
+        .map_err(|error| sending.error.take().unwrap_or(Error::mls("build a commit")(error)))
 }
 
 impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
@@ -119,11 +109,7 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
                     .derive_hpke_keypair(ciphersuite.hpke_config(), node_secret.expose())
                     .map_err(|_| GuardError::Crypto)?;
                 let recipients = level.recipients().len();
-                Ok(Level {
-                    path_secret,
-                    public_key: key_pair.public,
-                    recipients,
-                })
+                Ok(Level { path_secret, public_key: key_pair.public, recipients })
             })
             .collect::<Result<_, Error>>()?;
         Ok(Self {
@@ -151,10 +137,7 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
         };
         let nodes = commit.path().ok_or(GuardError::NoPath)?.nodes();
         if nodes.len() < self.levels.len() {
-            return Err(GuardError::PathLength {
-                found: nodes.len(),
-                expected: self.levels.len(),
-            });
+            return Err(GuardError::PathLength { found: nodes.len(), expected: self.levels.len() });
         }
 
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,24 +146,15 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
                 return Err(GuardError::NodeKey { level });
             }
             let is_notify = |kem_output: &[u8]| {
-                written
-                    .iter()
-                    .any(|w| w.level == level && w.kem_output == kem_output)
+                written.iter().any(|w| w.level == level && w.kem_output == kem_output)
             };
             let ciphertexts = node.encrypted_path_secret();
-            if !ciphertexts
-                .iter()
-                .all(|ciphertext| is_notify(ciphertext.kem_output()))
-            {
+            if !ciphertexts.iter().all(|ciphertext| is_notify(ciphertext.kem_output())) {
                 return Err(GuardError::Sealed { level });
             }
             if ciphertexts.len() != expected.recipients {
                 let (found, expected) = (ciphertexts.len(), expected.recipients);
-                return Err(GuardError::Notifies {
-                    level,
-                    found,
-                    expected,
-                });
+                return Err(GuardError::Notifies { level, found, expected });
             }
         }
         Ok(())
@@ -199,14 +173,9 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
             index: self.path.index(),
             level: u8::try_from(level).map_err(|_| DerivationTooLong)?,
         };
-        let sealed = self
-            .vault
-            .seal_notify(self.tape, &notify, kem_output, info)?;
+        let sealed = self.vault.seal_notify(self.tape, &notify, kem_output, info)?;
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.push(Written {
-            level,
-            kem_output: sealed.kem_output.clone(),
-        });
+        written.push(Written { level, kem_output: sealed.kem_output.clone() });
         Ok(HpkeCiphertext {
             kem_output: sealed.kem_output.into(),
             ciphertext: sealed.ciphertext.into(),
@@ -219,10 +188,7 @@ impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> HpkeHook for Sending<'_, C, R> {
         let is_path_node =
             SignContent::decode(info).is_ok_and(|context| context.label() == Ok(UPDATE_PATH_NODE));
         let plaintext = Secret::copy_of(plaintext);
-        let level = self
-            .levels
-            .iter()
-            .position(|level| level.path_secret == plaintext)?;
+        let level = self.levels.iter().position(|level| level.path_secret == plaintext)?;
         is_path_node.then(|| {
             self.notify(level, info).map_err(|error| {
                 self.error.set(error);

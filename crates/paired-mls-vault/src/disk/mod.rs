@@ -28,11 +28,7 @@ use self::fault::step;
 const MAX_LEN: u64 = 1 << 28;
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
-    move |source| DiskError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| DiskError::Io { action, path: path.to_owned(), source }
 }
 
 /// One writer at a time: held as long as this lives, and let go of by the kernel at a kill.
@@ -69,9 +65,7 @@ impl Lock {
             .map_err(failed("open", path))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
-            Err(fs::TryLockError::WouldBlock) => Err(DiskError::InUse {
-                path: path.to_owned(),
-            }),
+            Err(fs::TryLockError::WouldBlock) => Err(DiskError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(source)) => Err(failed("lock", path)(source)),
         }
     }
@@ -97,10 +91,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), DiskError> {
         let metadata = fs::metadata(path).map_err(failed("inspect", path))?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
         if mode & 0o077 != 0 {
-            return Err(DiskError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(DiskError::Exposed { path: path.to_owned(), mode });
         }
     }
     Ok(())
@@ -115,10 +106,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, DiskError>
     };
     let len = file.metadata().map_err(failed("inspect", path))?.len();
     if len > MAX_LEN {
-        return Err(DiskError::TooLong {
-            path: path.to_owned(),
-            len,
-        });
+        return Err(DiskError::TooLong { path: path.to_owned(), len });
     }
     // Allocated once: a buffer that grows leaves copies of its content behind.
     let mut bytes = Zeroizing::new(vec![0; usize::try_from(len).unwrap_or_default()]);
@@ -185,10 +173,7 @@ fn settle(path: &Path) -> Result<(), DiskError> {
         File::open(parent(path))?.sync_all()?;
         step()
     };
-    sync().map_err(|source| DiskError::Unsettled {
-        path: path.to_owned(),
-        source,
-    })
+    sync().map_err(|source| DiskError::Unsettled { path: path.to_owned(), source })
 }
 
 fn open_to_overwrite(path: &Path) -> io::Result<Option<File>> {
@@ -239,21 +224,15 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf, DiskError> {
     if let Ok(resolved) = fs::canonicalize(path) {
         return Ok(resolved);
     }
-    let no_file_name = || DiskError::NoFileName {
-        path: path.to_owned(),
-    };
+    let no_file_name = || DiskError::NoFileName { path: path.to_owned() };
     let name = path.file_name().ok_or_else(no_file_name)?;
     let folder = parent(path);
-    Ok(fs::canonicalize(folder)
-        .map_err(failed("find", folder))?
-        .join(name))
+    Ok(fs::canonicalize(folder).map_err(failed("find", folder))?.join(name))
 }
 
 /// The path of a file beside this one, with the suffix added to its name.
 fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, DiskError> {
-    let no_file_name = || DiskError::NoFileName {
-        path: path.to_owned(),
-    };
+    let no_file_name = || DiskError::NoFileName { path: path.to_owned() };
     let mut name = OsString::from(path.file_name().ok_or_else(no_file_name)?);
     name.push(suffix);
     Ok(path.with_file_name(name))

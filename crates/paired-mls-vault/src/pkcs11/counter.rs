@@ -32,16 +32,11 @@ impl TokenCounter {
     ///
     /// [`CounterError::Exists`] if the token has one of this label, [`CounterError::Device`].
     pub fn create(token: &Token, label: &str) -> Result<Self, CounterError> {
-        let counter = Self {
-            token: token.clone(),
-            label: label.to_owned(),
-        };
+        let counter = Self { token: token.clone(), label: label.to_owned() };
         {
             let session = token.session();
             if !counter.objects(&session)?.is_empty() {
-                return Err(CounterError::Exists {
-                    name: counter.label,
-                });
+                return Err(CounterError::Exists { name: counter.label });
             }
             counter.add(&session, 0)?;
         }
@@ -54,10 +49,7 @@ impl TokenCounter {
     ///
     /// [`CounterError::Missing`], [`CounterError::Damaged`], [`CounterError::Device`].
     pub fn open(token: &Token, label: &str) -> Result<Self, CounterError> {
-        let counter = Self {
-            token: token.clone(),
-            label: label.to_owned(),
-        };
+        let counter = Self { token: token.clone(), label: label.to_owned() };
         counter.read()?;
         Ok(counter)
     }
@@ -77,9 +69,7 @@ impl TokenCounter {
 
     /// All values, with their objects. There is at least one.
     fn values(&self, session: &Session) -> Result<Vec<(u64, ObjectHandle)>, CounterError> {
-        let damaged = || CounterError::Damaged {
-            name: self.label.clone(),
-        };
+        let damaged = || CounterError::Damaged { name: self.label.clone() };
         let mut values = Vec::new();
         for object in self.objects(session)? {
             let found = attributes(session, object, &[AttributeType::Value])?;
@@ -90,9 +80,7 @@ impl TokenCounter {
             values.push((u64::from_be_bytes(bytes), object));
         }
         if values.is_empty() {
-            return Err(CounterError::Missing {
-                name: self.label.clone(),
-            });
+            return Err(CounterError::Missing { name: self.label.clone() });
         }
         Ok(values)
     }
@@ -103,20 +91,14 @@ impl TokenCounter {
         template.push(Attribute::Modifiable(false));
         template.push(Attribute::Value(value.to_be_bytes().to_vec()));
         let created = session.create_object(&template);
-        created
-            .map(drop)
-            .map_err(TokenError::refused("store a data object"))
+        created.map(drop).map_err(TokenError::refused("store a data object"))
     }
 }
 
 impl MonotonicCounter for TokenCounter {
     fn read(&self) -> Result<u64, CounterError> {
         let values = self.values(&self.token.session())?;
-        Ok(values
-            .into_iter()
-            .map(|(value, _)| value)
-            .max()
-            .unwrap_or_default())
+        Ok(values.into_iter().map(|(value, _)| value).max().unwrap_or_default())
     }
 
     fn advance_to(&self, value: u64) -> Result<(), CounterError> {

@@ -82,10 +82,7 @@ pub enum TokenError {
 
 impl TokenError {
     pub(super) fn refused(action: &'static str) -> impl Fn(Failure) -> Self {
-        move |source| Self::Refused {
-            action,
-            source: source.into(),
-        }
+        move |source| Self::Refused { action, source: source.into() }
     }
 }
 

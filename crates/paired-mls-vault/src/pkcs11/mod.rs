@@ -68,17 +68,12 @@ impl Token {
             };
             let wanted = info.token_initialized() && info.label() == label;
             if wanted && found.replace(slot).is_some() {
-                return Err(TokenError::SeveralTokens {
-                    label: label.to_owned(),
-                });
+                return Err(TokenError::SeveralTokens { label: label.to_owned() });
             }
         }
-        let slot = found.ok_or_else(|| TokenError::NoToken {
-            label: label.to_owned(),
-        })?;
-        let session = module
-            .open_rw_session(slot)
-            .map_err(TokenError::refused("open a session"))?;
+        let slot = found.ok_or_else(|| TokenError::NoToken { label: label.to_owned() })?;
+        let session =
+            module.open_rw_session(slot).map_err(TokenError::refused("open a session"))?;
         let pin = RawAuthPin::new(Box::new(pin.expose().to_vec()));
         match session.login_with_raw(UserType::User, &pin) {
             // The login is the process's: another session of it may have done that.
@@ -89,10 +84,7 @@ impl Token {
             }
             Err(error) => return Err(TokenError::refused("log in")(error)),
         }
-        Ok(Self {
-            label: label.into(),
-            session: Arc::new(Mutex::new(session)),
-        })
+        Ok(Self { label: label.into(), session: Arc::new(Mutex::new(session)) })
     }
 
     /// The label of the token.
@@ -108,17 +100,13 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("label", &self.label)
-            .finish_non_exhaustive()
+        f.debug_struct("Token").field("label", &self.label).finish_non_exhaustive()
     }
 }
 
 fn load(path: &Path) -> Result<Pkcs11, TokenError> {
-    let failed = |source: Failure| TokenError::Module {
-        path: path.to_owned(),
-        source: source.into(),
-    };
+    let failed =
+        |source: Failure| TokenError::Module { path: path.to_owned(), source: source.into() };
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = modules.get(path) {
         return Ok(module.clone());
@@ -134,9 +122,7 @@ fn load(path: &Path) -> Result<Pkcs11, TokenError> {
 }
 
 fn find(session: &Session, template: &[Attribute]) -> Result<Vec<ObjectHandle>, TokenError> {
-    session
-        .find_objects(template)
-        .map_err(TokenError::refused("search its objects"))
+    session.find_objects(template).map_err(TokenError::refused("search its objects"))
 }
 
 fn attributes(
@@ -149,7 +135,5 @@ fn attributes(
 }
 
 fn destroy(session: &Session, object: ObjectHandle) -> Result<(), TokenError> {
-    session
-        .destroy_object(object)
-        .map_err(TokenError::refused("destroy an object"))
+    session.destroy_object(object).map_err(TokenError::refused("destroy an object"))
 }

@@ -52,17 +52,12 @@ impl TokenSigner {
     ) -> Result<Self, TokenError> {
         let session = token.session();
         if !find(&session, &private(label))?.is_empty() {
-            return Err(TokenError::KeyExists {
-                label: label.to_owned(),
-            });
+            return Err(TokenError::KeyExists { label: label.to_owned() });
         }
         let mut id = [0; 16];
         let generate_id = session.generate_random_slice(&mut id);
         generate_id.map_err(TokenError::refused("give random numbers"))?;
-        let name = [
-            Attribute::Label(label.as_bytes().to_vec()),
-            Attribute::Id(id.to_vec()),
-        ];
+        let name = [Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(id.to_vec())];
         let mut for_public = name.to_vec();
         for_public.extend([
             Attribute::Token(true),
@@ -98,13 +93,9 @@ impl TokenSigner {
     pub fn find(token: &Token, label: &str) -> Result<Self, TokenError> {
         let session = token.session();
         match find(&session, &private(label))?.as_slice() {
-            [] => Err(TokenError::NoKey {
-                label: label.to_owned(),
-            }),
+            [] => Err(TokenError::NoKey { label: label.to_owned() }),
             [key] => Self::of(token, &session, label, *key),
-            _ => Err(TokenError::KeyExists {
-                label: label.to_owned(),
-            }),
+            _ => Err(TokenError::KeyExists { label: label.to_owned() }),
         }
     }
 
@@ -136,13 +127,9 @@ impl TokenSigner {
             }
         };
         let signature = signature.map_err(TokenError::refused("sign"))?;
-        let Some((r, s)) = signature
-            .split_first_chunk::<32>()
-            .filter(|(_, s)| s.len() == 32)
+        let Some((r, s)) = signature.split_first_chunk::<32>().filter(|(_, s)| s.len() == 32)
         else {
-            return Err(TokenError::Signature {
-                found: signature.len(),
-            });
+            return Err(TokenError::Signature { found: signature.len() });
         };
         match self.algorithm {
             SignatureAlgorithm::Ed25519 => Ok(signature),
@@ -157,29 +144,16 @@ impl TokenSigner {
         label: &str,
         private_key: ObjectHandle,
     ) -> Result<Self, TokenError> {
-        let wanted = [
-            AttributeType::Sensitive,
-            AttributeType::Extractable,
-            AttributeType::Id,
-        ];
+        let wanted = [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::Id];
         let found = attributes(session, private_key, &wanted)?;
         let sealed_in = found.contains(&Attribute::Sensitive(true))
             && found.contains(&Attribute::Extractable(false));
         if !sealed_in {
-            return Err(TokenError::Extractable {
-                label: label.to_owned(),
-            });
+            return Err(TokenError::Extractable { label: label.to_owned() });
         }
-        let unknown = || TokenError::UnknownKey {
-            label: label.to_owned(),
-        };
-        let id = found
-            .into_iter()
-            .find(|attribute| matches!(attribute, Attribute::Id(_)));
-        let public = [
-            Attribute::Class(ObjectClass::PUBLIC_KEY),
-            id.ok_or_else(unknown)?,
-        ];
+        let unknown = || TokenError::UnknownKey { label: label.to_owned() };
+        let id = found.into_iter().find(|attribute| matches!(attribute, Attribute::Id(_)));
+        let public = [Attribute::Class(ObjectClass::PUBLIC_KEY), id.ok_or_else(unknown)?];
         let public = *find(session, &public)?.first().ok_or_else(unknown)?;
         let wanted = [AttributeType::KeyType, AttributeType::EcPoint];
         let (mut algorithm, mut point) = (None, None);
@@ -198,21 +172,12 @@ impl TokenSigner {
         let (algorithm, point) = algorithm.zip(point).ok_or_else(unknown)?;
         let public_key = algorithm.public_key(&point).ok_or_else(unknown)?.to_vec();
         let label = label.to_owned();
-        Ok(Self {
-            token: token.clone(),
-            label,
-            algorithm,
-            private_key,
-            public_key,
-        })
+        Ok(Self { token: token.clone(), label, algorithm, private_key, public_key })
     }
 }
 
 fn private(label: &str) -> [Attribute; 2] {
-    [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ]
+    [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.as_bytes().to_vec())]
 }
 
 impl SignatureAlgorithm {
@@ -259,11 +224,7 @@ fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
 fn der_integer(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     let digits = bytes.get(zeros..).unwrap_or_default();
-    let sign: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) {
-        &[0]
-    } else {
-        &[]
-    };
+    let sign: &[u8] = if digits.first().is_none_or(|first| *first >= 0x80) { &[0] } else { &[] };
     let len = u8::try_from(sign.len().saturating_add(digits.len())).expect("at most 33 bytes");
     [&[0x02, len], sign, digits].concat()
 }
@@ -299,15 +260,9 @@ mod tests {
         let p256 = SignatureAlgorithm::EcdsaP256;
         let key = [&[4][..], &[7; 64]].concat();
         assert_eq!(p256.public_key(&key), Some(&key[..]));
-        assert_eq!(
-            p256.public_key(&[&[4, 65], &key[..]].concat()),
-            Some(&key[..])
-        );
+        assert_eq!(p256.public_key(&[&[4, 65], &key[..]].concat()), Some(&key[..]));
         for wrong in [&[][..], &[4], &[4, 32], &[2; 33], &[5; 65]] {
-            assert_eq!(
-                (ed25519.public_key(wrong), p256.public_key(wrong)),
-                (None, None)
-            );
+            assert_eq!((ed25519.public_key(wrong), p256.public_key(wrong)), (None, None));
         }
     }
 }

@@ -68,26 +68,11 @@ impl TokenVault {
         if disk::read(&path)?.is_some() {
             return Err(TokenVaultError::Exists { path });
         }
-        let slot = KeySlot::Token(TokenSlot {
-            iv: [0; 12],
-            wrapped_key: [0; 48],
-        });
-        let header = Header {
-            vault_id: random()?,
-            generation: 0,
-            counter: Guard::None,
-            slot,
-        };
-        let mut open = Open {
-            path,
-            header,
-            token: token.clone(),
-            _lock: lock,
-        };
+        let slot = KeySlot::Token(TokenSlot { iv: [0; 12], wrapped_key: [0; 48] });
+        let header = Header { vault_id: random()?, generation: 0, counter: Guard::None, slot };
+        let mut open = Open { path, header, token: token.clone(), _lock: lock };
         open.write(&Records::new())?;
-        Ok(Self {
-            open: Mutex::new(open),
-        })
+        Ok(Self { open: Mutex::new(open) })
     }
 
     /// Opens a vault.
@@ -103,17 +88,10 @@ impl TokenVault {
         let missing = || TokenVaultError::Missing { path: path.clone() };
         let sealed = SealedRecords::parse(&disk::read(&path)?.ok_or_else(missing)?)?;
         let header = sealed.header().clone();
-        let open = Open {
-            path,
-            header,
-            token: token.clone(),
-            _lock: lock,
-        };
+        let open = Open { path, header, token: token.clone(), _lock: lock };
         open.open_records(sealed)?;
         open.destroy_other_keys()?;
-        Ok(Self {
-            open: Mutex::new(open),
-        })
+        Ok(Self { open: Mutex::new(open) })
     }
 
     /// The number of writes so far, which is not secret.
@@ -129,9 +107,7 @@ impl TokenVault {
 
 impl Open {
     fn read(&self) -> Result<Records, TokenVaultError> {
-        let missing = || TokenVaultError::Missing {
-            path: self.path.clone(),
-        };
+        let missing = || TokenVaultError::Missing { path: self.path.clone() };
         let sealed = SealedRecords::parse(&disk::read(&self.path)?.ok_or_else(missing)?)?;
         if sealed.header() != &self.header {
             return Err(TokenVaultError::Changed);
@@ -155,10 +131,7 @@ impl Open {
 
     fn write(&mut self, records: &Records) -> Result<(), TokenVaultError> {
         let mut header = self.header.clone();
-        header.generation = header
-            .generation
-            .checked_add(1)
-            .ok_or(FormatError::TooLarge)?;
+        header.generation = header.generation.checked_add(1).ok_or(FormatError::TooLarge)?;
         let data_key = random_key()?;
         header.slot = KeySlot::Token(self.wrap(&header, &data_key)?);
         let file = seal(&header, records, &data_key)?;
@@ -185,11 +158,7 @@ impl Open {
             Attribute::Extractable(false),
             Attribute::Encrypt(true),
             Attribute::Decrypt(true),
-            Attribute::ValueLen(
-                KEY_LEN
-                    .try_into()
-                    .map_err(TokenError::refused("count to 32"))?,
-            ),
+            Attribute::ValueLen(KEY_LEN.try_into().map_err(TokenError::refused("count to 32"))?),
         ]);
         let key = session
             .generate_key(&Mechanism::AesKeyGen, &fresh)
@@ -200,10 +169,7 @@ impl Open {
         let wrapped = session.encrypt(&gcm(&mut used, &aad)?, key, data_key.expose());
         let wrapped = wrapped.map_err(TokenError::refused("encrypt with AES-GCM"))?;
         let wrapped_key = wrapped.try_into().map_err(|_| TokenVaultError::Forged)?;
-        Ok(TokenSlot {
-            iv: used,
-            wrapped_key,
-        })
+        Ok(TokenSlot { iv: used, wrapped_key })
     }
 
     /// The AES key of the file's generation.
@@ -212,11 +178,7 @@ impl Open {
         if let [key] = find(session, &template(&self.header, Some(file)))?.as_slice() {
             return Ok(*key);
         }
-        let newest = self
-            .keys(session)?
-            .into_iter()
-            .map(|(generation, _)| generation)
-            .max();
+        let newest = self.keys(session)?.into_iter().map(|(generation, _)| generation).max();
         match newest {
             Some(token) if token > file => Err(TokenVaultError::RolledBack { file, token }),
             _ => Err(TokenVaultError::NoKey),
@@ -250,11 +212,7 @@ impl Open {
 
 /// The AES keys of a vault: its identifier is their label, the generation their identifier.
 fn template(header: &Header, generation: Option<u64>) -> Vec<Attribute> {
-    let id: String = header
-        .vault_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id: String = header.vault_id.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut template = vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
@@ -266,12 +224,7 @@ fn template(header: &Header, generation: Option<u64>) -> Vec<Attribute> {
 }
 
 fn aad(header: &Header) -> Vec<u8> {
-    [
-        &b"PMLS vault key"[..],
-        &header.vault_id,
-        &header.generation.to_be_bytes(),
-    ]
-    .concat()
+    [&b"PMLS vault key"[..], &header.vault_id, &header.generation.to_be_bytes()].concat()
 }
 
 /// Tells bytes that are not the token's from a token that fails.
@@ -288,9 +241,7 @@ fn not_opened(error: Failure) -> TokenVaultError {
 
 fn gcm<'a>(iv: &'a mut [u8], aad: &'a [u8]) -> Result<Mechanism<'a>, TokenError> {
     let parameters = GcmParams::new(iv, aad, 128.into());
-    Ok(Mechanism::AesGcm(parameters.map_err(
-        TokenError::refused("take AES-GCM's parameters"),
-    )?))
+    Ok(Mechanism::AesGcm(parameters.map_err(TokenError::refused("take AES-GCM's parameters"))?))
 }
 
 impl VaultStorage for TokenVault {

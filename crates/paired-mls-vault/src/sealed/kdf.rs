@@ -41,11 +41,7 @@ impl KdfParameters {
     ///
     /// Only where the passphrase is itself a random key, as from a keyring, and in tests. A
     /// passphrase that a person remembers is found out in minutes.
-    pub const RANDOM_KEY: Self = Self {
-        memory_kib: 8,
-        passes: 1,
-        lanes: 1,
-    };
+    pub const RANDOM_KEY: Self = Self { memory_kib: 8, passes: 1, lanes: 1 };
 
     /// Checks parameters: memory in KiB, passes over it, lanes that could run in parallel.
     ///
@@ -57,16 +53,8 @@ impl KdfParameters {
             && (1..=Self::MAX_PASSES).contains(&passes)
             && memory_kib >= lanes.saturating_mul(8)
             && memory_kib <= Self::MAX_MEMORY_KIB;
-        let parameters = Self {
-            memory_kib,
-            passes,
-            lanes,
-        };
-        fits.then_some(parameters).ok_or(ParameterError {
-            memory_kib,
-            passes,
-            lanes,
-        })
+        let parameters = Self { memory_kib, passes, lanes };
+        fits.then_some(parameters).ok_or(ParameterError { memory_kib, passes, lanes })
     }
 
     /// The memory to fill, in KiB.
@@ -100,10 +88,6 @@ impl KdfParameters {
 
 impl Default for KdfParameters {
     fn default() -> Self {
-        Self {
-            memory_kib: 64 << 10,
-            passes: 3,
-            lanes: 4,
-        }
+        Self { memory_kib: 64 << 10, passes: 3, lanes: 4 }
     }
 }

@@ -132,9 +132,7 @@ impl Open {
     }
 
     fn read(&self) -> Result<Records, SealedError> {
-        let missing = || SealedError::Missing {
-            path: self.path.clone(),
-        };
+        let missing = || SealedError::Missing { path: self.path.clone() };
         let sealed = SealedRecords::parse(&disk::read(&self.path)?.ok_or_else(missing)?)?;
         if sealed.header() != &self.header {
             return Err(SealedError::Changed);
@@ -152,10 +150,7 @@ impl Open {
         let data_key = random_key()?;
         let id = self.header.vault_id;
         let slot = PassphraseSlot::wrap(&id, passphrase, parameters, &data_key)?;
-        let header = Header {
-            slot: KeySlot::Passphrase(slot),
-            ..self.header.clone()
-        };
+        let header = Header { slot: KeySlot::Passphrase(slot), ..self.header.clone() };
         self.write_as(header, Some(data_key), &records)
     }
 
@@ -169,15 +164,8 @@ impl Open {
         data_key: Option<Secret>,
         records: &Records,
     ) -> Result<(), SealedError> {
-        header.generation = header
-            .generation
-            .checked_add(1)
-            .ok_or(FormatError::TooLarge)?;
-        let file = seal(
-            &header,
-            records,
-            data_key.as_ref().unwrap_or(&self.data_key),
-        )?;
+        header.generation = header.generation.checked_add(1).ok_or(FormatError::TooLarge)?;
+        let file = seal(&header, records, data_key.as_ref().unwrap_or(&self.data_key))?;
         let replaced = disk::replace(&self.path, &file);
         if matches!(replaced, Ok(()) | Err(DiskError::Unsettled { .. })) {
             self.header = header;
@@ -189,10 +177,7 @@ impl Open {
 
     fn advance_counter(&self) -> Result<(), SealedError> {
         let generation = self.header.generation;
-        Ok(self
-            .counter
-            .as_ref()
-            .map_or(Ok(()), |counter| counter.advance_to(generation))?)
+        Ok(self.counter.as_ref().map_or(Ok(()), |counter| counter.advance_to(generation))?)
     }
 }
 

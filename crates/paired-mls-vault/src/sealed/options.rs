@@ -34,11 +34,7 @@ enum CounterChoice {
 impl SealedFileOptions {
     pub(super) fn new(path: &Path) -> Self {
         let path = path.to_owned();
-        Self {
-            path,
-            parameters: KdfParameters::default(),
-            counter: CounterChoice::None,
-        }
+        Self { path, parameters: KdfParameters::default(), counter: CounterChoice::None }
     }
 
     /// Argon2's parameters for a new vault. An existing one has its own, see
@@ -85,23 +81,10 @@ impl SealedFileOptions {
         let slot = PassphraseSlot::wrap(&vault_id, passphrase, self.parameters, &data_key)?;
         let guard = guard(&counter);
         let slot = KeySlot::Passphrase(slot);
-        let header = Header {
-            vault_id,
-            generation,
-            counter: guard,
-            slot,
-        };
-        let mut open = Open {
-            path,
-            header,
-            data_key,
-            counter,
-            _lock: lock,
-        };
+        let header = Header { vault_id, generation, counter: guard, slot };
+        let mut open = Open { path, header, data_key, counter, _lock: lock };
         open.write(&Records::new())?;
-        Ok(SealedFile {
-            open: Mutex::new(open),
-        })
+        Ok(SealedFile { open: Mutex::new(open) })
     }
 
     /// Opens a vault.
@@ -134,13 +117,7 @@ impl SealedFileOptions {
         } else if header.counter == Guard::Counter && !forgotten {
             return Err(SealedError::CounterRequired);
         }
-        let mut open = Open {
-            path,
-            header,
-            data_key,
-            counter,
-            _lock: lock,
-        };
+        let mut open = Open { path, header, data_key, counter, _lock: lock };
         if open.header.counter == guard(&open.counter) {
             // After a crash between the file and the counter, the counter is behind.
             open.advance_counter()?;
@@ -148,9 +125,7 @@ impl SealedFileOptions {
             open.header.counter = guard(&open.counter);
             open.write(&records)?;
         }
-        Ok(SealedFile {
-            open: Mutex::new(open),
-        })
+        Ok(SealedFile { open: Mutex::new(open) })
     }
 
     fn locked(&self) -> Result<(PathBuf, Lock), DiskError> {
@@ -170,17 +145,11 @@ impl CounterChoice {
 }
 
 fn guard(counter: &Option<Box<dyn MonotonicCounter>>) -> Guard {
-    if counter.is_some() {
-        Guard::Counter
-    } else {
-        Guard::None
-    }
+    if counter.is_some() { Guard::Counter } else { Guard::None }
 }
 
 impl fmt::Debug for SealedFileOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealedFileOptions")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("SealedFileOptions").field("path", &self.path).finish_non_exhaustive()
     }
 }

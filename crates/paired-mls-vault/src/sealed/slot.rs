@@ -35,10 +35,7 @@ impl PassphraseSlot {
             wrapped_key: [0; 48],
         };
         let aad = slot.aad(vault_id);
-        let payload = Payload {
-            msg: data_key.expose(),
-            aad: &aad,
-        };
+        let payload = Payload { msg: data_key.expose(), aad: &aad };
         let nonce = Nonce::<XChaCha20Poly1305>::from(slot.nonce);
         let wrapped = slot.cipher(passphrase)?.encrypt(&nonce, payload);
         slot.wrapped_key = (wrapped.ok())
@@ -57,14 +54,10 @@ impl PassphraseSlot {
         vault_id: &[u8; 16],
         passphrase: &Secret,
     ) -> Result<Secret, SealedError> {
-        let payload = Payload {
-            msg: &self.wrapped_key,
-            aad: &self.aad(vault_id),
-        };
+        let payload = Payload { msg: &self.wrapped_key, aad: &self.aad(vault_id) };
         let nonce = Nonce::<XChaCha20Poly1305>::from(self.nonce);
         let key = self.cipher(passphrase)?.decrypt(&nonce, payload);
-        key.map(Secret::new)
-            .map_err(|_| SealedError::WrongPassphrase)
+        key.map(Secret::new).map_err(|_| SealedError::WrongPassphrase)
     }
 
     /// The parameters, checked: they come from a file that anybody may have written.
@@ -76,20 +69,12 @@ impl PassphraseSlot {
         let parameters = self.parameters()?;
         let key = parameters
             .derive(passphrase, &self.salt)
-            .ok_or(SealedError::Memory {
-                kib: parameters.memory_kib(),
-            })?;
+            .ok_or(SealedError::Memory { kib: parameters.memory_kib() })?;
         Ok(XChaCha20Poly1305::new_from_slice(key.expose()).map_err(|_| FormatError::TooLarge)?)
     }
 
     fn aad(&self, vault_id: &[u8; 16]) -> Vec<u8> {
         let numbers = [self.memory_kib, self.passes, self.lanes].map(u32::to_be_bytes);
-        [
-            &b"PMLS vault key"[..],
-            vault_id,
-            numbers.as_flattened(),
-            &self.salt,
-        ]
-        .concat()
+        [&b"PMLS vault key"[..], vault_id, numbers.as_flattened(), &self.salt].concat()
     }
 }

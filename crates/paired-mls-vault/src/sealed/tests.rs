@@ -39,9 +39,7 @@ impl Bench {
 
     fn counter(&self) -> FileCounter {
         let path = self.0.path().join("counter");
-        FileCounter::open(&path)
-            .or_else(|_| FileCounter::create(&path))
-            .unwrap()
+        FileCounter::open(&path).or_else(|_| FileCounter::create(&path)).unwrap()
     }
 
     fn file(&self) -> Vec<u8> {
@@ -58,10 +56,7 @@ fn store(vault: &SealedFile, record: &[u8]) {
 }
 
 fn load(vault: &SealedFile) -> Option<Vec<u8>> {
-    vault
-        .load(&name())
-        .unwrap()
-        .map(|record| record.expose().to_vec())
+    vault.load(&name()).unwrap().map(|record| record.expose().to_vec())
 }
 
 /// The same file, with the checksum of somebody who changed it on purpose.
@@ -94,16 +89,10 @@ fn a_wrong_passphrase_is_not_called_damage() {
     let bench = Bench::new();
     drop(bench.create());
     let wrong = bench.options().open(&passphrase("wrong"));
-    assert!(
-        matches!(wrong, Err(SealedError::WrongPassphrase)),
-        "{wrong:?}"
-    );
+    assert!(matches!(wrong, Err(SealedError::WrongPassphrase)), "{wrong:?}");
     bench.open().unwrap();
     let empty = bench.options().open(&passphrase(""));
-    assert!(
-        matches!(empty, Err(SealedError::WrongPassphrase)),
-        "{empty:?}"
-    );
+    assert!(matches!(empty, Err(SealedError::WrongPassphrase)), "{empty:?}");
 }
 
 #[test]
@@ -116,18 +105,12 @@ fn an_accident_to_any_byte_is_not_called_a_wrong_passphrase() {
         damaged[position] ^= 0x10;
         bench.put(&damaged);
         let refused = bench.open();
-        assert!(
-            matches!(refused, Err(SealedError::Format(_))),
-            "byte {position}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(SealedError::Format(_))), "byte {position}: {refused:?}");
     }
     for len in 0..file.len() {
         bench.put(&file[..len]);
         let refused = bench.open();
-        assert!(
-            matches!(refused, Err(SealedError::Format(_))),
-            "{len} bytes: {refused:?}"
-        );
+        assert!(matches!(refused, Err(SealedError::Format(_))), "{len} bytes: {refused:?}");
     }
     bench.put(&file);
     bench.open().unwrap();
@@ -157,17 +140,11 @@ fn a_file_that_asks_for_absurd_work_is_refused_before_it() {
         let good = bench.file();
         bench.put(&with_checksum(file));
         let refused = bench.open();
-        assert!(
-            matches!(refused, Err(SealedError::Parameters(_))),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(SealedError::Parameters(_))), "{refused:?}");
         bench.put(&good);
     }
     assert!(KdfParameters::new(7, 1, 1).is_err());
-    assert!(
-        KdfParameters::new(2 << 20, 1, 4).is_ok(),
-        "the first option of RFC 9106"
-    );
+    assert!(KdfParameters::new(2 << 20, 1, 4).is_ok(), "the first option of RFC 9106");
 }
 
 #[test]
@@ -177,32 +154,20 @@ fn a_passphrase_is_changed_and_the_old_one_opens_nothing_new() {
     store(&vault, b"record");
     let before = bench.file();
     let stronger = KdfParameters::new(64, 2, 1).unwrap();
-    vault
-        .change_passphrase(&passphrase("new"), stronger)
-        .unwrap();
+    vault.change_passphrase(&passphrase("new"), stronger).unwrap();
     assert_eq!(load(&vault), Some(b"record".to_vec()));
     let refused = vault.change_passphrase(&passphrase(""), stronger);
-    assert!(
-        matches!(refused, Err(SealedError::EmptyPassphrase)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(SealedError::EmptyPassphrase)), "{refused:?}");
     drop(vault);
 
     let refused = bench.open();
-    assert!(
-        matches!(refused, Err(SealedError::WrongPassphrase)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(SealedError::WrongPassphrase)), "{refused:?}");
     let vault = bench.options().open(&passphrase("new")).unwrap();
     assert_eq!(vault.parameters().unwrap(), stronger);
     let key_now = Secret::copy_of(vault.lock().data_key.expose());
     drop(vault);
     bench.put(&before);
-    assert_ne!(
-        key_now,
-        bench.open().unwrap().lock().data_key,
-        "a new key for the contents"
-    );
+    assert_ne!(key_now, bench.open().unwrap().lock().data_key, "a new key for the contents");
 }
 
 #[test]
@@ -211,10 +176,7 @@ fn an_upgrade_keeps_the_passphrase_and_asks_for_it() {
     let vault = bench.create();
     let stronger = KdfParameters::new(64, 2, 1).unwrap();
     let refused = vault.upgrade(&passphrase("wrong"), stronger);
-    assert!(
-        matches!(refused, Err(SealedError::WrongPassphrase)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(SealedError::WrongPassphrase)), "{refused:?}");
     assert_eq!(vault.parameters().unwrap(), KdfParameters::RANDOM_KEY);
     vault.upgrade(&passphrase("right"), stronger).unwrap();
     drop(vault);
@@ -224,11 +186,7 @@ fn an_upgrade_keeps_the_passphrase_and_asks_for_it() {
 #[test]
 fn an_older_copy_is_refused_with_a_counter_and_not_noticed_without() {
     let bench = Bench::new();
-    let vault = bench
-        .options()
-        .counter(bench.counter())
-        .create(&passphrase("right"))
-        .unwrap();
+    let vault = bench.options().counter(bench.counter()).create(&passphrase("right")).unwrap();
     store(&vault, b"old");
     let copy = bench.file();
     store(&vault, b"new");
@@ -236,80 +194,36 @@ fn an_older_copy_is_refused_with_a_counter_and_not_noticed_without() {
 
     let newest = bench.file();
     bench.put(&copy);
-    let refused = bench
-        .options()
-        .counter(bench.counter())
-        .open(&passphrase("right"));
-    assert!(
-        matches!(
-            refused,
-            Err(SealedError::RolledBack {
-                file: 2,
-                counter: 3
-            })
-        ),
-        "{refused:?}"
-    );
-    assert!(
-        refused
-            .unwrap_err()
-            .to_string()
-            .contains("Put the newest copy back")
-    );
+    let refused = bench.options().counter(bench.counter()).open(&passphrase("right"));
+    assert!(matches!(refused, Err(SealedError::RolledBack { file: 2, counter: 3 })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("Put the newest copy back"));
     bench.put(&newest);
-    bench
-        .options()
-        .counter(bench.counter())
-        .open(&passphrase("right"))
-        .unwrap();
+    bench.options().counter(bench.counter()).open(&passphrase("right")).unwrap();
 
     let refused = bench.open();
-    assert!(
-        matches!(refused, Err(SealedError::CounterRequired)),
-        "{refused:?}"
-    );
-    let vault = bench
-        .options()
-        .forget_counter()
-        .open(&passphrase("right"))
-        .unwrap();
+    assert!(matches!(refused, Err(SealedError::CounterRequired)), "{refused:?}");
+    let vault = bench.options().forget_counter().open(&passphrase("right")).unwrap();
     store(&vault, b"newer");
     drop(vault);
     let copy = bench.file();
     store(&bench.open().unwrap(), b"newest");
     bench.put(&copy);
-    assert_eq!(
-        load(&bench.open().unwrap()),
-        Some(b"newer".to_vec()),
-        "as documented"
-    );
+    assert_eq!(load(&bench.open().unwrap()), Some(b"newer".to_vec()), "as documented");
 }
 
 #[test]
 fn a_crash_between_file_and_counter_does_not_lock_the_owner_out() {
     let bench = Bench::new();
-    let vault = bench
-        .options()
-        .counter(bench.counter())
-        .create(&passphrase("right"))
-        .unwrap();
+    let vault = bench.options().counter(bench.counter()).create(&passphrase("right")).unwrap();
     let counter_before = std::fs::read(bench.0.path().join("counter")).unwrap();
     store(&vault, b"record");
     drop(vault);
     std::fs::write(bench.0.path().join("counter"), counter_before).unwrap();
 
-    let vault = bench
-        .options()
-        .counter(bench.counter())
-        .open(&passphrase("right"))
-        .unwrap();
+    let vault = bench.options().counter(bench.counter()).open(&passphrase("right")).unwrap();
     assert_eq!(load(&vault), Some(b"record".to_vec()));
     drop(vault);
-    assert_eq!(
-        bench.counter().read().unwrap(),
-        2,
-        "brought up at the opening"
-    );
+    assert_eq!(bench.counter().read().unwrap(), 2, "brought up at the opening");
 }
 
 #[test]
@@ -318,33 +232,15 @@ fn a_counter_can_be_added_and_has_to_be_there() {
     drop(bench.create());
     let path = bench.0.path().join("counter");
     let missing = FileCounter::open(&path);
-    assert!(
-        matches!(missing, Err(CounterError::Missing { .. })),
-        "{missing:?}"
-    );
-    drop(
-        bench
-            .options()
-            .counter(bench.counter())
-            .open(&passphrase("right"))
-            .unwrap(),
-    );
+    assert!(matches!(missing, Err(CounterError::Missing { .. })), "{missing:?}");
+    drop(bench.options().counter(bench.counter()).open(&passphrase("right")).unwrap());
     let refused = bench.open();
-    assert!(
-        matches!(refused, Err(SealedError::CounterRequired)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(SealedError::CounterRequired)), "{refused:?}");
     let exists = FileCounter::create(&path);
-    assert!(
-        matches!(exists, Err(CounterError::Exists { .. })),
-        "{exists:?}"
-    );
+    assert!(matches!(exists, Err(CounterError::Exists { .. })), "{exists:?}");
     std::fs::write(&path, "12").unwrap();
     let damaged = FileCounter::open(&path);
-    assert!(
-        matches!(damaged, Err(CounterError::Damaged { .. })),
-        "{damaged:?}"
-    );
+    assert!(matches!(damaged, Err(CounterError::Damaged { .. })), "{damaged:?}");
 }
 
 #[test]
@@ -352,22 +248,13 @@ fn there_is_one_opener_at_a_time() {
     let bench = Bench::new();
     let vault = bench.create();
     let second = bench.open();
-    assert!(
-        matches!(second, Err(SealedError::Disk(DiskError::InUse { .. }))),
-        "{second:?}"
-    );
+    assert!(matches!(second, Err(SealedError::Disk(DiskError::InUse { .. }))), "{second:?}");
     drop(vault);
     let again = bench.options().create(&passphrase("right"));
-    assert!(
-        matches!(again, Err(SealedError::Exists { .. })),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(SealedError::Exists { .. })), "{again:?}");
     std::fs::remove_file(bench.path()).unwrap();
     let missing = bench.open();
-    assert!(
-        matches!(missing, Err(SealedError::Missing { .. })),
-        "{missing:?}"
-    );
+    assert!(matches!(missing, Err(SealedError::Missing { .. })), "{missing:?}");
 }
 
 #[test]
@@ -378,10 +265,7 @@ fn a_file_that_is_replaced_while_open_is_noticed() {
     store(&vault, b"record");
     bench.put(&copy);
     let error = vault.load(&name()).unwrap_err();
-    assert!(
-        matches!(error.downcast_ref(), Some(SealedError::Changed)),
-        "{error}"
-    );
+    assert!(matches!(error.downcast_ref(), Some(SealedError::Changed)), "{error}");
     assert!(vault.store(&name(), &Secret::copy_of(b"other")).is_err());
 }
 
@@ -392,8 +276,5 @@ fn errors_and_debug_show_no_secret() {
     store(&vault, b"attack at dawn");
     let shown = format!("{vault:?} {:?}", bench.options());
     assert!(shown.starts_with("SealedFile { path:"), "{shown}");
-    assert!(
-        !shown.contains("right") && !shown.contains("attack"),
-        "{shown}"
-    );
+    assert!(!shown.contains("right") && !shown.contains("attack"), "{shown}");
 }

@@ -1,9 +1,5 @@
 //! What several test programs need: to run one of their own tests in another process, and a token.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test program uses a part of it"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::{
     env, fs,
@@ -16,9 +12,7 @@ const INSIDE: &str = "PAIRED_MLS_TEST_INSIDE";
 /// A command that runs one test of this program, and shows what it prints.
 pub fn rerun(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
-    command
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, test);
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, test);
     command
 }
 
@@ -39,10 +33,7 @@ pub fn with_softhsm(test: &str, body: impl FnOnce(&Path)) {
     let tokens = folder.path().join("tokens");
     fs::create_dir(&tokens).unwrap();
     let config = folder.path().join("softhsm2.conf");
-    let text = format!(
-        "directories.tokendir = {}\nlog.level = ERROR\n",
-        tokens.display()
-    );
+    let text = format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display());
     fs::write(&config, text).unwrap();
     let output = rerun(test)
         .env("SOFTHSM2_CONF", &config)
@@ -51,10 +42,7 @@ pub fn with_softhsm(test: &str, body: impl FnOnce(&Path)) {
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && printed.contains("1 passed"),
-        "{printed}{errors}"
-    );
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}{errors}");
     print!("{printed}");
 }
 
@@ -84,11 +72,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path))
-        } else {
-            found.push(path)
-        }
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
 }
@@ -126,9 +110,7 @@ pub mod token {
         let slot = *slots.iter().find(free).unwrap();
         library.init_token(slot, &officer, label).unwrap();
         // SoftHSM moves an initialised token to another slot.
-        let session = library
-            .open_rw_session(self::slot(&library, label))
-            .unwrap();
+        let session = library.open_rw_session(self::slot(&library, label)).unwrap();
         session.login(UserType::So, Some(&officer)).unwrap();
         session.init_pin(&AuthPin::new(PIN.into())).unwrap();
     }

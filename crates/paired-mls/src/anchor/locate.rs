@@ -90,9 +90,7 @@ impl Anchor {
     /// newcomer, by the Welcome; `None` if the commit does not heal it.
     pub fn level_of(&self, leaf: LeafIndex) -> Option<usize> {
         let covered = self.covered.contains(&leaf);
-        self.path
-            .iter()
-            .position(|level| covered && level.copath.covers(leaf.node()))
+        self.path.iter().position(|level| covered && level.copath.covers(leaf.node()))
     }
 }
 
@@ -158,11 +156,7 @@ pub fn locate(
     if !devices.contains(&committer) {
         return Err(LocateError::CommitterNotPaired(committer));
     }
-    let partners: BTreeSet<_> = devices
-        .iter()
-        .copied()
-        .filter(|&leaf| leaf != committer)
-        .collect();
+    let partners: BTreeSet<_> = devices.iter().copied().filter(|&leaf| leaf != committer).collect();
     if partners.is_empty() {
         return Ok(Anchorage::Alone);
     }
@@ -170,9 +164,7 @@ pub fn locate(
     let full = above(committer, &partners);
     let strangers = strangers_below(tree, full, devices);
     if strangers.is_empty() {
-        return Ok(Anchorage::Whole(anchor(
-            tree, committer, partners, newcomers,
-        )));
+        return Ok(Anchorage::Whole(anchor(tree, committer, partners, newcomers)));
     }
 
     let free = tree
@@ -181,9 +173,8 @@ pub fn locate(
         .take_while(|&node| strangers_below(tree, node, devices).is_empty())
         .last()
         .unwrap_or(committer.node());
-    let (covered, left_out): (BTreeSet<_>, BTreeSet<_>) = partners
-        .into_iter()
-        .partition(|leaf| free.covers(leaf.node()));
+    let (covered, left_out): (BTreeSet<_>, BTreeSet<_>) =
+        partners.into_iter().partition(|leaf| free.covers(leaf.node()));
     if covered.is_empty() {
         return Ok(Anchorage::Suspended { strangers });
     }
@@ -254,9 +245,7 @@ pub(super) fn strangers_below(
     node: NodeIndex,
     devices: &[LeafIndex],
 ) -> Vec<LeafIndex> {
-    tree.members_below(node)
-        .filter(|leaf| !devices.contains(leaf))
-        .collect()
+    tree.members_below(node).filter(|leaf| !devices.contains(leaf)).collect()
 }
 
 /// The anchor of `committer` and the partners in `covered`.
@@ -274,16 +263,8 @@ fn anchor(
         .map(|(node, copath)| {
             let mut recipients = tree.resolution(copath);
             recipients.retain(|node| !is_newcomer(node));
-            Level {
-                node,
-                copath,
-                recipients,
-            }
+            Level { node, copath, recipients }
         })
         .collect();
-    Anchor {
-        node,
-        path,
-        covered: covered.into_iter().collect(),
-    }
+    Anchor { node, path, covered: covered.into_iter().collect() }
 }

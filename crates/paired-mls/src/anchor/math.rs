@@ -27,11 +27,7 @@ impl LeafIndex {
 
     /// The leaf with this index, or `None` if no tree has it.
     pub const fn new(index: u32) -> Option<Self> {
-        if index <= Self::MAX.0 {
-            Some(Self(index))
-        } else {
-            None
-        }
+        if index <= Self::MAX.0 { Some(Self(index)) } else { None }
     }
 
     /// The index as RFC 9420 writes it.
@@ -63,11 +59,7 @@ pub struct NodeIndex(u32);
 impl NodeIndex {
     /// The node at this position, or `None` if no tree has it.
     pub const fn new(position: u32) -> Option<Self> {
-        if position < u32::MAX {
-            Some(Self(position))
-        } else {
-            None
-        }
+        if position < u32::MAX { Some(Self(position)) } else { None }
     }
 
     /// The position as RFC 9420 appendix C writes it.
@@ -82,11 +74,7 @@ impl NodeIndex {
 
     /// The leaf at this position, or `None` for a parent.
     pub const fn leaf(self) -> Option<LeafIndex> {
-        if self.level() == 0 {
-            Some(LeafIndex(self.0 / 2))
-        } else {
-            None
-        }
+        if self.level() == 0 { Some(LeafIndex(self.0 / 2)) } else { None }
     }
 
     /// The left child, or `None` for a leaf.
@@ -143,11 +131,7 @@ impl NodeIndex {
 
     /// The node of this level above `leaf`, or `None` if the level is above 31.
     pub const fn above(leaf: LeafIndex, level: u32) -> Option<Self> {
-        if level <= 31 {
-            Some(Self::subtree(leaf, level))
-        } else {
-            None
-        }
+        if level <= 31 { Some(Self::subtree(leaf, level)) } else { None }
     }
 }
 
@@ -169,9 +153,7 @@ impl TreeSize {
 
     /// The smallest tree that has this leaf.
     pub const fn holding(leaf: LeafIndex) -> Self {
-        Self {
-            root_level: u32::BITS - leaf.0.leading_zeros(),
-        }
+        Self { root_level: u32::BITS - leaf.0.leading_zeros() }
     }
 
     /// The number of leaves, a power of two up to 2³¹.
@@ -197,11 +179,7 @@ impl TreeSize {
     /// The other child of the node's parent, or `None` if `node` is the root or outside of the tree.
     pub fn sibling(self, node: NodeIndex) -> Option<NodeIndex> {
         let parent = self.parent(node)?;
-        if parent.value() < node.value() {
-            parent.left()
-        } else {
-            parent.right()
-        }
+        if parent.value() < node.value() { parent.left() } else { parent.right() }
     }
 
     /// The parent of `node`, its parent, and so on up to the root (RFC 9420 section 4.1.2). Empty for
@@ -213,9 +191,7 @@ impl TreeSize {
     /// The sibling of `node`, and the siblings of its direct path but for the root (RFC 9420 section
     /// 4.1.2): the child off the path of each node of the direct path, in the same order.
     pub fn copath(self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> {
-        iter::once(node)
-            .chain(self.direct_path(node))
-            .filter_map(move |node| self.sibling(node))
+        iter::once(node).chain(self.direct_path(node)).filter_map(move |node| self.sibling(node))
     }
 }
 
@@ -243,14 +219,8 @@ mod tests {
         assert_eq!(levels, [0, 1, 0, 2, 0, 1, 0, 3, 0, 1, 0, 2, 0, 1, 0]);
         assert_eq!(EIGHT.root(), node(7));
         assert_eq!(EIGHT.leaves(), 8);
-        assert_eq!(
-            (node(7).left(), node(7).right()),
-            (Some(node(3)), Some(node(11)))
-        );
-        assert_eq!(
-            (node(11).left(), node(11).right()),
-            (Some(node(9)), Some(node(13)))
-        );
+        assert_eq!((node(7).left(), node(7).right()), (Some(node(3)), Some(node(11))));
+        assert_eq!((node(11).left(), node(11).right()), (Some(node(9)), Some(node(13))));
         assert_eq!((node(4).left(), node(4).right()), (None, None));
         assert_eq!(values(EIGHT.direct_path(node(4))), [5, 3, 7]);
         assert_eq!(values(EIGHT.copath(node(4))), [6, 1, 11]);
@@ -265,15 +235,9 @@ mod tests {
 
     #[test]
     fn common_ancestors() {
-        for (a, b, ancestor) in [
-            (0, 2, 1),
-            (2, 4, 3),
-            (0, 14, 7),
-            (8, 14, 11),
-            (5, 4, 5),
-            (4, 3, 3),
-            (6, 6, 6),
-        ] {
+        for (a, b, ancestor) in
+            [(0, 2, 1), (2, 4, 3), (0, 14, 7), (8, 14, 11), (5, 4, 5), (4, 3, 3), (6, 6, 6)]
+        {
             assert_eq!(node(a).common_ancestor(node(b)), node(ancestor), "{a}, {b}");
             assert_eq!(node(b).common_ancestor(node(a)), node(ancestor), "{b}, {a}");
         }
@@ -293,11 +257,7 @@ mod tests {
                 let ancestor = x.common_ancestor(other);
                 assert!(ancestor.covers(x) && ancestor.covers(other));
                 let lower = [ancestor.left(), ancestor.right()].into_iter().flatten();
-                assert!(
-                    lower
-                        .into_iter()
-                        .all(|child| !child.covers(x) || !child.covers(other))
-                );
+                assert!(lower.into_iter().all(|child| !child.covers(x) || !child.covers(other)));
             }
         }
     }
@@ -315,10 +275,7 @@ mod tests {
         assert_eq!(size.sibling(node(0xbfff_ffff)), Some(node(0x3fff_ffff)));
         assert_eq!(size.direct_path(LeafIndex::MAX.node()).count(), 31);
         assert_eq!(size.copath(LeafIndex::MAX.node()).count(), 31);
-        assert_eq!(
-            leaf(0).node().common_ancestor(LeafIndex::MAX.node()),
-            size.root()
-        );
+        assert_eq!(leaf(0).node().common_ancestor(LeafIndex::MAX.node()), size.root());
         assert_eq!(NodeIndex::above(leaf(5), 32), None);
         assert_eq!(LeafIndex::MAX.next(), None);
         assert_eq!(LeafIndex::new(1 << 31), None);
@@ -327,9 +284,7 @@ mod tests {
 
     #[test]
     fn the_smallest_tree_that_holds_a_leaf() {
-        let sizes: Vec<_> = (0..9)
-            .map(|index| TreeSize::holding(leaf(index)).leaves())
-            .collect();
+        let sizes: Vec<_> = (0..9).map(|index| TreeSize::holding(leaf(index)).leaves()).collect();
         assert_eq!(sizes, [1, 2, 4, 4, 8, 8, 8, 8, 16]);
         assert_eq!(TreeSize::holding(leaf(0)), TreeSize::ONE_LEAF);
         assert_eq!(TreeSize::ONE_LEAF.root(), node(0));

@@ -76,14 +76,8 @@ pub fn siblings_now(
     if present.len().saturating_add(fresh) < 2 {
         return Err(PlacementError::TooFewDevices);
     }
-    let changes = Changes {
-        adds: fresh,
-        ..Changes::default()
-    };
-    let (tree, fresh) = tree
-        .after(&changes)
-        .map_err(|_| PlacementError::Full)?
-        .into_parts();
+    let changes = Changes { adds: fresh, ..Changes::default() };
+    let (tree, fresh) = tree.after(&changes).map_err(|_| PlacementError::Full)?.into_parts();
     let devices = [present, &fresh].concat();
     let Some((&first, others)) = devices.split_first() else {
         return Err(PlacementError::TooFewDevices);
@@ -161,11 +155,7 @@ impl PlannedCommit {
 
     /// What the commit does to a [`Tree`].
     pub fn changes(&self) -> Changes {
-        Changes {
-            updates: Vec::new(),
-            removes: self.removes.clone(),
-            adds: self.adds.len(),
-        }
+        Changes { updates: Vec::new(), removes: self.removes.clone(), adds: self.adds.len() }
     }
 }
 
@@ -183,8 +173,7 @@ impl Plan {
     /// The number of leaves that are added only to be removed again.
     pub fn fillers(&self) -> usize {
         let adds = self.commits.iter().flat_map(PlannedCommit::adds);
-        adds.filter(|add| matches!(add, PlannedAdd::Filler { .. }))
-            .count()
+        adds.filter(|add| matches!(add, PlannedAdd::Filler { .. })).count()
     }
 
     /// The leaf of each device after the plan, in the order given to [`relocate`]. A device whose leaf
@@ -208,19 +197,12 @@ impl Plan {
             let (after, added) = tree.after(&commit.changes())?.into_parts();
             for (add, landed) in commit.adds.iter().zip(added) {
                 if add.leaf() != landed {
-                    return Err(PlanError::Landing {
-                        planned: add.leaf(),
-                        landed,
-                    });
+                    return Err(PlanError::Landing { planned: add.leaf(), landed });
                 }
             }
             tree = after;
         }
-        match self
-            .homes
-            .iter()
-            .find(|&&home| !is_anchored(&tree, home, &self.homes))
-        {
+        match self.homes.iter().find(|&&home| !is_anchored(&tree, home, &self.homes)) {
             Some(&home) => Err(PlanError::NotAnchored(home)),
             None => Ok(()),
         }
@@ -247,10 +229,7 @@ pub fn relocate(tree: &Tree, old: &[LeafIndex]) -> Result<Plan, PlacementError> 
         return Err(PlacementError::TooFewDevices);
     };
     if is_anchored(tree, first, old) {
-        return Ok(Plan {
-            commits: Vec::new(),
-            homes: old.to_vec(),
-        });
+        return Ok(Plan { commits: Vec::new(), homes: old.to_vec() });
     }
 
     let place = leftmost_place(tree, old).ok_or(PlacementError::Full)?;
@@ -273,14 +252,8 @@ pub fn relocate(tree: &Tree, old: &[LeafIndex]) -> Result<Plan, PlacementError> 
         }
     }
     let commits = vec![
-        PlannedCommit {
-            adds,
-            removes: Vec::new(),
-        },
-        PlannedCommit {
-            adds: Vec::new(),
-            removes: removes.into_iter().collect(),
-        },
+        PlannedCommit { adds, removes: Vec::new() },
+        PlannedCommit { adds: Vec::new(), removes: removes.into_iter().collect() },
     ];
     Ok(Plan { commits, homes })
 }
@@ -300,10 +273,7 @@ fn leftmost_place(tree: &Tree, devices: &[LeafIndex]) -> Option<NodeIndex> {
 
 /// Whether `committer` has an anchor with all of `devices` and nobody else.
 fn is_anchored(tree: &Tree, committer: LeafIndex, devices: &[LeafIndex]) -> bool {
-    matches!(
-        locate(tree, committer, devices, &[]),
-        Ok(Anchorage::Whole(_))
-    )
+    matches!(locate(tree, committer, devices, &[]), Ok(Anchorage::Whole(_)))
 }
 
 fn require_distinct_members(tree: &Tree, leaves: &[LeafIndex]) -> Result<(), PlacementError> {

@@ -20,10 +20,7 @@ fn node(position: u32) -> NodeIndex {
 
 /// The leaves at the bits set in `mask`.
 fn mask(mask: u32) -> Vec<LeafIndex> {
-    (0..32)
-        .filter(|bit| mask >> bit & 1 == 1)
-        .map(leaf)
-        .collect()
+    (0..32).filter(|bit| mask >> bit & 1 == 1).map(leaf).collect()
 }
 
 fn to_mask(leaves: &[LeafIndex]) -> u32 {
@@ -32,9 +29,7 @@ fn to_mask(leaves: &[LeafIndex]) -> u32 {
 
 /// The subsets of the bits of `mask`, from itself to the empty one.
 fn subsets(mask: u32) -> impl Iterator<Item = u32> {
-    std::iter::successors(Some(mask), move |&subset| {
-        Some(subset.checked_sub(1)? & mask)
-    })
+    std::iter::successors(Some(mask), move |&subset| Some(subset.checked_sub(1)? & mask))
 }
 
 /// The smallest aligned block of leaves that holds all of `mask`: found by trying them all.

@@ -71,20 +71,14 @@ pub enum TreeError {
 impl Tree {
     /// A tree with members at these leaves and all parents blank.
     pub fn of_leaves(leaves: impl IntoIterator<Item = LeafIndex>) -> Self {
-        Self {
-            occupied: leaves.into_iter().collect(),
-            parents: BTreeMap::new(),
-        }
+        Self { occupied: leaves.into_iter().collect(), parents: BTreeMap::new() }
     }
 
     /// Makes `node` a parent that is not blank and has these unmerged leaves.
     #[cfg(test)]
     pub(crate) fn with_parent(mut self, node: u32, unmerged: &[u32]) -> Self {
         let node = NodeIndex::new(node).unwrap();
-        let unmerged = unmerged
-            .iter()
-            .map(|&leaf| LeafIndex::new(leaf).unwrap())
-            .collect();
+        let unmerged = unmerged.iter().map(|&leaf| LeafIndex::new(leaf).unwrap()).collect();
         assert!(node.level() > 0 && self.size().contains(node));
         self.parents.insert(node, unmerged);
         self
@@ -92,9 +86,7 @@ impl Tree {
 
     /// The number of leaves, blank ones included.
     pub fn size(&self) -> TreeSize {
-        self.occupied
-            .last()
-            .map_or(TreeSize::ONE_LEAF, |&leaf| TreeSize::holding(leaf))
+        self.occupied.last().map_or(TreeSize::ONE_LEAF, |&leaf| TreeSize::holding(leaf))
     }
 
     /// The occupied leaves, from the left.
@@ -241,11 +233,7 @@ impl Tree {
     }
 
     fn require_member(&self, leaf: LeafIndex) -> Result<(), TreeError> {
-        if self.is_member(leaf) {
-            Ok(())
-        } else {
-            Err(TreeError::NotAMember(leaf))
-        }
+        if self.is_member(leaf) { Ok(()) } else { Err(TreeError::NotAMember(leaf)) }
     }
 
     fn blank_direct_path(&mut self, leaf: LeafIndex) {
@@ -281,8 +269,7 @@ impl From<&wire::RatchetTree> for Tree {
                 }
                 (Some(wire::Node::Parent(parent)), None) => {
                     let unmerged = parent.unmerged_leaves().iter().copied();
-                    tree.parents
-                        .insert(position, unmerged.filter_map(LeafIndex::new).collect());
+                    tree.parents.insert(position, unmerged.filter_map(LeafIndex::new).collect());
                 }
                 // Blank; a ratchet tree that decodes has nothing else.
                 _ => {}

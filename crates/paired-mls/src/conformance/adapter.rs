@@ -1,7 +1,8 @@
 //! What an adapter to an MLS library shows to the suite.
 
 use crate::{
-    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault, anchor::LeafIndex,
+    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault,
+    anchor::{LeafIndex, Tree},
 };
 
 /// Why a member refused: an error with its whole chain of causes.
@@ -112,6 +113,9 @@ pub trait PairedMember: Member {
 
     /// The devices of the pairing and their leaves.
     fn devices(&self) -> Vec<(DeviceId, LeafIndex)>;
+
+    /// The ratchet tree of the current epoch.
+    fn tree(&self) -> Result<Tree, Refused>;
 
     /// Comes back by an external commit, which is merged at once.
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused>;

@@ -39,10 +39,7 @@ pub fn a_notify_of_another_group_or_epoch_is_refused<A: Adapter>(adapter: &A) {
         here.devices[0].confirm().unwrap();
         let second = here.devices[0].commit(&Content::default()).unwrap();
         here.devices[0].confirm().unwrap();
-        assert!(
-            here.devices[1].process(&second.commit).is_err(),
-            "one too early"
-        );
+        assert!(here.devices[1].process(&second.commit).is_err(), "one too early");
         for commit in [&first.commit, &second.commit] {
             here.devices[1].process(commit).unwrap();
             for member in &mut here.stock {
@@ -78,10 +75,7 @@ pub fn two_devices_at_once_lose_nothing<A: Adapter>(adapter: &A) {
             let won = world.devices[winner].commit(&Content::default()).unwrap();
             world.devices[loser].commit(&Content::default()).unwrap();
             let events = world.deliver(Who::Device(winner), &won).unwrap();
-            let Some(Event::CommitLost {
-                index: Some(burned),
-            }) = events[loser].first()
-            else {
+            let Some(Event::CommitLost { index: Some(burned) }) = events[loser].first() else {
                 panic!("the loser is told: {events:?}");
             };
             assert!(used.insert(*burned), "index {burned} was used twice");

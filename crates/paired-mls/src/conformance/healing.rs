@@ -35,31 +35,18 @@ pub fn a_thief_is_lost_at_the_first_paired_commit<A: Adapter>(adapter: &A) {
         let mut world = World::paired(adapter, suite, framing, 2).unwrap();
         let mut thief = adapter.steal(&world.devices[SENSOR]);
         let update = Content::default();
-        assert!(
-            commit_before(&mut world, Who::Stock(0), &update, &mut thief),
-            "the control"
-        );
+        assert!(commit_before(&mut world, Who::Stock(0), &update, &mut thief), "the control");
         assert!(reads(&mut world, &mut thief), "the control: he reads on");
         let security = world.devices[PHONE].security(DeviceId(1));
         assert_eq!(security, Some(EpochSecurity::Exposed));
 
-        assert!(!commit_before(
-            &mut world,
-            Who::Device(PHONE),
-            &update,
-            &mut thief
-        ));
+        assert!(!commit_before(&mut world, Who::Device(PHONE), &update, &mut thief));
         assert!(!reads(&mut world, &mut thief));
         let security = world.devices[SENSOR].security(DeviceId(1));
         assert_eq!(security, Some(EpochSecurity::Secure(LeafKey::Stale)));
 
         for _ in 0..3 {
-            assert!(!commit_before(
-                &mut world,
-                Who::Stock(0),
-                &update,
-                &mut thief
-            ));
+            assert!(!commit_before(&mut world, Who::Stock(0), &update, &mut thief));
             assert!(!reads(&mut world, &mut thief));
         }
         assert!(thief.attempts() > 0, "he has tried his keys");
@@ -74,18 +61,10 @@ pub fn ordinary_commits_do_not_heal<A: Adapter>(adapter: &A) {
         world.update(Who::Stock(0)).unwrap();
         let mut thief = adapter.steal(&world.devices[SENSOR]);
         for who in [Who::Device(PHONE), Who::Stock(0), Who::Device(PHONE)] {
-            assert!(
-                commit_before(&mut world, who, &Content::default(), &mut thief),
-                "{who:?}"
-            );
+            assert!(commit_before(&mut world, who, &Content::default(), &mut thief), "{who:?}");
             assert!(reads(&mut world, &mut thief), "{who:?}");
         }
-        assert!(!commit_before(
-            &mut world,
-            Who::Device(SENSOR),
-            &Content::default(),
-            &mut thief
-        ));
+        assert!(!commit_before(&mut world, Who::Device(SENSOR), &Content::default(), &mut thief));
     });
 }
 
@@ -95,12 +74,7 @@ pub fn with_the_tape_the_thief_would_have_followed<A: Adapter>(adapter: &A) {
         let mut world = World::paired(adapter, suite, framing, 2).unwrap();
         let mut thief = adapter.steal_with_vault(&world.devices[SENSOR]);
         let update = Content::default();
-        assert!(commit_before(
-            &mut world,
-            Who::Device(PHONE),
-            &update,
-            &mut thief
-        ));
+        assert!(commit_before(&mut world, Who::Device(PHONE), &update, &mut thief));
         assert!(reads(&mut world, &mut thief));
     });
 }
@@ -118,10 +92,7 @@ pub fn a_vault_stolen_later_opens_no_earlier_epoch<A: Adapter>(adapter: &A) {
         adapter.steal_vault_again(&mut late, &world.devices[SENSOR]);
         let refused = chain(&*late.process(&sent.commit).unwrap_err());
         assert!(refused.contains("spent"), "{refused}");
-        assert!(
-            early.process(&sent.commit).is_ok(),
-            "the control: the vault of before"
-        );
+        assert!(early.process(&sent.commit).is_ok(), "the control: the vault of before");
     });
 }
 
@@ -131,10 +102,8 @@ pub fn several_passive_devices_heal_at_once<A: Adapter>(adapter: &A) {
         let suite = adapter.suites()[0];
         let mut world = World::paired(adapter, suite, Framing::Public, devices).unwrap();
         let passive = 1..devices;
-        let mut thieves: Vec<_> = passive
-            .clone()
-            .map(|n| adapter.steal(&world.devices[n]))
-            .collect();
+        let mut thieves: Vec<_> =
+            passive.clone().map(|n| adapter.steal(&world.devices[n])).collect();
         let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
         let events = world.deliver(Who::Device(PHONE), &sent).unwrap();
         let healed: Vec<_> = passive.map(|n| DeviceId(n as u16)).collect();
@@ -172,19 +141,12 @@ pub fn a_blanked_anchor_weakens_and_the_policy_heals<A: Adapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {
         let mut world = World::paired(adapter, suite, framing, 4).unwrap();
         world.update(Who::Device(PHONE)).unwrap();
-        world.devices[PHONE]
-            .set_heal_policy(HealPolicy::AtOnce)
-            .unwrap();
+        world.devices[PHONE].set_heal_policy(HealPolicy::AtOnce).unwrap();
         let (neighbour, secure) = (DeviceId(2), EpochSecurity::Secure(LeafKey::Stale));
         assert_eq!(world.devices[PHONE].security(neighbour), Some(secure));
 
         let removes = vec![world.leaf_of(3).unwrap()];
-        let sent = world.stock[0]
-            .commit(&Content {
-                adds: vec![],
-                removes,
-            })
-            .unwrap();
+        let sent = world.stock[0].commit(&Content { adds: vec![], removes }).unwrap();
         world.stock[0].confirm().unwrap();
         let mut removed = world.devices.pop().unwrap();
         let Heard::Commit { events, .. } = removed.process(&sent.commit).unwrap() else {
@@ -203,22 +165,14 @@ pub fn a_blanked_anchor_weakens_and_the_policy_heals<A: Adapter>(adapter: &A) {
         };
         let to = EpochSecurity::Weakened;
         let expected = [
-            Event::DeviceLeft {
-                device: DeviceId(3),
-            },
-            Event::SecurityChanged {
-                device: neighbour,
-                from: secure,
-                to,
-            },
+            Event::DeviceLeft { device: DeviceId(3) },
+            Event::SecurityChanged { device: neighbour, from: secure, to },
             Event::AnchorBlanked,
         ];
         assert_eq!(events, expected);
         assert_eq!(world.devices[SENSOR].security(neighbour), Some(to));
 
-        world
-            .deliver(Who::Device(PHONE), &heal.expect("the policy says at once"))
-            .unwrap();
+        world.deliver(Who::Device(PHONE), &heal.expect("the policy says at once")).unwrap();
         assert_eq!(world.devices[SENSOR].security(neighbour), Some(secure));
     });
 }
@@ -226,8 +180,5 @@ pub fn a_blanked_anchor_weakens_and_the_policy_heals<A: Adapter>(adapter: &A) {
 /// An error with all its causes.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -47,6 +47,7 @@ macro_rules! node_anchor_conformance {
             placement: a_stranger_under_the_anchor_is_not_locked_out,
                 a_stranger_between_some_devices_shrinks_the_anchor,
                 an_added_device_of_the_pairing_follows,
+                members_that_are_apart_move_together,
                 a_device_comes_back_from_outside;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,

@@ -19,24 +19,13 @@ pub fn everybody_stays_together<A: Adapter>(adapter: &A) {
         // A device of the pairing adds a member, who takes part, and removes it again.
         let mut guest = adapter.device(suite, framing, "guest");
         let adds = vec![guest.key_package().unwrap()];
-        let sent = world.devices[0]
-            .commit(&Content {
-                adds,
-                removes: vec![],
-            })
-            .unwrap();
+        let sent = world.devices[0].commit(&Content { adds, removes: vec![] }).unwrap();
         world.deliver(Who::Device(0), &sent).unwrap();
         guest.join(&sent.welcome.unwrap()).unwrap();
-        assert_eq!(
-            guest.epoch_authenticator(),
-            world.devices[0].epoch_authenticator()
-        );
+        assert_eq!(guest.epoch_authenticator(), world.devices[0].epoch_authenticator());
 
         let leaf = crate::anchor::LeafIndex::new(2 + world.stock.len() as u32).unwrap();
-        let remove = Content {
-            adds: vec![],
-            removes: vec![leaf],
-        };
+        let remove = Content { adds: vec![], removes: vec![leaf] };
         world.commit(Who::Device(0), &remove).unwrap();
         world.talk(Who::Device(1)).unwrap();
     });
@@ -58,19 +47,11 @@ pub fn paired_and_ordinary_commits_have_equal_lengths<A: Adapter>(adapter: &A) {
                 for n in (0..devices).rev() {
                     world.update(Who::Device(n)).unwrap();
                 }
-                world.devices[0]
-                    .commit(&Content::default())
-                    .unwrap()
-                    .commit
-                    .len()
+                world.devices[0].commit(&Content::default()).unwrap().commit.len()
             };
             let (ordinary, paired) = (length(false), length(true));
             // A DER signature of ECDSA has 70 to 72 bytes, at random; there are two.
-            let slack = if suite == crate::CipherSuite::P256Aes128 {
-                8
-            } else {
-                0
-            };
+            let slack = if suite == crate::CipherSuite::P256Aes128 { 8 } else { 0 };
             assert!(
                 ordinary.abs_diff(paired) <= slack,
                 "{suite:?} {framing:?}: ordinary {ordinary}, paired {paired}"

@@ -71,10 +71,7 @@ impl<'a, A: Adapter> World<'a, A> {
         for member in &mut world.stock {
             adds.push(member.key_package()?);
         }
-        let sent = first.commit(&Content {
-            adds,
-            ..Content::default()
-        })?;
+        let sent = first.commit(&Content { adds, ..Content::default() })?;
         first.confirm()?;
         world.group_info = sent.group_info.clone().unwrap_or_default();
         let welcome = sent.welcome.ok_or("the commit that adds has no Welcome")?;
@@ -85,13 +82,7 @@ impl<'a, A: Adapter> World<'a, A> {
             member.join(&welcome)?;
         }
         if !fillers.is_empty() {
-            world.commit(
-                Who::Device(0),
-                &Content {
-                    adds: Vec::new(),
-                    removes: fillers,
-                },
-            )?;
+            world.commit(Who::Device(0), &Content { adds: Vec::new(), removes: fillers })?;
         }
         world.assert_together();
         Ok(world)
@@ -117,12 +108,7 @@ impl<'a, A: Adapter> World<'a, A> {
         let pairing = self.pairing();
         for (device, own) in self.devices.iter_mut().zip((0..).map(DeviceId)) {
             let seed = Secret::new(vec![0x5e; self.suite.kdf_len()]);
-            pairing.install(
-                device.vault(),
-                self.suite,
-                Seed::new(self.suite, seed)?,
-                own,
-            )?;
+            pairing.install(device.vault(), self.suite, Seed::new(self.suite, seed)?, own)?;
             device.pair(&pairing)?;
         }
         Ok(pairing)
@@ -206,21 +192,13 @@ impl<'a, A: Adapter> World<'a, A> {
                 let device = self.devices.get_mut(n).ok_or("no such device")?;
                 Ok(device)
             }
-            Who::Stock(n) => Ok(self
-                .stock
-                .get_mut(n)
-                .ok_or("no such stock member")?
-                .as_mut()),
+            Who::Stock(n) => Ok(self.stock.get_mut(n).ok_or("no such stock member")?.as_mut()),
         }
     }
 
     /// The leaf of a device.
     pub fn leaf_of(&self, device: u16) -> Result<LeafIndex, Refused> {
-        let devices = self
-            .devices
-            .first()
-            .ok_or("a world needs a device")?
-            .devices();
+        let devices = self.devices.first().ok_or("a world needs a device")?.devices();
         let seat = devices.iter().find(|seat| seat.0 == DeviceId(device));
         Ok(seat.ok_or("the device is not in the group")?.1)
     }
@@ -229,28 +207,16 @@ impl<'a, A: Adapter> World<'a, A> {
     pub fn assert_together(&self) {
         let mut all = Vec::new();
         for (n, device) in self.devices.iter().enumerate() {
-            all.push((
-                format!("device {n}"),
-                device.epoch(),
-                device.epoch_authenticator(),
-            ));
+            all.push((format!("device {n}"), device.epoch(), device.epoch_authenticator()));
         }
         for (n, member) in self.stock.iter().enumerate() {
-            all.push((
-                format!("stock member {n}"),
-                member.epoch(),
-                member.epoch_authenticator(),
-            ));
+            all.push((format!("stock member {n}"), member.epoch(), member.epoch_authenticator()));
         }
         for pair in all.windows(2) {
             let [(left, epoch, tag), (right, other_epoch, other_tag)] = pair else {
                 continue;
             };
-            assert_eq!(
-                (epoch, tag),
-                (other_epoch, other_tag),
-                "{left} and {right} differ"
-            );
+            assert_eq!((epoch, tag), (other_epoch, other_tag), "{left} and {right} differ");
         }
     }
 }

@@ -42,6 +42,9 @@ pub enum Event {
         /// The burned index, if the lost commit was a paired one.
         index: Option<Index>,
     },
+    /// `HealPolicy::AtOnce` demands a paired commit, and it could not be made: call for one, and see
+    /// why it fails.
+    HealingFailed,
     /// A device of the pairing left the group.
     DeviceLeft {
         /// The device.

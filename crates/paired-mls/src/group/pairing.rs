@@ -26,10 +26,7 @@ impl Pairing {
         let devices = (0..)
             .map(DeviceId)
             .zip(keys)
-            .map(|(device, key)| PairedDevice {
-                device,
-                signature_key: key.into(),
-            })
+            .map(|(device, key)| PairedDevice { device, signature_key: key.into() })
             .collect();
         Self { id, devices }
     }

@@ -124,9 +124,7 @@ impl GroupRecord {
                 index: pending.index.map(Index::to_bytes),
             }),
         };
-        let bytes = wire
-            .tls_serialize_detached()
-            .map_err(|_| GroupRecordError::TooLarge)?;
+        let bytes = wire.tls_serialize_detached().map_err(|_| GroupRecordError::TooLarge)?;
         Ok(Secret::new(bytes))
     }
 
@@ -153,16 +151,10 @@ impl GroupRecord {
             let security =
                 security_from_wire(paired.security).ok_or(GroupRecordError::Malformed)?;
             securities.push((device, security));
-            devices.push(PairedDevice {
-                device,
-                signature_key: paired.signature_key.into(),
-            });
+            devices.push(PairedDevice { device, signature_key: paired.signature_key.into() });
         }
         Ok(Self {
-            tape: TapeId {
-                pairing: PairingId(wire.pairing_id),
-                group_id: wire.group_id.into(),
-            },
+            tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
             devices,
             heal_policy: match wire.heal_policy {
                 0 => HealPolicy::Manual,
@@ -202,24 +194,16 @@ mod tests {
     use super::*;
 
     fn record() -> GroupRecord {
-        let device = |n: u16| PairedDevice {
-            device: DeviceId(n),
-            signature_key: vec![n as u8; 32],
-        };
+        let device =
+            |n: u16| PairedDevice { device: DeviceId(n), signature_key: vec![n as u8; 32] };
         let mut security = SecurityTable::exposed([DeviceId(0), DeviceId(1)]);
         security.renew(DeviceId(0));
         GroupRecord {
-            tape: TapeId {
-                pairing: PairingId([7; 16]),
-                group_id: b"group".to_vec(),
-            },
+            tape: TapeId { pairing: PairingId([7; 16]), group_id: b"group".to_vec() },
             devices: vec![device(0), device(1)],
             heal_policy: HealPolicy::AtOnce,
             security,
-            pending: Some(PendingCommit {
-                hash: vec![9; 32],
-                index: Index::new(DeviceId(0), 4),
-            }),
+            pending: Some(PendingCommit { hash: vec![9; 32], index: Index::new(DeviceId(0), 4) }),
         }
     }
 
@@ -227,14 +211,8 @@ mod tests {
     fn a_record_reads_back() {
         let bytes = record().to_record().unwrap();
         assert_eq!(GroupRecord::from_record(&bytes), Ok(record()));
-        let settled = GroupRecord {
-            pending: None,
-            ..record()
-        };
-        assert_eq!(
-            GroupRecord::from_record(&settled.to_record().unwrap()),
-            Ok(settled)
-        );
+        let settled = GroupRecord { pending: None, ..record() };
+        assert_eq!(GroupRecord::from_record(&settled.to_record().unwrap()), Ok(settled));
     }
 
     #[test]
@@ -242,20 +220,11 @@ mod tests {
         let bytes = record().to_record().unwrap();
         for end in 0..bytes.len() {
             let cut = Secret::copy_of(&bytes.expose()[..end]);
-            assert_eq!(
-                GroupRecord::from_record(&cut),
-                Err(GroupRecordError::Malformed)
-            );
+            assert_eq!(GroupRecord::from_record(&cut), Err(GroupRecordError::Malformed));
         }
         let longer = Secret::new([bytes.expose(), &[0]].concat());
-        assert_eq!(
-            GroupRecord::from_record(&longer),
-            Err(GroupRecordError::Malformed)
-        );
+        assert_eq!(GroupRecord::from_record(&longer), Err(GroupRecordError::Malformed));
         let future = Secret::new([&[2], &bytes.expose()[1..]].concat());
-        assert_eq!(
-            GroupRecord::from_record(&future),
-            Err(GroupRecordError::Version(2))
-        );
+        assert_eq!(GroupRecord::from_record(&future), Err(GroupRecordError::Version(2)));
     }
 }

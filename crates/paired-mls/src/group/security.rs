@@ -60,12 +60,7 @@ pub struct SecurityTable(BTreeMap<DeviceId, EpochSecurity>);
 impl SecurityTable {
     /// All devices exposed, as when a pairing begins.
     pub fn exposed(devices: impl IntoIterator<Item = DeviceId>) -> Self {
-        Self(
-            devices
-                .into_iter()
-                .map(|device| (device, EpochSecurity::Exposed))
-                .collect(),
-        )
+        Self(devices.into_iter().map(|device| (device, EpochSecurity::Exposed)).collect())
     }
 
     pub(super) fn from_entries(
@@ -130,11 +125,7 @@ mod tests {
     }
 
     fn paired_commit() -> CommitFacts {
-        CommitFacts {
-            committer: Some(PHONE),
-            healed: vec![SENSOR],
-            ..CommitFacts::default()
-        }
+        CommitFacts { committer: Some(PHONE), healed: vec![SENSOR], ..CommitFacts::default() }
     }
 
     fn sealed_to(leaf: u32) -> CommitFacts {
@@ -155,31 +146,15 @@ mod tests {
     fn a_paired_commit_heals_both_and_renews_one_leaf() {
         let mut table = SecurityTable::exposed([PHONE, SENSOR]);
         let changes = table.apply(&paired_commit(), leaf_of);
-        assert_eq!(
-            changes,
-            [
-                (PHONE, Exposed, Secure(Fresh)),
-                (SENSOR, Exposed, Secure(Stale))
-            ]
-        );
+        assert_eq!(changes, [(PHONE, Exposed, Secure(Fresh)), (SENSOR, Exposed, Secure(Stale))]);
     }
 
     #[test]
     fn only_a_stale_leaf_key_weakens_and_the_next_paired_commit_heals() {
         let mut table = SecurityTable::exposed([PHONE, SENSOR]);
         table.apply(&paired_commit(), leaf_of);
-        assert_eq!(
-            table.apply(&sealed_to(0), leaf_of),
-            [],
-            "the phone's leaf key is fresh"
-        );
-        assert_eq!(
-            table.apply(&sealed_to(1), leaf_of),
-            [(SENSOR, Secure(Stale), Weakened)]
-        );
-        assert_eq!(
-            table.apply(&paired_commit(), leaf_of),
-            [(SENSOR, Weakened, Secure(Stale))]
-        );
+        assert_eq!(table.apply(&sealed_to(0), leaf_of), [], "the phone's leaf key is fresh");
+        assert_eq!(table.apply(&sealed_to(1), leaf_of), [(SENSOR, Secure(Stale), Weakened)]);
+        assert_eq!(table.apply(&paired_commit(), leaf_of), [(SENSOR, Weakened, Secure(Stale))]);
     }
 }

@@ -16,22 +16,15 @@ fn tape(suite: CipherSuite, own: DeviceId) -> Tape {
 }
 
 fn kem_output(suite: CipherSuite) -> Vec<u8> {
-    (0..suite.kem_output_len())
-        .map(|n| u8::try_from(n % 251).unwrap())
-        .collect()
+    (0..suite.kem_output_len()).map(|n| u8::try_from(n % 251).unwrap()).collect()
 }
 
 fn notify(device: DeviceId, position: u64, level: u8) -> Notify {
-    Notify {
-        index: Index::new(device, position).unwrap(),
-        level,
-    }
+    Notify { index: Index::new(device, position).unwrap(), level }
 }
 
 fn sealed(suite: CipherSuite) -> SealedNotify {
-    notify(A, 0x0102_0304_0506, 3)
-        .seal(&tape(suite, A), kem_output(suite), INFO)
-        .unwrap()
+    notify(A, 0x0102_0304_0506, 3).seal(&tape(suite, A), kem_output(suite), INFO).unwrap()
 }
 
 /// Seals any plaintext, as a partner could whose software is not ours.
@@ -39,10 +32,7 @@ fn seal_raw(suite: CipherSuite, plaintext: &[u8]) -> SealedNotify {
     let kem_output = kem_output(suite);
     let (key, nonce) = key_and_nonce(&tape(suite, A), &kem_output).unwrap();
     let ciphertext = suite.seal(&key, &nonce, INFO, plaintext).unwrap();
-    SealedNotify {
-        kem_output,
-        ciphertext,
-    }
+    SealedNotify { kem_output, ciphertext }
 }
 
 /// The plaintext of [`sealed`].
@@ -59,17 +49,8 @@ fn open(suite: CipherSuite, sealed: &SealedNotify) -> Result<Notify, NotifyError
 #[test]
 fn it_has_the_shape_of_an_hpke_ciphertext_that_carries_a_path_secret() {
     // Nenc and Nh + Nt of RFC 9180 section 7.
-    let shapes = [
-        (1, 32, 48),
-        (2, 65, 48),
-        (3, 32, 48),
-        (5, 133, 80),
-        (7, 97, 64),
-    ];
-    assert_eq!(
-        shapes.map(|(suite, ..)| suite),
-        CipherSuite::ALL.map(CipherSuite::code_point)
-    );
+    let shapes = [(1, 32, 48), (2, 65, 48), (3, 32, 48), (5, 133, 80), (7, 97, 64)];
+    assert_eq!(shapes.map(|(suite, ..)| suite), CipherSuite::ALL.map(CipherSuite::code_point));
     for (suite, kem_output_len, ciphertext_len) in shapes {
         let suite = CipherSuite::try_from(suite).unwrap();
         for sent in [notify(A, 0, 0), notify(A, Index::MAX_POSITION, u8::MAX)] {
@@ -93,11 +74,7 @@ fn what_is_sealed_is_opened() {
             let sealed = sent.seal(&tape(suite, A), kem_output(suite), INFO).unwrap();
             assert_eq!(open(suite, &sealed), Ok(sent));
         }
-        assert_eq!(
-            seal_raw(suite, &plaintext(suite)),
-            sealed(suite),
-            "the pseudocode's plaintext"
-        );
+        assert_eq!(seal_raw(suite, &plaintext(suite)), sealed(suite), "the pseudocode's plaintext");
     }
 }
 
@@ -110,21 +87,10 @@ fn it_opens_for_its_info_only() {
         for place in 0..INFO.len() {
             let mut info = INFO.to_vec();
             info[place] ^= 1;
-            assert_eq!(
-                Notify::open(&b, &sealed, &info),
-                Err(NotifyError::NotANotify)
-            );
+            assert_eq!(Notify::open(&b, &sealed, &info), Err(NotifyError::NotANotify));
         }
-        for info in [
-            &INFO[1..],
-            &INFO[..INFO.len() - 1],
-            &[INFO, &[0]].concat(),
-            b"",
-        ] {
-            assert_eq!(
-                Notify::open(&b, &sealed, info),
-                Err(NotifyError::NotANotify)
-            );
+        for info in [&INFO[1..], &INFO[..INFO.len() - 1], &[INFO, &[0]].concat(), b""] {
+            assert_eq!(Notify::open(&b, &sealed, info), Err(NotifyError::NotANotify));
         }
     }
 }
@@ -157,18 +123,12 @@ fn another_pairing_cannot_open_it() {
             tape_of(suite, 7, [8; 16], B), // another name
             tape(suite, B).sub_tape(b"a group of the pairing").unwrap(), // its own sub-tape
         ] {
-            assert_eq!(
-                Notify::open(&other, &sealed, INFO),
-                Err(NotifyError::NotANotify)
-            );
+            assert_eq!(Notify::open(&other, &sealed, INFO), Err(NotifyError::NotANotify));
         }
     }
     // Suites 1 and 3 have all lengths in common, and even the secrets.
     let sealed = sealed(CipherSuite::X25519Aes128);
-    assert_eq!(
-        open(CipherSuite::X25519ChaCha20, &sealed),
-        Err(NotifyError::NotANotify)
-    );
+    assert_eq!(open(CipherSuite::X25519ChaCha20, &sealed), Err(NotifyError::NotANotify));
 }
 
 #[test]
@@ -177,15 +137,8 @@ fn other_lengths_are_refused() {
         let genuine = sealed(suite);
         let expected = suite.kem_output_len();
         for found in [0, 1, expected - 1, expected + 1, 1000] {
-            let error = NotifyError::Length {
-                field: "kem_output",
-                found,
-                expected,
-            };
-            let changed = SealedNotify {
-                kem_output: vec![4; found],
-                ..genuine.clone()
-            };
+            let error = NotifyError::Length { field: "kem_output", found, expected };
+            let changed = SealedNotify { kem_output: vec![4; found], ..genuine.clone() };
             assert_eq!(open(suite, &changed), Err(error));
             let sent = notify(A, 0, 0).seal(&tape(suite, A), vec![4; found], INFO);
             assert_eq!(sent, Err(error));
@@ -194,21 +147,13 @@ fn other_lengths_are_refused() {
         for found in [0, 1, 15, 16, 17, expected - 1, expected + 1, 1000] {
             let mut changed = genuine.clone();
             changed.ciphertext.resize(found, 0);
-            let error = NotifyError::Length {
-                field: "ciphertext",
-                found,
-                expected,
-            };
+            let error = NotifyError::Length { field: "ciphertext", found, expected };
             assert_eq!(open(suite, &changed), Err(error));
         }
         // Also when it authenticates.
         for found in [expected - 1, expected + 1] {
             let sealed = seal_raw(suite, &vec![2; found - 16]);
-            let error = NotifyError::Length {
-                field: "ciphertext",
-                found,
-                expected,
-            };
+            let error = NotifyError::Length { field: "ciphertext", found, expected };
             assert_eq!(open(suite, &sealed), Err(error));
         }
     }
@@ -236,10 +181,7 @@ fn padding_other_than_zeros_is_refused() {
             for byte in [1, 0x80, 0xFF] {
                 let mut plaintext = plaintext(suite);
                 plaintext[place] = byte;
-                assert_eq!(
-                    open(suite, &seal_raw(suite, &plaintext)),
-                    Err(NotifyError::Padding)
-                );
+                assert_eq!(open(suite, &seal_raw(suite, &plaintext)), Err(NotifyError::Padding));
             }
         }
     }
@@ -250,13 +192,8 @@ fn a_stranger_and_the_own_lane_are_refused() {
     for suite in CipherSuite::ALL {
         let a = tape(suite, A);
         for stranger in [STRANGER, DeviceId(0), DeviceId(0x0100), DeviceId::GROUPS] {
-            let sealed = notify(stranger, 5, 0)
-                .seal(&a, kem_output(suite), INFO)
-                .unwrap();
-            assert_eq!(
-                open(suite, &sealed),
-                Err(NotifyError::ForeignDevice(stranger))
-            );
+            let sealed = notify(stranger, 5, 0).seal(&a, kem_output(suite), INFO).unwrap();
+            assert_eq!(open(suite, &sealed), Err(NotifyError::ForeignDevice(stranger)));
         }
         let own = notify(B, 5, 0);
         let from_a = own.seal(&a, kem_output(suite), INFO).unwrap();
@@ -275,10 +212,7 @@ fn each_kem_output_has_a_key_and_a_nonce_of_its_own() {
             .map(|kem_output| key_and_nonce(&tape, &kem_output).unwrap());
         assert_ne!(one.0, two.0);
         assert_ne!(one.1, two.1);
-        assert_eq!(
-            (one.0.len(), one.1.len()),
-            (suite.aead_key_len(), suite.aead_nonce_len())
-        );
+        assert_eq!((one.0.len(), one.1.len()), (suite.aead_key_len(), suite.aead_nonce_len()));
         assert_ne!(&one.0.expose()[..12], one.1.expose(), "two labels");
     }
 }

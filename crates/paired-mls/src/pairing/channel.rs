@@ -31,11 +31,7 @@ impl OneToOne {
     /// Whether the channel has exactly the devices of `roster` in it.
     pub(super) fn is_of(&self, roster: &Roster) -> bool {
         let mut members: Vec<_> = self.members.iter().collect();
-        let mut devices: Vec<_> = roster
-            .devices()
-            .iter()
-            .map(|device| &device.party)
-            .collect();
+        let mut devices: Vec<_> = roster.devices().iter().map(|device| &device.party).collect();
         members.sort();
         devices.sort();
         members == devices

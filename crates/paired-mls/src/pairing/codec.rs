@@ -52,10 +52,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new() -> Self {
-        Self {
-            bytes: Zeroizing::new(Vec::with_capacity(512)),
-            outcome: Ok(()),
-        }
+        Self { bytes: Zeroizing::new(Vec::with_capacity(512)), outcome: Ok(()) }
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {
@@ -126,9 +123,7 @@ impl Writer {
 }
 
 fn length_header(length: usize) -> Result<Vec<u8>, TooLarge> {
-    let length = Some(length)
-        .filter(|&length| length <= MAX_LEN)
-        .ok_or(TooLarge)?;
+    let length = Some(length).filter(|&length| length <= MAX_LEN).ok_or(TooLarge)?;
     let length = u64::try_from(length).map_err(|_| TooLarge)?;
     let length = TlsVarInt::try_from(length).map_err(|_| TooLarge)?;
     length.tls_serialize_detached().map_err(|_| TooLarge)
@@ -142,10 +137,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(structure: &'static str, bytes: &'a [u8]) -> Self {
-        Self {
-            structure,
-            rest: bytes,
-        }
+        Self { structure, rest: bytes }
     }
 
     /// Reads a whole structure; trailing bytes are an error.
@@ -170,11 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn malformed(&self, field: &'static str, source: tls_codec::Error) -> DecodeError {
-        DecodeError::Malformed {
-            structure: self.structure,
-            field,
-            source,
-        }
+        DecodeError::Malformed { structure: self.structure, field, source }
     }
 
     pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
@@ -221,10 +209,7 @@ impl<'a> Reader<'a> {
         field: &'static str,
         read: impl Fn(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let mut content = Self {
-            structure: self.structure,
-            rest: self.opaque(field)?,
-        };
+        let mut content = Self { structure: self.structure, rest: self.opaque(field)? };
         let mut items = Vec::new();
         while !content.rest.is_empty() {
             items.push(read(&mut content)?);
@@ -259,6 +244,5 @@ fn split_vector(bytes: &[u8]) -> Result<(&[u8], &[u8]), tls_codec::Error> {
     if !bytes.starts_with(&header) {
         return Err(tls_codec::Error::InvalidVectorLength);
     }
-    rest.split_at_checked(length)
-        .ok_or(tls_codec::Error::EndOfStream)
+    rest.split_at_checked(length).ok_or(tls_codec::Error::EndOfStream)
 }

@@ -85,11 +85,7 @@ impl RegistryEntry {
         let (terms, device) = read(requester, request)?;
         let request = Secret::copy_of(request);
         let requested = BTreeSet::from([device]);
-        Ok(Self::Pending(PendingPairing {
-            terms,
-            request,
-            requested,
-        }))
+        Ok(Self::Pending(PendingPairing { terms, request, requested }))
     }
 
     /// A further request for the same identifier. One that came before changes nothing.
@@ -113,9 +109,7 @@ impl RegistryEntry {
         let (_, device) = read(requester, request)?;
         // One structure has one encoding, so that equal requests are equal bytes.
         let equal = self.request() == request;
-        equal
-            .then_some(device)
-            .ok_or(DirectoryError::Differs(self.terms().roster().pairing_id()))
+        equal.then_some(device).ok_or(DirectoryError::Differs(self.terms().roster().pairing_id()))
     }
 
     fn with(self, device: DeviceId) -> Self {
@@ -155,9 +149,7 @@ impl PendingPairing {
     /// The devices that have not asked yet.
     pub fn waiting_for(&self) -> Vec<DeviceId> {
         let numbers = self.terms.roster().numbers().into_iter();
-        numbers
-            .filter(|device| !self.requested.contains(device))
-            .collect()
+        numbers.filter(|device| !self.requested.contains(device)).collect()
     }
 }
 
@@ -201,9 +193,6 @@ fn read(requester: &Party, request: &[u8]) -> Result<(Terms, DeviceId), Director
     if let Mode::Hidden { .. } = terms.mode() {
         return Err(DirectoryError::HiddenMode);
     }
-    let device = terms
-        .roster()
-        .number_of(requester)
-        .ok_or(DirectoryError::NotListed)?;
+    let device = terms.roster().number_of(requester).ok_or(DirectoryError::NotListed)?;
     Ok((terms, device))
 }

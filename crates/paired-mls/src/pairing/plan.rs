@@ -47,11 +47,7 @@ pub enum Step {
 impl Plan {
     pub(super) fn new(terms: &Terms, ended_by: DeviceId) -> Self {
         let all = terms.roster().numbers();
-        let staying: Vec<_> = all
-            .iter()
-            .copied()
-            .filter(|device| *device != ended_by)
-            .collect();
+        let staying: Vec<_> = all.iter().copied().filter(|device| *device != ended_by).collect();
         let standard = matches!(terms.mode(), super::Mode::Standard(_));
         let leaving = match (terms.anchor(), all.len()) {
             (AnchorKind::Node, 2) => vec![ended_by],

@@ -61,12 +61,7 @@ impl ShortAuthString {
         exporter_secret: &Secret,
         transcript: &Transcript,
     ) -> Result<Self, DerivationTooLong> {
-        Self::expand(
-            suite,
-            exporter_secret,
-            "short auth pairing",
-            transcript.hash(),
-        )
+        Self::expand(suite, exporter_secret, "short auth pairing", transcript.hash())
     }
 
     fn expand(
@@ -77,13 +72,8 @@ impl ShortAuthString {
     ) -> Result<Self, DerivationTooLong> {
         let bytes = suite.expand_with_label(exporter_secret, label, context, GROUPS * GROUP_LEN)?;
         let mut groups = [0; GROUPS];
-        for (group, chunk) in groups
-            .iter_mut()
-            .zip(bytes.expose().chunks_exact(GROUP_LEN))
-        {
-            let number = chunk
-                .iter()
-                .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        for (group, chunk) in groups.iter_mut().zip(bytes.expose().chunks_exact(GROUP_LEN)) {
+            let number = chunk.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
             *group = u32::try_from(number % 100_000).map_err(|_| DerivationTooLong)?;
         }
         Ok(Self(groups))

@@ -76,9 +76,7 @@ impl PairedSignal {
         }
         let roster = terms.roster();
         let key_hash = |device: DeviceId| {
-            let party = roster
-                .party(device)
-                .ok_or(SignalError::ForeignDevice(device))?;
+            let party = roster.party(device).ok_or(SignalError::ForeignDevice(device))?;
             Ok(hash(roster.suite(), &party.signature_key))
         };
         key_hash(own)?;

@@ -47,11 +47,7 @@ pub struct TagInput<'a> {
 
 impl<'a> TagInput<'a> {
     pub(super) fn new(purpose: TagPurpose, transcript: &'a Transcript) -> Self {
-        Self {
-            purpose,
-            transcript,
-            details: Secret::copy_of(&[]),
-        }
+        Self { purpose, transcript, details: Secret::copy_of(&[]) }
     }
 
     pub(super) fn with_details(
@@ -61,11 +57,7 @@ impl<'a> TagInput<'a> {
     ) -> Result<Self, TooLarge> {
         let mut writer = Writer::new();
         details(&mut writer);
-        Ok(Self {
-            purpose,
-            transcript,
-            details: writer.finish()?,
-        })
+        Ok(Self { purpose, transcript, details: writer.finish()? })
     }
 
     /// What the tag is for.
@@ -95,11 +87,7 @@ impl<'a> TagInput<'a> {
     ) -> Result<Verified, DerivationTooLong> {
         let expected = self.tag(tape, device)?;
         let equal = bool::from(expected.expose().ct_eq(tag));
-        Ok(if equal {
-            Verified::Authentic
-        } else {
-            Verified::Forged
-        })
+        Ok(if equal { Verified::Authentic } else { Verified::Forged })
     }
 }
 

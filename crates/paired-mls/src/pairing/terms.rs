@@ -21,11 +21,7 @@ pub struct Party {
 
 impl fmt::Debug for Party {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Party({})",
-            String::from_utf8_lossy(&self.identity).escape_debug()
-        )
+        write!(f, "Party({})", String::from_utf8_lossy(&self.identity).escape_debug())
     }
 }
 
@@ -79,10 +75,9 @@ impl<T: CodePoint + PartialEq> Code<T> {
 
     pub(super) fn code(self) -> u8 {
         match self {
-            Self::Known(value) => T::ALL
-                .iter()
-                .find(|(known, _)| *known == value)
-                .map_or(0, |(_, code)| *code),
+            Self::Known(value) => {
+                T::ALL.iter().find(|(known, _)| *known == value).map_or(0, |(_, code)| *code)
+            }
             Self::Unknown(code) => code,
         }
     }
@@ -250,11 +245,7 @@ impl Roster {
             }
             last = Some(*device);
         }
-        Ok(Self {
-            pairing_id,
-            suite,
-            devices,
-        })
+        Ok(Self { pairing_id, suite, devices })
     }
 
     /// The pairing.
@@ -279,18 +270,12 @@ impl Roster {
 
     /// The number of `party`; `None` if it is not of the pairing.
     pub fn number_of(&self, party: &Party) -> Option<DeviceId> {
-        self.devices
-            .iter()
-            .find(|device| device.party == *party)
-            .map(|device| device.device)
+        self.devices.iter().find(|device| device.party == *party).map(|device| device.device)
     }
 
     /// Who a device is; `None` if it is not of the pairing.
     pub fn party(&self, device: DeviceId) -> Option<&Party> {
-        self.devices
-            .iter()
-            .find(|listed| listed.device == device)
-            .map(|listed| &listed.party)
+        self.devices.iter().find(|listed| listed.device == device).map(|listed| &listed.party)
     }
 }
 
@@ -308,23 +293,14 @@ impl Terms {
     /// [`TermsError::ForeignInitiator`] if `initiator` is not of the roster;
     /// [`TermsError::HiddenAcrossIdentities`] if hidden mode would join two users.
     pub(super) fn new(roster: Roster, initiator: DeviceId, mode: Mode) -> Result<Self, TermsError> {
-        let first = roster
-            .party(initiator)
-            .ok_or(TermsError::ForeignInitiator(initiator))?;
+        let first = roster.party(initiator).ok_or(TermsError::ForeignInitiator(initiator))?;
         if let Mode::Hidden { .. } = mode {
-            let stranger = roster
-                .devices
-                .iter()
-                .find(|d| d.party.identity != first.identity);
+            let stranger = roster.devices.iter().find(|d| d.party.identity != first.identity);
             if let Some(stranger) = stranger {
                 return Err(TermsError::HiddenAcrossIdentities(stranger.device));
             }
         }
-        Ok(Self {
-            roster,
-            initiator,
-            mode,
-        })
+        Ok(Self { roster, initiator, mode })
     }
 
     /// The devices and the cipher suite.

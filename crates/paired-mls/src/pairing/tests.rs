@@ -48,17 +48,11 @@ const MODES: [TestMode; 3] = [TestMode::Leaf, TestMode::Node, TestMode::Hidden];
 const ROADS: [TestRoad; 2] = [TestRoad::File, TestRoad::Channel];
 
 fn party(device: DeviceId) -> Party {
-    Party {
-        identity: b"alice".to_vec(),
-        signature_key: vec![0x50 + device.0 as u8; 32],
-    }
+    Party { identity: b"alice".to_vec(), signature_key: vec![0x50 + device.0 as u8; 32] }
 }
 
 fn party_of(identity: &[u8], device: DeviceId) -> Party {
-    Party {
-        identity: identity.to_vec(),
-        ..party(device)
-    }
+    Party { identity: identity.to_vec(), ..party(device) }
 }
 
 fn listed(parties: &[(DeviceId, Party)]) -> Vec<PairingDevice> {
@@ -70,9 +64,7 @@ fn listed(parties: &[(DeviceId, Party)]) -> Vec<PairingDevice> {
 }
 
 fn roster_named(pairing: PairingId, devices: u16) -> Roster {
-    let parties: Vec<_> = (0..devices)
-        .map(|n| (DeviceId(n), party(DeviceId(n))))
-        .collect();
+    let parties: Vec<_> = (0..devices).map(|n| (DeviceId(n), party(DeviceId(n)))).collect();
     Roster::new(pairing, SUITE, listed(&parties)).unwrap()
 }
 
@@ -85,20 +77,12 @@ fn seed() -> Secret {
 }
 
 fn channel_of(roster: &Roster, trust: ChannelTrust) -> OneToOne {
-    let members = roster
-        .devices()
-        .iter()
-        .rev()
-        .map(|device| device.party.clone())
-        .collect();
+    let members = roster.devices().iter().rev().map(|device| device.party.clone()).collect();
     OneToOne { members, trust }
 }
 
 fn key_pair() -> SignatureKeyPair {
-    SignatureKeyPair {
-        public_key: vec![0xAA; 32],
-        private_key: Secret::new(vec![0xBB; 32]),
-    }
+    SignatureKeyPair { public_key: vec![0xAA; 32], private_key: Secret::new(vec![0xBB; 32]) }
 }
 
 /// What the test's signature scheme says of a key pair.
@@ -154,11 +138,7 @@ impl<S> Device<S> {
         let (state, error) = refused(step(&self.vault, self.state));
         assert!(matches!(error, PairingError::Vault(_)), "{error:?}");
         self.storage.set_broken(false);
-        Self {
-            storage: self.storage,
-            vault: self.vault,
-            state,
-        }
+        Self { storage: self.storage, vault: self.vault, state }
     }
 }
 
@@ -188,11 +168,7 @@ fn refused_caller<S, T>(result: Result<T, Failed<S>>) -> (S, CallerError) {
 fn unpaired(device: DeviceId) -> Device<Unpaired> {
     let storage = Flaky::default();
     let vault = Vault::new(storage.clone());
-    Device {
-        storage,
-        vault,
-        state: Unpaired::new(party(device)),
-    }
+    Device { storage, vault, state: Unpaired::new(party(device)) }
 }
 
 /// All devices, with the seed; the channel, where there is one, is verified.
@@ -203,10 +179,7 @@ fn seeded(devices: u16, road: TestRoad) -> Vec<Device<Seeded>> {
 fn seeded_in(roster: &Roster, road: TestRoad, trust: ChannelTrust) -> Vec<Device<Seeded>> {
     let mut all = roster.devices().iter().map(|device| {
         let fresh = unpaired(device.device);
-        Device {
-            state: Unpaired::new(device.party.clone()),
-            ..fresh
-        }
+        Device { state: Unpaired::new(device.party.clone()), ..fresh }
     });
     let channel = channel_of(roster, trust);
     let first = all.next().unwrap();
@@ -219,57 +192,25 @@ fn seeded_in(roster: &Roster, road: TestRoad, trust: ChannelTrust) -> Vec<Device
     let mut done = Vec::new();
     match road {
         TestRoad::Channel => {
-            done.push(Device {
-                storage: first.storage,
-                vault: first.vault,
-                state,
-            });
-            let source = Source::OneToOne {
-                channel: &channel,
-                sender: &sender,
-            };
+            done.push(Device { storage: first.storage, vault: first.vault, state });
+            let source = Source::OneToOne { channel: &channel, sender: &sender };
             done.extend(all.map(|device| {
-                let Device {
-                    storage,
-                    vault,
-                    state,
-                } = device;
-                let state = state
-                    .receive_share_rand(&vault, source, message.expose())
-                    .unwrap();
-                Device {
-                    storage,
-                    vault,
-                    state,
-                }
+                let Device { storage, vault, state } = device;
+                let state = state.receive_share_rand(&vault, source, message.expose()).unwrap();
+                Device { storage, vault, state }
             }));
         }
         TestRoad::File => {
             // The first device brings its seed on hardware, the others have it from the file.
             let storage = Flaky::default();
             let vault = Vault::new(storage.clone());
-            let state = Unpaired::new(sender)
-                .load_seed(&vault, roster.clone(), &seed())
-                .unwrap();
-            done.push(Device {
-                storage,
-                vault,
-                state,
-            });
+            let state = Unpaired::new(sender).load_seed(&vault, roster.clone(), &seed()).unwrap();
+            done.push(Device { storage, vault, state });
             done.extend(all.map(|device| {
-                let Device {
-                    storage,
-                    vault,
-                    state,
-                } = device;
-                let state = state
-                    .receive_share_rand(&vault, Source::Offline, message.expose())
-                    .unwrap();
-                Device {
-                    storage,
-                    vault,
-                    state,
-                }
+                let Device { storage, vault, state } = device;
+                let state =
+                    state.receive_share_rand(&vault, Source::Offline, message.expose()).unwrap();
+                Device { storage, vault, state }
             }));
         }
     }
@@ -293,26 +234,15 @@ fn invite(devices: Vec<Device<Seeded>>, mode: TestMode) -> (Vec<Device<Invited>>
     let roster = devices[0].state.roster().clone();
     let channel = channel_of(&roster, ChannelTrust::Compared);
     let mut all = devices.into_iter();
-    let Device {
-        storage,
-        vault,
-        state,
-    } = all.next().unwrap();
+    let Device { storage, vault, state } = all.next().unwrap();
     let initiator = state.own_device();
     let pair = key_pair();
     let request = match mode {
-        TestMode::Hidden => Request::Hidden {
-            key_pair: &pair,
-            channel: &channel,
-        },
+        TestMode::Hidden => Request::Hidden { key_pair: &pair, channel: &channel },
         standard_mode => Request::Standard(standard(standard_mode)),
     };
     let (state, outbound) = state.initiate(request).unwrap();
-    let mut done = vec![Device {
-        storage,
-        vault,
-        state,
-    }];
+    let mut done = vec![Device { storage, vault, state }];
     let mut entry = match mode {
         TestMode::Hidden => {
             assert_eq!(outbound.route, Route::OneToOne);
@@ -324,18 +254,12 @@ fn invite(devices: Vec<Device<Seeded>>, mode: TestMode) -> (Vec<Device<Invited>>
             Some(RegistryEntry::open(party, outbound.message.expose()).unwrap())
         }
     };
-    for Device {
-        storage,
-        vault,
-        state,
-    } in all
-    {
+    for Device { storage, vault, state } in all {
         let own = state.own_device();
         let source = match mode {
-            TestMode::Hidden => Source::OneToOne {
-                channel: &channel,
-                sender: roster.party(initiator).unwrap(),
-            },
+            TestMode::Hidden => {
+                Source::OneToOne { channel: &channel, sender: roster.party(initiator).unwrap() }
+            }
             _ => Source::Directory,
         };
         let message = match &entry {
@@ -355,11 +279,7 @@ fn invite(devices: Vec<Device<Seeded>>, mode: TestMode) -> (Vec<Device<Invited>>
                 state
             }
         };
-        done.push(Device {
-            storage,
-            vault,
-            state,
-        });
+        done.push(Device { storage, vault, state });
     }
     let accept = entry.map(|entry| match entry {
         RegistryEntry::Registered(entry) => entry.accept().unwrap(),
@@ -381,29 +301,16 @@ fn registered(devices: u16, mode: TestMode, road: TestRoad) -> Vec<Device<Invite
     let Some(accept) = accept else { return all };
     all.into_iter()
         .map(|device| {
-            let Device {
-                storage,
-                vault,
-                state,
-            } = device;
-            let (next, send) = state
-                .receive(&vault, Source::Directory, accept.expose())
-                .unwrap();
+            let Device { storage, vault, state } = device;
+            let (next, send) = state.receive(&vault, Source::Directory, accept.expose()).unwrap();
             assert_eq!(send, []);
-            Device {
-                storage,
-                vault,
-                state: waiting(next),
-            }
+            Device { storage, vault, state: waiting(next) }
         })
         .collect()
 }
 
 fn accepts(devices: &[Device<Invited>]) -> Vec<Secret> {
-    devices
-        .iter()
-        .map(|device| device.state.accept(&device.vault).unwrap().message)
-        .collect()
+    devices.iter().map(|device| device.state.accept(&device.vault).unwrap().message).collect()
 }
 
 fn paired(devices: u16, mode: TestMode, road: TestRoad) -> Vec<Device<Paired>> {
@@ -414,34 +321,20 @@ fn confirm(all: Vec<Device<Invited>>) -> Vec<Device<Paired>> {
     let accepts = accepts(&all);
     all.into_iter()
         .enumerate()
-        .map(
-            |(
-                position,
-                Device {
-                    storage,
-                    vault,
-                    state,
-                },
-            )| {
-                let mut next = Confirmation::Waiting(state);
-                for (sender, accept) in accepts.iter().enumerate() {
-                    if sender != position {
-                        let received = waiting(next)
-                            .receive(&vault, Source::Relay, accept.expose())
-                            .unwrap();
-                        next = received.0;
-                    }
+        .map(|(position, Device { storage, vault, state })| {
+            let mut next = Confirmation::Waiting(state);
+            for (sender, accept) in accepts.iter().enumerate() {
+                if sender != position {
+                    let received =
+                        waiting(next).receive(&vault, Source::Relay, accept.expose()).unwrap();
+                    next = received.0;
                 }
-                match next {
-                    Confirmation::Paired(state) => Device {
-                        storage,
-                        vault,
-                        state,
-                    },
-                    other => panic!("not paired: {other:?}"),
-                }
-            },
-        )
+            }
+            match next {
+                Confirmation::Paired(state) => Device { storage, vault, state },
+                other => panic!("not paired: {other:?}"),
+            }
+        })
         .collect()
 }
 

@@ -43,9 +43,7 @@ impl Transcript {
         let mut writer = Writer::new();
         writer.opaque(share_rand.body()?.expose());
         writer.opaque(init_pairing.body()?.expose());
-        Ok(Self {
-            hash: hash(roster.suite(), writer.finish()?.expose()),
-        })
+        Ok(Self { hash: hash(roster.suite(), writer.finish()?.expose()) })
     }
 
     /// `transcript_hash`, Nh bytes, not secret.

@@ -22,9 +22,7 @@ struct Hex(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        hex::decode(String::deserialize(deserializer)?)
-            .map(Self)
-            .map_err(D::Error::custom)
+        hex::decode(String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -154,9 +152,7 @@ impl Pairing {
         let mode = match (self.mode.as_str(), self.anchor.as_str(), &self.public_key) {
             ("standard", "leaf", None) => Mode::Standard(AnchorKind::Leaf),
             ("standard", "node", None) => Mode::Standard(AnchorKind::Node),
-            ("hidden", "leaf", Some(key)) => Mode::Hidden {
-                anchor_key: key.0.clone(),
-            },
+            ("hidden", "leaf", Some(key)) => Mode::Hidden { anchor_key: key.0.clone() },
             other => panic!("no mode: {other:?}"),
         };
         Terms::new(self.roster(suite), DeviceId(self.initiator), mode).unwrap()
@@ -167,9 +163,7 @@ impl Pairing {
         let roster = self.roster(suite);
         let party = roster.party(own).unwrap().clone();
         let seed = Secret::copy_of(&self.seed.0);
-        let seeded = Unpaired::new(party)
-            .load_seed(&vault, roster, &seed)
-            .unwrap();
+        let seeded = Unpaired::new(party).load_seed(&vault, roster, &seed).unwrap();
         (vault, seeded)
     }
 
@@ -180,11 +174,7 @@ impl Pairing {
         let init = InitPairing::of(&self.terms(suite), private_key);
         let init = PairingMessage::InitPairing(init).encode().unwrap();
         let channel = self.channel(suite);
-        let initiator = self
-            .roster(suite)
-            .party(DeviceId(self.initiator))
-            .unwrap()
-            .clone();
+        let initiator = self.roster(suite).party(DeviceId(self.initiator)).unwrap().clone();
         let pair = SignatureKeyPair {
             public_key: self.public_key.clone().map_or(vec![], |key| key.0),
             private_key: Secret::copy_of(self.private_key.as_ref().map_or(&[], |key| &key.0)),
@@ -192,10 +182,7 @@ impl Pairing {
         let invited = if own == DeviceId(self.initiator) {
             let request = match self.terms(suite).mode() {
                 Mode::Standard(anchor) => Request::Standard(*anchor),
-                Mode::Hidden { .. } => Request::Hidden {
-                    key_pair: &pair,
-                    channel: &channel,
-                },
+                Mode::Hidden { .. } => Request::Hidden { key_pair: &pair, channel: &channel },
             };
             let (invited, outbound) = seeded.initiate(request).unwrap();
             assert_eq!(outbound.message, init);
@@ -203,15 +190,9 @@ impl Pairing {
         } else {
             let source = match self.terms(suite).mode() {
                 Mode::Standard(_) => Source::Directory,
-                Mode::Hidden { .. } => Source::OneToOne {
-                    channel: &channel,
-                    sender: &initiator,
-                },
+                Mode::Hidden { .. } => Source::OneToOne { channel: &channel, sender: &initiator },
             };
-            match seeded
-                .receive_init(source, init.expose(), |_, _| true)
-                .unwrap()
-            {
+            match seeded.receive_init(source, init.expose(), |_, _| true).unwrap() {
                 Joined::Standard { state, .. } | Joined::Hidden { state, .. } => state,
             }
         };
@@ -225,16 +206,9 @@ impl Pairing {
             return (vault, invited);
         }
         let request_hash = transcript::request_hash(&terms).unwrap();
-        let accept = DirectoryAccept {
-            pairing_id: terms.roster().pairing_id(),
-            request_hash,
-        };
+        let accept = DirectoryAccept { pairing_id: terms.roster().pairing_id(), request_hash };
         let accept = PairingMessage::DirectoryAccept(accept).encode().unwrap();
-        match invited
-            .receive(&vault, Source::Directory, accept.expose())
-            .unwrap()
-            .0
-        {
+        match invited.receive(&vault, Source::Directory, accept.expose()).unwrap().0 {
             Confirmation::Waiting(state) => (vault, state),
             other => panic!("{other:?}"),
         }
@@ -243,39 +217,20 @@ impl Pairing {
     fn paired(&self, suite: CipherSuite, own: DeviceId) -> (Vault, Paired) {
         let (vault, invited) = self.registered(suite, own);
         let mut next = Confirmation::Waiting(invited);
-        for partner in self
-            .roster(suite)
-            .numbers()
-            .into_iter()
-            .filter(|device| *device != own)
-        {
+        for partner in self.roster(suite).numbers().into_iter().filter(|device| *device != own) {
             let (its_vault, its_state) = self.registered(suite, partner);
             let accept = its_state.accept(&its_vault).unwrap().message;
-            let Confirmation::Waiting(state) = next else {
-                panic!("paired too early")
-            };
-            next = state
-                .receive(&vault, Source::Relay, accept.expose())
-                .unwrap()
-                .0;
+            let Confirmation::Waiting(state) = next else { panic!("paired too early") };
+            next = state.receive(&vault, Source::Relay, accept.expose()).unwrap().0;
         }
-        let Confirmation::Paired(state) = next else {
-            panic!("not paired")
-        };
+        let Confirmation::Paired(state) = next else { panic!("not paired") };
         (vault, state)
     }
 
     fn channel(&self, suite: CipherSuite) -> OneToOne {
         let devices = self.roster(suite);
-        let members = devices
-            .devices()
-            .iter()
-            .map(|device| device.party.clone())
-            .collect();
-        OneToOne {
-            members,
-            trust: ChannelTrust::Compared,
-        }
+        let members = devices.devices().iter().map(|device| device.party.clone()).collect();
+        OneToOne { members, trust: ChannelTrust::Compared }
     }
 }
 
@@ -356,28 +311,17 @@ impl StepScenario {
         let own = DeviceId(self.own);
         let roster = self.pairing.roster(suite);
         let channel = self.pairing.channel(suite);
-        let sender = self
-            .sender
-            .map(|sender| roster.party(DeviceId(sender)).unwrap());
+        let sender = self.sender.map(|sender| roster.party(DeviceId(sender)).unwrap());
         let source = match (self.source.as_str(), sender) {
             ("offline", None) => Source::Offline,
             ("directory", None) => Source::Directory,
             ("relay", None) => Source::Relay,
-            ("one-to-one", Some(sender)) => Source::OneToOne {
-                channel: &channel,
-                sender,
-            },
+            ("one-to-one", Some(sender)) => Source::OneToOne { channel: &channel, sender },
             other => panic!("no source: {other:?}"),
         };
         let (state, sends) = self.receive(suite, own, source)?;
-        let sends = sends
-            .iter()
-            .map(|outbound| Hex::from(outbound.message.expose()))
-            .collect();
-        Ok(StepResult {
-            state: state.into(),
-            sends,
-        })
+        let sends = sends.iter().map(|outbound| Hex::from(outbound.message.expose())).collect();
+        Ok(StepResult { state: state.into(), sends })
     }
 
     fn receive(
@@ -403,10 +347,7 @@ impl StepScenario {
                 let private_key = pairing.private_key.as_ref().map(|key| &key.0[..]);
                 let is_pair =
                     |_, pair: &SignatureKeyPair| Some(pair.private_key.expose()) == private_key;
-                match state
-                    .receive_init(source, message, is_pair)
-                    .map_err(layer)?
-                {
+                match state.receive_init(source, message, is_pair).map_err(layer)? {
                     Joined::Standard { request, .. } => ("invited", vec![request]),
                     Joined::Hidden { .. } => ("invited", vec![]),
                 }

@@ -69,9 +69,7 @@ impl Seed {
     /// [`TapeError::SeedLength`] if `bytes` is not exactly Nh bytes.
     pub fn new(suite: CipherSuite, bytes: Secret) -> Result<Self, TapeError> {
         let (found, expected) = (bytes.len(), suite.kdf_len());
-        (found == expected)
-            .then_some(Self(bytes))
-            .ok_or(TapeError::SeedLength { found, expected })
+        (found == expected).then_some(Self(bytes)).ok_or(TapeError::SeedLength { found, expected })
     }
 }
 
@@ -271,10 +269,7 @@ impl Tape {
             && flight.index == index
             && flight.binding == binding
         {
-            return Ok(Staged {
-                index,
-                value: Secret::copy_of(flight.value.expose()),
-            });
+            return Ok(Staged { index, value: Secret::copy_of(flight.value.expose()) });
         }
         let staged = self.take(index)?;
         self.in_flight = Some(InFlight {
@@ -309,11 +304,7 @@ impl Tape {
         let suite = self.suite;
         let tag =
             suite.expand_with_label(self.accept_secret(), "group", group_id, suite.kdf_len())?;
-        let position = tag
-            .expose()
-            .iter()
-            .take(6)
-            .fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let position = tag.expose().iter().take(6).fold(0, |n, byte| n << 8 | u64::from(*byte));
         let index = Index::new(DeviceId::GROUPS, position).ok_or(TapeError::Spent)?;
         let staged = self.pprf.evaluate(index.bits())?;
         let tape = Self::from_root(suite, &staged.value, group_id, &self.devices, self.own)?;
@@ -323,10 +314,7 @@ impl Tape {
 
     fn take(&mut self, index: Index) -> Result<Staged, TapeError> {
         let evaluation = self.pprf.evaluate(index.bits())?;
-        Ok(Staged {
-            index,
-            value: self.pprf.puncture(evaluation),
-        })
+        Ok(Staged { index, value: self.pprf.puncture(evaluation) })
     }
 }
 

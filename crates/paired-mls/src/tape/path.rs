@@ -21,11 +21,7 @@ pub struct PathSecret {
 
 impl PathSecret {
     pub(super) fn new(suite: CipherSuite, index: Index, secret: Secret) -> Self {
-        Self {
-            suite,
-            index,
-            secret,
-        }
+        Self { suite, index, secret }
     }
 
     /// Where on the tape it comes from.

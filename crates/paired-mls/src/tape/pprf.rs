@@ -37,11 +37,7 @@ impl NodeId {
     /// The node of this depth above `index`.
     fn above(index: u64, depth: u8) -> Self {
         let below = u32::from(DEPTH - depth);
-        let first = index
-            .checked_shr(below)
-            .unwrap_or(0)
-            .checked_shl(below)
-            .unwrap_or(0);
+        let first = index.checked_shr(below).unwrap_or(0).checked_shl(below).unwrap_or(0);
         Self { first, depth }
     }
 
@@ -55,16 +51,7 @@ impl NodeId {
     fn children(self) -> [Self; 2] {
         let depth = self.depth + 1;
         let half = 1_u64.checked_shl(u32::from(DEPTH - depth)).unwrap_or(0);
-        [
-            Self {
-                first: self.first,
-                depth,
-            },
-            Self {
-                first: self.first | half,
-                depth,
-            },
-        ]
+        [Self { first: self.first, depth }, Self { first: self.first | half, depth }]
     }
 
     fn is_well_formed(self) -> bool {
@@ -87,10 +74,7 @@ pub(super) struct Evaluation {
 
 impl Pprf {
     pub(super) fn new(suite: CipherSuite, root: Secret) -> Self {
-        Self {
-            suite,
-            nodes: BTreeMap::from([(NodeId::ROOT, root)]),
-        }
+        Self { suite, nodes: BTreeMap::from([(NodeId::ROOT, root)]) }
     }
 
     /// Rebuilds a tree from stored nodes; `None` if they overlap, are malformed or too many.
@@ -126,10 +110,7 @@ impl Pprf {
         if self.holds(index) {
             return Some(index);
         }
-        let after = NodeId {
-            first: index,
-            depth: 0,
-        };
+        let after = NodeId { first: index, depth: 0 };
         self.nodes.range(after..).next().map(|(id, _)| id.first)
     }
 
@@ -151,16 +132,9 @@ impl Pprf {
         }
         let nodes = self.nodes.len() - 1 + copath.len();
         if nodes > MAX_NODES {
-            return Err(TapeError::TooManyHoles {
-                nodes,
-                bound: MAX_NODES,
-            });
+            return Err(TapeError::TooManyHoles { nodes, bound: MAX_NODES });
         }
-        Ok(Evaluation {
-            covering,
-            copath,
-            value: current,
-        })
+        Ok(Evaluation { covering, copath, value: current })
     }
 
     /// Replaces the path of an evaluated index by its copath and returns the value.
@@ -197,10 +171,7 @@ impl Pprf {
 
         let nodes = self.nodes.keys().filter(|id| !touches(id)).count() + kept.len();
         if nodes > MAX_NODES {
-            return Err(TapeError::TooManyHoles {
-                nodes,
-                bound: MAX_NODES,
-            });
+            return Err(TapeError::TooManyHoles { nodes, bound: MAX_NODES });
         }
         self.nodes.retain(|id, _| !touches(id));
         self.nodes.extend(kept);
@@ -208,17 +179,12 @@ impl Pprf {
     }
 
     fn covering(&self, index: u64) -> Option<(NodeId, &Secret)> {
-        let last_possible = NodeId {
-            first: index,
-            depth: DEPTH,
-        };
+        let last_possible = NodeId { first: index, depth: DEPTH };
         let (id, secret) = self.nodes.range(..=last_possible).next_back()?;
         (id.last() >= index).then_some((*id, secret))
     }
 
     fn child(&self, node: &Secret, bit: u8) -> Result<Secret, TapeError> {
-        Ok(self
-            .suite
-            .expand_with_label(node, "tree", &[bit], self.suite.kdf_len())?)
+        Ok(self.suite.expand_with_label(node, "tree", &[bit], self.suite.kdf_len())?)
     }
 }

@@ -71,9 +71,7 @@ struct NodeRecord {
 /// A bound of the encoder, which never prints; the derived one would print the secret.
 impl fmt::Debug for NodeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeRecord")
-            .field("depth", &self.depth)
-            .finish_non_exhaustive()
+        f.debug_struct("NodeRecord").field("depth", &self.depth).finish_non_exhaustive()
     }
 }
 
@@ -113,12 +111,9 @@ impl Tape {
             }),
         };
         // The exact capacity up front, so that no reallocation leaves a copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(tls_codec::Size::tls_serialized_len(
-            &record,
-        )));
-        record
-            .tls_serialize(&mut *bytes)
-            .map_err(|_| RecordError::TooLarge)?;
+        let mut bytes =
+            Zeroizing::new(Vec::with_capacity(tls_codec::Size::tls_serialized_len(&record)));
+        record.tls_serialize(&mut *bytes).map_err(|_| RecordError::TooLarge)?;
         Ok(Secret::copy_of(&bytes))
     }
 
@@ -141,10 +136,7 @@ impl Tape {
         let suite =
             CipherSuite::try_from(record.cipher_suite).map_err(|_| RecordError::Malformed)?;
         let nodes = record.nodes.iter().map(|node| {
-            let id = NodeId {
-                first: node.first,
-                depth: node.depth,
-            };
+            let id = NodeId { first: node.first, depth: node.depth };
             (id, Secret::copy_of(node.secret.as_slice()))
         });
         let tape = Self {
@@ -175,14 +167,8 @@ impl Tape {
             && !self.devices.contains(&DeviceId::GROUPS)
             && self.devices.contains(&self.own)
             && self.next <= Index::MAX_POSITION + 1
-            && secrets
-                .into_iter()
-                .chain(in_flight)
-                .all(|secret| secret.len() == length)
-            && self
-                .in_flight
-                .as_ref()
-                .is_none_or(|flight| self.may_be_in_flight(flight.index))
+            && secrets.into_iter().chain(in_flight).all(|secret| secret.len() == length)
+            && self.in_flight.as_ref().is_none_or(|flight| self.may_be_in_flight(flight.index))
     }
 
     /// Only what a partner drew is ever claimed, and a claimed index is punctured.

@@ -11,11 +11,8 @@ const STRANGER: DeviceId = DeviceId(3);
 const PAIRING: PairingId = PairingId(*b"a pairing's name");
 
 /// The suites that differ in what the tape uses of them: SHA-256, SHA-512, SHA-384.
-const HASHES: [CipherSuite; 3] = [
-    CipherSuite::X25519Aes128,
-    CipherSuite::P521Aes256,
-    CipherSuite::P384Aes256,
-];
+const HASHES: [CipherSuite; 3] =
+    [CipherSuite::X25519Aes128, CipherSuite::P521Aes256, CipherSuite::P384Aes256];
 
 // What the test vectors, outside of this module, look at and nothing else may.
 
@@ -28,17 +25,12 @@ impl Staged {
 impl Tape {
     /// First index, depth and secret of each stored node.
     pub(crate) fn nodes_for_tests(&self) -> Vec<(u64, u8, Vec<u8>)> {
-        self.pprf
-            .nodes()
-            .map(|(id, node)| (id.first, id.depth, node.expose().to_vec()))
-            .collect()
+        self.pprf.nodes().map(|(id, node)| (id.first, id.depth, node.expose().to_vec())).collect()
     }
 }
 
 fn seed_bytes(suite: CipherSuite) -> Vec<u8> {
-    (0..suite.kdf_len())
-        .map(|n| 0xA5 ^ u8::try_from(n).unwrap())
-        .collect()
+    (0..suite.kdf_len()).map(|n| 0xA5 ^ u8::try_from(n).unwrap()).collect()
 }
 
 fn tape(suite: CipherSuite, own: DeviceId) -> Tape {
@@ -53,19 +45,13 @@ fn at(device: DeviceId, position: u64) -> Index {
 /// The first `depth + 1` nodes from the root towards `index`, by a walk that stores nothing.
 fn walk(suite: CipherSuite, index: Index, depth: u8) -> Vec<Vec<u8>> {
     let root = suite.extract(&Secret::new(seed_bytes(suite)));
-    let root = suite
-        .expand_with_label(&root, "tape", &PAIRING.0, suite.kdf_len())
-        .unwrap();
+    let root = suite.expand_with_label(&root, "tape", &PAIRING.0, suite.kdf_len()).unwrap();
     let mut nodes = vec![root.expose().to_vec()];
-    let bits = index
-        .to_bytes()
-        .into_iter()
-        .flat_map(|byte| (0..8).rev().map(move |n| byte >> n & 1));
+    let bits =
+        index.to_bytes().into_iter().flat_map(|byte| (0..8).rev().map(move |n| byte >> n & 1));
     for bit in bits.take(usize::from(depth)) {
         let parent = Secret::copy_of(nodes.last().unwrap());
-        let child = suite
-            .expand_with_label(&parent, "tree", &[bit], suite.kdf_len())
-            .unwrap();
+        let child = suite.expand_with_label(&parent, "tree", &[bit], suite.kdf_len()).unwrap();
         nodes.push(child.expose().to_vec());
     }
     nodes
@@ -83,11 +69,7 @@ fn value_of(staged: Result<Staged, TapeError>) -> Vec<u8> {
 fn refused<T>(tape: &mut Tape, call: impl FnOnce(&mut Tape) -> Result<T, TapeError>) -> TapeError {
     let before = tape.to_record().unwrap();
     let error = call(tape).err().expect("the tape refuses");
-    assert_eq!(
-        tape.to_record().unwrap(),
-        before,
-        "{error} changed the tape"
-    );
+    assert_eq!(tape.to_record().unwrap(), before, "{error} changed the tape");
     error
 }
 
@@ -112,14 +94,8 @@ fn assert_covers_all_but(tape: &Tape, spent: &[Index]) {
 fn assert_gone(tape: &Tape, index: Index) {
     let record = tape.to_record().unwrap();
     for (depth, node) in walk(tape.suite, index, 64).into_iter().enumerate() {
-        let found = record
-            .expose()
-            .windows(node.len())
-            .any(|window| window == node);
-        assert!(
-            !found,
-            "the record holds the node of depth {depth} above {index}"
-        );
+        let found = record.expose().windows(node.len()).any(|window| window == node);
+        assert!(!found, "the record holds the node of depth {depth} above {index}");
     }
 }
 
@@ -151,11 +127,7 @@ fn the_three_secrets_are_distinct_and_bound_to_seed_and_pairing() {
         let seed = Seed::new(suite, Secret::new(seed)).unwrap();
         let tape = Tape::new(suite, seed, &PairingId(pairing), &[A, B], A).unwrap();
         let [(_, _, root)] = <[_; 1]>::try_from(tape.nodes_for_tests()).unwrap();
-        vec![
-            tape.notify_secret().expose().to_vec(),
-            tape.accept_secret().expose().to_vec(),
-            root,
-        ]
+        vec![tape.notify_secret().expose().to_vec(), tape.accept_secret().expose().to_vec(), root]
     };
     let mut all = secrets(vec![1; 32], [1; 16]);
     all.extend(secrets(vec![2; 32], [1; 16]));
@@ -172,15 +144,9 @@ fn indices_come_in_any_order_with_gaps_and_once() {
         let mut b = tape(suite, B);
         let last = Index::MAX_POSITION;
         let mut taken = Vec::new();
-        for (device, position) in [
-            (A, 7),
-            (C, last),
-            (A, 6),
-            (A, 0),
-            (A, last),
-            (C, 0),
-            (A, 1 << 40),
-        ] {
+        for (device, position) in
+            [(A, 7), (C, last), (A, 6), (A, 0), (A, last), (C, 0), (A, 1 << 40)]
+        {
             let index = at(device, position);
             assert!(b.holds(index));
             assert_eq!(value_of(b.claim(index, b"m")), reference(suite, index));
@@ -188,36 +154,24 @@ fn indices_come_in_any_order_with_gaps_and_once() {
             taken.push(index);
             for spent in &taken {
                 assert!(!b.holds(*spent));
-                assert_eq!(
-                    refused(&mut b, |tape| tape.claim(*spent, b"m")),
-                    TapeError::Spent
-                );
+                assert_eq!(refused(&mut b, |tape| tape.claim(*spent, b"m")), TapeError::Spent);
             }
             assert_gone(&b, index);
             assert_covers_all_but(&b, &taken);
         }
         // The positions that were passed over are still there.
-        assert_eq!(
-            value_of(b.claim(at(A, 3), b"m")),
-            reference(suite, at(A, 3))
-        );
+        assert_eq!(value_of(b.claim(at(A, 3), b"m")), reference(suite, at(A, 3)));
     }
 }
 
 #[test]
 fn the_first_and_the_last_index_of_the_tree_can_be_taken() {
     let mut tape = tape(CipherSuite::P384Aes256, B);
-    let (first, last) = (
-        at(DeviceId(0), 0),
-        at(DeviceId::GROUPS, Index::MAX_POSITION),
-    );
+    let (first, last) = (at(DeviceId(0), 0), at(DeviceId::GROUPS, Index::MAX_POSITION));
     for index in [last, first] {
         assert_eq!(value_of(tape.take(index)), reference(tape.suite, index));
         assert_gone(&tape, index);
-        assert_eq!(
-            refused(&mut tape, |tape| tape.take(index)),
-            TapeError::Spent
-        );
+        assert_eq!(refused(&mut tape, |tape| tape.take(index)), TapeError::Spent);
     }
     assert_covers_all_but(&tape, &[first, last]);
 }
@@ -261,10 +215,7 @@ fn a_lane_ends_after_its_last_position() {
     // It stays so in the stored form, and other lanes are not concerned.
     let mut a = Tape::from_record(&a.to_record().unwrap()).unwrap();
     assert_eq!(refused(&mut a, Tape::draw), TapeError::LaneExhausted(A));
-    assert_eq!(
-        value_of(a.claim(at(B, 0), b"m")),
-        reference(a.suite, at(B, 0))
-    );
+    assert_eq!(value_of(a.claim(at(B, 0), b"m")), reference(a.suite, at(B, 0)));
 }
 
 #[test]
@@ -298,25 +249,16 @@ fn a_claim_gives_its_value_again_for_the_same_message_until_it_is_settled() {
         b = Tape::from_record(&record).unwrap();
     }
     for other in [&b"massage"[..], b"", b"message2", b"messag"] {
-        assert_eq!(
-            refused(&mut b, |tape| tape.claim(index, other)),
-            TapeError::Spent
-        );
+        assert_eq!(refused(&mut b, |tape| tape.claim(index, other)), TapeError::Spent);
     }
     assert_eq!(value_of(b.claim(index, b"message")), value);
 
     assert!(b.settle());
     assert!(!b.settle());
-    assert_eq!(
-        refused(&mut b, |tape| tape.claim(index, b"message")),
-        TapeError::Spent
-    );
+    assert_eq!(refused(&mut b, |tape| tape.claim(index, b"message")), TapeError::Spent);
     assert_gone(&b, index);
     let mut b = Tape::from_record(&b.to_record().unwrap()).unwrap();
-    assert_eq!(
-        refused(&mut b, |tape| tape.claim(index, b"message")),
-        TapeError::Spent
-    );
+    assert_eq!(refused(&mut b, |tape| tape.claim(index, b"message")), TapeError::Spent);
 }
 
 #[test]
@@ -332,10 +274,7 @@ fn one_value_is_in_flight_at_a_time_and_failures_leave_it_there() {
 
     // The next claim takes its place.
     value_of(b.claim(at(C, 0), b"one"));
-    assert_eq!(
-        refused(&mut b, |tape| tape.claim(at(A, 0), b"one")),
-        TapeError::Spent
-    );
+    assert_eq!(refused(&mut b, |tape| tape.claim(at(A, 0), b"one")), TapeError::Spent);
     assert_gone(&b, at(A, 0));
 }
 
@@ -343,20 +282,14 @@ fn one_value_is_in_flight_at_a_time_and_failures_leave_it_there() {
 fn sub_tapes_are_distinct_shared_and_given_once() {
     for suite in HASHES {
         let (mut a, mut b) = (tape(suite, A), tape(suite, B));
-        let mut on_a: Vec<_> = [&b"red"[..], b"blue", b""]
-            .map(|id| a.sub_tape(id).unwrap())
-            .into();
+        let mut on_a: Vec<_> = [&b"red"[..], b"blue", b""].map(|id| a.sub_tape(id).unwrap()).into();
         value_of(b.draw());
         // On the other device in another order.
-        let mut on_b: Vec<_> = [&b""[..], b"blue", b"red"]
-            .map(|id| b.sub_tape(id).unwrap())
-            .into();
+        let mut on_b: Vec<_> = [&b""[..], b"blue", b"red"].map(|id| b.sub_tape(id).unwrap()).into();
         on_b.reverse();
 
-        let mut secrets = vec![
-            a.notify_secret.expose().to_vec(),
-            a.accept_secret.expose().to_vec(),
-        ];
+        let mut secrets =
+            vec![a.notify_secret.expose().to_vec(), a.accept_secret.expose().to_vec()];
         for (a, b) in on_a.iter_mut().zip(&mut on_b) {
             assert_eq!((a.own_device(), b.own_device()), (A, B));
             assert_eq!(a.devices(), b.devices());
@@ -392,9 +325,7 @@ fn sub_tapes_are_distinct_shared_and_given_once() {
 fn a_sub_tape_is_what_its_pseudocode_says_and_leaves_the_tape_for_good() {
     let suite = CipherSuite::X25519Aes128;
     let mut a = tape(suite, A);
-    let tag = suite
-        .expand_with_label(&a.accept_secret, "group", b"red", 32)
-        .unwrap();
+    let tag = suite.expand_with_label(&a.accept_secret, "group", b"red", 32).unwrap();
     let mut index = [0xFF; 8];
     index[2..].copy_from_slice(&tag.expose()[..6]);
     let index = Index::from_bytes(index);
@@ -406,10 +337,7 @@ fn a_sub_tape_is_what_its_pseudocode_says_and_leaves_the_tape_for_good() {
     let expect = |label| suite.expand_with_label(&root, label, b"red", 32).unwrap();
     assert_eq!(red.notify_secret(), &expect("notify"));
     assert_eq!(red.accept_secret(), &expect("accept"));
-    assert_eq!(
-        red.nodes_for_tests(),
-        [(0, 0, expect("tape").expose().to_vec())]
-    );
+    assert_eq!(red.nodes_for_tests(), [(0, 0, expect("tape").expose().to_vec())]);
 }
 
 #[test]
@@ -424,31 +352,16 @@ fn a_pairing_needs_distinct_devices_and_a_whole_seed() {
     for devices in [&[][..], &[A], &[A, A], &[A, B, A], &[A, DeviceId::GROUPS]] {
         assert_eq!(new(devices, A), Some(TapeError::Devices));
     }
-    assert_eq!(
-        new(&[A, B], STRANGER),
-        Some(TapeError::ForeignDevice(STRANGER))
-    );
+    assert_eq!(new(&[A, B], STRANGER), Some(TapeError::ForeignDevice(STRANGER)));
 
     for found in [0, 32, 47, 49, 64] {
         let error = Seed::new(suite, Secret::new(vec![7; found])).err();
-        assert_eq!(
-            error,
-            Some(TapeError::SeedLength {
-                found,
-                expected: 48
-            })
-        );
+        assert_eq!(error, Some(TapeError::SeedLength { found, expected: 48 }));
     }
     // A seed that was parsed for a smaller suite is not stretched for a larger one.
     let seed = Seed::new(CipherSuite::X25519Aes128, Secret::new(vec![7; 32])).unwrap();
     let error = Tape::new(suite, seed, &PAIRING, &[A, B], A).err();
-    assert_eq!(
-        error,
-        Some(TapeError::SeedLength {
-            found: 32,
-            expected: 48
-        })
-    );
+    assert_eq!(error, Some(TapeError::SeedLength { found: 32, expected: 48 }));
 }
 
 #[test]
@@ -470,36 +383,15 @@ fn a_path_secret_depends_on_every_part_of_its_context_and_on_the_index() {
         path_secret(A, 0, &context),
         path_secret(A, 1, &context),
         path_secret(B, 0, &context),
+        path_secret(A, 0, &EpochContext { group_id: b"groups".to_vec(), ..context.clone() }),
+        path_secret(A, 0, &EpochContext { epoch: 9, ..context.clone() }),
         path_secret(
             A,
             0,
-            &EpochContext {
-                group_id: b"groups".to_vec(),
-                ..context.clone()
-            },
-        ),
-        path_secret(
-            A,
-            0,
-            &EpochContext {
-                epoch: 9,
-                ..context.clone()
-            },
-        ),
-        path_secret(
-            A,
-            0,
-            &EpochContext {
-                confirmed_transcript_hash: vec![8; 32],
-                ..context.clone()
-            },
+            &EpochContext { confirmed_transcript_hash: vec![8; 32], ..context.clone() },
         ),
     ];
-    assert_eq!(
-        all[0],
-        path_secret(A, 0, &context),
-        "the same on every device"
-    );
+    assert_eq!(all[0], path_secret(A, 0, &context), "the same on every device");
     let count = all.len();
     all.sort();
     all.dedup();
@@ -512,29 +404,15 @@ fn debug_prints_no_secret() {
     let suite = CipherSuite::X25519Aes128;
     let mut b = tape(suite, B);
     let staged = b.claim(at(A, 0), b"m").unwrap();
-    let context = EpochContext {
-        group_id: vec![],
-        epoch: 1,
-        confirmed_transcript_hash: vec![],
-    };
+    let context = EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
     let secret_bytes = staged.value.expose().to_vec();
     let value = staged.release(suite, &Stored::after_write());
     let mut printed = format!("{b:?} {b:#?} {value:?} {:?}", b.to_record().unwrap());
     let path = value.into_path_secret(&context).unwrap();
-    printed += &format!(
-        "{path:?} {:?}",
-        Seed::new(suite, Secret::new(seed_bytes(suite))).unwrap()
-    );
+    printed += &format!("{path:?} {:?}", Seed::new(suite, Secret::new(seed_bytes(suite))).unwrap());
 
-    let mut secrets = vec![
-        secret_bytes,
-        path.secret().expose().to_vec(),
-        seed_bytes(suite),
-    ];
-    secrets.extend([
-        b.notify_secret.expose().to_vec(),
-        b.accept_secret.expose().to_vec(),
-    ]);
+    let mut secrets = vec![secret_bytes, path.secret().expose().to_vec(), seed_bytes(suite)];
+    secrets.extend([b.notify_secret.expose().to_vec(), b.accept_secret.expose().to_vec()]);
     secrets.extend(b.nodes_for_tests().into_iter().map(|(_, _, secret)| secret));
     for secret in secrets {
         let start = &secret[..4];

@@ -61,11 +61,7 @@ impl EpochContext {
 
 impl TapeValue {
     pub(super) fn new(suite: CipherSuite, index: Index, value: Secret) -> Self {
-        Self {
-            suite,
-            index,
-            value,
-        }
+        Self { suite, index, value }
     }
 
     /// Where on the tape it comes from.
@@ -89,8 +85,7 @@ impl TapeValue {
         length: usize,
     ) -> Result<Secret, DerivationTooLong> {
         let context = context.with_index(self.index)?;
-        self.suite
-            .expand_with_label(&self.value, label, &context, length)
+        self.suite.expand_with_label(&self.value, label, &context, length)
     }
 
     /// The first path secret of a node-anchored commit.

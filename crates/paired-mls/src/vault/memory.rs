@@ -33,9 +33,7 @@ impl MemoryStorage {
             .iter()
             .map(|(name, record)| (name.clone(), Secret::copy_of(record.expose())))
             .collect();
-        Self {
-            records: Arc::new(Mutex::new(copies)),
-        }
+        Self { records: Arc::new(Mutex::new(copies)) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<RecordName, Secret>> {
@@ -45,15 +43,11 @@ impl MemoryStorage {
 
 impl VaultStorage for MemoryStorage {
     fn load(&self, name: &RecordName) -> Result<Option<Secret>, StorageError> {
-        Ok(self
-            .lock()
-            .get(name)
-            .map(|record| Secret::copy_of(record.expose())))
+        Ok(self.lock().get(name).map(|record| Secret::copy_of(record.expose())))
     }
 
     fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError> {
-        self.lock()
-            .insert(name.clone(), Secret::copy_of(record.expose()));
+        self.lock().insert(name.clone(), Secret::copy_of(record.expose()));
         Ok(())
     }
 
@@ -65,8 +59,6 @@ impl VaultStorage for MemoryStorage {
 
 impl fmt::Debug for MemoryStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStorage")
-            .field("records", &self.lock().len())
-            .finish()
+        f.debug_struct("MemoryStorage").field("records", &self.lock().len()).finish()
     }
 }

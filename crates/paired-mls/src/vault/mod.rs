@@ -167,9 +167,7 @@ pub struct TapeInfo {
 impl Vault {
     /// A vault whose records lie in `storage`.
     pub fn new(storage: impl VaultStorage + 'static) -> Self {
-        Self {
-            storage: Arc::new(Mutex::new(Box::new(storage))),
-        }
+        Self { storage: Arc::new(Mutex::new(Box::new(storage))) }
     }
 
     /// Derives the tape of a new pairing, stores it and erases the seed.
@@ -203,10 +201,7 @@ impl Vault {
     /// [`VaultError::Missing`] if the vault has no tape of that pairing.
     pub fn open_group(&self, pairing: PairingId, group_id: &[u8]) -> Result<TapeId, VaultError> {
         let shelf = self.shelf();
-        let id = TapeId {
-            pairing,
-            group_id: group_id.to_vec(),
-        };
+        let id = TapeId { pairing, group_id: group_id.to_vec() };
         let parent_name = RecordName::Pairing(pairing);
         let name = RecordName::SubTape(id.clone());
         let exists = shelf.load(&name)?.is_some();
@@ -381,10 +376,7 @@ impl Vault {
     /// [`VaultError::Storage`].
     pub fn erase(&self, name: &RecordName) -> Result<(), VaultError> {
         let shelf = self.shelf();
-        shelf.0.remove(name).map_err(|source| VaultError::Storage {
-            record: name.clone(),
-            source,
-        })
+        shelf.0.remove(name).map_err(|source| VaultError::Storage { record: name.clone(), source })
     }
 
     /// Reads what this device knows of its pairing in a group; `None` if it is not paired there.
@@ -394,9 +386,7 @@ impl Vault {
     /// [`VaultError::GroupRecord`] for a damaged record, [`VaultError::Storage`].
     pub fn load_group(&self, group_id: &[u8]) -> Result<Option<GroupRecord>, VaultError> {
         let record = self.shelf().load(&RecordName::Group(group_id.to_vec()))?;
-        record
-            .map(|record| Ok(GroupRecord::from_record(&record)?))
-            .transpose()
+        record.map(|record| Ok(GroupRecord::from_record(&record)?)).transpose()
     }
 
     /// Stores what this device knows of its pairing in a group.
@@ -444,23 +434,16 @@ struct Shelf<'a>(MutexGuard<'a, Box<dyn VaultStorage>>);
 
 impl Shelf<'_> {
     fn load(&self, name: &RecordName) -> Result<Option<Secret>, VaultError> {
-        self.0.load(name).map_err(|source| VaultError::Storage {
-            record: name.clone(),
-            source,
-        })
+        self.0.load(name).map_err(|source| VaultError::Storage { record: name.clone(), source })
     }
 
     fn store(&self, name: &RecordName, record: &Secret) -> Result<(), VaultError> {
-        (self.0.store(name, record)).map_err(|source| VaultError::Storage {
-            record: name.clone(),
-            source,
-        })
+        (self.0.store(name, record))
+            .map_err(|source| VaultError::Storage { record: name.clone(), source })
     }
 
     fn load_tape(&self, name: &RecordName) -> Result<Tape, VaultError> {
-        let record = self
-            .load(name)?
-            .ok_or_else(|| VaultError::Missing(name.clone()))?;
+        let record = self.load(name)?.ok_or_else(|| VaultError::Missing(name.clone()))?;
         Ok(Tape::from_record(&record)?)
     }
 

@@ -27,9 +27,7 @@ impl VaultStorage for Failing {
     fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError> {
         let left = self
             .writes_left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            });
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_err() {
             return Err("the disk is full".into());
         }
@@ -44,9 +42,7 @@ impl VaultStorage for Failing {
 fn vault_in(storage: impl VaultStorage + 'static, own: DeviceId) -> Vault {
     let vault = Vault::new(storage);
     let seed = Seed::new(SUITE, Secret::new(vec![42; 32])).unwrap();
-    vault
-        .create(SUITE, seed, PAIRING, &[PHONE, SENSOR], own)
-        .unwrap();
+    vault.create(SUITE, seed, PAIRING, &[PHONE, SENSOR], own).unwrap();
     vault
 }
 
@@ -78,28 +74,15 @@ fn two_devices_read_the_same_value() {
 fn a_value_that_could_not_be_stored_is_not_released() {
     let inner = MemoryStorage::new();
     let writes_left = Arc::new(AtomicUsize::new(3));
-    let vault = vault_in(
-        Failing {
-            inner,
-            writes_left: writes_left.clone(),
-        },
-        PHONE,
-    );
+    let vault = vault_in(Failing { inner, writes_left: writes_left.clone() }, PHONE);
     let tape = vault.open_group(PAIRING, b"group").unwrap();
 
     let refused = vault.draw(&tape);
-    assert!(
-        matches!(refused, Err(VaultError::Storage { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(VaultError::Storage { .. })), "{refused:?}");
 
     writes_left.store(1, Ordering::SeqCst);
     let first = vault.draw(&tape).unwrap().index();
-    assert_eq!(
-        first,
-        Index::new(PHONE, 0).unwrap(),
-        "the failed draw released nothing"
-    );
+    assert_eq!(first, Index::new(PHONE, 0).unwrap(), "the failed draw released nothing");
 }
 
 #[test]
@@ -112,29 +95,20 @@ fn a_claim_survives_a_restart_for_its_own_message_only() {
 
     let restarted = Vault::new(storage);
     let other = restarted.claim(&tape, index, b"another commit");
-    assert!(
-        matches!(other, Err(VaultError::Tape(TapeError::Spent))),
-        "{other:?}"
-    );
+    assert!(matches!(other, Err(VaultError::Tape(TapeError::Spent))), "{other:?}");
     let after = path_secret(restarted.claim(&tape, index, b"commit").unwrap());
     assert_eq!(before, after);
 
     restarted.settle(&tape).unwrap();
     let settled = restarted.claim(&tape, index, b"commit");
-    assert!(
-        matches!(settled, Err(VaultError::Tape(TapeError::Spent))),
-        "{settled:?}"
-    );
+    assert!(matches!(settled, Err(VaultError::Tape(TapeError::Spent))), "{settled:?}");
 }
 
 #[test]
 fn opening_a_group_survives_a_crash_between_its_two_writes() {
     let inner = MemoryStorage::new();
     // One write for the pairing's tape and one for the sub-tape; the puncture does not get through.
-    let failing = Failing {
-        inner: inner.clone(),
-        writes_left: Arc::new(AtomicUsize::new(2)),
-    };
+    let failing = Failing { inner: inner.clone(), writes_left: Arc::new(AtomicUsize::new(2)) };
     let vault = vault_in(failing, PHONE);
     assert!(vault.open_group(PAIRING, b"group").is_err());
 
@@ -142,19 +116,12 @@ fn opening_a_group_survives_a_crash_between_its_two_writes() {
     let tape = restarted.open_group(PAIRING, b"group").unwrap();
     assert_eq!(restarted.draw(&tape).unwrap().index().position(), 0);
     assert_eq!(restarted.open_group(PAIRING, b"group").unwrap(), tape);
-    assert_eq!(
-        restarted.draw(&tape).unwrap().index().position(),
-        1,
-        "never the same one twice"
-    );
+    assert_eq!(restarted.draw(&tape).unwrap().index().position(), 1, "never the same one twice");
 
     // Without the sub-tape, the pairing's tape cannot give it a second time.
     restarted.erase(&RecordName::SubTape(tape)).unwrap();
     let again = restarted.open_group(PAIRING, b"group");
-    assert!(
-        matches!(again, Err(VaultError::Tape(TapeError::Spent))),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(VaultError::Tape(TapeError::Spent))), "{again:?}");
 }
 
 #[test]
@@ -168,10 +135,7 @@ fn a_pairing_is_created_once() {
 #[test]
 fn errors_and_debug_name_records_and_never_show_one() {
     let vault = vault(PHONE);
-    let missing = TapeId {
-        pairing: PAIRING,
-        group_id: b"elsewhere".to_vec(),
-    };
+    let missing = TapeId { pairing: PAIRING, group_id: b"elsewhere".to_vec() };
     let error = vault.draw(&missing).unwrap_err().to_string();
     assert!(error.starts_with("the vault holds no tape-0303"), "{error}");
     assert_eq!(format!("{vault:?}"), "Vault");
@@ -184,16 +148,11 @@ fn many_threads_never_draw_the_same_index() {
     let draws = |_| {
         let (vault, tape) = (vault.clone(), tape.clone());
         std::thread::spawn(move || {
-            (0..8)
-                .map(|_| vault.draw(&tape).unwrap().index())
-                .collect::<Vec<_>>()
+            (0..8).map(|_| vault.draw(&tape).unwrap().index()).collect::<Vec<_>>()
         })
     };
     let threads: Vec<_> = (0..4).map(draws).collect();
-    let mut drawn: Vec<_> = threads
-        .into_iter()
-        .flat_map(|t| t.join().unwrap())
-        .collect();
+    let mut drawn: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
     drawn.sort();
     drawn.dedup();
     assert_eq!(drawn.len(), 32);

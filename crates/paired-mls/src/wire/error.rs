@@ -85,10 +85,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(structure: Structure, bytes: &'a [u8]) -> Self {
-        Self {
-            structure,
-            rest: bytes,
-        }
+        Self { structure, rest: bytes }
     }
 
     /// The next field. On an error the position stays before that field.
@@ -96,12 +93,8 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<T, WireError> {
-        let (value, rest) =
-            T::tls_deserialize_bytes(self.rest).map_err(|source| WireError::Malformed {
-                structure: self.structure,
-                field,
-                source,
-            })?;
+        let (value, rest) = T::tls_deserialize_bytes(self.rest)
+            .map_err(|source| WireError::Malformed { structure: self.structure, field, source })?;
         self.rest = rest;
         Ok(value)
     }
@@ -113,10 +106,6 @@ impl<'a> Reader<'a> {
 
     /// Ends the structure.
     pub(super) fn end(self) -> Result<(), WireError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(WireError::TrailingBytes(self.structure))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(WireError::TrailingBytes(self.structure)) }
     }
 }

@@ -80,15 +80,7 @@ impl FramedContentTbs {
             other => Content::NotCommit(other),
         };
         let rest = reader.rest().to_vec();
-        Ok(Self {
-            wire_format,
-            group_id,
-            epoch,
-            sender,
-            authenticated_data,
-            content,
-            rest,
-        })
+        Ok(Self { wire_format, group_id, epoch, sender, authenticated_data, content, rest })
     }
 
     /// How the message travels.

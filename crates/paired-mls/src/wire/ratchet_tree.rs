@@ -35,9 +35,7 @@ impl RatchetTree {
         let mut reader = Reader::new(Structure::RatchetTree, bytes);
         let nodes: List<Option<Node>> = reader.field("nodes")?;
         reader.end()?;
-        let tree = Self {
-            nodes: nodes.into_vec(),
-        };
+        let tree = Self { nodes: nodes.into_vec() };
         tree.check()?;
         Ok(tree)
     }

@@ -53,10 +53,7 @@ impl SignContent {
     ///
     /// [`WireError::ForeignLabel`] if the prefix is missing: not a signature of MLS 1.0.
     pub fn label(&self) -> Result<&[u8], WireError> {
-        self.label
-            .as_slice()
-            .strip_prefix(Self::PREFIX)
-            .ok_or(WireError::ForeignLabel)
+        self.label.as_slice().strip_prefix(Self::PREFIX).ok_or(WireError::ForeignLabel)
     }
 
     /// The serialized structure that is signed.

@@ -72,9 +72,7 @@ fn commit_bytes() -> Vec<u8> {
 
 fn path() -> UpdatePath {
     let tbs = FramedContentTbs::decode(&commit_bytes()).unwrap();
-    let Content::Commit(commit) = tbs.content() else {
-        panic!("not a commit")
-    };
+    let Content::Commit(commit) = tbs.content() else { panic!("not a commit") };
     commit.path().unwrap().clone()
 }
 
@@ -95,18 +93,14 @@ fn a_signed_commit() {
     assert_eq!(tbs.authenticated_data(), b"aad");
     assert_eq!(tbs.content_type(), ContentType::COMMIT);
 
-    let Content::Commit(commit) = tbs.content() else {
-        panic!("not a commit")
-    };
+    let Content::Commit(commit) = tbs.content() else { panic!("not a commit") };
     // A proposal by value (1), a Remove (3), of leaf 1.
     assert_eq!(commit.proposals(), [1, 0, 3, 0, 0, 0, 1]);
 
     // Leaf 1 is blank now, so the filtered direct path of leaf 0 is the root alone; node 5 was never
     // set, so the copath resolves to the leaves of C and D.
     let path = commit.path().unwrap();
-    let [root] = path.nodes() else {
-        panic!("{} nodes", path.nodes().len())
-    };
+    let [root] = path.nodes() else { panic!("{} nodes", path.nodes().len()) };
     assert_eq!(root.encryption_key().len(), 32);
     assert_eq!(root.encrypted_path_secret().len(), 2);
     for ciphertext in root.encrypted_path_secret() {
@@ -115,10 +109,7 @@ fn a_signed_commit() {
     }
 
     // The group context of epoch 1: mls10, suite 1, the group id.
-    assert!(
-        tbs.rest()
-            .starts_with(b"\x00\x01\x00\x01\x05group\0\0\0\0\0\0\0\x01")
-    );
+    assert!(tbs.rest().starts_with(b"\x00\x01\x00\x01\x05group\0\0\0\0\0\0\0\x01"));
 }
 
 #[test]
@@ -135,9 +126,7 @@ fn the_leaf_node_of_a_commit() {
     assert_eq!(leaf.capabilities().extensions(), [0; 0]);
     assert_eq!(leaf.capabilities().proposals(), [0; 0]);
     assert_eq!(leaf.capabilities().credentials(), [1]);
-    let LeafNodeSource::Commit(parent_hash) = leaf.source() else {
-        panic!("{leaf:?}")
-    };
+    let LeafNodeSource::Commit(parent_hash) = leaf.source() else { panic!("{leaf:?}") };
     assert_eq!(parent_hash.len(), 32);
     assert_eq!(leaf.extensions(), []);
     assert_eq!(leaf.extension(ExtensionType(1)), None);
@@ -147,10 +136,7 @@ fn the_leaf_node_of_a_commit() {
 
 #[test]
 fn other_signatures_are_told_apart() {
-    assert_eq!(
-        signed(LEAF_NODE_TBS_SIGNED).label(),
-        Ok(SignContent::LEAF_NODE_TBS)
-    );
+    assert_eq!(signed(LEAF_NODE_TBS_SIGNED).label(), Ok(SignContent::LEAF_NODE_TBS));
 
     let application = signed(APPLICATION_SIGNED);
     assert_eq!(application.label(), Ok(SignContent::FRAMED_CONTENT_TBS));
@@ -169,28 +155,12 @@ fn other_signatures_are_told_apart() {
 fn a_ratchet_tree() {
     let tree = RatchetTree::decode(&bytes(TREE)).unwrap();
     assert_eq!(tree.nodes().len(), 7);
-    let names: Vec<_> = (0..5)
-        .map(|leaf| {
-            tree.leaf(leaf)
-                .and_then(|leaf| leaf.credential().identity())
-        })
-        .collect();
-    assert_eq!(
-        names,
-        [Some(&b"A"[..]), Some(b"E"), Some(b"C"), Some(b"F"), None]
-    );
+    let names: Vec<_> =
+        (0..5).map(|leaf| tree.leaf(leaf).and_then(|leaf| leaf.credential().identity())).collect();
+    assert_eq!(names, [Some(&b"A"[..]), Some(b"E"), Some(b"C"), Some(b"F"), None]);
     assert_eq!(tree.leaf(u32::MAX), None);
 
-    let [
-        _,
-        Some(Node::Parent(low)),
-        _,
-        Some(Node::Parent(root)),
-        _,
-        None,
-        _,
-    ] = tree.nodes()
-    else {
+    let [_, Some(Node::Parent(low)), _, Some(Node::Parent(root)), _, None, _] = tree.nodes() else {
         panic!("{tree:?}")
     };
     assert_eq!(low.unmerged_leaves(), [0; 0]);
@@ -211,12 +181,7 @@ fn a_ratchet_tree_without_its_keys() {
 
     let tree = Tree::from(&RatchetTree::decode(&bytes(TREE)).unwrap());
     let members = (0..4).filter_map(LeafIndex::new);
-    assert_eq!(
-        tree,
-        Tree::of_leaves(members)
-            .with_parent(1, &[])
-            .with_parent(3, &[3])
-    );
+    assert_eq!(tree, Tree::of_leaves(members).with_parent(1, &[]).with_parent(3, &[3]));
 }
 
 #[test]
@@ -225,11 +190,7 @@ fn what_was_decoded_encodes_to_the_same_bytes() {
     let path = path();
     assert_eq!(UpdatePath::decode(&encoded(&path)), Ok(path.clone()));
     let commit = commit_bytes();
-    assert!(
-        commit
-            .windows(encoded(&path).len())
-            .any(|window| window == encoded(&path))
-    );
+    assert!(commit.windows(encoded(&path).len()).any(|window| window == encoded(&path)));
     let tree = RatchetTree::decode(&bytes(TREE)).unwrap();
     assert_eq!(encoded(&tree.nodes().to_vec()), bytes(TREE));
 }
@@ -282,19 +243,11 @@ fn no_changed_byte_makes_the_decoders_panic() {
 fn errors_name_the_field() {
     let commit = commit_bytes();
     let error = FramedContentTbs::decode(&commit[..20]).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("FramedContentTBS.sender is malformed"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("FramedContentTBS.sender is malformed"), "{error}");
 
     let mut other_version = commit.clone();
     other_version[1] = 2;
-    assert_eq!(
-        FramedContentTbs::decode(&other_version),
-        Err(WireError::UnsupportedVersion(2))
-    );
+    assert_eq!(FramedContentTbs::decode(&other_version), Err(WireError::UnsupportedVersion(2)));
 }
 
 #[test]
@@ -343,14 +296,7 @@ fn lengths_are_minimal_and_bounded() {
         let error = SignContent::decode(overlong).unwrap_err();
         let source = tls_codec::Error::InvalidVectorLength;
         let (structure, field) = (Structure::SignContent, "label");
-        assert_eq!(
-            error,
-            WireError::Malformed {
-                structure,
-                field,
-                source
-            }
-        );
+        assert_eq!(error, WireError::Malformed { structure, field, source });
     }
 }
 
@@ -384,35 +330,17 @@ fn nodes_that_make_no_tree() {
     decode_tree(&[BLANK, parent(&[1]), LEAF]).unwrap();
     decode_tree(&[LEAF, BLANK, LEAF, parent(&[0, 1, 2]), LEAF]).unwrap();
 
-    for nodes in [
-        &[][..],
-        &[BLANK],
-        &[LEAF, BLANK],
-        &[LEAF, parent(&[])],
-        &[LEAF, BLANK, BLANK],
-    ] {
+    for nodes in [&[][..], &[BLANK], &[LEAF, BLANK], &[LEAF, parent(&[])], &[LEAF, BLANK, BLANK]] {
         assert_eq!(decode_tree(nodes), Err(WireError::LastNodeNotALeaf));
     }
-    assert_eq!(
-        decode_tree(&[parent(&[]), BLANK, LEAF]),
-        Err(WireError::MisplacedNode(0))
-    );
-    assert_eq!(
-        decode_tree(&[LEAF, LEAF, LEAF]),
-        Err(WireError::MisplacedNode(1))
-    );
+    assert_eq!(decode_tree(&[parent(&[]), BLANK, LEAF]), Err(WireError::MisplacedNode(0)));
+    assert_eq!(decode_tree(&[LEAF, LEAF, LEAF]), Err(WireError::MisplacedNode(1)));
 
     let invalid = |node, leaf| Err(WireError::InvalidUnmergedLeaf { node, leaf });
     // Not a member; not below the node; not in the tree; not in order; twice.
     assert_eq!(decode_tree(&[BLANK, parent(&[0]), LEAF]), invalid(1, 0));
-    assert_eq!(
-        decode_tree(&[LEAF, parent(&[2]), LEAF, BLANK, LEAF]),
-        invalid(1, 2)
-    );
-    assert_eq!(
-        decode_tree(&[LEAF, BLANK, LEAF, parent(&[3]), LEAF]),
-        invalid(3, 3)
-    );
+    assert_eq!(decode_tree(&[LEAF, parent(&[2]), LEAF, BLANK, LEAF]), invalid(1, 2));
+    assert_eq!(decode_tree(&[LEAF, BLANK, LEAF, parent(&[3]), LEAF]), invalid(3, 3));
     assert_eq!(decode_tree(&[LEAF, parent(&[1, 0]), LEAF]), invalid(1, 0));
     assert_eq!(decode_tree(&[LEAF, parent(&[1, 1]), LEAF]), invalid(1, 1));
 }

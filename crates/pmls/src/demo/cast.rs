@@ -1,7 +1,8 @@
 //! Who plays.
 
+use super::pairing::{self, Candidate};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, Pairing, PairingId, Secret, Seed,
+    CipherSuite, DeviceId, EpochSecurity, Event, PairingId, Secret, Vault,
     conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused},
 };
 use paired_mls_peers::{OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls};
@@ -25,13 +26,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Phone,
-        Self::Sensor,
-        Self::Bob,
-        Self::Carol,
-        Self::Dave,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Phone, Self::Sensor, Self::Bob, Self::Carol, Self::Dave];
 
     /// The name, and the identity in the credential.
     pub(crate) fn name(self) -> &'static str {
@@ -93,10 +89,7 @@ impl Cast {
         for role in others {
             adds.push(cast.member(role).key_package()?);
         }
-        let sent = cast.phone.commit(&Content {
-            adds,
-            removes: Vec::new(),
-        })?;
+        let sent = cast.phone.commit(&Content { adds, removes: Vec::new() })?;
         cast.phone.confirm()?;
         let welcome = sent.welcome.ok_or("an Add gives a Welcome")?;
         for role in others {
@@ -108,21 +101,23 @@ impl Cast {
         Ok(cast)
     }
 
-    /// Gives the phone and the sensor the same tape.
+    /// Pairs the phone and the sensor, by the pairing protocol, and in the group.
     pub(crate) fn pair(&mut self) -> Result<(), Refused> {
-        let keys = [self.phone.signature_key(), self.sensor.signature_key()];
-        let pairing = Pairing::new(PairingId([0xa1; 16]), keys);
-        // A demo's seed. A real one comes from hardware or an offline file.
-        let both = [
-            (&mut self.phone, DeviceId(0)),
-            (&mut self.sensor, DeviceId(1)),
-        ];
-        for (device, own) in both {
-            let seed = Seed::new(SUITE, Secret::new(vec![0x5e; SUITE.kdf_len()]))?;
-            pairing.install(device.vault(), SUITE, seed, own)?;
-            device.pair(&pairing)?;
-        }
-        Ok(())
+        let candidate = |role: Role, device: &OpenMlsDevice| -> (Vec<u8>, Vault, &'static str) {
+            (device.signature_key(), device.vault().clone(), role.name())
+        };
+        let (phone_key, phone_vault, phone) = candidate(Role::Phone, &self.phone);
+        let (sensor_key, sensor_vault, sensor) = candidate(Role::Sensor, &self.sensor);
+        // A demo's seed. A real one is random, and comes from hardware or an offline file.
+        let seed = Secret::new(vec![0x5e; SUITE.kdf_len()]);
+        let pairing = pairing::pair(
+            &Candidate { identity: phone, signature_key: phone_key, vault: &phone_vault },
+            &Candidate { identity: sensor, signature_key: sensor_key, vault: &sensor_vault },
+            PairingId([0xa1; 16]),
+            &seed,
+        )?;
+        self.phone.pair(&pairing)?;
+        self.sensor.pair(&pairing)
     }
 
     /// The thief copies the sensor's disk and memory. The vault is not on that disk.
@@ -159,10 +154,7 @@ impl Cast {
             // Whether he has followed is seen by what he reads.
             let _ = thief.process(&sent.commit);
         }
-        Ok(Outcome {
-            commit: sent.commit,
-            events,
-        })
+        Ok(Outcome { commit: sent.commit, events })
     }
 
     /// Who reads a message of this epoch: really sent, and really decrypted.
@@ -185,9 +177,7 @@ impl Cast {
     /// Whether everybody is in the same epoch with the same authenticator.
     pub(crate) fn together(&mut self) -> bool {
         let expected = self.phone.epoch_authenticator();
-        Role::ALL
-            .into_iter()
-            .all(|role| self.member(role).epoch_authenticator() == expected)
+        Role::ALL.into_iter().all(|role| self.member(role).epoch_authenticator() == expected)
     }
 
     /// How safe the epoch is for the sensor.

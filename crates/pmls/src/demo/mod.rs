@@ -3,6 +3,7 @@
 mod cast;
 mod facts;
 mod narrate;
+mod pairing;
 mod picture;
 mod report;
 mod story;
@@ -50,16 +51,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Refused> {
     if !options.no_report {
         let path = &options.report;
         fs::write(path, report::html(&findings)).map_err(|error| {
-            format!(
-                "cannot write {}: {error}; choose another with --report",
-                path.display()
-            )
+            format!("cannot write {}: {error}; choose another with --report", path.display())
         })?;
         if !options.json {
-            println!(
-                "\nThe report, with the ratchet tree of each epoch: {}",
-                path.display()
-            );
+            println!("\nThe report, with the ratchet tree of each epoch: {}", path.display());
         }
     }
     Ok(facts::exit_code(&findings.facts))

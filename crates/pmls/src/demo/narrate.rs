@@ -13,11 +13,7 @@ struct Ink(bool);
 
 impl Ink {
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     fn bold(&self, text: &str) -> String {
@@ -43,11 +39,7 @@ pub(crate) fn narrate(findings: &Findings, colour: bool) -> String {
 }
 
 fn tell(text: &mut String, findings: &Findings, ink: &Ink) -> std::fmt::Result {
-    writeln!(
-        text,
-        "{}\n",
-        ink.bold("Paired MLS: a phone heals a group on behalf of a sensor")
-    )?;
+    writeln!(text, "{}\n", ink.bold("Paired MLS: a phone heals a group on behalf of a sensor"))?;
     for role in Role::ALL {
         writeln!(text, "  {:<16}{}", role.name(), role.runs_on())?;
     }
@@ -77,11 +69,7 @@ fn tell(text: &mut String, findings: &Findings, ink: &Ink) -> std::fmt::Result {
 
     writeln!(text, "\n{}", ink.bold("What this has shown"))?;
     for fact in &findings.facts {
-        let mark = if fact.holds {
-            ink.good("holds")
-        } else {
-            ink.bad("FAILS")
-        };
+        let mark = if fact.holds { ink.good("holds") } else { ink.bad("FAILS") };
         writeln!(text, "  {mark}  {}", fact.claim)?;
         writeln!(text, "         {}", fact.measured)?;
     }
@@ -89,11 +77,7 @@ fn tell(text: &mut String, findings: &Findings, ink: &Ink) -> std::fmt::Result {
 }
 
 fn act_text(text: &mut String, number: u32, act: &Act, ink: &Ink) -> std::fmt::Result {
-    writeln!(
-        text,
-        "\n{}",
-        ink.bold(&format!("Act {number}: {}", act.title))
-    )?;
+    writeln!(text, "\n{}", ink.bold(&format!("Act {number}: {}", act.title)))?;
     for line in wrapped(act.intro, 84) {
         writeln!(text, "  {line}")?;
     }
@@ -105,38 +89,24 @@ fn act_text(text: &mut String, number: u32, act: &Act, ink: &Ink) -> std::fmt::R
 
 fn epoch_text(text: &mut String, epoch: &Epoch, ink: &Ink) -> std::fmt::Result {
     writeln!(text)?;
-    let bytes = epoch
-        .commit_bytes
-        .map(|bytes| format!(" ({bytes} bytes)"))
-        .unwrap_or_default();
+    let bytes =
+        epoch.commit_bytes.map(|bytes| format!(" ({bytes}\u{a0}bytes)")).unwrap_or_default();
     let mut lines = wrapped(&format!("{}{bytes}", epoch.what), 74).into_iter();
     let label = format!("epoch {:>2}", epoch.number);
-    writeln!(
-        text,
-        "  {}  {}",
-        ink.bold(&label),
-        lines.next().unwrap_or_default()
-    )?;
+    writeln!(text, "  {}  {}", ink.bold(&label), lines.next().unwrap_or_default())?;
     for line in lines {
         writeln!(text, "            {line}")?;
     }
-    let readers = epoch
-        .readers
-        .iter()
-        .map(|(who, reads)| match (*who, *reads) {
-            ("the thief", true) => ink.bad("THE THIEF"),
-            ("the thief", false) => ink.good("not the thief"),
-            (who, true) => who.to_owned(),
-            (who, false) => ink.bad(&format!("not {who}")),
-        });
+    let readers = epoch.readers.iter().map(|(who, reads)| match (*who, *reads) {
+        ("the thief", true) => ink.bad("THE THIEF"),
+        ("the thief", false) => ink.good("not the thief"),
+        (who, true) => who.to_owned(),
+        (who, false) => ink.bad(&format!("not {who}")),
+    });
     let readers = readers.collect::<Vec<_>>().join(", ");
     writeln!(text, "            can read this epoch: {readers}")?;
     if let Some(security) = epoch.security {
-        let security = if security == "secure" {
-            ink.good(security)
-        } else {
-            ink.bad(security)
-        };
+        let security = if security == "secure" { ink.good(security) } else { ink.bad(security) };
         writeln!(text, "            for the sensor this epoch is {security}")?;
     }
     Ok(())
@@ -146,7 +116,8 @@ fn epoch_text(text: &mut String, epoch: &Epoch, ink: &Ink) -> std::fmt::Result {
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    // Not at no-break spaces.
+    for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
         if !line.is_empty() && line.len() + 1 + word.len() > width {
             lines.push(std::mem::take(&mut line));
         }

@@ -45,11 +45,7 @@ pub(crate) fn picture(
     let group = cast.phone.group()?;
     let bytes = group.mls().export_ratchet_tree().tls_serialize_detached()?;
     let tree = RatchetTree::decode(&bytes)?;
-    let known = cast
-        .thief
-        .as_ref()
-        .map(|thief| thief.known_nodes())
-        .unwrap_or_default();
+    let known = cast.thief.as_ref().map(|thief| thief.known_nodes()).unwrap_or_default();
     let path = path_of(cast, &tree, committer)?;
     let notified: BTreeSet<_> = anchor
         .iter()
@@ -59,39 +55,28 @@ pub(crate) fn picture(
 
     // A ratchet tree is stored without the blank nodes at its right edge.
     let width = tree.nodes().len().next_power_of_two().max(2) - 1;
-    let width = if width < tree.nodes().len() {
-        2 * width + 1
-    } else {
-        width
-    };
-    let nodes = (0..u32::try_from(width)?)
-        .map_while(NodeIndex::new)
-        .map(|position| {
-            let node = tree
-                .nodes()
-                .get(position.value() as usize)
-                .and_then(Option::as_ref);
-            let key = node.map(|node| match node {
-                Node::Leaf(leaf) => leaf.encryption_key(),
-                Node::Parent(parent) => parent.encryption_key(),
-            });
-            let member = node.and_then(|node| match node {
-                Node::Leaf(leaf) => leaf.credential().identity(),
-                Node::Parent(_) => None,
-            });
-            Spot {
-                level: position.level(),
-                member: member.map(|identity| String::from_utf8_lossy(identity).into_owned()),
-                blank: node.is_none(),
-                known_to_thief: key.is_some_and(|key| known.contains(key)),
-                on_path: path.contains(&position),
-                anchor: anchor.is_some_and(|anchor| anchor.node() == position),
-                notified: notified.contains(&position),
-            }
+    let width = if width < tree.nodes().len() { 2 * width + 1 } else { width };
+    let nodes = (0..u32::try_from(width)?).map_while(NodeIndex::new).map(|position| {
+        let node = tree.nodes().get(position.value() as usize).and_then(Option::as_ref);
+        let key = node.map(|node| match node {
+            Node::Leaf(leaf) => leaf.encryption_key(),
+            Node::Parent(parent) => parent.encryption_key(),
         });
-    Ok(Picture {
-        nodes: nodes.collect(),
-    })
+        let member = node.and_then(|node| match node {
+            Node::Leaf(leaf) => leaf.credential().identity(),
+            Node::Parent(_) => None,
+        });
+        Spot {
+            level: position.level(),
+            member: member.map(|identity| String::from_utf8_lossy(identity).into_owned()),
+            blank: node.is_none(),
+            known_to_thief: key.is_some_and(|key| known.contains(key)),
+            on_path: path.contains(&position),
+            anchor: anchor.is_some_and(|anchor| anchor.node() == position),
+            notified: notified.contains(&position),
+        }
+    });
+    Ok(Picture { nodes: nodes.collect() })
 }
 
 /// The nodes that a commit of this member has renewed: its leaf and its filtered direct path.
@@ -104,16 +89,11 @@ fn path_of(
         return Ok(BTreeSet::new());
     };
     let named = |leaf: &LeafIndex| {
-        let identity = tree
-            .leaf(leaf.value())
-            .and_then(|leaf| leaf.credential().identity());
+        let identity = tree.leaf(leaf.value()).and_then(|leaf| leaf.credential().identity());
         identity == Some(committer.name().as_bytes())
     };
     let abstract_tree = cast.phone.group()?.tree()?;
-    let leaf = abstract_tree
-        .members()
-        .find(named)
-        .ok_or("the committer is a member")?;
+    let leaf = abstract_tree.members().find(named).ok_or("the committer is a member")?;
     let path = abstract_tree.filtered_direct_path(leaf);
     Ok(path.into_iter().chain([leaf.node()]).collect())
 }

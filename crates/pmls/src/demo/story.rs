@@ -44,15 +44,11 @@ pub(crate) struct Epoch {
 
 impl Epoch {
     fn thief_reads(&self) -> bool {
-        self.readers
-            .iter()
-            .any(|(who, reads)| *who == "the thief" && *reads)
+        self.readers.iter().any(|(who, reads)| *who == "the thief" && *reads)
     }
 
     fn reads(&self, role: Role) -> bool {
-        self.readers
-            .iter()
-            .any(|(who, reads)| *who == role.name() && *reads)
+        self.readers.iter().any(|(who, reads)| *who == role.name() && *reads)
     }
 }
 
@@ -64,9 +60,8 @@ fn look(
     commit_bytes: Option<usize>,
     healed: bool,
 ) -> Result<Epoch, Refused> {
-    let paired = healed
-        .then(|| cast.phone.group()?.anchorage().map_err(Refused::from))
-        .transpose()?;
+    let paired =
+        healed.then(|| cast.phone.group()?.anchorage().map_err(Refused::from)).transpose()?;
     let anchor = paired.as_ref().and_then(|anchorage| anchorage.anchor());
     let tree = picture(cast, committer, anchor)?;
     Ok(Epoch {
@@ -84,15 +79,8 @@ fn look(
 /// A member commits; returns the epoch that follows, and the commit.
 fn commit(cast: &mut Cast, role: Role, why: &str) -> Result<(Epoch, Vec<u8>), Refused> {
     let outcome = cast.commit(role)?;
-    let healed = outcome
-        .events
-        .iter()
-        .any(|event| matches!(event, Event::Healed { .. }));
-    let kind = if healed {
-        "a paired commit"
-    } else {
-        "a commit"
-    };
+    let healed = outcome.events.iter().any(|event| matches!(event, Event::Healed { .. }));
+    let kind = if healed { "a paired commit" } else { "a commit" };
     let what = format!("{} sends {kind}{why}.", role.name());
     let bytes = Some(outcome.commit.len());
     Ok((look(cast, what, Some(role), bytes, healed)?, outcome.commit))
@@ -108,18 +96,11 @@ pub(crate) fn play() -> Result<Findings, Refused> {
     facts.push(Fact::new(
         "equal-length",
         "A paired commit has the length of an ordinary one of the same shape.",
-        format!(
-            "ordinary {} bytes, paired {} bytes",
-            bytes.ordinary, bytes.paired
-        ),
+        format!("ordinary {} bytes, paired {} bytes", bytes.ordinary, bytes.paired),
         bytes.ordinary == bytes.paired,
     ));
     let third = the_sensor_wakes_up(&mut paired, &mut facts)?;
-    Ok(Findings {
-        facts,
-        acts: vec![first, second, third],
-        comparison,
-    })
+    Ok(Findings { facts, acts: vec![first, second, third], comparison })
 }
 
 fn ordinary_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
@@ -153,7 +134,8 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
     cast.theft()?;
     facts.push(vault_is_separate(&cast)?);
 
-    let what = "The phone and the sensor are paired. Then the thief copies the sensor's disk and \
+    let what = "The phone and the sensor pair: both have asked the directory, and each has \
+                confirmed that it holds the tape. Then the thief copies the sensor's disk and \
                 memory; the vault is elsewhere."
         .to_owned();
     let mut epochs = vec![look(&mut cast, what, None, None, false)?];
@@ -173,11 +155,7 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
     facts.push(Fact::new(
         "thief-out-at-first-paired-commit",
         "The first paired commit puts the thief out of the group.",
-        format!(
-            "epoch {}: the thief {}",
-            healing.number,
-            if out { "is out" } else { "reads" }
-        ),
+        format!("epoch {}: the thief {}", healing.number, if out { "is out" } else { "reads" }),
         out,
     ));
     facts.push(Fact::new(
@@ -207,11 +185,7 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
     facts.push(Fact::new(
         "thief-stays-out",
         "The thief does not come back.",
-        format!(
-            "he read {} of {} later epochs",
-            count_read(after),
-            after.len()
-        ),
+        format!("he read {} of {} later epochs", count_read(after), after.len()),
         count_read(after) == 0 && !after.is_empty(),
     ));
     let thief = cast.thief.as_ref().ok_or("the thief is on the stage")?;
@@ -223,7 +197,7 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
     ));
     facts.push(Fact::new(
         "sensor-sent-nothing",
-        "The sensor never sent a byte.",
+        "The sensor never sent the group a byte.",
         format!("{} bytes", cast.sensor_sent),
         cast.sensor_sent == 0,
     ));
@@ -239,14 +213,8 @@ fn paired_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
             Role::Carol,
         ),
     ] {
-        let same = epochs
-            .iter()
-            .filter(|epoch| epoch.together && epoch.reads(role))
-            .count();
-        let measured = format!(
-            "the same epoch authenticator in {same} of {} epochs",
-            epochs.len()
-        );
+        let same = epochs.iter().filter(|epoch| epoch.together && epoch.reads(role)).count();
+        let measured = format!("the same epoch authenticator in {same} of {} epochs", epochs.len());
         facts.push(Fact::new(id, claim, measured, same == epochs.len()));
     }
     let act = Act {
@@ -266,17 +234,11 @@ fn the_sensor_wakes_up(cast: &mut Cast, facts: &mut Vec<Fact>) -> Result<Act, Re
         commit(cast, Role::Sensor, wakes)?.0,
         commit(cast, Role::Phone, ", and it is the other way round again")?.0,
     ];
-    let fine = epochs
-        .iter()
-        .filter(|epoch| epoch.paired && epoch.together)
-        .count();
+    let fine = epochs.iter().filter(|epoch| epoch.paired && epoch.together).count();
     facts.push(Fact::new(
         "role-switch",
         "Either device may commit, and heals the other.",
-        format!(
-            "{fine} of {} commits were paired and followed by all",
-            epochs.len()
-        ),
+        format!("{fine} of {} commits were paired and followed by all", epochs.len()),
         fine == epochs.len(),
     ));
     Ok(Act {
@@ -290,26 +252,15 @@ fn the_sensor_wakes_up(cast: &mut Cast, facts: &mut Vec<Fact>) -> Result<Act, Re
 /// No record of the vault, and no secret of it, is in the loot.
 fn vault_is_separate(cast: &Cast) -> Result<Fact, Refused> {
     let thief = cast.thief.as_ref().ok_or("the thief is on the stage")?;
-    let tape = cast
-        .phone
-        .group()?
-        .pairing_tape()
-        .ok_or("the phone is paired")?;
+    let tape = cast.phone.group()?.pairing_tape().ok_or("the phone is paired")?;
     let name = RecordName::SubTape(tape);
-    let record = cast
-        .sensor
-        .vault_storage()
-        .load(&name)?
-        .ok_or("the sensor has the tape")?;
+    let record = cast.sensor.vault_storage().load(&name)?.ok_or("the sensor has the tape")?;
     let secrets = secrets_of(&record);
     let found = secrets.iter().filter(|secret| thief.holds(secret)).count();
     Ok(Fact::new(
         "vault-separate",
         "Nothing of the vault lies with the MLS state.",
-        format!(
-            "{found} of the tape's {} secrets are in the loot",
-            secrets.len()
-        ),
+        format!("{found} of the tape's {} secrets are in the loot", secrets.len()),
         found == 0 && !secrets.is_empty(),
     ))
 }

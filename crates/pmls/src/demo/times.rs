@@ -54,11 +54,9 @@ pub(crate) fn compare(ordinary: &mut Cast, paired: &mut Cast) -> Result<Comparis
             let processed = started.elapsed();
             cast.phone.discard()?;
 
-            if let (Some(c), Some(p), Some(length)) = (
-                commits.get_mut(side),
-                processing.get_mut(side),
-                lengths.get_mut(side),
-            ) {
+            if let (Some(c), Some(p), Some(length)) =
+                (commits.get_mut(side), processing.get_mut(side), lengths.get_mut(side))
+            {
                 c.push(made);
                 p.push(processed);
                 *length = sent.commit.len();
@@ -67,10 +65,7 @@ pub(crate) fn compare(ordinary: &mut Cast, paired: &mut Cast) -> Result<Comparis
     }
     let [ordinary, paired] = lengths;
     Ok(Comparison {
-        bytes: Pair {
-            ordinary: ordinary as f64,
-            paired: paired as f64,
-        },
+        bytes: Pair { ordinary: ordinary as f64, paired: paired as f64 },
         commit_ms: medians(commits),
         process_ms: medians(processing),
     })
@@ -79,12 +74,7 @@ pub(crate) fn compare(ordinary: &mut Cast, paired: &mut Cast) -> Result<Comparis
 fn medians([ordinary, paired]: [Vec<Duration>; 2]) -> Pair {
     let median = |mut durations: Vec<Duration>| {
         durations.sort_unstable();
-        durations
-            .get(durations.len() / 2)
-            .map_or(0.0, |d| d.as_secs_f64() * 1e3)
+        durations.get(durations.len() / 2).map_or(0.0, |d| d.as_secs_f64() * 1e3)
     };
-    Pair {
-        ordinary: median(ordinary),
-        paired: median(paired),
-    }
+    Pair { ordinary: median(ordinary), paired: median(paired) }
 }

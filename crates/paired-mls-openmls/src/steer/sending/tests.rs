@@ -34,46 +34,27 @@ fn phone() -> Phone {
         .use_ratchet_tree_extension(true)
         .build();
     let mut group = PairedGroup::create(&phone, b"group", &config).unwrap();
-    let sent = group
-        .add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()])
-        .unwrap();
+    let sent = group.add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
     group.confirm(&phone).unwrap();
     let join = MlsGroupJoinConfig::builder().build();
     PairedGroup::join(&sensor, &sent.welcome.unwrap(), &join).unwrap();
 
-    let pairing = Pairing::new(
-        PairingId([1; 16]),
-        [phone.signature_key(), sensor.signature_key()],
-    );
+    let pairing = Pairing::new(PairingId([1; 16]), [phone.signature_key(), sensor.signature_key()]);
     let seed = Seed::new(SUITE, Secret::new(vec![2; 32])).unwrap();
-    pairing
-        .install(phone.vault(), SUITE, seed, DeviceId(0))
-        .unwrap();
+    pairing.install(phone.vault(), SUITE, seed, DeviceId(0)).unwrap();
     group.pair(&phone, &pairing).unwrap();
     let anchor = group.anchorage().unwrap().anchor().unwrap().clone();
-    let tape = TapeId {
-        pairing: pairing.id,
-        group_id: b"group".to_vec(),
-    };
+    let tape = TapeId { pairing: pairing.id, group_id: b"group".to_vec() };
     let storage = phone.provider().storage();
     let id = openmls::prelude::GroupId::from_slice(b"group");
     let mls = MlsGroup::load(storage, &id).unwrap().unwrap();
-    Phone {
-        device: phone,
-        mls,
-        tape,
-        anchor,
-    }
+    Phone { device: phone, mls, tape, anchor }
 }
 
 /// Whatever `library` does instead of what is expected, on the way to a commit.
 fn guard_says(library: impl FnOnce(&mut Phone, PathSecret) -> Result<(), Error>) -> GuardError {
     let mut phone = phone();
-    let context = EpochContext {
-        group_id: vec![],
-        epoch: 2,
-        confirmed_transcript_hash: vec![],
-    };
+    let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
     let value = phone.device.vault().draw(&phone.tape).unwrap();
     let path = value.into_path_secret(&context).unwrap();
     match library(&mut phone, path) {
@@ -114,25 +95,11 @@ fn loaded<'a>(
 #[test]
 fn another_order_of_drawing_is_refused() {
     let error = guard_says(|phone, path| {
-        let Phone {
-            device,
-            mls,
-            tape,
-            anchor,
-        } = phone;
+        let Phone { device, mls, tape, anchor } = phone;
         let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let steered = SteeredRand {
-            sending: &sending,
-            drawn: AtomicBool::new(false),
-        };
-        let rand = OtherOrder {
-            real: &steered,
-            drawn: AtomicBool::new(false),
-        };
-        let crypto = SteeredCrypto {
-            inner: sending.crypto,
-            hook: &sending,
-        };
+        let steered = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
+        let rand = OtherOrder { real: &steered, drawn: AtomicBool::new(false) };
+        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
         let commit = loaded(mls, device);
         guarded(commit, &sending, &rand, &crypto, device.signer()).map(drop)
     });
@@ -142,17 +109,9 @@ fn another_order_of_drawing_is_refused() {
 #[test]
 fn a_path_secret_that_was_sealed_is_refused() {
     let error = guard_says(|phone, path| {
-        let Phone {
-            device,
-            mls,
-            tape,
-            anchor,
-        } = phone;
+        let Phone { device, mls, tape, anchor } = phone;
         let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let rand = SteeredRand {
-            sending: &sending,
-            drawn: AtomicBool::new(false),
-        };
+        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
         // The library seals in a way that does not pass through our crypto provider.
         let commit = loaded(mls, device);
         guarded(commit, &sending, &rand, sending.crypto, device.signer()).map(drop)
@@ -163,30 +122,14 @@ fn a_path_secret_that_was_sealed_is_refused() {
 #[test]
 fn a_commit_without_a_path_is_refused() {
     let error = guard_says(|phone, path| {
-        let Phone {
-            device,
-            mls,
-            tape,
-            anchor,
-        } = phone;
+        let Phone { device, mls, tape, anchor } = phone;
         let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let rand = SteeredRand {
-            sending: &sending,
-            drawn: AtomicBool::new(false),
-        };
-        let crypto = SteeredCrypto {
-            inner: sending.crypto,
-            hook: &sending,
-        };
+        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
+        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
         // An Add alone demands no path (RFC 9420 section 12.4).
         let guest = new_device("guest");
         let key_package = KeyPackage::builder()
-            .build(
-                CIPHERSUITE,
-                guest.provider(),
-                guest.signer(),
-                guest.credential().clone(),
-            )
+            .build(CIPHERSUITE, guest.provider(), guest.signer(), guest.credential().clone())
             .unwrap();
         let commit = mls
             .commit_builder()
@@ -201,19 +144,10 @@ fn a_commit_without_a_path_is_refused() {
 #[test]
 fn what_is_expected_passes() {
     let mut phone = phone();
-    let context = EpochContext {
-        group_id: vec![],
-        epoch: 2,
-        confirmed_transcript_hash: vec![],
-    };
+    let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
     let value = phone.device.vault().draw(&phone.tape).unwrap();
     let path = value.into_path_secret(&context).unwrap();
-    let Phone {
-        device,
-        mls,
-        tape,
-        anchor,
-    } = &mut phone;
+    let Phone { device, mls, tape, anchor } = &mut phone;
     let commit = loaded(mls, device);
     build_paired(commit, device, tape, CIPHERSUITE, path, anchor).unwrap();
 }

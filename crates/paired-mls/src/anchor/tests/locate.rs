@@ -7,11 +7,7 @@ fn positions(nodes: &[NodeIndex]) -> Vec<u32> {
 /// `(node, copath, recipients)` of each level.
 fn path(anchor: &Anchor) -> Vec<(u32, u32, Vec<u32>)> {
     let level = |level: &Level| {
-        (
-            level.node().value(),
-            level.copath().value(),
-            positions(level.recipients()),
-        )
+        (level.node().value(), level.copath().value(), positions(level.recipients()))
     };
     anchor.path().iter().map(level).collect()
 }
@@ -33,20 +29,14 @@ fn siblings_meet_at_their_parent() {
     assert_eq!(anchor.notifies(), 1);
     assert_eq!(anchor.covered(), leaves([3]));
     assert_eq!(anchor.level_of(leaf(3)), Some(0));
-    assert_eq!(
-        anchor.level_of(leaf(2)),
-        None,
-        "the committer receives nothing"
-    );
+    assert_eq!(anchor.level_of(leaf(2)), None, "the committer receives nothing");
     assert_eq!(anchor.level_of(leaf(0)), None);
 }
 
 /// Three devices, one of which the others' common parent has not merged.
 #[test]
 fn each_level_has_its_recipients() {
-    let tree = Tree::of_leaves(mask(0b1_1111))
-        .with_parent(5, &[3])
-        .with_parent(7, &[]);
+    let tree = Tree::of_leaves(mask(0b1_1111)).with_parent(5, &[3]).with_parent(7, &[]);
     let devices = leaves([1, 2, 3]);
     let Anchorage::Suspended { strangers } = locate(&tree, leaf(1), &devices, &[]).unwrap() else {
         panic!()
@@ -75,11 +65,7 @@ fn levels_are_those_of_the_filtered_path() {
 #[test]
 fn a_newcomer_is_covered_but_not_notified() {
     let tree = populated(&mask(0b1111));
-    let changes = Changes {
-        removes: leaves([1]),
-        adds: 1,
-        ..Changes::default()
-    };
+    let changes = Changes { removes: leaves([1]), adds: 1, ..Changes::default() };
     let (tree, newcomers) = tree.after(&changes).unwrap().into_parts();
     assert_eq!(newcomers, leaves([1]));
     let anchor = whole(locate(&tree, leaf(0), &leaves([0, 1]), &newcomers).unwrap());
@@ -87,10 +73,7 @@ fn a_newcomer_is_covered_but_not_notified() {
     assert_eq!(anchor.notifies(), 0);
     assert_eq!(anchor.covered(), leaves([1]));
     assert_eq!(anchor.level_of(leaf(1)), Some(0));
-    assert_eq!(
-        stale_recipients(&tree, leaf(0), &leaves([0, 1]), &newcomers),
-        Ok(vec![])
-    );
+    assert_eq!(stale_recipients(&tree, leaf(0), &leaves([0, 1]), &newcomers), Ok(vec![]));
 }
 
 /// A stranger is added into the blank leaf under the anchor.
@@ -98,23 +81,14 @@ fn a_newcomer_is_covered_but_not_notified() {
 fn a_stranger_shrinks_the_anchor() {
     let tree = populated(&leaves([0, 1, 3, 4]));
     let devices = leaves([0, 1, 3]);
-    assert_eq!(
-        whole(locate(&tree, leaf(0), &devices, &[]).unwrap()).node(),
-        node(3)
-    );
+    assert_eq!(whole(locate(&tree, leaf(0), &devices, &[]).unwrap()).node(), node(3));
 
-    let add = Changes {
-        adds: 1,
-        ..Changes::default()
-    };
+    let add = Changes { adds: 1, ..Changes::default() };
     let (tree, newcomers) = tree.after(&add).unwrap().into_parts();
     assert_eq!(newcomers, leaves([2]));
     for committer in [0, 1] {
-        let Anchorage::Shrunk {
-            anchor,
-            left_out,
-            strangers,
-        } = locate(&tree, leaf(committer), &devices, &newcomers).unwrap()
+        let Anchorage::Shrunk { anchor, left_out, strangers } =
+            locate(&tree, leaf(committer), &devices, &newcomers).unwrap()
         else {
             panic!()
         };
@@ -123,18 +97,10 @@ fn a_stranger_shrinks_the_anchor() {
         assert_eq!(left_out, leaves([3]));
         assert_eq!(strangers, leaves([2]));
         // The path of leaf 3 was blank below node 3, so an own commit would be sealed to its leaf.
-        assert_eq!(
-            stale_recipients(&tree, leaf(committer), &devices, &[]),
-            Ok(leaves([3]))
-        );
+        assert_eq!(stale_recipients(&tree, leaf(committer), &devices, &[]), Ok(leaves([3])));
     }
     let suspended = locate(&tree, leaf(3), &devices, &newcomers).unwrap();
-    assert_eq!(
-        suspended,
-        Anchorage::Suspended {
-            strangers: leaves([2])
-        }
-    );
+    assert_eq!(suspended, Anchorage::Suspended { strangers: leaves([2]) });
     assert_eq!(suspended.anchor(), None);
 }
 
@@ -157,22 +123,10 @@ fn commits_of_strangers_that_use_a_stale_leaf() {
     let tree = populated(&mask(0xff));
     assert_eq!(stale(&tree, 0), [], "sealed to the anchor");
 
-    let changes = |updates, removes| Changes {
-        updates,
-        removes,
-        adds: 0,
-    };
-    let updated = tree
-        .after(&changes(leaves([3]), vec![]))
-        .unwrap()
-        .into_parts()
-        .0;
+    let changes = |updates, removes| Changes { updates, removes, adds: 0 };
+    let updated = tree.after(&changes(leaves([3]), vec![])).unwrap().into_parts().0;
     assert_eq!(stale(&updated, 0), leaves([2, 3]), "the anchor is blank");
-    let elsewhere = tree
-        .after(&changes(vec![], leaves([1])))
-        .unwrap()
-        .into_parts()
-        .0;
+    let elsewhere = tree.after(&changes(vec![], leaves([1]))).unwrap().into_parts().0;
     assert_eq!(stale(&elsewhere, 0), [], "blank above the anchor only");
 
     let unmerged = Tree::of_leaves(mask(0xff)).with_parent(5, &[3]);
@@ -188,18 +142,9 @@ fn arguments_that_do_not_fit() {
         super::locate(&tree, leaf(committer), &leaves(devices), &leaves(newcomers))
     };
     assert_eq!(locate(0, &[0], &[]), Ok(Anchorage::Alone));
-    assert_eq!(
-        locate(0, &[0, 2], &[]),
-        Err(LocateError::NotAMember(leaf(2)))
-    );
-    assert_eq!(
-        locate(0, &[0, 1], &[7]),
-        Err(LocateError::NotAMember(leaf(7)))
-    );
-    assert_eq!(
-        locate(3, &[0, 1], &[]),
-        Err(LocateError::CommitterNotPaired(leaf(3)))
-    );
+    assert_eq!(locate(0, &[0, 2], &[]), Err(LocateError::NotAMember(leaf(2))));
+    assert_eq!(locate(0, &[0, 1], &[7]), Err(LocateError::NotAMember(leaf(7))));
+    assert_eq!(locate(3, &[0, 1], &[]), Err(LocateError::CommitterNotPaired(leaf(3))));
     let blank = stale_recipients(&tree, leaf(2), &leaves([0, 1]), &[]);
     assert_eq!(blank, Err(LocateError::NotAMember(leaf(2))));
 }
@@ -249,11 +194,7 @@ fn check(tree: &Tree, members: u32, devices: u32, committer: LeafIndex, newcomer
             assert!(healed == partners && all_strangers.is_empty());
             anchor
         }
-        Anchorage::Shrunk {
-            anchor,
-            left_out,
-            strangers,
-        } => {
+        Anchorage::Shrunk { anchor, left_out, strangers } => {
             assert_eq!(strangers, &all_strangers);
             assert_eq!(left_out, &mask(partners & !healed));
             assert!(!left_out.is_empty() && !strangers.is_empty());
@@ -264,21 +205,14 @@ fn check(tree: &Tree, members: u32, devices: u32, committer: LeafIndex, newcomer
     assert_eq!(anchor.covered(), mask(healed));
     assert_eq!(anchor.path().last().map(Level::node), Some(anchor.node()));
     assert_eq!(under(smallest_block(healed | bit(&committer))), 0);
-    assert!(
-        tree.members_below(anchor.node())
-            .all(|leaf| devices & bit(&leaf) != 0)
-    );
+    assert!(tree.members_below(anchor.node()).all(|leaf| devices & bit(&leaf) != 0));
 
     // Each healed partner that is no newcomer is reached by the Notifies of its level, once.
     let mut reached = Vec::new();
     for (number, level) in anchor.path().iter().enumerate() {
         for recipient in level.recipients() {
             let members = tree.members_below(*recipient).collect::<Vec<_>>();
-            assert!(
-                members
-                    .iter()
-                    .all(|&member| anchor.level_of(member) == Some(number))
-            );
+            assert!(members.iter().all(|&member| anchor.level_of(member) == Some(number)));
             reached.extend(members);
         }
     }
@@ -287,11 +221,5 @@ fn check(tree: &Tree, members: u32, devices: u32, committer: LeafIndex, newcomer
     reached.dedup();
     assert_eq!(reached.len(), count);
     let not_new = |leaf: &&LeafIndex| newcomers & bit(leaf) == 0;
-    assert!(
-        anchor
-            .covered()
-            .iter()
-            .filter(not_new)
-            .all(|leaf| reached.contains(leaf))
-    );
+    assert!(anchor.covered().iter().filter(not_new).all(|leaf| reached.contains(leaf)));
 }

@@ -1,10 +1,7 @@
 use super::*;
 
 fn device(device: usize, index: u32) -> PlannedAdd {
-    PlannedAdd::Device {
-        device,
-        leaf: leaf(index),
-    }
+    PlannedAdd::Device { device, leaf: leaf(index) }
 }
 
 fn filler(index: u32) -> PlannedAdd {
@@ -21,10 +18,7 @@ fn plan(members: &[u32], old: &[u32]) -> (Vec<PlannedAdd>, Vec<u32>) {
         return (Vec::new(), Vec::new());
     };
     assert!(first.removes().is_empty() && second.adds().is_empty());
-    (
-        first.adds().to_vec(),
-        second.removes().iter().map(|leaf| leaf.value()).collect(),
-    )
+    (first.adds().to_vec(), second.removes().iter().map(|leaf| leaf.value()).collect())
 }
 
 #[test]
@@ -39,57 +33,22 @@ fn a_pair_added_now() {
         strangers: leaves([0, 2, 3]),
     };
     assert_eq!(siblings_now(&hole, &[], 2), Err(error));
-    assert_eq!(
-        siblings_now(&hole, &leaves([0]), 1),
-        Ok(leaves([1])),
-        "beside a device"
-    );
-    assert_eq!(
-        siblings_now(&full, &leaves([2, 3]), 0),
-        Ok(vec![]),
-        "all present"
-    );
+    assert_eq!(siblings_now(&hole, &leaves([0]), 1), Ok(leaves([1])), "beside a device");
+    assert_eq!(siblings_now(&full, &leaves([2, 3]), 0), Ok(vec![]), "all present");
 
-    assert_eq!(
-        siblings_now(&full, &[], 1),
-        Err(PlacementError::TooFewDevices)
-    );
-    assert_eq!(
-        siblings_now(&full, &leaves([1]), 0),
-        Err(PlacementError::TooFewDevices)
-    );
-    assert_eq!(
-        siblings_now(&full, &leaves([9]), 1),
-        Err(PlacementError::NotAMember(leaf(9)))
-    );
-    assert_eq!(
-        siblings_now(&full, &leaves([1, 1]), 1),
-        Err(PlacementError::NamedTwice(leaf(1)))
-    );
+    assert_eq!(siblings_now(&full, &[], 1), Err(PlacementError::TooFewDevices));
+    assert_eq!(siblings_now(&full, &leaves([1]), 0), Err(PlacementError::TooFewDevices));
+    assert_eq!(siblings_now(&full, &leaves([9]), 1), Err(PlacementError::NotAMember(leaf(9))));
+    assert_eq!(siblings_now(&full, &leaves([1, 1]), 1), Err(PlacementError::NamedTwice(leaf(1))));
 }
 
 #[test]
 fn plans_worked_by_hand() {
-    assert_eq!(
-        plan(&[0, 1, 2], &[0, 1]),
-        (vec![], vec![]),
-        "siblings already"
-    );
-    assert_eq!(
-        plan(&[0, 3, 4], &[0, 3]),
-        (vec![], vec![]),
-        "nobody between them"
-    );
+    assert_eq!(plan(&[0, 1, 2], &[0, 1]), (vec![], vec![]), "siblings already");
+    assert_eq!(plan(&[0, 3, 4], &[0, 3]), (vec![], vec![]), "nobody between them");
     // A full tree: both go to the right edge.
-    assert_eq!(
-        plan(&[0, 1, 2, 3], &[0, 3]),
-        (vec![device(0, 4), device(1, 5)], vec![0, 3])
-    );
-    assert_eq!(
-        plan(&[0, 2, 3], &[2, 0]),
-        (vec![device(0, 1)], vec![2]),
-        "leaf 0 stays"
-    );
+    assert_eq!(plan(&[0, 1, 2, 3], &[0, 3]), (vec![device(0, 4), device(1, 5)], vec![0, 3]));
+    assert_eq!(plan(&[0, 2, 3], &[2, 0]), (vec![device(0, 1)], vec![2]), "leaf 0 stays");
     // The blank leaf beside a stranger is filled first.
     assert_eq!(
         plan(&[0, 2, 3, 4, 5], &[3, 4]),
@@ -101,15 +60,9 @@ fn plans_worked_by_hand() {
         "the device at leaf 4 stays"
     );
     // Three devices take a block of four.
-    assert_eq!(
-        plan(&[0, 1, 2, 3, 4], &[0, 2, 4]),
-        (vec![device(0, 5), device(1, 6)], vec![0, 2])
-    );
+    assert_eq!(plan(&[0, 1, 2, 3, 4], &[0, 2, 4]), (vec![device(0, 5), device(1, 6)], vec![0, 2]));
     // The second commit lets the tree shrink no further than the devices' new place.
-    assert_eq!(
-        plan(&[0, 1, 7], &[0, 7]),
-        (vec![device(0, 2), device(1, 3)], vec![0, 7])
-    );
+    assert_eq!(plan(&[0, 1, 7], &[0, 7]), (vec![device(0, 2), device(1, 3)], vec![0, 7]));
 }
 
 #[test]
@@ -118,13 +71,7 @@ fn a_plan_tells_what_it_costs() {
     let plan = relocate(&tree, &leaves([4, 6])).unwrap();
     assert_eq!((plan.commits(), plan.fillers()), (2, 2));
     assert_eq!(plan.homes(), leaves([4, 5]));
-    assert_eq!(
-        plan.steps()[0].changes(),
-        Changes {
-            adds: 3,
-            ..Changes::default()
-        }
-    );
+    assert_eq!(plan.steps()[0].changes(), Changes { adds: 3, ..Changes::default() });
 
     let tree = populated(&leaves([4, 5]));
     let empty = relocate(&tree, &leaves([5, 4])).unwrap();
@@ -136,28 +83,14 @@ fn a_plan_tells_what_it_costs() {
 fn a_plan_for_another_tree_is_refused() {
     let tree = populated(&leaves([0, 1, 2, 3]));
     let plan = relocate(&tree, &leaves([0, 3])).unwrap();
-    let add = Changes {
-        adds: 1,
-        ..Changes::default()
-    };
+    let add = Changes { adds: 1, ..Changes::default() };
     let (more, _) = tree.after(&add).unwrap().into_parts();
-    let landing = PlanError::Landing {
-        planned: leaf(4),
-        landed: leaf(5),
-    };
+    let landing = PlanError::Landing { planned: leaf(4), landed: leaf(5) };
     assert_eq!(plan.verify(&more), Err(landing));
 
     // Leaf 0 is gone; and so the new leaves land there.
-    let fewer = tree
-        .after(&Changes {
-            removes: leaves([0]),
-            ..Changes::default()
-        })
-        .unwrap();
-    let landing = PlanError::Landing {
-        planned: leaf(4),
-        landed: leaf(0),
-    };
+    let fewer = tree.after(&Changes { removes: leaves([0]), ..Changes::default() }).unwrap();
+    let landing = PlanError::Landing { planned: leaf(4), landed: leaf(0) };
     assert_eq!(plan.verify(fewer.tree()), Err(landing));
 
     // Siblings no longer among themselves.
@@ -172,18 +105,9 @@ fn a_plan_for_another_tree_is_refused() {
 fn arguments_that_do_not_fit() {
     let tree = populated(&leaves([0, 1, 3]));
     assert_eq!(relocate(&tree, &[]), Err(PlacementError::TooFewDevices));
-    assert_eq!(
-        relocate(&tree, &leaves([0])),
-        Err(PlacementError::TooFewDevices)
-    );
-    assert_eq!(
-        relocate(&tree, &leaves([0, 2])),
-        Err(PlacementError::NotAMember(leaf(2)))
-    );
-    assert_eq!(
-        relocate(&tree, &leaves([0, 0])),
-        Err(PlacementError::NamedTwice(leaf(0)))
-    );
+    assert_eq!(relocate(&tree, &leaves([0])), Err(PlacementError::TooFewDevices));
+    assert_eq!(relocate(&tree, &leaves([0, 2])), Err(PlacementError::NotAMember(leaf(2))));
+    assert_eq!(relocate(&tree, &leaves([0, 0])), Err(PlacementError::NamedTwice(leaf(0))));
 }
 
 #[test]
@@ -211,10 +135,7 @@ fn every_small_plan_holds() {
             let homes = to_mask(plan.homes());
             assert_eq!(homes.count_ones(), devices.count_ones());
             let expected = (members & !devices) | homes;
-            assert!(
-                after.members().eq(mask(expected)),
-                "{members:b}, {devices:b}"
-            );
+            assert!(after.members().eq(mask(expected)), "{members:b}, {devices:b}");
             assert_eq!(smallest_block(homes) & expected, homes);
             for &home in plan.homes() {
                 let anchorage = locate(&after, home, plan.homes(), &[]);
@@ -248,9 +169,7 @@ fn every_small_plan_has_the_fewest_fillers() {
                 for homes in homes {
                     fewest = fewest.min(adds - (homes & landed).count_ones());
                 }
-                let blank = (0..)
-                    .find(|bit| (members | landed) >> bit & 1 == 0)
-                    .unwrap();
+                let blank = (0..).find(|bit| (members | landed) >> bit & 1 == 0).unwrap();
                 landed |= 1 << blank;
             }
             assert_eq!(plan.fillers(), fewest as usize, "{members:b}, {devices:b}");

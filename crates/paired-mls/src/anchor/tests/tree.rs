@@ -1,26 +1,16 @@
 use super::*;
 
 fn resolution(tree: &Tree, position: u32) -> Vec<u32> {
-    tree.resolution(node(position))
-        .into_iter()
-        .map(NodeIndex::value)
-        .collect()
+    tree.resolution(node(position)).into_iter().map(NodeIndex::value).collect()
 }
 
 fn filtered(tree: &Tree, index: u32) -> Vec<u32> {
-    tree.filtered_direct_path(leaf(index))
-        .into_iter()
-        .map(NodeIndex::value)
-        .collect()
+    tree.filtered_direct_path(leaf(index)).into_iter().map(NodeIndex::value).collect()
 }
 
 fn changes(updates: &[u32], removes: &[u32], adds: usize) -> Changes {
     let leaves = |indices: &[u32]| indices.iter().copied().map(leaf).collect();
-    Changes {
-        updates: leaves(updates),
-        removes: leaves(removes),
-        adds,
-    }
+    Changes { updates: leaves(updates), removes: leaves(removes), adds }
 }
 
 /// After the example of RFC 9420 section 4.1.1: leaf 1 is unmerged at node 1, leaf 2 is blank.
@@ -37,11 +27,7 @@ fn resolutions_with_blank_nodes_and_unmerged_leaves() {
     assert_eq!(resolution(&tree, 4), [0_u32; 0]);
     assert_eq!(resolution(&tree, 5), [6]);
     assert_eq!(resolution(&tree, 3), [1, 2, 6]);
-    assert_eq!(
-        resolution(&tree, 7),
-        [1, 2, 6],
-        "beyond the root, as if the tree were larger"
-    );
+    assert_eq!(resolution(&tree, 7), [1, 2, 6], "beyond the root, as if the tree were larger");
     assert_eq!(resolution(&tree, 11), [0_u32; 0]);
 
     assert_eq!(filtered(&tree, 0), [1, 3]);
@@ -59,28 +45,16 @@ fn a_tree_of_nine() {
     assert_eq!(resolution(&tree, 23), [16]);
 
     let removed = tree.after(&changes(&[], &[8], 0)).unwrap().into_parts().0;
-    assert_eq!(
-        removed,
-        populated(&mask(0xff)),
-        "the right half is gone, the rest is untouched"
-    );
+    assert_eq!(removed, populated(&mask(0xff)), "the right half is gone, the rest is untouched");
 
     let replaced = tree.after(&changes(&[], &[8], 1)).unwrap();
-    assert_eq!(
-        replaced.added(),
-        leaves([8]),
-        "the tree is truncated, then extended"
-    );
+    assert_eq!(replaced.added(), leaves([8]), "the tree is truncated, then extended");
     assert!(replaced.tree().is_blank(node(15)), "with a new, blank root");
 }
 
 #[test]
 fn an_update_blanks_its_direct_path() {
-    let tree = populated(&mask(0b1111))
-        .after(&changes(&[2], &[], 0))
-        .unwrap()
-        .into_parts()
-        .0;
+    let tree = populated(&mask(0b1111)).after(&changes(&[2], &[], 0)).unwrap().into_parts().0;
     assert_eq!(tree, Tree::of_leaves(mask(0b1111)).with_parent(1, &[]));
     assert_eq!(resolution(&tree, 3), [1, 4, 6]);
 }
@@ -100,18 +74,13 @@ fn adds_fill_from_the_left_and_are_unmerged() {
     let tree = tree.after_path(leaf(2)).unwrap();
     assert_eq!(filtered(&tree, 2), [5, 3, 7, 15]);
     assert_eq!(resolution(&tree, 15), [15]);
-    assert!(
-        tree.unmerged_leaves(node(11)).eq([leaf(5)]),
-        "not on the path"
-    );
+    assert!(tree.unmerged_leaves(node(11)).eq([leaf(5)]), "not on the path");
 }
 
 #[test]
 fn a_path_blanks_what_it_filters() {
     // Leaf 1 is blank: node 1 is filtered out, and blank after the path whatever it was before.
-    let tree = Tree::of_leaves(leaves([0, 2, 3]))
-        .with_parent(1, &[])
-        .with_parent(3, &[2]);
+    let tree = Tree::of_leaves(leaves([0, 2, 3])).with_parent(1, &[]).with_parent(3, &[2]);
     let tree = tree.after_path(leaf(0)).unwrap();
     assert_eq!(tree, Tree::of_leaves(leaves([0, 2, 3])).with_parent(3, &[]));
 }
@@ -119,12 +88,7 @@ fn a_path_blanks_what_it_filters() {
 #[test]
 fn removals_at_the_right_edge() {
     let tree = populated(&leaves([0, 1, 4, 7]));
-    let after = |removes| {
-        tree.after(&changes(&[], removes, 0))
-            .unwrap()
-            .into_parts()
-            .0
-    };
+    let after = |removes| tree.after(&changes(&[], removes, 0)).unwrap().into_parts().0;
     assert_eq!(after(&[7]).size().leaves(), 8);
     assert_eq!(after(&[4, 7]).size().leaves(), 2);
     assert_eq!(after(&[4, 7]), populated(&leaves([0, 1])));
@@ -133,35 +97,18 @@ fn removals_at_the_right_edge() {
     assert_eq!(after(&[0, 1, 4, 7]).size(), TreeSize::ONE_LEAF);
 
     // The only member resyncs by an external commit: its new leaf is the old one.
-    let resynced = Tree::of_leaves(leaves([0]))
-        .after(&changes(&[], &[0], 1))
-        .unwrap();
+    let resynced = Tree::of_leaves(leaves([0])).after(&changes(&[], &[0], 1)).unwrap();
     assert_eq!(resynced.added(), leaves([0]));
 }
 
 #[test]
 fn commits_that_do_not_fit() {
     let tree = populated(&leaves([0, 1, 3]));
-    assert_eq!(
-        tree.after(&changes(&[2], &[], 0)),
-        Err(TreeError::NotAMember(leaf(2)))
-    );
-    assert_eq!(
-        tree.after(&changes(&[], &[9], 0)),
-        Err(TreeError::NotAMember(leaf(9)))
-    );
-    assert_eq!(
-        tree.after(&changes(&[], &[1, 1], 0)),
-        Err(TreeError::NamedTwice(leaf(1)))
-    );
-    assert_eq!(
-        tree.after(&changes(&[1], &[1], 0)),
-        Err(TreeError::NamedTwice(leaf(1)))
-    );
-    assert_eq!(
-        tree.after_path(leaf(2)),
-        Err(TreeError::NotAMember(leaf(2)))
-    );
+    assert_eq!(tree.after(&changes(&[2], &[], 0)), Err(TreeError::NotAMember(leaf(2))));
+    assert_eq!(tree.after(&changes(&[], &[9], 0)), Err(TreeError::NotAMember(leaf(9))));
+    assert_eq!(tree.after(&changes(&[], &[1, 1], 0)), Err(TreeError::NamedTwice(leaf(1))));
+    assert_eq!(tree.after(&changes(&[1], &[1], 0)), Err(TreeError::NamedTwice(leaf(1))));
+    assert_eq!(tree.after_path(leaf(2)), Err(TreeError::NotAMember(leaf(2))));
 }
 
 /// The tree once more, as nodes that own their children: it knows nothing of positions.
@@ -178,10 +125,7 @@ impl Naive {
         };
         let unmerged = || tree.unmerged_leaves(at).map(LeafIndex::value).collect();
         let content = (!tree.is_blank(at)).then(unmerged);
-        Self::Parent(
-            content,
-            Box::new([Self::of(tree, left), Self::of(tree, right)]),
-        )
+        Self::Parent(content, Box::new([Self::of(tree, left), Self::of(tree, right)]))
     }
 
     fn width(&self) -> u32 {
@@ -194,10 +138,7 @@ impl Naive {
     fn blank(width: u32) -> Self {
         match width {
             1 => Self::Leaf(false),
-            _ => Self::Parent(
-                None,
-                Box::new([Self::blank(width / 2), Self::blank(width / 2)]),
-            ),
+            _ => Self::Parent(None, Box::new([Self::blank(width / 2), Self::blank(width / 2)])),
         }
     }
 
@@ -226,8 +167,7 @@ impl Naive {
             Self::Leaf(occupied) => (!occupied).then_some(0),
             Self::Parent(_, children) => {
                 let [left, right] = &**children;
-                left.first_blank()
-                    .or_else(|| Some(left.width() + right.first_blank()?))
+                left.first_blank().or_else(|| Some(left.width() + right.first_blank()?))
             }
         }
     }
@@ -289,9 +229,7 @@ impl Naive {
                 assert_eq!(tree.is_blank(at), content.is_none());
                 let unmerged = content.as_deref().unwrap_or_default();
                 assert!(
-                    tree.unmerged_leaves(at)
-                        .map(LeafIndex::value)
-                        .eq(unmerged.iter().copied())
+                    tree.unmerged_leaves(at).map(LeafIndex::value).eq(unmerged.iter().copied())
                 );
                 children[0].assert_eq(tree, at.left().unwrap());
                 children[1].assert_eq(tree, at.right().unwrap());
@@ -312,32 +250,19 @@ fn every_small_commit_agrees_with_the_naive_tree() {
             // The leftmost member was removed and has been added again.
             false => {
                 let leftmost = [low.trailing_zeros()];
-                full.after(&changes(&[], &leftmost, 1))
-                    .unwrap()
-                    .into_parts()
-                    .0
+                full.after(&changes(&[], &leftmost, 1)).unwrap().into_parts().0
             }
         };
         for tree in [Tree::of_leaves(mask(members)), full, unmerged] {
             let present: Vec<_> = tree.members().collect();
             for removes in subsets(to_mask(&present)).map(mask) {
-                let staying: Vec<_> = present
-                    .iter()
-                    .copied()
-                    .filter(|leaf| !removes.contains(leaf))
-                    .collect();
+                let staying: Vec<_> =
+                    present.iter().copied().filter(|leaf| !removes.contains(leaf)).collect();
                 let number = members as usize + removes.len();
                 let update = staying.get(number % staying.len().max(1)).copied();
                 for (updates, adds) in [(vec![], number % 4), (Vec::from_iter(update), number % 3)]
                 {
-                    check_commit(
-                        &tree,
-                        &Changes {
-                            updates,
-                            removes: removes.clone(),
-                            adds,
-                        },
-                    );
+                    check_commit(&tree, &Changes { updates, removes: removes.clone(), adds });
                 }
             }
         }

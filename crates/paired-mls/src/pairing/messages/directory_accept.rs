@@ -36,9 +36,6 @@ impl Body for DirectoryAccept {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            pairing_id: reader.pairing_id()?,
-            request_hash: reader.bytes("request_hash")?,
-        })
+        Ok(Self { pairing_id: reader.pairing_id()?, request_hash: reader.bytes("request_hash")? })
     }
 }

@@ -65,10 +65,7 @@ impl InitPairing {
             Mode::Hidden { anchor_key } => (
                 ModeKind::Hidden,
                 AnchorKind::Leaf,
-                Some(SignatureKeyPair {
-                    public_key: anchor_key.clone(),
-                    private_key,
-                }),
+                Some(SignatureKeyPair { public_key: anchor_key.clone(), private_key }),
             ),
         };
         Self {
@@ -100,9 +97,7 @@ impl InitPairing {
                 return Err(TermsError::HiddenAtNode);
             }
             (Code::Known(ModeKind::Hidden), Code::Known(AnchorKind::Leaf), Some(pair)) => {
-                Mode::Hidden {
-                    anchor_key: pair.public_key.clone(),
-                }
+                Mode::Hidden { anchor_key: pair.public_key.clone() }
             }
             (Code::Known(ModeKind::Hidden), Code::Known(AnchorKind::Leaf), None) => {
                 return Err(TermsError::HiddenWithoutKeyPair);

@@ -160,10 +160,7 @@ impl PairingMessage {
             if version != PAIRING_VERSION {
                 return Err(DecodeError::Version(version));
             }
-            Ok((
-                MessageType::from_code(reader.u8("message_type")?),
-                reader.opaque("body")?,
-            ))
+            Ok((MessageType::from_code(reader.u8("message_type")?), reader.opaque("body")?))
         })?;
         Ok(match message_type {
             MessageType::ShareRand => Self::ShareRand(read_body(body)?),
@@ -174,10 +171,9 @@ impl PairingMessage {
             MessageType::CeaseAck => Self::CeaseAck(read_body(body)?),
             MessageType::TokenOffer => Self::TokenOffer(read_body(body)?),
             MessageType::TokenTake => Self::TokenTake(read_body(body)?),
-            MessageType::Unknown(message_type) => Self::Unknown {
-                message_type,
-                body: Secret::copy_of(body),
-            },
+            MessageType::Unknown(message_type) => {
+                Self::Unknown { message_type, body: Secret::copy_of(body) }
+            }
         })
     }
 

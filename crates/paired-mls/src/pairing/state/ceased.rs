@@ -60,14 +60,8 @@ impl Ceased {
     pub fn erase_tape(&self, vault: &Vault, groups: &[Vec<u8>]) -> Result<(), VaultError> {
         let pairing = self.pairing_id();
         for group_id in groups {
-            let tape = TapeId {
-                pairing,
-                group_id: group_id.clone(),
-            };
-            if vault
-                .load_group(group_id)?
-                .is_some_and(|record| record.tape == tape)
-            {
+            let tape = TapeId { pairing, group_id: group_id.clone() };
+            if vault.load_group(group_id)?.is_some_and(|record| record.tape == tape) {
                 vault.erase(&RecordName::Group(group_id.clone()))?;
             }
             vault.erase(&RecordName::SubTape(tape))?;
@@ -105,8 +99,6 @@ impl Ceased {
     /// Where the [plan](Ceased::plan) asks for new signature keys, begin with
     /// [`Unpaired::new`] and the new key instead.
     pub fn into_unpaired(self) -> Unpaired {
-        Unpaired {
-            own: self.agreement.own_party(),
-        }
+        Unpaired { own: self.agreement.own_party() }
     }
 }

@@ -112,24 +112,10 @@ impl Ceasing {
     fn new(vault: &Vault, agreement: &Agreement, ended_by: DeviceId) -> Result<Self, PairingError> {
         let (pairing_id, device) = (agreement.pairing_id(), agreement.own());
         let tag = |purpose| agreement.tag(vault, &agreement.input(purpose));
-        let cease_pair = CeasePair {
-            pairing_id,
-            device,
-            tag: tag(TagPurpose::CeasePair)?,
-        };
-        let cease_ack = CeaseAck {
-            pairing_id,
-            device,
-            tag: tag(TagPurpose::CeaseAck)?,
-        };
+        let cease_pair = CeasePair { pairing_id, device, tag: tag(TagPurpose::CeasePair)? };
+        let cease_ack = CeaseAck { pairing_id, device, tag: tag(TagPurpose::CeaseAck)? };
         let agreement = agreement.clone();
-        Ok(Self {
-            agreement,
-            ended_by,
-            stopped: BTreeSet::new(),
-            cease_pair,
-            cease_ack,
-        })
+        Ok(Self { agreement, ended_by, stopped: BTreeSet::new(), cease_pair, cease_ack })
     }
 
     /// The pairing.
@@ -145,9 +131,7 @@ impl Ceasing {
     /// The partners that have not said that they stopped.
     pub fn waiting_for(&self) -> Vec<DeviceId> {
         let partners = self.agreement.partners().into_iter();
-        partners
-            .filter(|device| !self.stopped.contains(device))
-            .collect()
+        partners.filter(|device| !self.stopped.contains(device)).collect()
     }
 
     /// What has to happen in the groups.
@@ -226,11 +210,7 @@ impl Ceasing {
             false => PartnerPromise::Missing,
         };
         let partner = self.agreement.partners().contains(&device);
-        partner.then_some(PartnerContinues {
-            device,
-            index,
-            promise,
-        })
+        partner.then_some(PartnerContinues { device, index, promise })
     }
 
     /// Ends the pairing without the partners that have not answered: they are lost for ever, or
@@ -259,31 +239,19 @@ impl Ceasing {
 
     fn cease_pair_to(&self, devices: Vec<DeviceId>) -> Result<Outbound, PairingError> {
         let message = self.cease_pair.message().map_err(CallerError::from)?;
-        Ok(Outbound {
-            route: Route::Partners(devices),
-            message,
-        })
+        Ok(Outbound { route: Route::Partners(devices), message })
     }
 
     fn ack_to(&self, device: DeviceId) -> Result<Outbound, PairingError> {
         let message = self.cease_ack.message().map_err(CallerError::from)?;
-        Ok(Outbound {
-            route: Route::Partners(vec![device]),
-            message,
-        })
+        Ok(Outbound { route: Route::Partners(vec![device]), message })
     }
 }
 
 impl Agreement {
     fn verify_cease_pair(&self, vault: &Vault, cease: &CeasePair) -> Result<(), PairingError> {
         let input = self.input(TagPurpose::CeasePair);
-        self.verify(
-            vault,
-            MessageType::CeasePair,
-            cease.device,
-            &input,
-            &cease.tag,
-        )
+        self.verify(vault, MessageType::CeasePair, cease.device, &input, &cease.tag)
     }
 }
 

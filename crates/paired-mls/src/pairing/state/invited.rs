@@ -68,20 +68,14 @@ impl Invited {
     /// The partners that have not confirmed yet.
     pub fn waiting_for(&self) -> Vec<DeviceId> {
         let partners = self.agreement.partners().into_iter();
-        partners
-            .filter(|device| !self.accepted.contains(device))
-            .collect()
+        partners.filter(|device| !self.accepted.contains(device)).collect()
     }
 
     /// Notes that the 1-to-1 channel is safe, which may have been the last thing missing.
     ///
     /// Without effect for a seed that came offline. If the digits differ, [`Invited::abandon`].
     pub fn confirm_channel(self, trust: ChannelTrust) -> Confirmation {
-        Self {
-            road: self.road.verified(trust),
-            ..self
-        }
-        .settle()
+        Self { road: self.road.verified(trust), ..self }.settle()
     }
 
     /// This device's Accept, for every partner. May be made and sent any number of times.
@@ -120,10 +114,7 @@ impl Invited {
                 Ok((state.settle(), Vec::new()))
             }
             Ok(Checked::Registered) => {
-                let state = Self {
-                    registration: Registration::Confirmed,
-                    ..self
-                };
+                let state = Self { registration: Registration::Confirmed, ..self };
                 Ok((state.settle(), Vec::new()))
             }
             Ok(Checked::Ended(ceasing, send)) => Ok((Confirmation::Ending(ceasing.settle()), send)),
@@ -181,9 +172,7 @@ impl Invited {
             && self.registration != Registration::Awaited
             && self.road.check().is_ok();
         if complete {
-            Confirmation::Paired(Paired {
-                agreement: self.agreement,
-            })
+            Confirmation::Paired(Paired { agreement: self.agreement })
         } else {
             Confirmation::Waiting(self)
         }
@@ -196,9 +185,7 @@ impl Invited {
     /// The vault's; then the tape may still be there.
     pub fn abandon(self, vault: &Vault) -> Result<Unpaired, Failed<Self>> {
         match vault.erase(&RecordName::Pairing(self.agreement.pairing_id())) {
-            Ok(()) => Ok(Unpaired {
-                own: self.agreement.own_party(),
-            }),
+            Ok(()) => Ok(Unpaired { own: self.agreement.own_party() }),
             Err(error) => Err(Failed::new(self, error.into())),
         }
     }
@@ -217,11 +204,7 @@ impl Agreement {
     /// ```
     pub(super) fn accept(&self, vault: &Vault) -> Result<Outbound, PairingError> {
         let tag = self.tag(vault, &self.input(TagPurpose::Accept))?;
-        let accept = Accept {
-            pairing_id: self.pairing_id(),
-            device: self.own(),
-            tag,
-        };
+        let accept = Accept { pairing_id: self.pairing_id(), device: self.own(), tag };
         Ok(Outbound {
             route: Route::Partners(self.partners()),
             message: accept.message().map_err(CallerError::from)?,
@@ -230,12 +213,6 @@ impl Agreement {
 
     pub(super) fn verify_accept(&self, vault: &Vault, accept: &Accept) -> Result<(), PairingError> {
         let input = self.input(TagPurpose::Accept);
-        self.verify(
-            vault,
-            MessageType::Accept,
-            accept.device,
-            &input,
-            &accept.tag,
-        )
+        self.verify(vault, MessageType::Accept, accept.device, &input, &accept.tag)
     }
 }

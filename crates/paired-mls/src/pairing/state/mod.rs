@@ -80,11 +80,7 @@ pub(super) struct Agreement {
 
 impl Agreement {
     fn new(own: DeviceId, terms: Terms) -> Result<Self, CallerError> {
-        Ok(Self {
-            own,
-            transcript: Transcript::of(&terms)?,
-            terms,
-        })
+        Ok(Self { own, transcript: Transcript::of(&terms)?, terms })
     }
 
     pub(super) fn own(&self) -> DeviceId {
@@ -105,12 +101,7 @@ impl Agreement {
 
     /// Every device of the pairing except this one.
     pub(super) fn partners(&self) -> Vec<DeviceId> {
-        self.terms
-            .roster()
-            .numbers()
-            .into_iter()
-            .filter(|device| *device != self.own)
-            .collect()
+        self.terms.roster().numbers().into_iter().filter(|device| *device != self.own).collect()
     }
 
     fn input(&self, purpose: TagPurpose) -> TagInput<'_> {
@@ -163,9 +154,5 @@ fn decode_for(expected: PairingId, bytes: &[u8]) -> Result<PairingMessage, PeerE
 }
 
 fn out_of_order(message: &PairingMessage, state: StateName) -> PairingError {
-    PeerError::OutOfOrder {
-        message: message.message_type(),
-        state,
-    }
-    .into()
+    PeerError::OutOfOrder { message: message.message_type(), state }.into()
 }

@@ -115,9 +115,7 @@ impl PairingState {
         })?;
         // Only the bytes that this state is stored as: no secret where a record has none.
         let canonical = state.to_record()? == record;
-        canonical
-            .then_some(state)
-            .ok_or(StateRecordError::Malformed)
+        canonical.then_some(state).ok_or(StateRecordError::Malformed)
     }
 
     /// The bytes to store, as `to_record` of the state gives them.
@@ -201,12 +199,7 @@ impl Stored for Unpaired {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let identity = reader.bytes("identity")?;
-        Ok(Self {
-            own: Party {
-                identity,
-                signature_key: reader.bytes("signature_key")?,
-            },
-        })
+        Ok(Self { own: Party { identity, signature_key: reader.bytes("signature_key")? } })
     }
 }
 
@@ -229,17 +222,11 @@ impl Stored for Seeded {
         let own = reader.device("own")?;
         let body = reader.opaque("share_rand")?;
         let message = Reader::whole(ShareRand::NAME, body, ShareRand::read)?;
-        let roster = message
-            .roster()
-            .map_err(|_| invalid(reader, "share_rand"))?;
+        let roster = message.roster().map_err(|_| invalid(reader, "share_rand"))?;
         if roster.party(own).is_none() {
             return Err(invalid(reader, "own"));
         }
-        Ok(Self {
-            own,
-            roster,
-            road: read_road(reader)?,
-        })
+        Ok(Self { own, roster, road: read_road(reader)? })
     }
 }
 
@@ -280,9 +267,7 @@ impl Stored for Paired {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            agreement: Agreement::read(reader)?,
-        })
+        Ok(Self { agreement: Agreement::read(reader)? })
     }
 }
 
@@ -304,16 +289,8 @@ impl Stored for Ceasing {
             agreement,
             ended_by: reader.device("ended_by")?,
             stopped: read_devices(reader, "stopped")?,
-            cease_pair: CeasePair {
-                pairing_id,
-                device,
-                tag: reader.bytes("cease_pair_tag")?,
-            },
-            cease_ack: CeaseAck {
-                pairing_id,
-                device,
-                tag: reader.bytes("cease_ack_tag")?,
-            },
+            cease_pair: CeasePair { pairing_id, device, tag: reader.bytes("cease_pair_tag")? },
+            cease_ack: CeaseAck { pairing_id, device, tag: reader.bytes("cease_ack_tag")? },
         })
     }
 }
@@ -335,11 +312,7 @@ impl Stored for Ceased {
             agreement,
             ended_by: reader.device("ended_by")?,
             unconfirmed: read_devices(reader, "unconfirmed")?.into_iter().collect(),
-            cease_ack: CeaseAck {
-                pairing_id,
-                device,
-                tag: reader.bytes("cease_ack_tag")?,
-            },
+            cease_ack: CeaseAck { pairing_id, device, tag: reader.bytes("cease_ack_tag")? },
         })
     }
 }
@@ -355,9 +328,7 @@ impl Agreement {
         let own = reader.device("own")?;
         let body = reader.opaque("init_pairing")?;
         let message = Reader::whole(InitPairing::NAME, body, InitPairing::read)?;
-        let terms = message
-            .terms()
-            .map_err(|_| invalid(reader, "init_pairing"))?;
+        let terms = message.terms().map_err(|_| invalid(reader, "init_pairing"))?;
         if terms.roster().party(own).is_none() {
             return Err(invalid(reader, "own"));
         }
@@ -371,10 +342,7 @@ impl Agreement {
 
 /// Who this device is.
 pub(super) fn own_party(roster: &Roster, own: DeviceId) -> Party {
-    roster
-        .party(own)
-        .expect("no state is made for a device that its roster does not list")
-        .clone()
+    roster.party(own).expect("no state is made for a device that its roster does not list").clone()
 }
 
 fn road_code(road: Road) -> u8 {
@@ -403,9 +371,7 @@ fn read_devices(
 ) -> Result<BTreeSet<DeviceId>, DecodeError> {
     let devices = reader.list(field, |reader| reader.device(field))?;
     let ascending = devices.is_sorted_by(|a, b| a < b);
-    ascending
-        .then(|| devices.into_iter().collect())
-        .ok_or_else(|| invalid(reader, field))
+    ascending.then(|| devices.into_iter().collect()).ok_or_else(|| invalid(reader, field))
 }
 
 fn invalid(reader: &Reader<'_>, field: &'static str) -> DecodeError {

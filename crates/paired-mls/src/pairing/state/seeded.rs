@@ -74,10 +74,7 @@ impl Seeded {
 
     /// Notes that the 1-to-1 channel is safe. Without effect for a seed that came offline.
     pub fn confirm_channel(self, trust: ChannelTrust) -> Self {
-        Self {
-            road: self.road.verified(trust),
-            ..self
-        }
+        Self { road: self.road.verified(trust), ..self }
     }
 
     /// Asks for the pairing, as its initiator.
@@ -104,9 +101,7 @@ impl Seeded {
                 self.request(terms)
             }
             Request::Hidden { key_pair, channel } => {
-                let mode = Mode::Hidden {
-                    anchor_key: key_pair.public_key.clone(),
-                };
+                let mode = Mode::Hidden { anchor_key: key_pair.public_key.clone() };
                 let terms = Terms::new(self.roster.clone(), self.own, mode)?;
                 if !channel.is_of(&self.roster) {
                     return Err(CallerError::ChannelMembers);
@@ -118,13 +113,7 @@ impl Seeded {
                 let message = InitPairing::of(&terms, private_key).message()?;
                 let road = self.road.verified(channel.trust);
                 let state = Invited::new(self.own, terms, road, Registration::NotNeeded)?;
-                Ok((
-                    state,
-                    Outbound {
-                        route: Route::OneToOne,
-                        message,
-                    },
-                ))
+                Ok((state, Outbound { route: Route::OneToOne, message }))
             }
         }
     }
@@ -133,13 +122,7 @@ impl Seeded {
     fn request(&self, terms: Terms) -> Result<(Invited, Outbound), CallerError> {
         let message = InitPairing::of(&terms, Secret::copy_of(&[])).message()?;
         let state = Invited::new(self.own, terms, self.road, Registration::Awaited)?;
-        Ok((
-            state,
-            Outbound {
-                route: Route::Directory,
-                message,
-            },
-        ))
+        Ok((state, Outbound { route: Route::Directory, message }))
     }
 
     /// Receives the initiator's request: standard mode from the directory, which holds it until all
@@ -224,20 +207,14 @@ impl Seeded {
     /// The vault's; then the tape may still be there.
     pub fn abandon(self, vault: &Vault) -> Result<Unpaired, Failed<Self>> {
         match vault.erase(&RecordName::Pairing(self.pairing_id())) {
-            Ok(()) => Ok(Unpaired {
-                own: super::record::own_party(&self.roster, self.own),
-            }),
+            Ok(()) => Ok(Unpaired { own: super::record::own_party(&self.roster, self.own) }),
             Err(error) => Err(Failed::new(self, error.into())),
         }
     }
 }
 
 fn wrong_way(source: Source<'_>, rule: WayRule) -> PeerError {
-    PeerError::WrongWay {
-        message: MessageType::InitPairing,
-        way: source.way(),
-        rule,
-    }
+    PeerError::WrongWay { message: MessageType::InitPairing, way: source.way(), rule }
 }
 
 impl Invited {

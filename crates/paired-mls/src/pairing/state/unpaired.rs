@@ -51,15 +51,8 @@ impl Unpaired {
         roster: Roster,
         seed: &Secret,
     ) -> Result<Seeded, Failed<Self>> {
-        match self
-            .check_listed(&roster)
-            .and_then(|own| create(vault, &roster, own, seed))
-        {
-            Ok(own) => Ok(Seeded {
-                own,
-                roster,
-                road: Road::Offline,
-            }),
+        match self.check_listed(&roster).and_then(|own| create(vault, &roster, own, seed)) {
+            Ok(own) => Ok(Seeded { own, roster, road: Road::Offline }),
             Err(error) => Err(Failed::new(self, error)),
         }
     }
@@ -89,10 +82,7 @@ impl Unpaired {
         match self.try_share(vault, &roster, seed, channel) {
             Ok((own, message)) => {
                 let road = Road::OneToOne(channel.trust);
-                let outbound = Outbound {
-                    route: Route::OneToOne,
-                    message,
-                };
+                let outbound = Outbound { route: Route::OneToOne, message };
                 Ok((Seeded { own, roster, road }, outbound))
             }
             Err(error) => Err(Failed::new(self, error)),
@@ -194,12 +184,6 @@ fn create(
 ) -> Result<DeviceId, PairingError> {
     let seed = Seed::new(roster.suite(), Secret::copy_of(seed.expose()))
         .map_err(|error: TapeError| CallerError::Seed(error))?;
-    vault.create(
-        roster.suite(),
-        seed,
-        roster.pairing_id(),
-        &roster.numbers(),
-        own,
-    )?;
+    vault.create(roster.suite(), seed, roster.pairing_id(), &roster.numbers(), own)?;
     Ok(own)
 }

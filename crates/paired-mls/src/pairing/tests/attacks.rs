@@ -15,9 +15,7 @@ fn every_changed_bit_of_an_accept_is_refused_and_the_state_lives_on() {
             state = refused_peer(state.receive(&a.vault, Source::Relay, &changed)).0;
         }
     }
-    let (next, _) = state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     assert!(matches!(next, Confirmation::Paired(_)));
 }
 
@@ -32,20 +30,10 @@ fn no_tag_passes_for_another() {
         panic!("an Accept")
     };
     let (pairing_id, device) = (ID, B);
-    let cease = PairingMessage::CeasePair(CeasePair {
-        pairing_id,
-        device,
-        tag: tag.clone(),
-    });
+    let cease = PairingMessage::CeasePair(CeasePair { pairing_id, device, tag: tag.clone() });
     let moved = cease.encode().unwrap();
     let (_, error) = refused_peer(a.state.receive(&a.vault, Source::Relay, moved.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::CeasePair,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::CeasePair, device: B });
 
     let [a, b] = two(paired(2, TestMode::Leaf, TestRoad::File));
     let (_, cease) = b.state.end(&b.vault).unwrap();
@@ -55,20 +43,10 @@ fn no_tag_passes_for_another() {
         panic!("a CeasePair")
     };
     let (ceasing, _) = a.state.end(&a.vault).unwrap();
-    let ack = PairingMessage::CeaseAck(CeaseAck {
-        pairing_id,
-        device,
-        tag,
-    });
+    let ack = PairingMessage::CeaseAck(CeaseAck { pairing_id, device, tag });
     let moved = ack.encode().unwrap();
     let (_, error) = refused_peer(ceasing.receive(&a.vault, moved.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::CeaseAck,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::CeaseAck, device: B });
 }
 
 #[test]
@@ -82,18 +60,10 @@ fn nothing_comes_back_to_where_it_was_made() {
         let PairingMessage::Accept(own) = PairingMessage::decode(own.expose()).unwrap() else {
             panic!("an Accept")
         };
-        let turned = PairingMessage::Accept(Accept { device: B, ..own })
-            .encode()
-            .unwrap();
+        let turned = PairingMessage::Accept(Accept { device: B, ..own }).encode().unwrap();
         let [a, _] = two(registered(2, mode, TestRoad::File));
         let (_, error) = refused_peer(a.state.receive(&a.vault, Source::Relay, turned.expose()));
-        assert_eq!(
-            error,
-            PeerError::WrongTag {
-                message: MessageType::Accept,
-                device: B
-            }
-        );
+        assert_eq!(error, PeerError::WrongTag { message: MessageType::Accept, device: B });
     }
 }
 
@@ -101,32 +71,20 @@ fn nothing_comes_back_to_where_it_was_made() {
 fn a_third_device_speaks_for_itself_only() {
     let [a, b, c] = three(registered(3, TestMode::Node, TestRoad::File));
     let accept = c.state.accept(&c.vault).unwrap().message;
-    let (next, _) = a
-        .state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = a.state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     let state = waiting(next);
     assert_eq!(state.waiting_for(), [B]);
     // Again: nothing changes.
-    let (next, _) = state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     let state = waiting(next);
     assert_eq!(state.waiting_for(), [B]);
     let PairingMessage::Accept(accept) = PairingMessage::decode(accept.expose()).unwrap() else {
         panic!("an Accept")
     };
-    let forged = PairingMessage::Accept(Accept {
-        device: B,
-        ..accept
-    })
-    .encode()
-    .unwrap();
+    let forged = PairingMessage::Accept(Accept { device: B, ..accept }).encode().unwrap();
     let (state, _) = refused_peer(state.receive(&a.vault, Source::Relay, forged.expose()));
     let accept = b.state.accept(&b.vault).unwrap().message;
-    let (next, _) = state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     assert!(matches!(next, Confirmation::Paired(_)));
 }
 
@@ -140,51 +98,26 @@ fn a_thief_without_the_tape_cannot_accept_end_or_take() {
     let [_, b] = two(registered(2, TestMode::Leaf, TestRoad::File));
     let accept = b.state.accept(&thief).unwrap().message;
     let (_, error) = refused_peer(a.state.receive(&a.vault, Source::Relay, accept.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::Accept,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::Accept, device: B });
 
     let [a, b] = two(paired(2, TestMode::Leaf, TestRoad::File));
-    let Ok(Token::Holding(holding)) = a.state.token(b"group") else {
-        panic!("the initiator")
-    };
+    let Ok(Token::Holding(holding)) = a.state.token(b"group") else { panic!("the initiator") };
     let (offering, offer) = holding.offer(&a.vault, B, 5).unwrap();
-    let Ok(Token::Following(following)) = b.state.token(b"group") else {
-        panic!("the other")
-    };
+    let Ok(Token::Following(following)) = b.state.token(b"group") else { panic!("the other") };
     let (following, _) = refused(following.take(&thief, offer.message.expose()));
     let (_, take) = following.take(&b.vault, offer.message.expose()).unwrap();
     let PairingMessage::TokenTake(take) = PairingMessage::decode(take.message.expose()).unwrap()
     else {
         panic!("a TokenTake")
     };
-    let forged = TokenTake {
-        tag: vec![0; 32],
-        ..take
-    };
+    let forged = TokenTake { tag: vec![0; 32], ..take };
     let forged = PairingMessage::TokenTake(forged).encode().unwrap();
     let (_, error) = refused_peer(offering.receive(&a.vault, forged.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::TokenTake,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::TokenTake, device: B });
 
     let (_, cease) = b.state.end(&thief).unwrap();
     let (_, error) = refused_peer(a.state.receive(&a.vault, cease.message.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::CeasePair,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::CeasePair, device: B });
 }
 
 #[test]
@@ -196,19 +129,13 @@ fn the_vault_writes_in_its_own_name_and_verifies_partners_only() {
     let tag = a.vault.pairing_tag(ID, &input).unwrap();
     b.vault.verify_pairing_tag(ID, A, &input, &tag).unwrap();
     let own = a.vault.verify_pairing_tag(ID, A, &input, &tag);
-    assert!(
-        matches!(own, Err(crate::VaultError::WrongTag(A))),
-        "{own:?}"
-    );
+    assert!(matches!(own, Err(crate::VaultError::WrongTag(A))), "{own:?}");
     let foreign = a.vault.verify_pairing_tag(ID, STRANGER, &input, &tag);
     let not_of_it = crate::TapeError::ForeignDevice(STRANGER);
     assert!(matches!(foreign, Err(crate::VaultError::Tape(e)) if e == not_of_it));
-    for purpose in [
-        TagPurpose::CeasePair,
-        TagPurpose::CeaseAck,
-        TagPurpose::TokenOffer,
-        TagPurpose::TokenTake,
-    ] {
+    for purpose in
+        [TagPurpose::CeasePair, TagPurpose::CeaseAck, TagPurpose::TokenOffer, TagPurpose::TokenTake]
+    {
         let input = TagInput::new(purpose, &transcript);
         assert_ne!(a.vault.pairing_tag(ID, &input).unwrap(), tag, "{purpose:?}");
     }
@@ -226,10 +153,7 @@ fn a_replayed_share_rand_makes_no_second_tape() {
     let replay = PairingMessage::ShareRand(replay).encode().unwrap();
     let again = Unpaired::new(party(B));
     let (_, error) = refused(again.receive_share_rand(&b.vault, Source::Offline, replay.expose()));
-    assert!(
-        matches!(error, PairingError::Vault(crate::VaultError::Exists(_))),
-        "{error}"
-    );
+    assert!(matches!(error, PairingError::Vault(crate::VaultError::Exists(_))), "{error}");
 }
 
 #[test]
@@ -239,11 +163,5 @@ fn devices_that_were_told_different_things_do_not_pair() {
     let b_accept = accepts(&registered(2, TestMode::Node, TestRoad::File)).remove(1);
     let [a, _] = two(a_side);
     let (_, error) = refused_peer(a.state.receive(&a.vault, Source::Relay, b_accept.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::Accept,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::Accept, device: B });
 }

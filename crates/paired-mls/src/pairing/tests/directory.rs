@@ -4,20 +4,14 @@ use super::*;
 
 fn request(mode: TestMode) -> Secret {
     let [a, _] = two(seeded(2, TestRoad::File));
-    a.state
-        .initiate(Request::Standard(standard(mode)))
-        .unwrap()
-        .1
-        .message
+    a.state.initiate(Request::Standard(standard(mode))).unwrap().1.message
 }
 
 #[test]
 fn it_registers_what_all_devices_ask_for() {
     let request = request(TestMode::Leaf);
     let entry = RegistryEntry::open(&party(A), request.expose()).unwrap();
-    let RegistryEntry::Pending(pending) = &entry else {
-        panic!("one of two has asked")
-    };
+    let RegistryEntry::Pending(pending) = &entry else { panic!("one of two has asked") };
     assert_eq!(pending.waiting_for(), [B]);
     assert_eq!(entry.request(), request.expose());
 
@@ -25,9 +19,7 @@ fn it_registers_what_all_devices_ask_for() {
     let entry = entry.submit(&party(A), request.expose()).unwrap();
     assert!(matches!(entry, RegistryEntry::Pending(_)));
     let entry = entry.submit(&party(B), request.expose()).unwrap();
-    let RegistryEntry::Registered(registered) = &entry else {
-        panic!("both have asked")
-    };
+    let RegistryEntry::Registered(registered) = &entry else { panic!("both have asked") };
     assert_eq!(registered.anchor(), (A, AnchorKind::Leaf));
     let keys: Vec<_> = registered.signature_keys().collect();
     assert_eq!(keys, [&party(A).signature_key[..], &party(B).signature_key]);
@@ -35,9 +27,7 @@ fn it_registers_what_all_devices_ask_for() {
 
     // A device that lost the answer asks again.
     let entry = entry.submit(&party(B), request.expose()).unwrap();
-    let RegistryEntry::Registered(registered) = entry else {
-        panic!("it stays registered")
-    };
+    let RegistryEntry::Registered(registered) = entry else { panic!("it stays registered") };
     assert_eq!(registered.accept().unwrap(), accept);
 }
 
@@ -49,30 +39,15 @@ fn an_entry_lives_on_after_every_refusal() {
         let pair = key_pair();
         let channel = channel_of(&roster(2), ChannelTrust::Compared);
         let [a, _] = two(seeded(2, TestRoad::File));
-        let request = Request::Hidden {
-            key_pair: &pair,
-            channel: &channel,
-        };
+        let request = Request::Hidden { key_pair: &pair, channel: &channel };
         a.state.initiate(request).unwrap().1.message
     };
     let accept = accepts(&registered(2, TestMode::Leaf, TestRoad::File)).remove(0);
     let cut = Secret::copy_of(&good.expose()[..20]);
     let cases = [
-        (
-            party(B),
-            request(TestMode::Node),
-            "differs from the one that is already there",
-        ),
-        (
-            party(STRANGER),
-            Secret::copy_of(good.expose()),
-            "does not list the device",
-        ),
-        (
-            party_of(b"mallory", B),
-            Secret::copy_of(good.expose()),
-            "does not list the device",
-        ),
+        (party(B), request(TestMode::Node), "differs from the one that is already there"),
+        (party(STRANGER), Secret::copy_of(good.expose()), "does not list the device"),
+        (party_of(b"mallory", B), Secret::copy_of(good.expose()), "does not list the device"),
         (party(B), hidden, "none of the directory's business"),
         (party(B), accept, "was sent Accept"),
         (party(B), cut, "malformed"),

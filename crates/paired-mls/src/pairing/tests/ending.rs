@@ -48,12 +48,8 @@ fn the_tape_stays_until_the_answer_and_then_goes() {
         assert_eq!(more, []);
 
         for (device, state) in [(&a.vault, &a_state), (&b.vault, &b_state)] {
-            state
-                .erase_tape(device, std::slice::from_ref(&group))
-                .unwrap();
-            state
-                .erase_tape(device, std::slice::from_ref(&group))
-                .unwrap();
+            state.erase_tape(device, std::slice::from_ref(&group)).unwrap();
+            state.erase_tape(device, std::slice::from_ref(&group)).unwrap();
             assert!(device.pairing_info(ID).is_err());
             assert!(device.tape_info(&tapes[0]).is_err());
             assert!(state.unconfirmed().is_empty());
@@ -71,10 +67,7 @@ fn the_tape_stays_until_the_answer_and_then_goes() {
 fn the_groups_record_goes_with_the_tape_unless_it_is_of_another_pairing() {
     let [a, _] = two(paired(2, TestMode::Node, TestRoad::File));
     let record = |pairing, group: &[u8]| {
-        let tape = TapeId {
-            pairing,
-            group_id: group.to_vec(),
-        };
+        let tape = TapeId { pairing, group_id: group.to_vec() };
         a.vault.store_group(&group_record(tape)).unwrap();
     };
     a.vault.open_group(ID, b"mine").unwrap();
@@ -82,9 +75,7 @@ fn the_groups_record_goes_with_the_tape_unless_it_is_of_another_pairing() {
     record(PairingId([9; 16]), b"other");
     let (state, _) = a.state.end(&a.vault).unwrap();
     let state = state.force_end();
-    state
-        .erase_tape(&a.vault, &[b"mine".to_vec(), b"other".to_vec()])
-        .unwrap();
+    state.erase_tape(&a.vault, &[b"mine".to_vec(), b"other".to_vec()]).unwrap();
     assert_eq!(a.vault.load_group(b"mine").unwrap(), None);
     assert!(a.vault.load_group(b"other").unwrap().is_some());
     let left = a.storage.inner.load(&RecordName::Pairing(ID)).unwrap();
@@ -119,9 +110,7 @@ fn three_devices_all_stop_even_if_one_was_not_told() {
     let (next, send) = b.state.receive(&b.vault, from_a.message.expose()).unwrap();
     let b_state = ceasing(ending(next));
     assert_eq!(b_state.waiting_for(), [C]);
-    let [to_a, to_c] = send.as_slice() else {
-        panic!("an answer and a word to C")
-    };
+    let [to_a, to_c] = send.as_slice() else { panic!("an answer and a word to C") };
     assert_eq!(to_a.route, Route::Partners(vec![A]));
     assert_eq!(to_c.route, Route::Partners(vec![C]));
     let (next, send) = c.state.receive(&c.vault, to_c.message.expose()).unwrap();
@@ -151,15 +140,10 @@ fn every_order_of_delivery_ends_a_pairing_of_three() {
         let vaults = [a.vault, b.vault, c.vault];
         let mut air: Vec<(usize, Secret)> = Vec::new();
         let send = |air: &mut Vec<(usize, Secret)>, outbound: Outbound| {
-            let Route::Partners(devices) = outbound.route else {
-                panic!("to partners")
-            };
-            let copies = devices.iter().map(|device| {
-                (
-                    usize::from(device.0),
-                    Secret::copy_of(outbound.message.expose()),
-                )
-            });
+            let Route::Partners(devices) = outbound.route else { panic!("to partners") };
+            let copies = devices
+                .iter()
+                .map(|device| (usize::from(device.0), Secret::copy_of(outbound.message.expose())));
             air.extend(copies);
         };
         let [mut a, mut b, mut c] =
@@ -167,18 +151,14 @@ fn every_order_of_delivery_ends_a_pairing_of_three() {
         let states = [&mut a, &mut b, &mut c];
         // One or two devices end it at the same time.
         for ender in 0..=(case % 2) {
-            let Some(PairingState::Paired(state)) = states[ender].take() else {
-                panic!()
-            };
+            let Some(PairingState::Paired(state)) = states[ender].take() else { panic!() };
             let (state, outbound) = state.end(&vaults[ender]).unwrap();
             send(&mut air, outbound);
             *states[ender] = Some(state.into());
         }
         let mut random = case;
         while !air.is_empty() {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695);
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
             let (to, message) = air.swap_remove((random >> 33) % air.len());
             let vault = &vaults[to];
             let (next, sends): (PairingState, _) = match states[to].take().unwrap() {
@@ -196,16 +176,11 @@ fn every_order_of_delivery_ends_a_pairing_of_three() {
                 }
                 other => panic!("{other:?}"),
             };
-            sends
-                .into_iter()
-                .for_each(|outbound| send(&mut air, outbound));
+            sends.into_iter().for_each(|outbound| send(&mut air, outbound));
             *states[to] = Some(next);
         }
         for state in states {
-            assert!(
-                matches!(state, Some(PairingState::Ceased(_))),
-                "{case}: {state:?}"
-            );
+            assert!(matches!(state, Some(PairingState::Ceased(_))), "{case}: {state:?}");
         }
     }
 }
@@ -227,27 +202,15 @@ fn a_partner_that_goes_on_is_reported_and_can_be_left_behind() {
     let report = state.detect(index.into()).unwrap();
     assert_eq!((report.device, report.index), (B, index));
     assert_eq!(report.promise, PartnerPromise::Missing);
-    assert_eq!(
-        state.detect(Notify { index, level: 0 }.into()),
-        Some(report)
-    );
+    assert_eq!(state.detect(Notify { index, level: 0 }.into()), Some(report));
     for nobody in [A, STRANGER] {
         assert_eq!(state.detect(Index::new(nobody, 0).unwrap().into()), None);
     }
     // It is followed as ever, and told again.
     let own = a.vault.open_group(ID, b"group").unwrap();
-    let context = EpochContext {
-        group_id: b"group".to_vec(),
-        epoch: 1,
-        confirmed_transcript_hash: vec![],
-    };
-    assert!(
-        a.vault
-            .claim(&own, index, b"c")
-            .unwrap()
-            .into_path_secret(&context)
-            .is_ok()
-    );
+    let context =
+        EpochContext { group_id: b"group".to_vec(), epoch: 1, confirmed_transcript_hash: vec![] };
+    assert!(a.vault.claim(&own, index, b"c").unwrap().into_path_secret(&context).is_ok());
     let again = state.resend().unwrap();
     assert_eq!(again.route, Route::Partners(vec![B]));
 
@@ -256,10 +219,7 @@ fn a_partner_that_goes_on_is_reported_and_can_be_left_behind() {
     state.erase_tape(&a.vault, &[b"group".to_vec()]).unwrap();
     assert!(a.vault.pairing_info(ID).is_err());
     // The partner comes to its senses after all.
-    assert!(
-        state.answer(again.message.expose()).is_err(),
-        "that one was this device's own"
-    );
+    assert!(state.answer(again.message.expose()).is_err(), "that one was this device's own");
     let (_, late) = b.state.end(&b.vault).unwrap();
     let answer = state.answer(late.message.expose()).unwrap();
     assert_eq!(answer.route, Route::Partners(vec![B]));
@@ -285,10 +245,7 @@ fn a_pairing_can_end_before_it_is_complete() {
     let [a, b] = two(registered(2, TestMode::Hidden, TestRoad::File));
     let [a_paired, _] = two(paired(2, TestMode::Hidden, TestRoad::File));
     let (_, cease) = a_paired.state.end(&a.vault).unwrap();
-    let (next, send) = b
-        .state
-        .receive(&b.vault, Source::Relay, cease.message.expose())
-        .unwrap();
+    let (next, send) = b.state.receive(&b.vault, Source::Relay, cease.message.expose()).unwrap();
     assert!(matches!(next, Confirmation::Ending(Ending::Ceased(_))));
     assert_eq!(send.len(), 1);
 }
@@ -325,18 +282,11 @@ fn plans_say_who_leaves_and_who_pairs_anew() {
             Step::Return(b_alone),
         ]
     );
-    assert_eq!(
-        leaving(&plan(2, TestMode::Leaf)),
-        [A, B],
-        "one leaf holds both"
-    );
+    assert_eq!(leaving(&plan(2, TestMode::Leaf)), [A, B], "one leaf holds both");
     let hidden = plan(2, TestMode::Hidden);
     assert_eq!(leaving(&hidden), [A, B]);
     assert!(hidden.steps().contains(&Step::NewSignatureKey(vec![A, B])));
-    assert!(
-        !hidden.steps().contains(&Step::Withdraw),
-        "the directory never knew"
-    );
+    assert!(!hidden.steps().contains(&Step::Withdraw), "the directory never knew");
     for mode in MODES {
         let plan = plan(3, mode);
         assert_eq!(leaving(&plan), [A, B, C]);
@@ -345,10 +295,8 @@ fn plans_say_who_leaves_and_who_pairs_anew() {
 }
 
 fn group_record(tape: TapeId) -> GroupRecord {
-    let devices = [A, B].map(|device| crate::PairedDevice {
-        device,
-        signature_key: party(device).signature_key,
-    });
+    let devices = [A, B]
+        .map(|device| crate::PairedDevice { device, signature_key: party(device).signature_key });
     GroupRecord {
         tape,
         security: SecurityTable::exposed([A, B]),

@@ -23,36 +23,13 @@ fn every_message() -> Vec<PairingMessage> {
             seed: seed(),
             devices: devices.clone(),
         }),
-        init(
-            Code::Known(ModeKind::Standard),
-            Code::Known(AnchorKind::Node),
-            None,
-        ),
-        init(
-            Code::Known(ModeKind::Hidden),
-            Code::Known(AnchorKind::Leaf),
-            Some(key_pair()),
-        ),
+        init(Code::Known(ModeKind::Standard), Code::Known(AnchorKind::Node), None),
+        init(Code::Known(ModeKind::Hidden), Code::Known(AnchorKind::Leaf), Some(key_pair())),
         init(Code::Unknown(9), Code::Unknown(0), None),
-        PairingMessage::Accept(Accept {
-            pairing_id,
-            device,
-            tag: tag.clone(),
-        }),
-        PairingMessage::DirectoryAccept(DirectoryAccept {
-            pairing_id,
-            request_hash: tag.clone(),
-        }),
-        PairingMessage::CeasePair(CeasePair {
-            pairing_id,
-            device,
-            tag: tag.clone(),
-        }),
-        PairingMessage::CeaseAck(CeaseAck {
-            pairing_id,
-            device,
-            tag: tag.clone(),
-        }),
+        PairingMessage::Accept(Accept { pairing_id, device, tag: tag.clone() }),
+        PairingMessage::DirectoryAccept(DirectoryAccept { pairing_id, request_hash: tag.clone() }),
+        PairingMessage::CeasePair(CeasePair { pairing_id, device, tag: tag.clone() }),
+        PairingMessage::CeaseAck(CeaseAck { pairing_id, device, tag: tag.clone() }),
         PairingMessage::TokenOffer(TokenOffer {
             pairing_id,
             group_id: b"group".to_vec(),
@@ -70,10 +47,7 @@ fn every_message() -> Vec<PairingMessage> {
             counter: 1,
             tag,
         }),
-        PairingMessage::Unknown {
-            message_type: 200,
-            body: Secret::copy_of(b"later"),
-        },
+        PairingMessage::Unknown { message_type: 200, body: Secret::copy_of(b"later") },
     ]
 }
 
@@ -93,10 +67,7 @@ fn every_truncation_and_every_trailing_byte_is_refused() {
     for message in every_message() {
         let bytes = message.encode().unwrap();
         for end in 0..bytes.len() {
-            assert!(
-                PairingMessage::decode(&bytes.expose()[..end]).is_err(),
-                "{message:?} {end}"
-            );
+            assert!(PairingMessage::decode(&bytes.expose()[..end]).is_err(), "{message:?} {end}");
         }
         for byte in 0..=255 {
             let longer = [bytes.expose(), &[byte]].concat();
@@ -165,16 +136,9 @@ fn other_versions_are_refused_by_number() {
     for message in every_message() {
         let mut bytes = message.encode().unwrap().expose().to_vec();
         bytes[0] = 3;
-        assert_eq!(
-            PairingMessage::decode(&bytes).unwrap_err(),
-            DecodeError::Version(3)
-        );
+        assert_eq!(PairingMessage::decode(&bytes).unwrap_err(), DecodeError::Version(3));
     }
-    assert!(
-        DecodeError::Version(3)
-            .to_string()
-            .contains("update the older device")
-    );
+    assert!(DecodeError::Version(3).to_string().contains("update the older device"));
 }
 
 #[test]
@@ -182,10 +146,7 @@ fn debug_shows_no_secret() {
     for message in every_message() {
         let debug = format!("{message:?}");
         // The seed is 42s, the private key 0xBBs.
-        assert!(
-            !debug.contains("42, 42") && !debug.contains("187, 187"),
-            "{debug}"
-        );
+        assert!(!debug.contains("42, 42") && !debug.contains("187, 187"), "{debug}");
     }
     assert!(format!("{:?}", every_message()[0]).contains("<redacted>"));
 }
@@ -194,18 +155,9 @@ fn debug_shows_no_secret() {
 fn long_vectors_read_back() {
     for length in [63, 64, 0x3FFF, 0x4000] {
         let body = Secret::new(vec![1; length]);
-        let message = PairingMessage::Unknown {
-            message_type: 99,
-            body,
-        };
+        let message = PairingMessage::Unknown { message_type: 99, body };
         let bytes = message.encode().unwrap();
-        assert_eq!(
-            PairingMessage::decode(bytes.expose())
-                .unwrap()
-                .encode()
-                .unwrap(),
-            bytes
-        );
+        assert_eq!(PairingMessage::decode(bytes.expose()).unwrap().encode().unwrap(), bytes);
     }
 }
 
@@ -213,24 +165,12 @@ fn long_vectors_read_back() {
 fn rosters_that_cannot_pair_are_refused() {
     let new = |devices: &[(DeviceId, Party)]| Roster::new(ID, SUITE, listed(devices));
     assert_eq!(new(&[(A, party(A))]), Err(TermsError::TooFewDevices(1)));
-    assert_eq!(
-        new(&[(A, party(A)), (A, party(B))]),
-        Err(TermsError::DeviceOrder(A))
-    );
-    assert_eq!(
-        new(&[(A, party(A)), (B, party(A))]),
-        Err(TermsError::SharedKey(B))
-    );
+    assert_eq!(new(&[(A, party(A)), (A, party(B))]), Err(TermsError::DeviceOrder(A)));
+    assert_eq!(new(&[(A, party(A)), (B, party(A))]), Err(TermsError::SharedKey(B)));
     let reserved = [(A, party(A)), (DeviceId::GROUPS, party(B))];
     assert_eq!(new(&reserved), Err(TermsError::ReservedNumber));
-    let empty = Party {
-        signature_key: vec![],
-        ..party(B)
-    };
-    assert_eq!(
-        new(&[(A, party(A)), (B, empty)]),
-        Err(TermsError::EmptyKey(B))
-    );
+    let empty = Party { signature_key: vec![], ..party(B) };
+    assert_eq!(new(&[(A, party(A)), (B, empty)]), Err(TermsError::EmptyKey(B)));
     // The caller may list them in any order; the wire may not.
     assert_eq!(new(&[(B, party(B)), (A, party(A))]), Ok(roster(2)));
     let unordered = ShareRand {

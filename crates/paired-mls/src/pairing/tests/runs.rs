@@ -11,11 +11,7 @@ fn every_mode_and_road_pairs_two_and_three_devices() {
                 let all = paired(devices, mode, road);
                 assert_eq!(all.len(), usize::from(devices));
                 for device in &all {
-                    assert_eq!(
-                        device.state.terms(),
-                        all[0].state.terms(),
-                        "{mode:?} {road:?}"
-                    );
+                    assert_eq!(device.state.terms(), all[0].state.terms(), "{mode:?} {road:?}");
                     assert_eq!(device.state.terms().initiator(), A);
                 }
                 same_tape(&all);
@@ -27,12 +23,7 @@ fn every_mode_and_road_pairs_two_and_three_devices() {
 #[test]
 fn a_group_knows_the_devices_by_their_own_keys_or_by_the_anchors() {
     let pairing = |mode| paired(2, mode, TestRoad::File)[1].state.terms().pairing();
-    let keys = |mode| {
-        pairing(mode)
-            .devices
-            .into_iter()
-            .map(|device| device.signature_key)
-    };
+    let keys = |mode| pairing(mode).devices.into_iter().map(|device| device.signature_key);
     assert_eq!(pairing(TestMode::Node).id, ID);
     assert!(keys(TestMode::Node).eq([party(A).signature_key, party(B).signature_key]));
     assert!(keys(TestMode::Hidden).eq([vec![0xAA; 32], vec![0xAA; 32]]));
@@ -52,10 +43,7 @@ fn same_tape(all: &[Device<Paired>]) {
         let index = drawn.index();
         assert_eq!(index.device(), drawer.state.own_device());
         let drawn = secret(drawn);
-        for reader in all
-            .iter()
-            .filter(|r| r.state.own_device() != index.device())
-        {
+        for reader in all.iter().filter(|r| r.state.own_device() != index.device()) {
             let claimed = reader.vault.claim(&tape(reader), index, b"commit").unwrap();
             assert_eq!(secret(claimed), drawn);
             reader.vault.settle(&tape(reader)).unwrap();
@@ -65,14 +53,8 @@ fn same_tape(all: &[Device<Paired>]) {
 
 #[test]
 fn accepts_and_the_directory_may_come_in_any_order() {
-    let orders: [[usize; 3]; 6] = [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ];
+    let orders: [[usize; 3]; 6] =
+        [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     for order in orders {
         let (all, directory) = invited(3, TestMode::Node, TestRoad::File);
         let directory = directory.unwrap();
@@ -102,10 +84,7 @@ fn a_standard_pairing_over_the_channel_may_compare_the_digits_last() {
     let (all, directory) = invite(all, TestMode::Leaf);
     let directory = directory.unwrap();
     let [a, b] = two(all);
-    let (next, _) = a
-        .state
-        .receive(&a.vault, Source::Directory, directory.expose())
-        .unwrap();
+    let (next, _) = a.state.receive(&a.vault, Source::Directory, directory.expose()).unwrap();
     let state = waiting(next);
 
     // Nobody confirms before that, and nothing is complete.
@@ -113,16 +92,12 @@ fn a_standard_pairing_over_the_channel_may_compare_the_digits_last() {
     let not_verified = CallerError::ChannelNotVerified;
     assert!(matches!(early, Err(PairingError::Caller(e)) if e == not_verified));
     let accept = &accepts(&registered(2, TestMode::Leaf, TestRoad::File))[1];
-    let (next, _) = state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     let state = waiting(next);
 
     let exporter = Secret::new(vec![9; 32]);
     let digits = |state: &Invited| {
-        ShortAuthString::derive(SUITE, &exporter, state.transcript())
-            .unwrap()
-            .to_string()
+        ShortAuthString::derive(SUITE, &exporter, state.transcript()).unwrap().to_string()
     };
     assert_eq!(digits(&state), digits(&b.state));
     let done = state.confirm_channel(ChannelTrust::Compared);
@@ -132,11 +107,7 @@ fn a_standard_pairing_over_the_channel_may_compare_the_digits_last() {
 #[test]
 fn the_digits_are_sixty_and_tell_channels_and_pairings_apart() {
     let exporter = Secret::new(vec![9; 32]);
-    let of = |exporter| {
-        ShortAuthString::of_channel(SUITE, exporter)
-            .unwrap()
-            .to_string()
-    };
+    let of = |exporter| ShortAuthString::of_channel(SUITE, exporter).unwrap().to_string();
     let digits = of(&exporter);
     assert_eq!(digits.chars().filter(char::is_ascii_digit).count(), 60);
     assert_eq!(digits.split_whitespace().count(), 12);
@@ -146,17 +117,12 @@ fn the_digits_are_sixty_and_tell_channels_and_pairings_apart() {
     let (all, _) = invited(2, TestMode::Leaf, TestRoad::File);
     let (other, _) = invited(2, TestMode::Node, TestRoad::File);
     let of = |device: &Device<Invited>| {
-        ShortAuthString::derive(SUITE, &exporter, device.state.transcript())
-            .unwrap()
-            .to_string()
+        ShortAuthString::derive(SUITE, &exporter, device.state.transcript()).unwrap().to_string()
     };
     assert_eq!(of(&all[0]), of(&all[1]));
     assert_ne!(of(&all[0]), of(&other[0]));
     assert_ne!(of(&all[0]), digits);
-    let debug = format!(
-        "{:?}",
-        ShortAuthString::of_channel(SUITE, &exporter).unwrap()
-    );
+    let debug = format!("{:?}", ShortAuthString::of_channel(SUITE, &exporter).unwrap());
     assert_eq!(debug, "ShortAuthString(<redacted>)");
 }
 
@@ -168,9 +134,7 @@ fn one_device_in_several_pairings_has_a_tape_for_each() {
         .iter()
         .map(|pairing| {
             let roster = roster_named(*pairing, 2);
-            Unpaired::new(party(A))
-                .load_seed(&vault, roster, &seed())
-                .unwrap()
+            Unpaired::new(party(A)).load_seed(&vault, roster, &seed()).unwrap()
         })
         .collect();
     let values: Vec<_> = pairings
@@ -182,11 +146,7 @@ fn one_device_in_several_pairings_has_a_tape_for_each() {
                 epoch: 1,
                 confirmed_transcript_hash: vec![],
             };
-            vault
-                .draw(&tape)
-                .unwrap()
-                .derive("path", &context, 32)
-                .unwrap()
+            vault.draw(&tape).unwrap().derive("path", &context, 32).unwrap()
         })
         .collect();
     assert_ne!(values[0], values[1], "even from one seed");
@@ -195,10 +155,7 @@ fn one_device_in_several_pairings_has_a_tape_for_each() {
     let first = states.next().unwrap();
     let _unpaired = first.abandon(&vault).unwrap();
     assert!(vault.pairing_info(pairings[0]).is_err());
-    assert!(
-        vault.pairing_info(pairings[1]).is_ok(),
-        "the other one is untouched"
-    );
+    assert!(vault.pairing_info(pairings[1]).is_ok(), "the other one is untouched");
 }
 
 #[test]

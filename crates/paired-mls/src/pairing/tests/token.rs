@@ -25,10 +25,7 @@ pub(super) fn devices<const N: usize>(mode: TestMode) -> ([Vault; N], [Paired; N
         vaults.push(device.vault);
         states.push(device.state);
     }
-    (
-        vaults.try_into().ok().unwrap(),
-        states.try_into().ok().unwrap(),
-    )
+    (vaults.try_into().ok().unwrap(), states.try_into().ok().unwrap())
 }
 
 #[test]
@@ -45,11 +42,7 @@ fn the_token_goes_round_three_devices_and_one_sends() {
     assert_eq!(at_a.resend().unwrap(), offer);
     let (at_b, take) = at_b.take(&b, offer.message.expose()).unwrap();
     assert_eq!(take.route, Route::Partners(vec![A, C]));
-    assert_eq!(
-        at_b.right(5),
-        SendRight::AfterCommit,
-        "A may have sent in epoch 5"
-    );
+    assert_eq!(at_b.right(5), SendRight::AfterCommit, "A may have sent in epoch 5");
     assert_eq!(at_b.right(6), SendRight::Granted);
     let at_a = at_a.receive(&a, take.message.expose()).unwrap();
     assert_eq!(at_a.holder(), B);
@@ -88,11 +81,7 @@ fn lost_messages_are_sent_again_and_replays_are_refused() {
     let offer = offer.message;
     let at_b = following(pb.token(GROUP).unwrap());
     let (at_b, take) = at_b.take(&b, offer.expose()).unwrap();
-    assert_eq!(
-        at_b.answer(&b, offer.expose()).unwrap(),
-        take,
-        "the TokenTake was lost"
-    );
+    assert_eq!(at_b.answer(&b, offer.expose()).unwrap(), take, "the TokenTake was lost");
     let at_a = at_a.receive(&a, take.message.expose()).unwrap();
 
     let (at_b, second) = at_b.offer(&b, A, 6).unwrap();
@@ -112,11 +101,7 @@ fn lost_messages_are_sent_again_and_replays_are_refused() {
 fn holding_after_offer_failed() {
     let [a, b] = two(paired(2, TestMode::Leaf, TestRoad::File));
     let state = holding(a.state.token(GROUP).unwrap());
-    let device = Device {
-        storage: a.storage,
-        vault: a.vault,
-        state,
-    };
+    let device = Device { storage: a.storage, vault: a.vault, state };
     let device = device.broken(|vault, state| state.offer(vault, B, 1));
     let mut state = device.state;
     for nobody in [A, STRANGER] {
@@ -126,9 +111,7 @@ fn holding_after_offer_failed() {
     }
     let (_, offer) = state.offer(&device.vault, B, 1).unwrap();
     assert!(
-        following(b.state.token(GROUP).unwrap())
-            .take(&b.vault, offer.message.expose())
-            .is_ok()
+        following(b.state.token(GROUP).unwrap()).take(&b.vault, offer.message.expose()).is_ok()
     );
 }
 
@@ -136,9 +119,7 @@ fn holding_after_offer_failed() {
 fn following_after_take_or_observe_failed() {
     let ([a, b, c], [pa, pb, pc]) = devices::<3>(TestMode::Leaf);
     let offer_to = |device, group| {
-        let (_, offer) = holding(pa.token(group).unwrap())
-            .offer(&a, device, 5)
-            .unwrap();
+        let (_, offer) = holding(pa.token(group).unwrap()).offer(&a, device, 5).unwrap();
         offer.message
     };
     let (to_b, to_c) = (offer_to(B, GROUP), offer_to(C, GROUP));
@@ -148,20 +129,11 @@ fn following_after_take_or_observe_failed() {
 
     let state = following(pb.token(GROUP).unwrap());
     let (state, error) = refused_peer(state.take(&b, to_c.expose()));
-    assert_eq!(
-        error,
-        PeerError::OtherHolder {
-            found: C,
-            expected: B
-        }
-    );
+    assert_eq!(error, PeerError::OtherHolder { found: C, expected: B });
     let (state, error) = refused_peer(state.take(&b, elsewhere.expose()));
     assert_eq!(error, PeerError::OtherGroup);
     let (state, error) = refused_peer(state.take(&b, take_c.message.expose()));
-    let out = |message| PeerError::OutOfOrder {
-        message,
-        state: StateName::Token,
-    };
+    let out = |message| PeerError::OutOfOrder { message, state: StateName::Token };
     assert_eq!(error, out(MessageType::TokenTake));
     let (mut state, error) = refused_peer(state.observe(&b, to_b.expose()));
     assert_eq!(error, out(MessageType::TokenOffer));
@@ -182,43 +154,20 @@ fn following_after_take_or_observe_failed() {
 #[test]
 fn offering_after_receive_failed() {
     let ([a, b, c], [pa, pb, pc]) = devices::<3>(TestMode::Leaf);
-    let offer = |device| {
-        holding(pa.token(GROUP).unwrap())
-            .offer(&a, device, 5)
-            .unwrap()
-    };
+    let offer = |device| holding(pa.token(GROUP).unwrap()).offer(&a, device, 5).unwrap();
     let (_, to_c) = offer(C);
     let (state, to_b) = offer(B);
-    let (_, from_c) = following(pc.token(GROUP).unwrap())
-        .take(&c, to_c.message.expose())
-        .unwrap();
-    let (_, from_b) = following(pb.token(GROUP).unwrap())
-        .take(&b, to_b.message.expose())
-        .unwrap();
+    let (_, from_c) = following(pc.token(GROUP).unwrap()).take(&c, to_c.message.expose()).unwrap();
+    let (_, from_b) = following(pb.token(GROUP).unwrap()).take(&b, to_b.message.expose()).unwrap();
 
     let (state, error) = refused_peer(state.receive(&a, from_c.message.expose()));
-    assert_eq!(
-        error,
-        PeerError::OtherHolder {
-            found: C,
-            expected: B
-        }
-    );
+    assert_eq!(error, PeerError::OtherHolder { found: C, expected: B });
     let (state, error) = refused_peer(state.receive(&a, to_b.message.expose()));
     let message = MessageType::TokenOffer;
-    assert_eq!(
-        error,
-        PeerError::OutOfOrder {
-            message,
-            state: StateName::Token
-        }
-    );
+    assert_eq!(error, PeerError::OutOfOrder { message, state: StateName::Token });
     let (state, error) = refused_peer(state.take(&a, to_b.message.expose()));
     assert_eq!(error, PeerError::Reflected(message));
-    assert_eq!(
-        state.receive(&a, from_b.message.expose()).unwrap().holder(),
-        B
-    );
+    assert_eq!(state.receive(&a, from_b.message.expose()).unwrap().holder(), B);
 }
 
 #[test]
@@ -247,15 +196,11 @@ fn a_lost_answer_is_made_up_for_by_what_comes_later() {
     let (at_b, _lost) = at_b.take(&b, to_b.message.expose()).unwrap();
     let (_, to_a) = offer(at_b, &b, A);
     let record = Token::from(at_a).to_record().unwrap();
-    let Ok(Token::Offering(at_a)) = Token::from_record(&record) else {
-        panic!("offering")
-    };
+    let Ok(Token::Offering(at_a)) = Token::from_record(&record) else { panic!("offering") };
     let (at_a, _) = at_a.take(&a, to_a.message.expose()).unwrap();
     assert_eq!(at_a.right(6), SendRight::Granted);
 
-    let Ok(Token::Offering(at_a)) = Token::from_record(&record) else {
-        panic!("offering")
-    };
+    let Ok(Token::Offering(at_a)) = Token::from_record(&record) else { panic!("offering") };
     let at_b = following(pb.token(GROUP).unwrap());
     let (at_b, _lost) = at_b.take(&b, to_b.message.expose()).unwrap();
     let (_, to_c) = offer(at_b, &b, C);
@@ -280,21 +225,12 @@ fn a_token_survives_a_restart_in_every_state() {
         let token = token.into();
         let record = token.to_record().unwrap();
         for end in 0..record.len() {
-            assert_eq!(
-                Token::from_record(&record[..end]),
-                Err(StateRecordError::Malformed)
-            );
+            assert_eq!(Token::from_record(&record[..end]), Err(StateRecordError::Malformed));
         }
         let future = [&[2], &record[1..]].concat();
-        assert_eq!(
-            Token::from_record(&future),
-            Err(StateRecordError::Version(2))
-        );
+        assert_eq!(Token::from_record(&future), Err(StateRecordError::Version(2)));
         let longer = [&record[..], &[0]].concat();
-        assert_eq!(
-            Token::from_record(&longer),
-            Err(StateRecordError::Malformed)
-        );
+        assert_eq!(Token::from_record(&longer), Err(StateRecordError::Malformed));
         let loaded = Token::from_record(&record).unwrap();
         assert_eq!(loaded, token);
         loaded
@@ -303,9 +239,7 @@ fn a_token_survives_a_restart_in_every_state() {
     let at_a = holding(restart(pa.token(GROUP).unwrap()));
     let at_b = following(restart(pb.token(GROUP).unwrap()));
     let (at_a, offer) = at_a.offer(&a, B, 5).unwrap();
-    let Token::Offering(at_a) = restart(at_a) else {
-        panic!("offering")
-    };
+    let Token::Offering(at_a) = restart(at_a) else { panic!("offering") };
     assert_eq!(at_a.resend().unwrap(), offer);
     let (at_b, take) = at_b.take(&b, offer.message.expose()).unwrap();
     let at_b = holding(restart(at_b));

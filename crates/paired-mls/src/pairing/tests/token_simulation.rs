@@ -17,9 +17,7 @@ fn whatever_is_lost_never_do_two_devices_hold_it_and_it_is_never_lost() {
             random ^= random << 17;
             (random >> 33) as usize % bound
         };
-        let mut tokens = paired
-            .each_ref()
-            .map(|state| Some(state.token(GROUP).unwrap()));
+        let mut tokens = paired.each_ref().map(|state| Some(state.token(GROUP).unwrap()));
         let mut air: Vec<(usize, Secret)> = Vec::new();
         for step in 0..120 {
             // At the end nothing is lost and nobody offers any more.
@@ -60,19 +58,14 @@ fn whatever_is_lost_never_do_two_devices_hold_it_and_it_is_never_lost() {
                 });
             }
             for Outbound { route, message } in sends {
-                let Route::Partners(devices) = route else {
-                    panic!("to partners")
-                };
+                let Route::Partners(devices) = route else { panic!("to partners") };
                 air.extend(
                     devices
                         .iter()
                         .map(|device| (usize::from(device.0), Secret::copy_of(message.expose()))),
                 );
             }
-            let holders = tokens
-                .iter()
-                .flatten()
-                .filter(|t| matches!(t, Token::Holding(_)));
+            let holders = tokens.iter().flatten().filter(|t| matches!(t, Token::Holding(_)));
             assert!(holders.count() <= 1, "case {case}, step {step}");
         }
         // One last round in which everything arrives.
@@ -84,11 +77,7 @@ fn whatever_is_lost_never_do_two_devices_hold_it_and_it_is_never_lost() {
                     Token::Offering(state) => Some(state.resend().unwrap()),
                     Token::Following(_) => None,
                 };
-                let Some(Outbound {
-                    route: Route::Partners(devices),
-                    message,
-                }) = outbound
-                else {
+                let Some(Outbound { route: Route::Partners(devices), message }) = outbound else {
                     continue;
                 };
                 round.extend(
@@ -101,11 +90,7 @@ fn whatever_is_lost_never_do_two_devices_hold_it_and_it_is_never_lost() {
                 let token = tokens[to].take().unwrap();
                 let (token, answer) = give(token, &vaults[to], message.expose());
                 tokens[to] = Some(token);
-                if let Some(Outbound {
-                    route: Route::Partners(devices),
-                    message,
-                }) = answer
-                {
+                if let Some(Outbound { route: Route::Partners(devices), message }) = answer {
                     air.extend(
                         devices.iter().map(|device| {
                             (usize::from(device.0), Secret::copy_of(message.expose()))
@@ -123,21 +108,14 @@ fn whatever_is_lost_never_do_two_devices_hold_it_and_it_is_never_lost() {
                 Token::Following(_) => 'f',
             })
             .collect();
-        assert_eq!(
-            names.iter().filter(|name| **name == 'h').count(),
-            1,
-            "case {case}: {names:?}"
-        );
+        assert_eq!(names.iter().filter(|name| **name == 'h').count(), 1, "case {case}: {names:?}");
         assert!(!names.contains(&'o'), "case {case}: {names:?}");
     }
 }
 
 /// Hands a message to a token in whatever state it is; a refused one changes nothing.
 fn give(token: Token, vault: &Vault, message: &[u8]) -> (Token, Option<Outbound>) {
-    let is_offer = matches!(
-        PairingMessage::decode(message),
-        Ok(PairingMessage::TokenOffer(_))
-    );
+    let is_offer = matches!(PairingMessage::decode(message), Ok(PairingMessage::TokenOffer(_)));
     fn taken<S: Into<Token>>(
         result: Result<(Holding, Outbound), Failed<S>>,
     ) -> (Token, Option<Outbound>) {
@@ -147,10 +125,7 @@ fn give(token: Token, vault: &Vault, message: &[u8]) -> (Token, Option<Outbound>
         }
     }
     fn heard<S: Into<Token>>(result: Result<Following, Failed<S>>) -> (Token, Option<Outbound>) {
-        (
-            result.map_or_else(|failed| failed.into_state().into(), Token::from),
-            None,
-        )
+        (result.map_or_else(|failed| failed.into_state().into(), Token::from), None)
     }
     match (token, is_offer) {
         (Token::Holding(state), true) => {

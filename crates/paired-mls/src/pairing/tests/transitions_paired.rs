@@ -11,29 +11,12 @@ fn invited_after_receive_failed() {
     let (all, directory) = invited(2, TestMode::Leaf, TestRoad::File);
     let directory = directory.unwrap();
     let [a, _] = two(all);
-    let Device {
-        storage,
-        vault,
-        state,
-    } = a;
+    let Device { storage, vault, state } = a;
     let accepts = accepts(&registered(2, TestMode::Leaf, TestRoad::File));
     let other_terms = accept_of_b(TestMode::Node);
-    let device_b = |tag| {
-        PairingMessage::Accept(Accept {
-            pairing_id: ID,
-            device: B,
-            tag,
-        })
-    };
-    let foreign = Accept {
-        pairing_id: ID,
-        device: STRANGER,
-        tag: vec![0; 32],
-    };
-    let other_request = DirectoryAccept {
-        pairing_id: ID,
-        request_hash: vec![0; 32],
-    };
+    let device_b = |tag| PairingMessage::Accept(Accept { pairing_id: ID, device: B, tag });
+    let foreign = Accept { pairing_id: ID, device: STRANGER, tag: vec![0; 32] };
+    let other_request = DirectoryAccept { pairing_id: ID, request_hash: vec![0; 32] };
     let take = TokenTake {
         pairing_id: ID,
         group_id: vec![],
@@ -42,10 +25,7 @@ fn invited_after_receive_failed() {
         counter: 1,
         tag: vec![],
     };
-    let wrong_tag = PeerError::WrongTag {
-        message: MessageType::Accept,
-        device: B,
-    };
+    let wrong_tag = PeerError::WrongTag { message: MessageType::Accept, device: B };
     let way = |way| PeerError::WrongWay {
         message: MessageType::DirectoryAccept,
         way,
@@ -53,11 +33,7 @@ fn invited_after_receive_failed() {
     };
 
     let cases: [(Source<'_>, Secret, PeerError); 9] = [
-        (
-            Source::Relay,
-            message(device_b(vec![0; 32])),
-            wrong_tag.clone(),
-        ),
+        (Source::Relay, message(device_b(vec![0; 32])), wrong_tag.clone()),
         (Source::Relay, message(device_b(vec![])), wrong_tag.clone()),
         (Source::Relay, other_terms, wrong_tag),
         (
@@ -70,16 +46,8 @@ fn invited_after_receive_failed() {
             Secret::copy_of(accepts[0].expose()),
             PeerError::Reflected(MessageType::Accept),
         ),
-        (
-            Source::Relay,
-            Secret::copy_of(directory.expose()),
-            way(Way::Relay),
-        ),
-        (
-            Source::Offline,
-            Secret::copy_of(directory.expose()),
-            way(Way::Offline),
-        ),
+        (Source::Relay, Secret::copy_of(directory.expose()), way(Way::Relay)),
+        (Source::Offline, Secret::copy_of(directory.expose()), way(Way::Offline)),
         (
             Source::Directory,
             message(PairingMessage::DirectoryAccept(other_request)),
@@ -88,30 +56,15 @@ fn invited_after_receive_failed() {
         (
             Source::Relay,
             message(PairingMessage::TokenTake(take)),
-            PeerError::OutOfOrder {
-                message: MessageType::TokenTake,
-                state: StateName::Invited,
-            },
+            PeerError::OutOfOrder { message: MessageType::TokenTake, state: StateName::Invited },
         ),
     ];
-    let mut device = Device {
-        storage,
-        vault,
-        state,
-    };
+    let mut device = Device { storage, vault, state };
     for (source, message, expected) in cases {
-        let Device {
-            storage,
-            vault,
-            state,
-        } = device;
+        let Device { storage, vault, state } = device;
         let (state, error) = refused_peer(state.receive(&vault, source, message.expose()));
         assert_eq!(error, expected);
-        device = Device {
-            storage,
-            vault,
-            state,
-        };
+        device = Device { storage, vault, state };
     }
     let relay = Source::Relay;
     let device = device.broken(|vault, state| state.receive(vault, relay, accepts[1].expose()));
@@ -119,15 +72,10 @@ fn invited_after_receive_failed() {
 
     assert_eq!(state.waiting_for(), [B]);
     let early = state.accept(&vault);
-    assert!(matches!(
-        early,
-        Err(PairingError::Caller(CallerError::NotRegistered))
-    ));
+    assert!(matches!(early, Err(PairingError::Caller(CallerError::NotRegistered))));
     let (next, _) = state.receive(&vault, relay, accepts[1].expose()).unwrap();
     let state = waiting(next);
-    let (next, _) = state
-        .receive(&vault, Source::Directory, directory.expose())
-        .unwrap();
+    let (next, _) = state.receive(&vault, Source::Directory, directory.expose()).unwrap();
     assert!(matches!(next, Confirmation::Paired(_)));
 }
 
@@ -135,21 +83,13 @@ fn invited_after_receive_failed() {
 fn hidden_mode_wants_no_accept_of_the_directory() {
     let [a, _] = two(invited(2, TestMode::Hidden, TestRoad::File).0);
     let hash = transcript::request_hash(a.state.terms()).unwrap();
-    let directory = DirectoryAccept {
-        pairing_id: ID,
-        request_hash: hash,
-    };
+    let directory = DirectoryAccept { pairing_id: ID, request_hash: hash };
     let directory = message(PairingMessage::DirectoryAccept(directory));
-    let (state, error) = refused_peer(a.state.receive(
-        &a.vault,
-        Source::Directory,
-        directory.expose(),
-    ));
+    let (state, error) =
+        refused_peer(a.state.receive(&a.vault, Source::Directory, directory.expose()));
     assert_eq!(error, PeerError::OtherRequest);
     let accept = accept_of_b(TestMode::Hidden);
-    let (next, _) = state
-        .receive(&a.vault, Source::Relay, accept.expose())
-        .unwrap();
+    let (next, _) = state.receive(&a.vault, Source::Relay, accept.expose()).unwrap();
     assert!(matches!(next, Confirmation::Paired(_)));
 }
 
@@ -166,21 +106,12 @@ fn paired_after_end_or_receive_failed() {
     let a = a.broken(|vault, state| state.end(vault));
     let a = a.broken(|vault, state| state.receive(vault, cease.message.expose()));
     let (state, error) = refused_peer(a.state.receive(&a.vault, forged.expose()));
-    let wrong = PeerError::WrongTag {
-        message: MessageType::CeasePair,
-        device: B,
-    };
+    let wrong = PeerError::WrongTag { message: MessageType::CeasePair, device: B };
     assert_eq!(error, wrong);
-    let early = message(PairingMessage::CeaseAck(CeaseAck {
-        pairing_id: ID,
-        device: B,
-        tag: vec![0; 32],
-    }));
+    let early =
+        message(PairingMessage::CeaseAck(CeaseAck { pairing_id: ID, device: B, tag: vec![0; 32] }));
     let (state, error) = refused_peer(state.receive(&a.vault, early.expose()));
-    let out = PeerError::OutOfOrder {
-        message: MessageType::CeaseAck,
-        state: StateName::Paired,
-    };
+    let out = PeerError::OutOfOrder { message: MessageType::CeaseAck, state: StateName::Paired };
     assert_eq!(error, out);
 
     let (next, send) = state.receive(&a.vault, cease.message.expose()).unwrap();
@@ -195,35 +126,18 @@ fn ceasing_after_receive_failed() {
     let (_, send) = b.state.receive(&b.vault, cease.message.expose()).unwrap();
     let ack = &send[0].message;
 
-    let device = Device {
-        storage: a.storage,
-        vault: a.vault,
-        state: ceasing,
-    };
+    let device = Device { storage: a.storage, vault: a.vault, state: ceasing };
     let device = device.broken(|vault, state| state.receive(vault, ack.expose()));
     let (vault, state) = (device.vault, device.state);
     let (state, error) = refused_peer(state.receive(&vault, cease.message.expose()));
     assert_eq!(error, PeerError::Reflected(MessageType::CeasePair));
-    let forged = CeaseAck {
-        pairing_id: ID,
-        device: B,
-        tag: vec![1; 32],
-    };
+    let forged = CeaseAck { pairing_id: ID, device: B, tag: vec![1; 32] };
     let forged = message(PairingMessage::CeaseAck(forged));
     let (state, error) = refused_peer(state.receive(&vault, forged.expose()));
-    assert_eq!(
-        error,
-        PeerError::WrongTag {
-            message: MessageType::CeaseAck,
-            device: B
-        }
-    );
+    assert_eq!(error, PeerError::WrongTag { message: MessageType::CeaseAck, device: B });
     let late = accept_of_b(TestMode::Node);
     let (state, error) = refused_peer(state.receive(&vault, late.expose()));
-    let out = PeerError::OutOfOrder {
-        message: MessageType::Accept,
-        state: StateName::Ceasing,
-    };
+    let out = PeerError::OutOfOrder { message: MessageType::Accept, state: StateName::Ceasing };
     assert_eq!(error, out);
 
     let (next, send) = state.receive(&vault, ack.expose()).unwrap();
@@ -239,9 +153,6 @@ fn a_failure_says_why_and_shows_no_state() {
     let text = "the seed has 31 bytes and the cipher suite needs 32: draw a new seed";
     assert_eq!(failed.to_string(), text);
     assert!(format!("{failed:?}").starts_with("Failed(Caller(Seed("));
-    assert!(matches!(
-        failed.error(),
-        PairingError::Caller(CallerError::Seed(_))
-    ));
+    assert!(matches!(failed.error(), PairingError::Caller(CallerError::Seed(_))));
     assert_eq!(failed.into_state(), Unpaired::new(party(A)));
 }

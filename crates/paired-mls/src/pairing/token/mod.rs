@@ -96,11 +96,7 @@ impl Paired {
         }
         let agreement = self.agreement.clone();
         let (own, holder) = (agreement.own(), agreement.terms().initiator());
-        let leaf = SharedLeaf {
-            agreement,
-            group_id: group_id.to_vec(),
-            counter: 0,
-        };
+        let leaf = SharedLeaf { agreement, group_id: group_id.to_vec(), counter: 0 };
         Ok(match own == holder {
             true => Token::Holding(Holding { leaf, taken: None }),
             false => Token::Following(Following { leaf, holder }),
@@ -129,13 +125,7 @@ impl Holding {
         epoch: u64,
     ) -> Result<(Offering, Outbound), Failed<Self>> {
         match self.try_offer(vault, to, epoch) {
-            Ok((offer, outbound)) => Ok((
-                Offering {
-                    leaf: self.leaf,
-                    offer,
-                },
-                outbound,
-            )),
+            Ok((offer, outbound)) => Ok((Offering { leaf: self.leaf, offer }, outbound)),
             Err(error) => Err(Failed::new(self, error)),
         }
     }
@@ -176,14 +166,8 @@ impl Holding {
     /// [`PeerError::StaleToken`] for any other offer.
     pub fn answer(&self, vault: &Vault, message: &[u8]) -> Result<Outbound, PairingError> {
         let offer = self.leaf.read_offer(vault, message)?;
-        let stale = PeerError::StaleToken {
-            found: offer.counter,
-            known: self.leaf.counter,
-        };
-        let taken = self
-            .taken
-            .as_ref()
-            .filter(|taken| taken.counter == offer.counter);
+        let stale = PeerError::StaleToken { found: offer.counter, known: self.leaf.counter };
+        let taken = self.taken.as_ref().filter(|taken| taken.counter == offer.counter);
         self.leaf.take_to_all(taken.ok_or(stale)?)
     }
 
@@ -194,10 +178,7 @@ impl Holding {
     ///
     /// [`CallerError::TooLarge`] as when it was made.
     pub fn announce(&self) -> Result<Option<Outbound>, PairingError> {
-        self.taken
-            .as_ref()
-            .map(|taken| self.leaf.take_to_all(taken))
-            .transpose()
+        self.taken.as_ref().map(|taken| self.leaf.take_to_all(taken)).transpose()
     }
 }
 
@@ -226,14 +207,8 @@ impl Offering {
     pub fn receive(self, vault: &Vault, message: &[u8]) -> Result<Following, Failed<Self>> {
         match self.check(vault, message) {
             Ok(take) => {
-                let leaf = SharedLeaf {
-                    counter: take.counter,
-                    ..self.leaf
-                };
-                Ok(Following {
-                    leaf,
-                    holder: take.holder,
-                })
+                let leaf = SharedLeaf { counter: take.counter, ..self.leaf };
+                Ok(Following { leaf, holder: take.holder })
             }
             Err(error) => Err(Failed::new(self, error)),
         }
@@ -257,10 +232,7 @@ impl Offering {
     /// [`PeerError::StaleToken`] for an offer that is not later than this device's own; otherwise as
     /// [`Following::take`].
     pub fn take(self, vault: &Vault, offer: &[u8]) -> Result<(Holding, Outbound), Failed<Self>> {
-        let known = SharedLeaf {
-            counter: self.offer.counter,
-            ..self.leaf.clone()
-        };
+        let known = SharedLeaf { counter: self.offer.counter, ..self.leaf.clone() };
         match known.take(vault, offer) {
             Ok(taken) => Ok(taken),
             Err(error) => Err(Failed::new(self, error)),
@@ -302,14 +274,8 @@ impl Following {
         });
         match checked {
             Ok(take) => {
-                let leaf = SharedLeaf {
-                    counter: take.counter,
-                    ..self.leaf
-                };
-                Ok(Self {
-                    leaf,
-                    holder: take.holder,
-                })
+                let leaf = SharedLeaf { counter: take.counter, ..self.leaf };
+                Ok(Self { leaf, holder: take.holder })
             }
             Err(error) => Err(Failed::new(self, error)),
         }
@@ -334,17 +300,8 @@ impl SharedLeaf {
         };
         take.tag = self.agreement.tag(vault, &self.take_input(&take)?)?;
         let outbound = self.take_to_all(&take)?;
-        let leaf = Self {
-            counter: take.counter,
-            ..self.clone()
-        };
-        Ok((
-            Holding {
-                leaf,
-                taken: Some(take),
-            },
-            outbound,
-        ))
+        let leaf = Self { counter: take.counter, ..self.clone() };
+        Ok((Holding { leaf, taken: Some(take) }, outbound))
     }
 
     /// Reads an offer to this device and verifies its tag.
@@ -355,8 +312,7 @@ impl SharedLeaf {
         };
         let input = self.offer_input(&offer)?;
         let kind = MessageType::TokenOffer;
-        self.agreement
-            .verify(vault, kind, offer.device, &input, &offer.tag)?;
+        self.agreement.verify(vault, kind, offer.device, &input, &offer.tag)?;
         self.check_group(&offer.group_id)?;
         if offer.holder != self.agreement.own() {
             let (found, expected) = (offer.holder, self.agreement.own());
@@ -373,37 +329,28 @@ impl SharedLeaf {
         };
         let input = self.take_input(&take)?;
         let kind = MessageType::TokenTake;
-        self.agreement
-            .verify(vault, kind, take.holder, &input, &take.tag)?;
+        self.agreement.verify(vault, kind, take.holder, &input, &take.tag)?;
         self.check_group(&take.group_id)?;
         Ok(take)
     }
 
     fn check_group(&self, group_id: &[u8]) -> Result<(), PeerError> {
-        (group_id == self.group_id)
-            .then_some(())
-            .ok_or(PeerError::OtherGroup)
+        (group_id == self.group_id).then_some(()).ok_or(PeerError::OtherGroup)
     }
 
     fn check_fresh(&self, found: u64) -> Result<(), PeerError> {
         let known = self.counter;
-        (found > known)
-            .then_some(())
-            .ok_or(PeerError::StaleToken { found, known })
+        (found > known).then_some(()).ok_or(PeerError::StaleToken { found, known })
     }
 
     fn offer_input(&self, offer: &TokenOffer) -> Result<TagInput<'_>, CallerError> {
         let (purpose, transcript) = (TagPurpose::TokenOffer, self.agreement.transcript());
-        Ok(TagInput::with_details(purpose, transcript, |writer| {
-            offer.details(writer)
-        })?)
+        Ok(TagInput::with_details(purpose, transcript, |writer| offer.details(writer))?)
     }
 
     fn take_input(&self, take: &TokenTake) -> Result<TagInput<'_>, CallerError> {
         let (purpose, transcript) = (TagPurpose::TokenTake, self.agreement.transcript());
-        Ok(TagInput::with_details(purpose, transcript, |writer| {
-            take.details(writer)
-        })?)
+        Ok(TagInput::with_details(purpose, transcript, |writer| take.details(writer))?)
     }
 
     fn take_to_all(&self, take: &TokenTake) -> Result<Outbound, PairingError> {
@@ -422,9 +369,5 @@ fn offer_to(offer: &TokenOffer) -> Result<Outbound, PairingError> {
 }
 
 fn out_of_order(message: &PairingMessage) -> PairingError {
-    PeerError::OutOfOrder {
-        message: message.message_type(),
-        state: StateName::Token,
-    }
-    .into()
+    PeerError::OutOfOrder { message: message.message_type(), state: StateName::Token }.into()
 }

@@ -79,9 +79,7 @@ impl Token {
         }
         let token = Reader::whole("TokenRecord", record, read)?;
         let canonical = token.to_record()? == record;
-        canonical
-            .then_some(token)
-            .ok_or(StateRecordError::Malformed)
+        canonical.then_some(token).ok_or(StateRecordError::Malformed)
     }
 }
 
@@ -106,10 +104,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Token, DecodeError> {
             let offer = Reader::whole(TokenOffer::NAME, body, TokenOffer::read)?;
             Token::Offering(Offering { leaf, offer })
         }
-        FOLLOWING => Token::Following(Following {
-            leaf,
-            holder: reader.device("holder")?,
-        }),
+        FOLLOWING => Token::Following(Following { leaf, holder: reader.device("holder")? }),
         _ => return Err(reader.malformed("kind", tls_codec::Error::InvalidInput)),
     })
 }

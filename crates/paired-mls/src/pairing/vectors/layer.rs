@@ -41,9 +41,7 @@ pub(super) fn terms_layer(error: &TermsError) -> Layer {
 }
 
 pub(super) fn step_layer(error: &PairingError) -> Layer {
-    let PairingError::Peer(error) = error else {
-        panic!("no vector expects: {error}")
-    };
+    let PairingError::Peer(error) = error else { panic!("no vector expects: {error}") };
     let reason = match error {
         PeerError::Decode(error) => return decode_layer(error),
         PeerError::Terms(error) => return terms_layer(error),

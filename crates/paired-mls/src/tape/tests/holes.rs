@@ -23,18 +23,9 @@ fn what_is_forgotten_is_spent_and_the_rest_is_unchanged() {
         let before = at(A, 100);
         b.forget_before(before).unwrap();
         for position in [0, 1, 2, 3, 63, 64, 89, 90, 91, 98, 99] {
-            assert_eq!(
-                refused(&mut b, |tape| tape.claim(at(A, position), b"x")),
-                TapeError::Spent
-            );
+            assert_eq!(refused(&mut b, |tape| tape.claim(at(A, position), b"x")), TapeError::Spent);
         }
-        for index in [
-            before,
-            at(A, 101),
-            at(A, Index::MAX_POSITION),
-            at(C, 0),
-            at(C, 50),
-        ] {
+        for index in [before, at(A, 101), at(A, Index::MAX_POSITION), at(C, 0), at(C, 50)] {
             assert_eq!(value_of(b.claim(index, b"m")), reference(suite, index));
         }
         // The lanes on both sides are whole, to the last and from the first position.
@@ -49,11 +40,7 @@ fn what_is_forgotten_is_spent_and_the_rest_is_unchanged() {
 fn forgetting_is_stable_and_exact() {
     let mut b = tape(CipherSuite::X25519Aes128, B);
     b.forget_before(at(A, 0)).unwrap();
-    assert_eq!(
-        b.stored_nodes(),
-        1,
-        "nothing lies before the first position"
-    );
+    assert_eq!(b.stored_nodes(), 1, "nothing lies before the first position");
     b.forget_before(at(A, 37)).unwrap();
     let record = b.to_record().unwrap();
     for position in [0, 1, 36, 37] {
@@ -83,13 +70,7 @@ fn the_holes_are_bounded_and_forgetting_them_helps() {
     let (count, _) = claim_to_the_bound(&mut b);
     let index = at(A, count << 40);
     let error = refused(&mut b, |tape| tape.claim(index, b"m"));
-    let TapeError::TooManyHoles {
-        nodes,
-        bound: MAX_NODES,
-    } = error
-    else {
-        panic!("{error}")
-    };
+    let TapeError::TooManyHoles { nodes, bound: MAX_NODES } = error else { panic!("{error}") };
     assert!(nodes > MAX_NODES && nodes <= MAX_NODES + 63);
     assert!(error.to_string().contains("forget_before"));
 
@@ -105,40 +86,19 @@ fn the_holes_are_bounded_and_forgetting_them_helps() {
     let mut b = Tape::from_record(&b.to_record().unwrap()).unwrap();
     assert_eq!(b.stored_nodes(), MAX_NODES);
     let claim = |tape: &mut Tape| tape.claim(index, b"m");
-    assert!(matches!(
-        refused(&mut b, claim),
-        TapeError::TooManyHoles { .. }
-    ));
-    assert!(matches!(
-        refused(&mut b, Tape::draw),
-        TapeError::TooManyHoles { .. }
-    ));
+    assert!(matches!(refused(&mut b, claim), TapeError::TooManyHoles { .. }));
+    assert!(matches!(refused(&mut b, Tape::draw), TapeError::TooManyHoles { .. }));
     let cut = |tape: &mut Tape| tape.forget_before(at(C, 3));
-    assert!(matches!(
-        refused(&mut b, cut),
-        TapeError::TooManyHoles { .. }
-    ));
+    assert!(matches!(refused(&mut b, cut), TapeError::TooManyHoles { .. }));
     let group = |tape: &mut Tape| tape.sub_tape(b"group");
-    assert!(matches!(
-        refused(&mut b, group),
-        TapeError::TooManyHoles { .. }
-    ));
+    assert!(matches!(refused(&mut b, group), TapeError::TooManyHoles { .. }));
     // The bound is exact: these would need one node more, the next needs none.
-    let above = TapeError::TooManyHoles {
-        nodes: MAX_NODES + 1,
-        bound: MAX_NODES,
-    };
+    let above = TapeError::TooManyHoles { nodes: MAX_NODES + 1, bound: MAX_NODES };
     assert_eq!(refused(&mut b, |tape| tape.claim(at(A, 4), b"m")), above);
-    assert_eq!(
-        refused(&mut b, |tape| tape.forget_before(at(B, 1 << 47))),
-        above
-    );
+    assert_eq!(refused(&mut b, |tape| tape.forget_before(at(B, 1 << 47))), above);
     value_of(b.claim(at(A, 2), b"m"));
     assert_eq!(b.stored_nodes(), MAX_NODES);
-    assert_eq!(
-        value_of(b.claim(at(A, 1), b"m")),
-        reference(b.suite, at(A, 1))
-    );
+    assert_eq!(value_of(b.claim(at(A, 1), b"m")), reference(b.suite, at(A, 1)));
 
     b.forget_before(index).unwrap();
     assert!(b.stored_nodes() < 200);
@@ -154,10 +114,6 @@ fn taking_in_order_costs_a_bounded_number_of_nodes() {
         value_of(a.draw());
         value_of(a.claim(at(B, position), b"m"));
         value_of(a.claim(at(C, position), b"m"));
-        assert!(
-            a.stored_nodes() <= 64 + 3 * 48,
-            "{} nodes",
-            a.stored_nodes()
-        );
+        assert!(a.stored_nodes() <= 64 + 3 * 48, "{} nodes", a.stored_nodes());
     }
 }

@@ -20,9 +20,7 @@ fn vector(content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap();
     let mut bytes = match length {
         0..0x40 => vec![u8::try_from(length).unwrap()],
-        0x40..0x4000 => (0x4000 | u16::try_from(length).unwrap())
-            .to_be_bytes()
-            .to_vec(),
+        0x40..0x4000 => (0x4000 | u16::try_from(length).unwrap()).to_be_bytes().to_vec(),
         _ => (0x8000_0000 | length).to_be_bytes().to_vec(),
     };
     bytes.extend(content);
@@ -56,11 +54,7 @@ impl Raw {
             accept: tape.accept_secret.expose().to_vec(),
             nodes: tape.nodes_for_tests(),
             in_flight: tape.in_flight.as_ref().map(|flight| {
-                (
-                    flight.index.bits(),
-                    flight.binding.clone(),
-                    flight.value.expose().to_vec(),
-                )
+                (flight.index.bits(), flight.binding.clone(), flight.value.expose().to_vec())
             }),
         }
     }
@@ -69,11 +63,7 @@ impl Raw {
         let mut bytes = vec![self.version];
         bytes.extend(self.suite.to_be_bytes());
         bytes.extend(self.own.to_be_bytes());
-        let devices: Vec<_> = self
-            .devices
-            .iter()
-            .flat_map(|device| device.to_be_bytes())
-            .collect();
+        let devices: Vec<_> = self.devices.iter().flat_map(|device| device.to_be_bytes()).collect();
         bytes.extend(vector(&devices));
         bytes.extend(self.next.to_be_bytes());
         bytes.extend(vector(&self.notify));
@@ -152,10 +142,7 @@ fn a_tape_that_was_read_back_goes_on_where_it_was() {
         stored = Tape::from_record(&stored.to_record().unwrap()).unwrap();
         assert_eq!(value_of(stored.draw()), value_of(kept.draw()));
         let index = at(A, position * 3);
-        assert_eq!(
-            value_of(stored.claim(index, b"m")),
-            value_of(kept.claim(index, b"m"))
-        );
+        assert_eq!(value_of(stored.claim(index, b"m")), value_of(kept.claim(index, b"m")));
         assert_eq!(stored.to_record().unwrap(), kept.to_record().unwrap());
     }
 }
@@ -179,9 +166,7 @@ fn every_truncation_and_every_trailing_byte_is_refused() {
 fn a_changed_byte_is_refused_or_is_another_tape() {
     let nodes = [(0, 16), (1 << 48 | 10, 63), (1 << 50, 14)];
     let with_all = Raw {
-        nodes: nodes
-            .map(|(first, depth)| (first, depth, vec![0xCC; 32]))
-            .into(),
+        nodes: nodes.map(|(first, depth)| (first, depth, vec![0xCC; 32])).into(),
         in_flight: Some((1 << 48 | 9, b"m".to_vec(), vec![0xDD; 32])),
         ..Raw::valid()
     };
@@ -203,14 +188,8 @@ fn a_changed_byte_is_refused_or_is_another_tape() {
 #[test]
 fn another_version_is_named() {
     for version in [0, 2, 255] {
-        let raw = Raw {
-            version,
-            ..Raw::valid()
-        };
-        assert_eq!(
-            read(&raw.bytes()).err(),
-            Some(RecordError::Version(version))
-        );
+        let raw = Raw { version, ..Raw::valid() };
+        assert_eq!(read(&raw.bytes()).err(), Some(RecordError::Version(version)));
         // Even if nothing else of it can be read.
         assert_eq!(read(&[version]).err(), Some(RecordError::Version(version)));
     }
@@ -220,77 +199,28 @@ fn another_version_is_named() {
 fn the_header_is_checked() {
     Raw::valid().is_read();
     for suite in [0, 4, 6, 8, 0xF0F0] {
-        Raw {
-            suite,
-            ..Raw::valid()
-        }
-        .is_malformed();
+        Raw { suite, ..Raw::valid() }.is_malformed();
     }
     // A suite of another length: neither its secrets nor its nodes fit.
-    Raw {
-        suite: 7,
-        ..Raw::valid()
+    Raw { suite: 7, ..Raw::valid() }.is_malformed();
+    Raw { suite: 3, ..Raw::valid() }.is_read();
+    Raw { own: 3, ..Raw::valid() }.is_malformed();
+    for devices in [vec![], vec![2], vec![2, 2], vec![2, 1], vec![1, 2, 2], vec![2, 0xFFFF]] {
+        Raw { devices, ..Raw::valid() }.is_malformed();
     }
-    .is_malformed();
-    Raw {
-        suite: 3,
-        ..Raw::valid()
-    }
-    .is_read();
-    Raw {
-        own: 3,
-        ..Raw::valid()
-    }
-    .is_malformed();
-    for devices in [
-        vec![],
-        vec![2],
-        vec![2, 2],
-        vec![2, 1],
-        vec![1, 2, 2],
-        vec![2, 0xFFFF],
-    ] {
-        Raw {
-            devices,
-            ..Raw::valid()
-        }
-        .is_malformed();
-    }
-    Raw {
-        next: 1 << 48,
-        ..Raw::valid()
-    }
-    .is_read();
-    Raw {
-        next: (1 << 48) + 1,
-        ..Raw::valid()
-    }
-    .is_malformed();
+    Raw { next: 1 << 48, ..Raw::valid() }.is_read();
+    Raw { next: (1 << 48) + 1, ..Raw::valid() }.is_malformed();
     for length in [0, 31, 33] {
-        Raw {
-            notify: vec![0xAA; length],
-            ..Raw::valid()
-        }
-        .is_malformed();
-        Raw {
-            accept: vec![0xBB; length],
-            ..Raw::valid()
-        }
-        .is_malformed();
+        Raw { notify: vec![0xAA; length], ..Raw::valid() }.is_malformed();
+        Raw { accept: vec![0xBB; length], ..Raw::valid() }.is_malformed();
     }
 }
 
 #[test]
 fn the_nodes_are_checked() {
     let read = |nodes: &[(u64, u8)]| {
-        let nodes = nodes
-            .iter()
-            .map(|(first, depth)| (*first, *depth, vec![0xCC; 32]))
-            .collect();
-        let raw = Raw {
-            nodes,
-            ..Raw::valid()
-        };
+        let nodes = nodes.iter().map(|(first, depth)| (*first, *depth, vec![0xCC; 32])).collect();
+        let raw = Raw { nodes, ..Raw::valid() };
         read(&raw.bytes()).map(|tape| tape.stored_nodes())
     };
     const HALF: u64 = 1 << 63;
@@ -317,11 +247,7 @@ fn the_nodes_are_checked() {
         assert_eq!(read(nodes), Err(RecordError::Malformed), "{nodes:?}");
     }
     for length in [0, 31, 33] {
-        Raw {
-            nodes: vec![(0, 0, vec![0xCC; length])],
-            ..Raw::valid()
-        }
-        .is_malformed();
+        Raw { nodes: vec![(0, 0, vec![0xCC; length])], ..Raw::valid() }.is_malformed();
     }
     let leaves = |count| (0..count).map(|first| (2 * first, 64)).collect::<Vec<_>>();
     assert_eq!(read(&leaves(4096)), Ok(MAX_NODES));
@@ -345,11 +271,7 @@ fn the_value_in_flight_is_checked() {
     with(lane(3) | 9, 32).is_malformed(); // a stranger's
     with(lane(0xFFFF) | 9, 32).is_malformed(); // the groups'
     let nodes = vec![(0, 0, vec![0xCC; 32])];
-    Raw {
-        nodes,
-        ..with(lane(1) | 9, 32)
-    }
-    .is_malformed(); // not punctured
+    Raw { nodes, ..with(lane(1) | 9, 32) }.is_malformed(); // not punctured
 
     for option in [2, 0xFF] {
         let mut bytes = Raw::valid().bytes();

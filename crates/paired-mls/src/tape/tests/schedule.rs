@@ -49,10 +49,7 @@ struct Model {
 impl Model {
     fn is_spent(&self, index: Index) -> bool {
         self.spent.contains(&index)
-            || self
-                .forgotten
-                .get(&index.device())
-                .is_some_and(|before| index.position() < *before)
+            || self.forgotten.get(&index.device()).is_some_and(|before| index.position() < *before)
     }
 
     fn draw(&mut self) -> Result<Index, TapeError> {
@@ -89,9 +86,7 @@ struct References(HashMap<Index, Vec<u8>>);
 
 impl References {
     fn value(&mut self, index: Index) -> &[u8] {
-        self.0
-            .entry(index)
-            .or_insert_with(|| reference(SUITE, index))
+        self.0.entry(index).or_insert_with(|| reference(SUITE, index))
     }
 }
 
@@ -148,11 +143,7 @@ fn run(seed: u64, steps: usize) -> usize {
         match (expected, found) {
             (Ok(index), Ok(staged)) => {
                 assert_eq!(staged.index, index, "step {step}");
-                assert_eq!(
-                    staged.value.expose(),
-                    references.value(index),
-                    "step {step}"
-                );
+                assert_eq!(staged.value.expose(), references.value(index), "step {step}");
                 given += 1;
             }
             (Err(expected), Err(found)) => {
@@ -166,10 +157,7 @@ fn run(seed: u64, steps: usize) -> usize {
     // In the end each tape holds what its model holds, and the values of the three still agree.
     for (tape, model) in tapes.iter_mut().zip(&models) {
         tape.settle();
-        for index in DEVICES
-            .iter()
-            .flat_map(|device| (0..64).map(|place| at(*device, place)))
-        {
+        for index in DEVICES.iter().flat_map(|device| (0..64).map(|place| at(*device, place))) {
             assert_eq!(tape.holds(index), !model.is_spent(index), "{index}");
         }
         for index in &model.spent {
@@ -187,9 +175,7 @@ fn run(seed: u64, steps: usize) -> usize {
 
 #[test]
 fn a_long_random_schedule_agrees_with_the_model() {
-    let given: usize = [0x9E37_79B9_7F4A_7C15, 1, 0xDEAD_BEEF]
-        .into_iter()
-        .map(|seed| run(seed, 800))
-        .sum();
+    let given: usize =
+        [0x9E37_79B9_7F4A_7C15, 1, 0xDEAD_BEEF].into_iter().map(|seed| run(seed, 800)).sum();
     assert!(given > 400, "the schedule gave only {given} values");
 }

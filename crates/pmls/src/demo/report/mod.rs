@@ -105,26 +105,14 @@ fn act_section(page: &mut String, number: u32, act: &Act) -> fmt::Result {
 }
 
 fn epoch_card(page: &mut String, epoch: &Epoch) -> fmt::Result {
-    writeln!(
-        page,
-        "<article>\n<h3>Epoch {}</h3>\n<p>{}</p>",
-        epoch.number,
-        Escaped(&epoch.what)
-    )?;
+    writeln!(page, "<article>\n<h3>Epoch {}</h3>\n<p>{}</p>", epoch.number, Escaped(&epoch.what))?;
     page.push_str("<p class=\"tags\">");
     if let Some(bytes) = epoch.commit_bytes {
-        let kind = if epoch.paired {
-            "paired commit"
-        } else {
-            "ordinary commit"
-        };
+        let kind = if epoch.paired { "paired commit" } else { "ordinary commit" };
         write!(page, "<span>{kind}, {bytes} bytes</span> ")?;
     }
     if let Some(security) = epoch.security {
-        write!(
-            page,
-            "<span class=\"{security}\">{security} for the sensor</span>"
-        )?;
+        write!(page, "<span class=\"{security}\">{security} for the sensor</span>")?;
     }
     page.push_str("</p>\n");
     tree::svg(page, &epoch.tree)?;
@@ -137,11 +125,7 @@ fn epoch_card(page: &mut String, epoch: &Epoch) -> fmt::Result {
             (false, false) => "bad",
         };
         let not = if *reads { "" } else { "not " };
-        write!(
-            page,
-            "<span class=\"{class}\">{not}{}</span> ",
-            Escaped(who)
-        )?;
+        write!(page, "<span class=\"{class}\">{not}{}</span> ", Escaped(who))?;
     }
     page.push_str("</p>\n</article>\n");
     Ok(())
@@ -156,12 +140,7 @@ fn comparison(page: &mut String, comparison: &Comparison) -> fmt::Result {
     for (what, pair, unit, digits) in [
         ("Length of the commit", comparison.bytes, "bytes", 0),
         ("Making it, on the phone", comparison.commit_ms, "ms", 2),
-        (
-            "Processing it, on the sensor",
-            comparison.process_ms,
-            "ms",
-            2,
-        ),
+        ("Processing it, on the sensor", comparison.process_ms, "ms", 2),
     ] {
         writeln!(
             page,
@@ -180,11 +159,7 @@ fn facts(page: &mut String, facts: &[Fact]) -> fmt::Result {
     page.push_str("<section>\n<h2>What this has shown</h2>\n<table class=\"facts\">\n");
     page.push_str("<tr><th></th><th>claim</th><th>measured</th></tr>\n");
     for fact in facts {
-        let (class, mark) = if fact.holds {
-            ("good", "✓")
-        } else {
-            ("bad", "✗")
-        };
+        let (class, mark) = if fact.holds { ("good", "✓") } else { ("bad", "✗") };
         writeln!(
             page,
             "<tr><td class=\"{class}\">{mark}</td><td>{}</td><td>{}</td></tr>",

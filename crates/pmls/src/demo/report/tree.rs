@@ -13,12 +13,7 @@ const RADIUS: f64 = 13.0;
 
 /// A node's place in the picture.
 fn place(picture: &Picture, position: usize) -> (f64, f64) {
-    let top = picture
-        .nodes
-        .iter()
-        .map(|spot| spot.level)
-        .max()
-        .unwrap_or(0);
+    let top = picture.nodes.iter().map(|spot| spot.level).max().unwrap_or(0);
     let level = picture.nodes.get(position).map_or(0, |spot| spot.level);
     // Leaves stand at even positions, and a parent above the middle of its leaves.
     let x = MARGIN + position as f64 / 2.0 * LEAF;
@@ -36,12 +31,7 @@ fn parent(picture: &Picture, position: usize) -> Option<usize> {
 /// Draws the tree.
 pub(super) fn svg(page: &mut String, picture: &Picture) -> fmt::Result {
     let leaves = picture.nodes.len().div_ceil(2);
-    let top = picture
-        .nodes
-        .iter()
-        .map(|spot| spot.level)
-        .max()
-        .unwrap_or(0);
+    let top = picture.nodes.iter().map(|spot| spot.level).max().unwrap_or(0);
     let width = 2.0 * MARGIN + (leaves.max(1) - 1) as f64 * LEAF;
     let height = 24.0 + f64::from(top) * LEVEL + 58.0;
     writeln!(
@@ -74,16 +64,10 @@ fn edge(
         (false, true) => "edge path",
         (false, false) => "edge",
     };
-    writeln!(
-        page,
-        "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"
-    )?;
+    writeln!(page, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>")?;
     if spot.notified {
         let (x, y) = ((x1 + x2) / 2.0 + 8.0, (y1 + y2) / 2.0 + 2.0);
-        writeln!(
-            page,
-            "<text class=\"notify\" x=\"{x}\" y=\"{y}\">Notify</text>"
-        )?;
+        writeln!(page, "<text class=\"notify\" x=\"{x}\" y=\"{y}\">Notify</text>")?;
     }
     Ok(())
 }
@@ -100,25 +84,15 @@ fn node(page: &mut String, (x, y): (f64, f64), spot: &Spot) -> fmt::Result {
     }
     if spot.anchor {
         let radius = RADIUS + 5.0;
-        writeln!(
-            page,
-            "<circle class=\"anchor\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"
-        )?;
+        writeln!(page, "<circle class=\"anchor\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>")?;
     }
     let radius = if spot.blank { RADIUS * 0.6 } else { RADIUS };
-    writeln!(
-        page,
-        "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"
-    )?;
+    writeln!(page, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>")?;
     if let Some(member) = &spot.member {
         // Two short lines: "Alice's" and "phone".
         for (line, word) in member.split_whitespace().enumerate() {
             let y = y + RADIUS + 16.0 + 13.0 * line as f64;
-            writeln!(
-                page,
-                "<text class=\"name\" x=\"{x}\" y=\"{y}\">{}</text>",
-                Escaped(word)
-            )?;
+            writeln!(page, "<text class=\"name\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(word))?;
         }
     }
     Ok(())
@@ -155,9 +129,7 @@ mod tests {
             anchor: false,
             notified: false,
         };
-        let picture = Picture {
-            nodes: levels.into_iter().map(spot).collect(),
-        };
+        let picture = Picture { nodes: levels.into_iter().map(spot).collect() };
         let parents: Vec<_> = (0..15).map(|n| parent(&picture, n)).collect();
         let expected =
             [1, 3, 1, 7, 5, 3, 5, 99, 9, 11, 9, 7, 13, 11, 13].map(|n| (n < 99).then_some(n));
