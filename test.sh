@@ -37,6 +37,9 @@ fi
 
 cargo test --workspace --all-features --locked
 
+# Two paired devices, killed at random moments and restarted; a thousand times: cargo xtask crash
+cargo xtask crash --runs 50
+
 # The vectors, by an implementation of their own. The Rust tests above do not need it.
 if have python3 && python3 -c 'import cryptography' 2>/dev/null; then
   check_vectors python3

@@ -1,4 +1,5 @@
 //! Devices that live in files: MLS state in SQLite, the vault in a folder of its own.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::path::{Path, PathBuf};
 

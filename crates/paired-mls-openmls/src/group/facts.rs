@@ -129,7 +129,9 @@ pub(super) fn look_at(
     let (mut after, added) = proposals.apply(before, record)?;
     if path_leaf.is_none() {
         // Nothing was sealed to anybody, and nobody was healed.
-        return Ok(Seen { facts: CommitFacts::default(), after, index: None });
+        let joined = added.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
+        let facts = CommitFacts { joined, ..CommitFacts::default() };
+        return Ok(Seen { facts, after, index: None });
     }
 
     let device = after.device_at(at);
@@ -145,8 +147,11 @@ pub(super) fn look_at(
         Reach::Unknown if !covered.contains(&before.own) => Some(None),
         Reach::Unknown | Reach::Sealed => None,
     };
+    let newcomers = added.iter().filter(|leaf| **leaf != at);
+    facts.joined = newcomers.filter_map(|leaf| after.device_at(*leaf)).collect();
+    let followers = covered.iter().filter(|leaf| !added.contains(leaf));
     if let Some(used) = notified.filter(|_| !covered.is_empty()) {
-        facts.healed = covered.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
+        facts.healed = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
         sealed_to.retain(|leaf| !covered.contains(leaf));
         index = used;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use openmls::prelude::{MlsGroup, StagedCommit};
-use paired_mls::{EpochSecurity, Event, GroupRecord};
+use paired_mls::{EpochSecurity, Event};
 
 use super::{
     Paired,
@@ -36,7 +36,7 @@ impl Outcome {
         let Some(paired) = paired else {
             return Ok(Self { events: Vec::new(), weakened: false, next: None });
         };
-        let mut record = GroupRecord { pending: None, ..paired.record.clone() };
+        let mut record = paired.record.clone();
         let before = &paired.standing;
         if staged.self_removed() {
             let next = Some(Paired { record, standing: before.clone() });

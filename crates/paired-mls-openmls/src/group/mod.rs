@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Pairing, TapeId,
-    anchor::LeafIndex, group::SecurityTable,
+    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Index, Pairing,
+    TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
 use self::standing::{Standing, leaf};
@@ -78,6 +78,12 @@ impl PairedGroup {
     /// The sub-tape of the pairing in this group; `None` without a pairing.
     pub fn pairing_tape(&self) -> Option<TapeId> {
         self.paired.as_ref().map(|paired| paired.record.tape.clone())
+    }
+
+    /// The tape index of the own paired commit that waits; `None` if none does.
+    pub fn pending_index(&self) -> Option<Index> {
+        self.mls.pending_commit()?;
+        self.paired.as_ref()?.record.pending.as_ref()?.index
     }
 
     /// How safe the current epoch is for a device of the pairing; `None` for any other.

@@ -6,7 +6,8 @@ use openmls::{
 };
 use paired_mls::{
     EpochContext, GroupRecord,
-    anchor::{Anchor, Changes, LeafIndex, Tree},
+    anchor::{Anchor, Changes, LeafIndex, Tree, stale_recipients},
+    group::CommitFacts,
     wire::RatchetTree,
 };
 use tls_codec::Serialize as _;
@@ -17,7 +18,8 @@ use super::{
     standing::{Standing, device_of},
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, provider::atomically, steer::build_paired,
+    Device, Error, GuardError, Outgoing, PeerError, Platform, provider::atomically,
+    steer::build_paired,
 };
 
 impl PairedGroup {
@@ -78,7 +80,7 @@ impl PairedGroup {
             let (mls, bundle) =
                 built.finalize(provider).map_err(Error::mls("finish an external commit"))?;
             if let (Some(record), Some(seat)) = (&mut record, &seat) {
-                seat.renew(record, device.signature_key());
+                seat.renew(record, device.signature_key())?;
                 device.vault().store_group(record)?;
             }
             Ok((mls, Outgoing::new(bundle)?))
@@ -137,15 +139,21 @@ impl Seat {
     }
 
     /// The new epoch: this device is new from the leaf up, and the covered partners are healed.
-    fn renew(&self, record: &mut GroupRecord, own_key: &[u8]) {
+    fn renew(&self, record: &mut GroupRecord, own_key: &[u8]) -> Result<(), Error> {
         record.pending = None;
+        let Standing { tree, own, .. } = &self.standing;
         let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
-        let facts = paired_mls::group::CommitFacts {
+        let mut others = self.standing.leaves();
+        others.retain(|leaf| leaf != own && !covered.contains(leaf));
+        let facts = CommitFacts {
             committer: device_of(record, own_key),
             healed: covered.iter().filter_map(|leaf| self.standing.device_at(*leaf)).collect(),
-            sealed_to_leaves: Vec::new(),
+            sealed_to_leaves: stale_recipients(tree, *own, &others, &[*own])
+                .map_err(GuardError::Locate)?,
+            ..CommitFacts::default()
         };
         record.security.apply(&facts, |device| self.standing.leaf_of(device));
+        Ok(())
     }
 }
 

@@ -132,13 +132,12 @@ impl PairedGroup {
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
-        self.transact(device, |mls, paired| {
+        self.transact(device, |mls, _| {
             if mls.pending_commit().is_none() {
                 return Err(UsageError::NoCommitPending.into());
             }
-            mls.clear_pending_commit(device.provider().storage())
-                .map_err(Error::storage("drop a commit"))?;
-            Ok(((), paired.map(|paired| paired.waiting_for(None))))
+            let cleared = mls.clear_pending_commit(device.provider().storage());
+            Ok((cleared.map_err(Error::storage("drop a commit"))?, None))
         })
     }
 
@@ -172,7 +171,7 @@ impl PairedGroup {
             };
             let outgoing = Outgoing::new(bundle)?;
             let hash = message_hash(mls, device, &outgoing.commit)?;
-            let pending = Some(PendingCommit { hash, index });
+            let pending = PendingCommit { hash, index };
             Ok((outgoing, paired.map(|paired| paired.waiting_for(pending))))
         })
     }
@@ -196,9 +195,9 @@ impl PairedGroup {
 }
 
 impl Paired {
-    /// The same, with another own commit that waits, or none.
-    fn waiting_for(&self, pending: Option<PendingCommit>) -> Self {
-        let record = GroupRecord { pending, ..self.record.clone() };
+    /// The same, with another own commit that waits.
+    fn waiting_for(&self, pending: PendingCommit) -> Self {
+        let record = GroupRecord { pending: Some(pending), ..self.record.clone() };
         Self { record, standing: self.standing.clone() }
     }
 }

@@ -115,6 +115,25 @@ pub fn a_crash_at_any_point_loses_nothing<A: Adapter>(adapter: &A) {
         world.devices[0].crash().unwrap();
         let heard = world.devices[0].process(&sent.commit).unwrap();
         assert!(matches!(heard, Heard::Commit { .. }), "{heard:?}");
+        world.devices[1].process(&sent.commit).unwrap();
+        for member in &mut world.stock {
+            member.process(&sent.commit).unwrap();
+        }
+
+        // The sender dies while it merges its commit, after the vault was written.
+        let sent = world.devices[0].commit(&Content::default()).unwrap();
+        world.devices[0].crash_before_storing();
+        world.devices[0].confirm().unwrap_err();
+        world.devices[0].crash().unwrap();
+        let heard = world.devices[0].process(&sent.commit).unwrap();
+        assert!(matches!(heard, Heard::Commit { .. }), "{heard:?}");
+        world.devices[1].process(&sent.commit).unwrap();
+        for member in &mut world.stock {
+            member.process(&sent.commit).unwrap();
+        }
+
+        let sent = world.devices[0].commit(&Content::default()).unwrap();
+        world.devices[0].confirm().unwrap();
         for member in &mut world.stock {
             member.process(&sent.commit).unwrap();
         }

@@ -2,7 +2,7 @@
 
 use super::{Adapter, Content, Framing, Listener, Member, PairedMember, Who, World, for_each};
 use crate::{
-    DeviceId, Event,
+    DeviceId, EpochSecurity, Event, LeafKey,
     anchor::{LeafIndex, PlannedAdd, relocate},
 };
 
@@ -91,11 +91,15 @@ pub fn an_added_device_of_the_pairing_follows<A: Adapter>(adapter: &A) {
         again.pair(&pairing).unwrap();
         world.devices.push(again);
         world.assert_together();
+        let security = world.devices[0].security(DeviceId(2));
+        assert_eq!(security, Some(EpochSecurity::Exposed), "its KeyPackage may have been stolen");
 
         let mut thief = adapter.steal(&world.devices[2]);
         let sent = world.devices[0].commit(&Content::default()).unwrap();
         world.deliver(Who::Device(0), &sent).unwrap();
         assert!(thief.process(&sent.commit).is_err());
+        let security = world.devices[0].security(DeviceId(2));
+        assert_eq!(security, Some(EpochSecurity::Secure(LeafKey::Stale)));
     });
 }
 

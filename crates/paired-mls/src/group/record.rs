@@ -7,7 +7,7 @@
 //!     opaque group_id<V>;
 //!     uint8  heal_policy;              // 0 leave it to the caller, 1 at once
 //!     Device devices<V>;               // in ascending order of their numbers
-//!     optional<PendingCommit> pending; // the own commit that waits for its acceptance
+//!     optional<PendingCommit> pending; // the last own commit
 //! } GroupRecord;
 //!
 //! struct { uint16 device; opaque signature_key<V>; uint8 security; } Device;
@@ -46,7 +46,9 @@ pub struct GroupRecord {
     pub heal_policy: HealPolicy,
     /// How safe the current epoch is, for each device.
     pub security: SecurityTable,
-    /// The own commit that waits for the delivery service's answer.
+    /// The last own commit. It waits for the delivery service's answer if the MLS state says so;
+    /// that this record is not cleared with it is what lets a device that died in between find out
+    /// that the commit was its own.
     pub pending: Option<PendingCommit>,
 }
 

@@ -49,6 +49,9 @@ pub struct CommitFacts {
     pub committer: Option<DeviceId>,
     /// The partners that the commit healed, by a Notify.
     pub healed: Vec<DeviceId>,
+    /// The devices that the commit added: whoever has the private keys of their KeyPackages enters
+    /// with them.
+    pub joined: Vec<DeviceId>,
     /// The leaves of the tree that a path secret was sealed to directly.
     pub sealed_to_leaves: Vec<LeafIndex>,
 }
@@ -94,6 +97,7 @@ impl SecurityTable {
                 leaf_of(device).is_some_and(|leaf| facts.sealed_to_leaves.contains(&leaf));
             *security = match before {
                 _ if facts.committer == Some(device) => EpochSecurity::Secure(LeafKey::Fresh),
+                _ if facts.joined.contains(&device) => EpochSecurity::Exposed,
                 _ if facts.healed.contains(&device) => EpochSecurity::Secure(LeafKey::Stale),
                 EpochSecurity::Secure(LeafKey::Stale) if to_leaf => EpochSecurity::Weakened,
                 same => same,
@@ -147,6 +151,15 @@ mod tests {
         let mut table = SecurityTable::exposed([PHONE, SENSOR]);
         let changes = table.apply(&paired_commit(), leaf_of);
         assert_eq!(changes, [(PHONE, Exposed, Secure(Fresh)), (SENSOR, Exposed, Secure(Stale))]);
+    }
+
+    #[test]
+    fn a_device_that_is_added_begins_anew() {
+        let mut table = SecurityTable::exposed([PHONE, SENSOR]);
+        table.apply(&paired_commit(), leaf_of);
+        let adds =
+            CommitFacts { committer: Some(PHONE), joined: vec![SENSOR], ..CommitFacts::default() };
+        assert_eq!(table.apply(&adds, leaf_of), [(SENSOR, Secure(Stale), Exposed)]);
     }
 
     #[test]
