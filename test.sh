@@ -35,10 +35,15 @@ if ! softhsm_module >/dev/null; then
   left_out+=("the PKCS#11 vault: no SoftHSM2 (Debian: softhsm2)")
 fi
 
-cargo test --workspace --all-features --locked
+# The demo, as a script would run it, is among these tests: every fact has to hold.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+cargo test --workspace --all-features --locked 2>&1 | tee "$log"
 
-# Two paired devices, killed at random moments and restarted; a thousand times: cargo xtask crash
-cargo xtask crash --runs 50
+# Two paired devices, killed at random moments and restarted; a thousand times: cargo xtask crash.
+# Built with the features of the tests, so that nothing is built twice.
+cargo build --workspace --all-features --bin xtask --locked
+"${CARGO_TARGET_DIR:-target}/debug/xtask" crash --runs 50
 
 # The vectors, by an implementation of their own. The Rust tests above do not need it.
 if have python3 && python3 -c 'import cryptography' 2>/dev/null; then
@@ -49,10 +54,8 @@ else
   left_out+=("the check of the vectors by Python: no package cryptography (Debian: python3-cryptography)")
 fi
 
-# The demo, as a newcomer runs it: its exit code is not zero if a fact does not hold.
-cargo run --locked --quiet -- demo --json --no-report >/dev/null
-echo "demo: every fact holds"
-
+awk '/^test result:/ { passed += $4; failed += $6 }
+     END { printf "%d passed, %d failed\n", passed, failed }' "$log"
 if [ "${#left_out[@]}" -gt 0 ]; then
   printf 'left out: %s\n' "${left_out[@]}"
   [ "${CI:-}" != true ]
