@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochContext, EpochSecurity, GroupRecord, HealPolicy, Index, Pairing,
-    TapeId, anchor::LeafIndex, group::SecurityTable,
+    CipherSuite, DeviceId, EpochContext, EpochSecurity, Event, GroupRecord, HealPolicy, Index,
+    Pairing, TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
 use self::standing::{Standing, leaf};
@@ -214,11 +214,12 @@ impl PairedGroup {
         }
     }
 
-    /// The new epoch is stored: the tape value that led to it is needed no more.
-    fn settle<P: Platform>(&self, device: &Device<P>) -> Result<(), Error> {
-        match &self.paired {
-            Some(paired) => Ok(device.vault().settle(&paired.record.tape)?),
-            None => Ok(()),
+    /// The new epoch is stored: the tape value that led to it is needed no more. A failure is an
+    /// event, since the commit is merged in any case.
+    fn settle<P: Platform>(&self, device: &Device<P>, events: &mut Vec<Event>) {
+        let tape = self.paired.as_ref().map(|paired| &paired.record.tape);
+        if tape.is_some_and(|tape| device.vault().settle(tape).is_err()) {
+            events.push(Event::NotSettled);
         }
     }
 }

@@ -132,7 +132,7 @@ impl PairedGroup {
         let Received::Commit { mut events, .. } = received else {
             return Ok(received);
         };
-        self.settle(device)?;
+        self.settle(device, &mut events);
         let mut heal = None;
         if weakened && self.heal_policy() == Some(HealPolicy::AtOnce) {
             // The commit that was received is merged in any case, and its events are not lost.

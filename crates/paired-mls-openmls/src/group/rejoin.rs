@@ -86,9 +86,8 @@ impl PairedGroup {
             Ok((mls, Outgoing::new(bundle)?))
         })?;
         let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
-        let group = Self { mls, paired };
-        group.settle(device)?;
-        Ok((group, outgoing))
+        // A value that is still in flight is of an epoch that is gone; the next merge erases it.
+        Ok((Self { mls, paired }, outgoing))
     }
 }
 

@@ -120,9 +120,10 @@ impl PairedGroup {
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
-        let events =
-            self.transact(device, |mls, paired| Ok(merge_own(mls, paired, device)?.into_parts()))?;
-        self.settle(device)?;
+        let merge =
+            |mls: &mut _, paired: Option<&_>| Ok(merge_own(mls, paired, device)?.into_parts());
+        let mut events = self.transact(device, merge)?;
+        self.settle(device, &mut events);
         Ok(events)
     }
 

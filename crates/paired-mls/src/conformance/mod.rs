@@ -1,6 +1,7 @@
 //! The conformance suite: what every adapter to an MLS library has to show.
 //!
-//! It is written once, over the traits of [`adapter`], and an adapter runs it with one line:
+//! It is written once, over the traits [`Member`], [`PairedMember`], [`Thief`] and [`Adapter`], and
+//! an adapter runs it with one line:
 //!
 //! ```text
 //! paired_mls::node_anchor_conformance!(MyAdapter::new());

@@ -42,6 +42,10 @@ pub enum Event {
         /// The burned index, if the lost commit was a paired one.
         index: Option<Index>,
     },
+    /// The vault could not erase the tape value that led to this epoch, which is stored all the same.
+    /// The value goes with the next commit that is merged; until then a thief of the vault could
+    /// compute this epoch. See what the vault's storage lacks.
+    NotSettled,
     /// `HealPolicy::AtOnce` demands a paired commit, and it could not be made: call for one, and see
     /// why it fails.
     HealingFailed,

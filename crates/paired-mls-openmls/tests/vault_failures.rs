@@ -1,0 +1,134 @@
+//! A vault that fails at any of its writes: nothing is lost, and what is merged is said to be merged.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use openmls::prelude::{Ciphersuite, MlsGroupCreateConfig, MlsGroupJoinConfig};
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::{
+    CipherSuite, DeviceId, Event, Pairing, PairingId, RecordName, Secret, Seed, StorageError,
+    Vault, VaultStorage, vault::MemoryStorage,
+};
+use paired_mls_openmls::{Device, Error, MemoryProvider, PairedGroup, Received};
+
+const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+const SUITE: CipherSuite = CipherSuite::X25519Aes128;
+
+/// A storage that has room for some more writes only.
+#[derive(Clone)]
+struct Limited {
+    inner: MemoryStorage,
+    writes_left: Arc<AtomicUsize>,
+}
+
+impl VaultStorage for Limited {
+    fn load(&self, name: &RecordName) -> Result<Option<Secret>, StorageError> {
+        self.inner.load(name)
+    }
+
+    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError> {
+        let take = |left: usize| left.checked_sub(1);
+        self.writes_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .map_err(|_| "the disk is full")?;
+        self.inner.store(name, record)
+    }
+
+    fn remove(&self, name: &RecordName) -> Result<(), StorageError> {
+        self.inner.remove(name)
+    }
+}
+
+struct Member {
+    device: Device<MemoryProvider<RustCrypto>>,
+    writes_left: Arc<AtomicUsize>,
+}
+
+fn member(identity: &str) -> Member {
+    let writes_left = Arc::new(AtomicUsize::new(usize::MAX));
+    let storage = Limited { inner: MemoryStorage::new(), writes_left: writes_left.clone() };
+    let provider = MemoryProvider::new(RustCrypto::default());
+    let device =
+        Device::generate(provider, Vault::new(storage), CIPHERSUITE, identity.as_bytes()).unwrap();
+    Member { device, writes_left }
+}
+
+fn paired(phone: &Member, sensor: &Member) -> (PairedGroup, PairedGroup) {
+    let (phone, sensor) = (&phone.device, &sensor.device);
+    let create = MlsGroupCreateConfig::builder()
+        .ciphersuite(CIPHERSUITE)
+        .use_ratchet_tree_extension(true)
+        .build();
+    let mut at_phone = PairedGroup::create(phone, b"group", &create).unwrap();
+    let sent = at_phone.add(phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
+    at_phone.confirm(phone).unwrap();
+    let join = MlsGroupJoinConfig::builder().build();
+    let mut at_sensor = PairedGroup::join(sensor, &sent.welcome.unwrap(), &join).unwrap();
+    let pairing = Pairing::new(PairingId([4; 16]), [phone.signature_key(), sensor.signature_key()]);
+    for (device, group, own) in [(phone, &mut at_phone, 0), (sensor, &mut at_sensor, 1)] {
+        let seed = Seed::new(SUITE, Secret::new(vec![9; 32])).unwrap();
+        pairing.install(device.vault(), SUITE, seed, DeviceId(own)).unwrap();
+        group.pair(device, &pairing).unwrap();
+    }
+    (at_phone, at_sensor)
+}
+
+fn authenticator(group: &PairedGroup) -> Vec<u8> {
+    group.mls().epoch_authenticator().as_slice().to_vec()
+}
+
+#[test]
+fn a_follower_whose_vault_fails_follows_later() {
+    let (phone, sensor) = (member("phone"), member("sensor"));
+    let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
+    let sent = at_phone.update(&phone.device).unwrap();
+    at_phone.confirm(&phone.device).unwrap();
+    let before = authenticator(&at_sensor);
+
+    // The first write punctures the tape, the second is the group's record.
+    for writes in [0, 1] {
+        sensor.writes_left.store(writes, Ordering::SeqCst);
+        let failed = at_sensor.process(&sensor.device, &sent.commit);
+        assert!(matches!(failed, Err(Error::Vault(_))), "{writes}: {failed:?}");
+        assert_eq!(authenticator(&at_sensor), before, "{writes}");
+    }
+
+    // The third erases the value: by then the commit is merged.
+    sensor.writes_left.store(2, Ordering::SeqCst);
+    let received = at_sensor.process(&sensor.device, &sent.commit).unwrap();
+    let Received::Commit { events, .. } = received else { panic!("a commit is a commit") };
+    assert!(matches!(events.first(), Some(Event::Healed { .. })), "{events:?}");
+    assert_eq!(events.last(), Some(&Event::NotSettled));
+    assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
+
+    // With the next commit it is erased as well, and nothing more is said.
+    sensor.writes_left.store(usize::MAX, Ordering::SeqCst);
+    let sent = at_phone.update(&phone.device).unwrap();
+    at_phone.confirm(&phone.device).unwrap();
+    let received = at_sensor.process(&sensor.device, &sent.commit).unwrap();
+    let Received::Commit { events, .. } = received else { panic!("a commit is a commit") };
+    assert!(!events.contains(&Event::NotSettled), "{events:?}");
+}
+
+#[test]
+fn a_sender_whose_vault_fails_sends_nothing() {
+    let (phone, sensor) = (member("phone"), member("sensor"));
+    let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
+    // The first write draws the index, the second remembers the commit.
+    for writes in [0, 1] {
+        phone.writes_left.store(writes, Ordering::SeqCst);
+        let failed = at_phone.update(&phone.device);
+        assert!(matches!(failed, Err(Error::Vault(_))), "{writes}: {failed:?}");
+        assert!(at_phone.mls().pending_commit().is_none(), "{writes}");
+    }
+    phone.writes_left.store(usize::MAX, Ordering::SeqCst);
+    let sent = at_phone.update(&phone.device).unwrap();
+    assert_eq!(at_phone.pending_index().unwrap().position(), 1, "the burned index stays burned");
+    at_phone.confirm(&phone.device).unwrap();
+    at_sensor.process(&sensor.device, &sent.commit).unwrap();
+    assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
+}
