@@ -65,6 +65,39 @@ pub fn forged_commits_are_refused<A: Adapter>(adapter: &A) {
     });
 }
 
+/// A commit, a Welcome or a KeyPackage that is cut short, anywhere, or has a byte too many, is
+/// refused, changes nothing, and never panics: the real one still works.
+pub fn messages_cut_short_are_refused<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = World::paired(adapter, suite, framing, 2).unwrap();
+        let mut guest = adapter.device(suite, framing, "guest");
+        let key_package = guest.key_package().unwrap();
+        for broken in cut_short(&key_package) {
+            let adds = vec![broken];
+            assert!(world.devices[0].commit(&Content { adds, removes: vec![] }).is_err());
+        }
+        let adds = vec![key_package];
+        let sent = world.devices[0].commit(&Content { adds, removes: vec![] }).unwrap();
+        for broken in cut_short(&sent.commit) {
+            assert!(world.devices[1].process(&broken).is_err());
+        }
+        world.deliver(Who::Device(0), &sent).unwrap();
+        let welcome = sent.welcome.unwrap();
+        for broken in cut_short(&welcome) {
+            assert!(guest.join(&broken).is_err());
+        }
+        guest.join(&welcome).unwrap();
+        assert_eq!(guest.epoch_authenticator(), world.devices[0].epoch_authenticator());
+    });
+}
+
+/// A message cut at many places, and one with a byte too many.
+fn cut_short(message: &[u8]) -> Vec<Vec<u8>> {
+    let ends = (0..message.len()).step_by(message.len() / 64 + 1);
+    let cut = ends.map(|end| message[..end].to_vec());
+    cut.chain([[message, &[0]].concat()]).collect()
+}
+
 /// Both devices commit in one epoch: one wins, the loser's index is burned, and it goes on.
 pub fn two_devices_at_once_lose_nothing<A: Adapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {

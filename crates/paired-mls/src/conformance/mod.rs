@@ -53,6 +53,7 @@ macro_rules! node_anchor_conformance {
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,
                 forged_commits_are_refused,
+                messages_cut_short_are_refused,
                 two_devices_at_once_lose_nothing,
                 a_refused_commit_burns_its_index,
                 a_crash_at_any_point_loses_nothing;
