@@ -5,6 +5,7 @@ use mls_rs::{
     client_builder::{
         BaseConfig, MlsConfig, WithCryptoProvider, WithIdentityProvider, WithMlsRules,
     },
+    error::MlsError,
     group::ReceivedMessage,
     identity::{
         SigningIdentity,
@@ -80,13 +81,15 @@ impl Listener for StockMlsRs {
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
         let message = MlsMessage::from_bytes(message)?;
-        match self.group()?.process_incoming_message(message)? {
-            ReceivedMessage::ApplicationMessage(message) => {
+        match self.group()?.process_incoming_message(message) {
+            Ok(ReceivedMessage::ApplicationMessage(message)) => {
                 Ok(Heard::Application(message.data().to_vec()))
             }
-            ReceivedMessage::Commit(_) => Ok(Heard::Commit { events: Vec::new(), heal: None }),
-            ReceivedMessage::Proposal(_) => Ok(Heard::Proposal),
-            other => Err(format!("mls-rs heard {other:?}").into()),
+            Ok(ReceivedMessage::Commit(_)) => Ok(Heard::Commit { events: Vec::new(), heal: None }),
+            Ok(ReceivedMessage::Proposal(_)) => Ok(Heard::Proposal),
+            Err(MlsError::CantProcessMessageFromSelf) => Ok(Heard::Own),
+            Err(error) => Err(error.into()),
+            Ok(other) => Err(format!("mls-rs heard {other:?}").into()),
         }
     }
 }

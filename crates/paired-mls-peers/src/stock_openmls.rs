@@ -101,6 +101,10 @@ impl Member for StockOpenMls {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
             return Err("this is no Welcome".into());
         };
+        // OpenMLS does not join a group whose remains it still has.
+        if let Some(mut left) = self.group.take_if(|group| !group.is_active()) {
+            left.delete(self.provider.storage())?;
+        }
         let config = config::join(self.framing);
         let staged = StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None)?;
         self.group = Some(staged.into_group(&self.provider)?);
@@ -176,6 +180,10 @@ where
         }
         ProcessedMessageContent::StagedCommitMessage(staged) => {
             group.merge_staged_commit(provider, *staged)?;
+            Ok(Heard::Commit { events: Vec::new(), heal: None })
+        }
+        ProcessedMessageContent::OwnPendingCommit => {
+            group.merge_pending_commit(provider)?;
             Ok(Heard::Commit { events: Vec::new(), heal: None })
         }
         _ => Ok(Heard::Own),

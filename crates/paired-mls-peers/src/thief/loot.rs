@@ -1,0 +1,140 @@
+//! What a thief finds in stored records.
+
+use std::collections::{BTreeSet, HashMap};
+
+use openmls::prelude::Ciphersuite;
+use openmls_traits::crypto::OpenMlsCrypto;
+use serde_json::Value;
+
+/// The byte strings that a thief has found, and what they are as keys. It only grows.
+#[derive(Default)]
+pub(super) struct Loot {
+    strings: BTreeSet<Vec<u8>>,
+    keys: Vec<Vec<u8>>,
+}
+
+impl Loot {
+    /// Searches records, and takes each byte string that is new.
+    ///
+    /// A key, a path secret and the input of `DeriveKeyPair` all have Nh bytes in the suites 1 to 3;
+    /// strings of other lengths are no keys.
+    pub(super) fn search(
+        &mut self,
+        records: &HashMap<Vec<u8>, Vec<u8>>,
+        crypto: &impl OpenMlsCrypto,
+        ciphersuite: Ciphersuite,
+    ) {
+        for string in strings_in(records) {
+            if string.len() == ciphersuite.hash_length() && self.strings.insert(string.clone()) {
+                self.keys.extend(as_private_keys(crypto, ciphersuite, string));
+            }
+        }
+    }
+
+    /// HPKE private keys.
+    pub(super) fn keys(&self) -> &[Vec<u8>] {
+        &self.keys
+    }
+}
+
+/// Every byte string in these records, however deeply it is nested.
+pub(super) fn strings_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
+    let mut found = BTreeSet::new();
+    for (key, value) in records {
+        byte_strings(key, &mut found);
+        byte_strings(value, &mut found);
+    }
+    found
+}
+
+/// The public keys of all stored key pairs.
+pub(super) fn public_keys_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
+    let mut known = BTreeSet::new();
+    for record in records.values() {
+        if let Ok(value) = serde_json::from_slice::<Value>(record) {
+            key_pairs(&value, &mut known);
+        }
+    }
+    known
+}
+
+fn byte_strings(record: &[u8], found: &mut BTreeSet<Vec<u8>>) {
+    found.insert(record.to_vec());
+    if let Ok(value) = serde_json::from_slice::<Value>(record) {
+        walk(&value, found);
+    }
+}
+
+fn walk(value: &Value, found: &mut BTreeSet<Vec<u8>>) {
+    match value {
+        Value::String(text) => {
+            found.insert(text.as_bytes().to_vec());
+        }
+        Value::Array(items) => match bytes(items) {
+            // A byte string may be a record in itself.
+            Some(bytes) if !found.contains(&bytes) => byte_strings(&bytes, found),
+            Some(_) => {}
+            None => items.iter().for_each(|item| walk(item, found)),
+        },
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                found.insert(name.as_bytes().to_vec());
+                walk(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn key_pairs(value: &Value, known: &mut BTreeSet<Vec<u8>>) {
+    match value {
+        Value::Array(items) => match bytes(items) {
+            // A byte string may be a record in itself.
+            Some(bytes) => {
+                if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
+                    key_pairs(&value, known);
+                }
+            }
+            None => items.iter().for_each(|item| key_pairs(item, known)),
+        },
+        Value::Object(fields) => {
+            if let (Some(public), true) =
+                (fields.get("public_key"), fields.contains_key("private_key"))
+            {
+                walk(public, known);
+            }
+            fields.values().for_each(|value| key_pairs(value, known));
+        }
+        _ => {}
+    }
+}
+
+/// A byte string, as the storage writes it.
+fn bytes(items: &[Value]) -> Option<Vec<u8>> {
+    items.iter().map(|item| u8::try_from(item.as_u64()?).ok()).collect()
+}
+
+/// The HPKE private keys that a byte string may stand for (RFC 9420 section 7.4):
+///
+/// ```text
+/// string                                          a private key
+/// KEM.DeriveKeyPair(string)                       a node secret
+/// KEM.DeriveKeyPair(DeriveSecret(string, "node")) a path secret
+/// ```
+pub(super) fn as_private_keys(
+    crypto: &impl OpenMlsCrypto,
+    ciphersuite: Ciphersuite,
+    string: Vec<u8>,
+) -> Vec<Vec<u8>> {
+    let config = || ciphersuite.hpke_config();
+    // KDFLabel { uint16 length = Nh; opaque label<V> = "MLS 1.0 node"; opaque context<V> = "" }
+    let length = ciphersuite.hash_length();
+    let info = [&(length as u16).to_be_bytes()[..], &[12], b"MLS 1.0 node", &[0]].concat();
+    let node = crypto.hkdf_expand(ciphersuite.hash_algorithm(), &string, &info, length);
+    let derived = [
+        crypto.derive_hpke_keypair(config(), &string).ok(),
+        node.ok().and_then(|node| crypto.derive_hpke_keypair(config(), node.as_slice()).ok()),
+    ];
+    let derived = derived.into_iter().flatten().map(|pair| pair.private.to_vec());
+    derived.chain([string]).collect()
+}
