@@ -12,6 +12,7 @@
 //! | [`anchor`] | the node above the devices of a pairing, and where to place them in a tree |
 //! | [`pairing`] | how devices come to share a tape, and how they stop |
 //! | [`group`] | a pairing in one group: how safe each epoch is, and what happened |
+//! | [`leaf`] | several devices behind one leaf |
 //! | [`vault`] | secure storage for tapes |
 //! | [`wire`] | read-only views of the public structures of RFC 9420 that a guard checks |
 
@@ -20,6 +21,7 @@ pub mod code_points;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod group;
+pub mod leaf;
 pub mod notify;
 pub mod pairing;
 mod secret;

@@ -312,6 +312,27 @@ impl Tape {
         Ok(tape)
     }
 
+    /// The value at `index`, which stays on the tape: only to recognise what a partner made with it.
+    /// It must not leave the vault.
+    pub(crate) fn peek(&self, index: Index) -> Result<TapeValue, TapeError> {
+        let value = match self.in_flight.as_ref().filter(|flight| flight.index == index) {
+            Some(flight) => Secret::copy_of(flight.value.expose()),
+            None => self.pprf.evaluate(index.bits())?.value,
+        };
+        Ok(TapeValue::new(self.suite, index, value))
+    }
+
+    /// The index of the value in flight, if any.
+    pub(crate) fn in_flight(&self) -> Option<Index> {
+        self.in_flight.as_ref().map(|flight| flight.index)
+    }
+
+    /// The first index from `index` on, in the same lane, whose value can still be read.
+    pub(crate) fn next_held(&self, index: Index) -> Option<Index> {
+        let next = self.pprf.first_held(index.bits())?;
+        Some(Index::from_bytes(next.to_be_bytes())).filter(|next| next.device() == index.device())
+    }
+
     fn take(&mut self, index: Index) -> Result<Staged, TapeError> {
         let evaluation = self.pprf.evaluate(index.bits())?;
         Ok(Staged { index, value: self.pprf.puncture(evaluation) })

@@ -64,6 +64,11 @@ impl TapeValue {
         Self { suite, index, value }
     }
 
+    /// The cipher suite of the pairing.
+    pub(crate) fn suite(&self) -> CipherSuite {
+        self.suite
+    }
+
     /// Where on the tape it comes from.
     pub fn index(&self) -> Index {
         self.index

@@ -352,31 +352,31 @@ impl Vault {
         Ok(staged.release(tape.suite(), &stored))
     }
 
-    fn shelf(&self) -> Shelf<'_> {
+    pub(crate) fn shelf(&self) -> Shelf<'_> {
         // A panic in a storage leaves no half-made state here: every change is one `store`.
         Shelf(self.storage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// The locked storage, with the vault's types.
-struct Shelf<'a>(MutexGuard<'a, Box<dyn VaultStorage>>);
+pub(crate) struct Shelf<'a>(MutexGuard<'a, Box<dyn VaultStorage>>);
 
 impl Shelf<'_> {
-    fn load(&self, name: &RecordName) -> Result<Option<Secret>, VaultError> {
+    pub(crate) fn load(&self, name: &RecordName) -> Result<Option<Secret>, VaultError> {
         self.0.load(name).map_err(|source| VaultError::Storage { record: name.clone(), source })
     }
 
-    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), VaultError> {
+    pub(crate) fn store(&self, name: &RecordName, record: &Secret) -> Result<(), VaultError> {
         (self.0.store(name, record))
             .map_err(|source| VaultError::Storage { record: name.clone(), source })
     }
 
-    fn load_tape(&self, name: &RecordName) -> Result<Tape, VaultError> {
+    pub(crate) fn load_tape(&self, name: &RecordName) -> Result<Tape, VaultError> {
         let record = self.load(name)?.ok_or_else(|| VaultError::Missing(name.clone()))?;
         Ok(Tape::from_record(&record)?)
     }
 
-    fn store_tape(&self, name: &RecordName, tape: &Tape) -> Result<Stored, VaultError> {
+    pub(crate) fn store_tape(&self, name: &RecordName, tape: &Tape) -> Result<Stored, VaultError> {
         self.store(name, &tape.to_record()?)?;
         Ok(Stored::after_write())
     }

@@ -16,6 +16,8 @@ pub enum RecordName {
     SubTape(TapeId),
     /// What a device knows of its pairing in one group, by the group's identifier.
     Group(Vec<u8>),
+    /// What a device knows of a leaf that it shares in one group, by the group's identifier.
+    Leaf(Vec<u8>),
 }
 
 impl fmt::Display for RecordName {
@@ -30,6 +32,7 @@ impl fmt::Display for RecordName {
                 write!(f, "tape-{}-", tape.pairing).and_then(|()| hex(f, &tape.group_id))
             }
             Self::Group(group_id) => f.write_str("group-").and_then(|()| hex(f, group_id)),
+            Self::Leaf(group_id) => f.write_str("leaf-").and_then(|()| hex(f, group_id)),
         }
     }
 }

@@ -1,0 +1,26 @@
+//! Several devices behind one leaf: what they derive from the tape, what they tell each other, and
+//! what each of them stores.
+//!
+//! All devices hold the state of the same MLS leaf. The one that acts draws *all* randomness of a
+//! commit from one tape value; the others make the same commit from the same value, compare it byte
+//! for byte with what the delivery service delivers, and merge their own.
+//!
+//! ```text
+//! value        = tape.take(index)
+//! draw[n]      = ExpandWithLabel(value, label[n],    TapeContext, Nh)   // for OpenMlsRand, in order
+//! hpke_secret  = ExpandWithLabel(value, "leaf hpke", TapeContext, Nh)   // for each hpke_seal
+//! ```
+
+mod notify_message;
+mod randomness;
+mod record;
+#[cfg(test)]
+mod tests;
+mod vault;
+
+pub use self::{
+    notify_message::{LeafNotify, LeafNotifyError, SALT_LEN},
+    randomness::{LeafRandomness, LeafUse},
+    record::{LeafRecord, LeafRecordError, Speaker},
+    vault::{LeafVaultError, MAX_SKIP},
+};

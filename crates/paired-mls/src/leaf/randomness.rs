@@ -1,0 +1,151 @@
+//! All randomness of one commit, one KeyPackage or one group, from one value of the tape.
+
+use tls_codec::{Serialize as _, TlsSerialize, TlsSize, VLByteSlice};
+
+use crate::{CipherSuite, DerivationTooLong, EpochContext, Index, Secret, TapeValue};
+
+/// What a tape value is used for, and in which order an MLS library draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeafUse {
+    /// A commit: the path secret, then the key material of the committer's leaf.
+    Commit,
+    /// A KeyPackage: the key material of the init key, then that of the leaf.
+    KeyPackage,
+    /// A new group: the key material of the creator's leaf, then the init secret of epoch 0.
+    Group,
+}
+
+impl LeafUse {
+    /// The labels of the draws, in their order.
+    fn labels(self) -> [&'static str; 2] {
+        match self {
+            Self::Commit => ["leaf path", "leaf key"],
+            Self::KeyPackage => ["leaf package init key", "leaf package key"],
+            Self::Group => ["leaf group key", "leaf group init secret"],
+        }
+    }
+
+    /// The draw whose public key stands in the open, so that the index can be recognised by it.
+    fn public_draw(self) -> usize {
+        match self {
+            Self::Commit => 1,
+            Self::KeyPackage | Self::Group => 0,
+        }
+    }
+}
+
+/// The randomness that is derived from one tape value. It is drawn in order, and there is no more of
+/// it than the use demands: a library that draws otherwise finds nothing.
+#[derive(Debug)]
+pub struct LeafRandomness {
+    suite: CipherSuite,
+    index: Index,
+    usage: LeafUse,
+    draws: [Secret; 2],
+    hpke_secret: Secret,
+}
+
+/// ```text
+/// struct {
+///     opaque recipient<V>;     // the KEM public key
+///     opaque info<V>;
+///     opaque aad<V>;
+/// } EphemeralContext;
+/// ```
+#[derive(TlsSize, TlsSerialize)]
+struct EphemeralContext<'a> {
+    recipient: VLByteSlice<'a>,
+    info: VLByteSlice<'a>,
+    aad: VLByteSlice<'a>,
+}
+
+impl LeafRandomness {
+    /// The length of an [ephemeral seed](Self::ephemeral_seed), in bytes.
+    pub const EPHEMERAL_SEED_LEN: usize = 32;
+
+    /// Derives everything that `usage` needs from a tape value, which is erased.
+    ///
+    /// # Errors
+    ///
+    /// [`DerivationTooLong`] if the group's identifier or transcript hash exceeds 2³⁰ − 1 bytes.
+    pub fn derive(
+        value: TapeValue,
+        usage: LeafUse,
+        context: &EpochContext,
+    ) -> Result<Self, DerivationTooLong> {
+        let suite = value.suite();
+        let derive = |label| value.derive(label, context, suite.kdf_len());
+        let [first, second] = usage.labels();
+        Ok(Self {
+            suite,
+            index: value.index(),
+            usage,
+            draws: [derive(first)?, derive(second)?],
+            hpke_secret: derive("leaf hpke")?,
+        })
+    }
+
+    /// The key material whose public key stands in the open: what a follower without a Notify
+    /// recognises the index by.
+    pub(crate) fn public_key_material(
+        value: &TapeValue,
+        usage: LeafUse,
+        context: &EpochContext,
+    ) -> Result<Secret, DerivationTooLong> {
+        let [first, second] = usage.labels();
+        let label = if usage.public_draw() == 0 { first } else { second };
+        value.derive(label, context, value.suite().kdf_len())
+    }
+
+    /// Where on the tape it comes from.
+    pub fn index(&self) -> Index {
+        self.index
+    }
+
+    /// The draw number `n`, from 0, of Nh bytes; `None` if the use has no such draw, or of another
+    /// length.
+    pub fn draw(&self, n: usize, length: usize) -> Option<&Secret> {
+        self.draws.get(n).filter(|draw| draw.len() == length)
+    }
+
+    /// The key material of the key that stands in the open.
+    pub fn public_draw(&self) -> &Secret {
+        let [first, second] = &self.draws;
+        if self.usage.public_draw() == 0 { first } else { second }
+    }
+
+    /// The seed of the generator that an HPKE encryption draws its ephemeral key from. It depends on
+    /// everything that is sealed and not on the order of the calls, which threads make.
+    ///
+    /// ```text
+    /// prk  = KDF.Extract("PMLS 02", hpke_secret || plaintext)
+    /// seed = ExpandWithLabel(prk, "leaf ephemeral", EphemeralContext, 32)
+    /// ```
+    ///
+    /// No ephemeral serves two plaintexts: the plaintext is in the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`DerivationTooLong`] if an input exceeds 2³⁰ − 1 bytes.
+    pub fn ephemeral_seed(
+        &self,
+        recipient: &[u8],
+        info: &[u8],
+        aad: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Secret, DerivationTooLong> {
+        let context = EphemeralContext {
+            recipient: VLByteSlice(recipient),
+            info: VLByteSlice(info),
+            aad: VLByteSlice(aad),
+        };
+        let context = context.tls_serialize_detached().map_err(|_| DerivationTooLong)?;
+        let mut input = Vec::with_capacity(self.hpke_secret.len() + plaintext.len());
+        input.extend_from_slice(self.hpke_secret.expose());
+        input.extend_from_slice(plaintext);
+        let prk = self.suite.extract(&Secret::new(input));
+        let length = Self::EPHEMERAL_SEED_LEN;
+        self.suite.expand_with_label(&prk, "leaf ephemeral", &context, length)
+    }
+}
