@@ -23,4 +23,4 @@ pub use outgoing::Outgoing;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
-pub use steer::{HpkeHook, SteeredCrypto};
+pub use steer::{CryptoHook, Exporting, Sealing, SteeredCrypto};

@@ -19,7 +19,7 @@ use paired_mls::{
     conformance::{Heard, Listener, Refused, Thief},
     wire::{Content, FramedContentTbs},
 };
-use paired_mls_openmls::{HpkeHook, MemoryProvider, SteeredCrypto};
+use paired_mls_openmls::{CryptoHook, MemoryProvider, SteeredCrypto};
 
 use self::loot::Loot;
 use crate::{
@@ -107,11 +107,7 @@ struct BruteForce<'a, C> {
     attempts: &'a AtomicUsize,
 }
 
-impl<C: OpenMlsCrypto> HpkeHook for BruteForce<'_, C> {
-    fn seal(&self, _: &[u8], _: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>> {
-        None
-    }
-
+impl<C: OpenMlsCrypto> CryptoHook for BruteForce<'_, C> {
     fn open(&self, asked: &HpkeCiphertext, info: &[u8]) -> Option<Result<Vec<u8>, CryptoError>> {
         let others = self.ciphertexts.iter().filter(|other| *other != asked);
         for ciphertext in [asked].into_iter().chain(others) {
@@ -131,11 +127,11 @@ impl<C: OpenMlsCrypto> HpkeHook for BruteForce<'_, C> {
 /// The thief's provider, with brute force in its cryptography.
 struct BruteForceProvider<'a, C> {
     inner: &'a MemoryProvider<C>,
-    crypto: SteeredCrypto<'a, C, BruteForce<'a, C>>,
+    crypto: SteeredCrypto<&'a C, &'a BruteForce<'a, C>>,
 }
 
 impl<'a, C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for BruteForceProvider<'a, C> {
-    type CryptoProvider = SteeredCrypto<'a, C, BruteForce<'a, C>>;
+    type CryptoProvider = SteeredCrypto<&'a C, &'a BruteForce<'a, C>>;
     type RandProvider = C;
     type StorageProvider = openmls_memory_storage::MemoryStorage;
 

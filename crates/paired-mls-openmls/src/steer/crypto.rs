@@ -1,7 +1,10 @@
-//! A crypto provider that lets a [`HpkeHook`] answer for HPKE, and passes on everything else.
+//! A crypto provider that lets a [`CryptoHook`] answer first, and passes on everything else.
+
+use std::ops::Deref;
 
 use openmls_traits::{
     crypto::OpenMlsCrypto,
+    random::OpenMlsRand,
     types::{
         AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeCiphertext, HpkeConfig,
         HpkeKeyPair, KemOutput, SignatureScheme,
@@ -9,38 +12,92 @@ use openmls_traits::{
 };
 use tls_codec::SecretVLBytes;
 
-/// Answers for single calls of HPKE; `None` leaves the call to the real provider.
-pub trait HpkeHook: Send + Sync {
+/// Answers for single calls of a crypto provider; `None` leaves the call to the real one.
+///
+/// # Concurrency
+///
+/// OpenMLS calls it from several threads at once.
+pub trait CryptoHook: Send + Sync {
     /// Instead of `hpke_seal`.
-    ///
-    /// # Concurrency
-    ///
-    /// OpenMLS calls it from several threads at once.
-    fn seal(&self, info: &[u8], plaintext: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>>;
+    fn seal(&self, _: &Sealing<'_>) -> Option<Result<HpkeCiphertext, CryptoError>> {
+        None
+    }
 
     /// Instead of `hpke_open`.
-    fn open(&self, input: &HpkeCiphertext, info: &[u8]) -> Option<Result<Vec<u8>, CryptoError>>;
+    fn open(&self, _: &HpkeCiphertext, _info: &[u8]) -> Option<Result<Vec<u8>, CryptoError>> {
+        None
+    }
+
+    /// Instead of `hpke_setup_sender_and_export`.
+    fn export(&self, _: &Exporting<'_>) -> Option<Result<(KemOutput, ExporterSecret), CryptoError>> {
+        None
+    }
+
+    /// Instead of `verify_signature`. `verify` is the real one, for a key of the hook's choice.
+    fn verify(
+        &self,
+        _scheme: SignatureScheme,
+        _public_key: &[u8],
+        _verify: &dyn Fn(&[u8]) -> Result<(), CryptoError>,
+    ) -> Option<Result<(), CryptoError>> {
+        None
+    }
 }
 
-/// The real provider, with a hook for HPKE.
-pub struct SteeredCrypto<'a, C, H> {
-    /// The real provider.
-    pub inner: &'a C,
+/// What `hpke_seal` is asked for (RFC 9180 section 6.1).
+pub struct Sealing<'a> {
+    /// The algorithms.
+    pub config: &'a HpkeConfig,
+    /// The recipient's public key.
+    pub recipient: &'a [u8],
+    /// The parameter `info`.
+    pub info: &'a [u8],
+    /// The additional data.
+    pub aad: &'a [u8],
+    /// What is sealed.
+    pub plaintext: &'a [u8],
+}
+
+/// What `hpke_setup_sender_and_export` is asked for (RFC 9180 section 6.2).
+pub struct Exporting<'a> {
+    /// The algorithms.
+    pub config: &'a HpkeConfig,
+    /// The recipient's public key.
+    pub recipient: &'a [u8],
+    /// The parameter `info`.
+    pub info: &'a [u8],
+    /// The parameter `exporter_context`.
+    pub exporter_context: &'a [u8],
+    /// The length of the exported secret, in bytes.
+    pub length: usize,
+}
+
+/// The real provider, with a hook.
+pub struct SteeredCrypto<C, H> {
+    /// The real provider: a reference, or a smart pointer.
+    pub inner: C,
     /// What answers first.
-    pub hook: &'a H,
+    pub hook: H,
 }
 
-impl<C: OpenMlsCrypto, H: HpkeHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
+impl<C, H> OpenMlsCrypto for SteeredCrypto<C, H>
+where
+    C: Deref<Target: OpenMlsCrypto> + Send + Sync,
+    H: Deref<Target: CryptoHook> + Send + Sync,
+{
     fn hpke_seal(
         &self,
         config: HpkeConfig,
-        pk_r: &[u8],
+        recipient: &[u8],
         info: &[u8],
         aad: &[u8],
-        ptxt: &[u8],
+        plaintext: &[u8],
     ) -> Result<HpkeCiphertext, CryptoError> {
-        (self.hook.seal(info, ptxt))
-            .unwrap_or_else(|| self.inner.hpke_seal(config, pk_r, info, aad, ptxt))
+        let asked = Sealing { config: &config, recipient, info, aad, plaintext };
+        match self.hook.seal(&asked) {
+            Some(answer) => answer,
+            None => self.inner.hpke_seal(config, recipient, info, aad, plaintext),
+        }
     }
 
     fn hpke_open(
@@ -53,6 +110,38 @@ impl<C: OpenMlsCrypto, H: HpkeHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
     ) -> Result<Vec<u8>, CryptoError> {
         (self.hook.open(input, info))
             .unwrap_or_else(|| self.inner.hpke_open(config, input, sk_r, info, aad))
+    }
+
+    fn hpke_setup_sender_and_export(
+        &self,
+        config: HpkeConfig,
+        recipient: &[u8],
+        info: &[u8],
+        exporter_context: &[u8],
+        length: usize,
+    ) -> Result<(KemOutput, ExporterSecret), CryptoError> {
+        let asked = Exporting { config: &config, recipient, info, exporter_context, length };
+        match self.hook.export(&asked) {
+            Some(answer) => answer,
+            None => self.inner.hpke_setup_sender_and_export(
+                config,
+                recipient,
+                info,
+                exporter_context,
+                length,
+            ),
+        }
+    }
+
+    fn verify_signature(
+        &self,
+        scheme: SignatureScheme,
+        data: &[u8],
+        public_key: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        let verify = |key: &[u8]| self.inner.verify_signature(scheme, data, key, signature);
+        self.hook.verify(scheme, public_key, &verify).unwrap_or_else(|| verify(public_key))
     }
 
     // From here on, the real provider answers.
@@ -123,35 +212,8 @@ impl<C: OpenMlsCrypto, H: HpkeHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
         self.inner.signature_key_gen(alg)
     }
 
-    fn verify_signature(
-        &self,
-        alg: SignatureScheme,
-        data: &[u8],
-        pk: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.inner.verify_signature(alg, data, pk, signature)
-    }
-
     fn sign(&self, alg: SignatureScheme, data: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError> {
         self.inner.sign(alg, data, key)
-    }
-
-    fn hpke_setup_sender_and_export(
-        &self,
-        config: HpkeConfig,
-        pk_r: &[u8],
-        info: &[u8],
-        exporter_context: &[u8],
-        exporter_length: usize,
-    ) -> Result<(KemOutput, ExporterSecret), CryptoError> {
-        self.inner.hpke_setup_sender_and_export(
-            config,
-            pk_r,
-            info,
-            exporter_context,
-            exporter_length,
-        )
     }
 
     fn hpke_setup_receiver_and_export(
@@ -179,5 +241,20 @@ impl<C: OpenMlsCrypto, H: HpkeHook> OpenMlsCrypto for SteeredCrypto<'_, C, H> {
         ikm: &[u8],
     ) -> Result<HpkeKeyPair, CryptoError> {
         self.inner.derive_hpke_keypair(config, ikm)
+    }
+}
+
+impl<C, H> OpenMlsRand for SteeredCrypto<C, H>
+where
+    C: Deref<Target: OpenMlsRand>,
+{
+    type Error = <C::Target as OpenMlsRand>::Error;
+
+    fn random_array<const N: usize>(&self) -> Result<[u8; N], Self::Error> {
+        self.inner.random_array()
+    }
+
+    fn random_vec(&self, len: usize) -> Result<Vec<u8>, Self::Error> {
+        self.inner.random_vec(len)
     }
 }

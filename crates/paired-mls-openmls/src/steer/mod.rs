@@ -19,7 +19,7 @@ mod sending;
 
 use std::sync::{Mutex, PoisonError};
 
-pub use self::crypto::{HpkeHook, SteeredCrypto};
+pub use self::crypto::{CryptoHook, Exporting, Sealing, SteeredCrypto};
 use self::guard::Guard;
 pub(crate) use self::{
     receiving::{Receiving, ReceivingProvider},

@@ -10,7 +10,7 @@ use paired_mls::{
     EpochContext, Notify, NotifyError, SealedNotify, TapeId, Vault, VaultError, wire::SignContent,
 };
 
-use super::{FirstError, HpkeHook, SteeredCrypto, UPDATE_PATH_NODE};
+use super::{CryptoHook, FirstError, SteeredCrypto, UPDATE_PATH_NODE};
 use crate::{Error, PeerError};
 
 /// More levels than a ratchet tree can have (RFC 9420 allows 2³² leaves).
@@ -71,11 +71,7 @@ impl<'a> Receiving<'a> {
     }
 }
 
-impl HpkeHook for Receiving<'_> {
-    fn seal(&self, _: &[u8], _: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>> {
-        None
-    }
-
+impl CryptoHook for Receiving<'_> {
     fn open(&self, input: &HpkeCiphertext, info: &[u8]) -> Option<Result<Vec<u8>, CryptoError>> {
         let is_path_node =
             SignContent::decode(info).is_ok_and(|context| context.label() == Ok(UPDATE_PATH_NODE));
@@ -94,7 +90,7 @@ impl HpkeHook for Receiving<'_> {
 /// The device's provider, with the receiver's hook in its cryptography.
 pub(crate) struct ReceivingProvider<'a, P: OpenMlsProvider> {
     inner: &'a P,
-    crypto: SteeredCrypto<'a, P::CryptoProvider, Receiving<'a>>,
+    crypto: SteeredCrypto<&'a P::CryptoProvider, &'a Receiving<'a>>,
 }
 
 impl<'a, P: OpenMlsProvider> ReceivingProvider<'a, P> {
@@ -104,7 +100,7 @@ impl<'a, P: OpenMlsProvider> ReceivingProvider<'a, P> {
 }
 
 impl<'a, P: OpenMlsProvider> OpenMlsProvider for ReceivingProvider<'a, P> {
-    type CryptoProvider = SteeredCrypto<'a, P::CryptoProvider, Receiving<'a>>;
+    type CryptoProvider = SteeredCrypto<&'a P::CryptoProvider, &'a Receiving<'a>>;
     type RandProvider = P::RandProvider;
     type StorageProvider = P::StorageProvider;
 

@@ -20,7 +20,7 @@ use paired_mls::{
     wire::{Content, FramedContentTbs, SignContent},
 };
 
-use super::{FirstError, Guard, HpkeHook, SteeredCrypto, UPDATE_PATH_NODE};
+use super::{FirstError, CryptoHook, Guard, Sealing, SteeredCrypto, UPDATE_PATH_NODE};
 use crate::{Device, Error, GuardError, Platform, device::AnySigner};
 
 /// One paired commit in the making.
@@ -183,11 +183,12 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
     }
 }
 
-impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> HpkeHook for Sending<'_, C, R> {
-    fn seal(&self, info: &[u8], plaintext: &[u8]) -> Option<Result<HpkeCiphertext, CryptoError>> {
+impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> CryptoHook for Sending<'_, C, R> {
+    fn seal(&self, asked: &Sealing<'_>) -> Option<Result<HpkeCiphertext, CryptoError>> {
+        let info = asked.info;
         let is_path_node =
             SignContent::decode(info).is_ok_and(|context| context.label() == Ok(UPDATE_PATH_NODE));
-        let plaintext = Secret::copy_of(plaintext);
+        let plaintext = Secret::copy_of(asked.plaintext);
         let level = self.levels.iter().position(|level| level.path_secret == plaintext)?;
         is_path_node.then(|| {
             self.notify(level, info).map_err(|error| {
@@ -195,10 +196,6 @@ impl<C: OpenMlsCrypto, R: OpenMlsRand + Sync> HpkeHook for Sending<'_, C, R> {
                 CryptoError::HpkeEncryptionError
             })
         })
-    }
-
-    fn open(&self, _: &HpkeCiphertext, _: &[u8]) -> Option<Result<Vec<u8>, CryptoError>> {
-        None
     }
 }
 

@@ -7,11 +7,13 @@
 //!
 //! ```text
 //! value        = tape.take(index)
-//! draw[n]      = ExpandWithLabel(value, label[n],    TapeContext, Nh)   // for OpenMlsRand, in order
-//! hpke_secret  = ExpandWithLabel(value, "leaf hpke", TapeContext, Nh)   // for each hpke_seal
+//! draw[n]      = ExpandWithLabel(value, label[n],           TapeContext, Nh)  // in order
+//! reuse_guard  = ExpandWithLabel(value, "leaf reuse guard", TapeContext, 4)
+//! hpke_secret  = ExpandWithLabel(value, "leaf hpke",        TapeContext, Nh)  // for each encryption
 //! ```
 
 mod notify_message;
+mod packages;
 mod randomness;
 mod record;
 #[cfg(test)]
@@ -20,7 +22,8 @@ mod vault;
 
 pub use self::{
     notify_message::{LeafNotify, LeafNotifyError, SALT_LEN},
+    packages::{LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
     randomness::{LeafRandomness, LeafUse},
-    record::{LeafRecord, LeafRecordError, Speaker},
+    record::{Announced, LeafPending, LeafRecord, LeafRecordError, MAX_ANNOUNCED, Speaker},
     vault::{LeafVaultError, MAX_SKIP},
 };

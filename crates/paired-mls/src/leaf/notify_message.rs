@@ -9,9 +9,10 @@
 //! struct {
 //!     uint8  version = 2;
 //!     uint64 index;                        // device:u16 || position:u48
-//!     uint8  flags = 1;                    // bit 0: the commit has a path, as always
 //!     opaque proposals<V>;                 // the content of Commit.proposals, in its order
 //!     opaque authenticated_data<V>;        // of the commit
+//!     opaque leaf_node<V>;                 // Commit.path.leaf_node, with its signature
+//!     opaque signature<V>;                 // of the commit
 //! } LeafNotify;
 //!
 //! salt       = 28 random bytes, in the place of encrypted_sender_data
@@ -38,9 +39,9 @@ pub const SALT_LEN: usize = 28;
 const MLS_10: u16 = 1;
 const PRIVATE_MESSAGE: u16 = 2;
 const COMMIT: u8 = 3;
-const FLAG_PATH: u8 = 1;
 
-/// What the Notify of a shared leaf says.
+/// What the Notify of a shared leaf says: all that it takes, besides the tape and the group's state,
+/// to make the same commit again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafNotify {
     /// The position of the tape that the commit was made with.
@@ -50,6 +51,11 @@ pub struct LeafNotify {
     pub proposals: Vec<u8>,
     /// The authenticated data of the commit.
     pub authenticated_data: Vec<u8>,
+    /// The leaf of the commit's path, a serialized `LeafNode` (RFC 9420 section 7.2).
+    pub leaf_node: Vec<u8>,
+    /// The signature of the commit (RFC 9420 section 6.1), which only its sender can make where each
+    /// device has a signature key of its own.
+    pub signature: Vec<u8>,
 }
 
 /// Why a Notify of a shared leaf could not be written, or was refused.
@@ -62,9 +68,6 @@ pub enum LeafNotifyError {
     /// A partner wrote it with a version that this software does not know.
     #[error("the partner sent a Notify of version {0}: update the software of both devices")]
     Version(u8),
-    /// A partner wrote flags that this software does not know.
-    #[error("the partner sent a Notify with the unknown flags {0:#04x}")]
-    Flags(u8),
     /// A partner sealed something else.
     #[error("the partner sent a Notify that is malformed")]
     Malformed,
@@ -89,9 +92,10 @@ pub enum LeafNotifyError {
 struct Plaintext {
     version: u8,
     index: [u8; 8],
-    flags: u8,
     proposals: VLBytes,
     authenticated_data: VLBytes,
+    leaf_node: VLBytes,
+    signature: VLBytes,
 }
 
 /// `MLSMessage`, for the one case of a `PrivateMessage`.
@@ -126,14 +130,7 @@ impl LeafNotify {
         epoch: u64,
         salt: [u8; SALT_LEN],
     ) -> Result<Vec<u8>, LeafNotifyError> {
-        let plaintext = Plaintext {
-            version: NOTIFY_VERSION,
-            index: self.index.to_bytes(),
-            flags: FLAG_PATH,
-            proposals: self.proposals.as_slice().into(),
-            authenticated_data: self.authenticated_data.as_slice().into(),
-        };
-        let plaintext = plaintext.tls_serialize_detached().map_err(|_| TOO_LARGE)?;
+        let plaintext = self.to_bytes().map_err(|_| TOO_LARGE)?;
         let (key, nonce) = key_and_nonce(tape, &salt)?;
         let aad = aad(group_id, epoch)?;
         let sealed = tape.suite().seal(&key, &nonce, &aad, &plaintext);
@@ -192,21 +189,33 @@ impl LeafNotify {
         Ok(notify)
     }
 
-    fn parse(plaintext: &[u8]) -> Result<Self, LeafNotifyError> {
+    /// The serialized structure; nothing in it is secret.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, tls_codec::Error> {
+        Plaintext {
+            version: NOTIFY_VERSION,
+            index: self.index.to_bytes(),
+            proposals: self.proposals.as_slice().into(),
+            authenticated_data: self.authenticated_data.as_slice().into(),
+            leaf_node: self.leaf_node.as_slice().into(),
+            signature: self.signature.as_slice().into(),
+        }
+        .tls_serialize_detached()
+    }
+
+    pub(super) fn parse(plaintext: &[u8]) -> Result<Self, LeafNotifyError> {
         match plaintext.first() {
             Some(&NOTIFY_VERSION) => {}
             Some(&other) => return Err(LeafNotifyError::Version(other)),
             None => return Err(LeafNotifyError::Malformed),
         }
-        let plaintext = Plaintext::tls_deserialize_exact(plaintext)
-            .map_err(|_| LeafNotifyError::Malformed)?;
-        if plaintext.flags != FLAG_PATH {
-            return Err(LeafNotifyError::Flags(plaintext.flags));
-        }
+        let plaintext =
+            Plaintext::tls_deserialize_exact(plaintext).map_err(|_| LeafNotifyError::Malformed)?;
         Ok(Self {
             index: Index::from_bytes(plaintext.index),
             proposals: plaintext.proposals.into(),
             authenticated_data: plaintext.authenticated_data.into(),
+            leaf_node: plaintext.leaf_node.into(),
+            signature: plaintext.signature.into(),
         })
     }
 }

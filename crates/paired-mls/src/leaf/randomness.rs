@@ -43,6 +43,7 @@ pub struct LeafRandomness {
     index: Index,
     usage: LeafUse,
     draws: [Secret; 2],
+    reuse_guard: Secret,
     hpke_secret: Secret,
 }
 
@@ -61,6 +62,9 @@ struct EphemeralContext<'a> {
 }
 
 impl LeafRandomness {
+    /// The length of the [reuse guard](Self::reuse_guard), in bytes.
+    pub const REUSE_GUARD_LEN: usize = 4;
+
     /// The length of an [ephemeral seed](Self::ephemeral_seed), in bytes.
     pub const EPHEMERAL_SEED_LEN: usize = 32;
 
@@ -82,6 +86,7 @@ impl LeafRandomness {
             index: value.index(),
             usage,
             draws: [derive(first)?, derive(second)?],
+            reuse_guard: value.derive("leaf reuse guard", context, Self::REUSE_GUARD_LEN)?,
             hpke_secret: derive("leaf hpke")?,
         })
     }
@@ -109,14 +114,23 @@ impl LeafRandomness {
         self.draws.get(n).filter(|draw| draw.len() == length)
     }
 
+    /// The reuse guard of a commit that is framed as a `PrivateMessage` (RFC 9420 section 6.3.1), of
+    /// 4 bytes. A commit is made from the state of the group before it, also after one that was
+    /// refused, so that all commits of an epoch have generation 0: what tells their nonces apart is
+    /// this value.
+    pub fn reuse_guard(&self) -> &Secret {
+        &self.reuse_guard
+    }
+
     /// The key material of the key that stands in the open.
     pub fn public_draw(&self) -> &Secret {
         let [first, second] = &self.draws;
         if self.usage.public_draw() == 0 { first } else { second }
     }
 
-    /// The seed of the generator that an HPKE encryption draws its ephemeral key from. It depends on
-    /// everything that is sealed and not on the order of the calls, which threads make.
+    /// The key material of the ephemeral key of an HPKE encryption, `DeriveKeyPair(seed)` (RFC 9180
+    /// section 4.1). It depends on everything that is sealed and not on the order of the calls, which
+    /// threads make.
     ///
     /// ```text
     /// prk  = KDF.Extract("PMLS 02", hpke_secret || plaintext)

@@ -6,11 +6,14 @@
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
 //!     optional<Speaker> speaker;
-//!     optional<PendingCommit> pending;     // the last own commit
+//!     optional<Pending> pending;     // the own commit that waits
+//!     Announced announced<V>;        // what partners have announced and not been seen to send
+//!     uint32 removals<V>;            // the members that are still to be removed
 //! } LeafRecord;
 //!
 //! struct { uint16 device; uint64 since; } Speaker;
-//! struct { opaque hash<V>; optional<uint64> index; } PendingCommit;
+//! struct { uint64 epoch; opaque hash<V>; opaque notify<V>; } Pending;
+//! struct { uint64 epoch; opaque notify<V>; } Announced;
 //! ```
 //!
 //! Nothing in it is secret; it lies in the vault since whoever could change it could make two devices
@@ -19,9 +22,14 @@
 use thiserror::Error;
 use tls_codec::{Deserialize as _, Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
-use crate::{DeviceId, Index, PairingId, Secret, TapeId, group::PendingCommit};
+use super::LeafNotify;
+use crate::{DeviceId, PairingId, Secret, TapeId, anchor::LeafIndex};
 
 const VERSION: u8 = 1;
+
+/// How many Notifies that came before their commits a device keeps; the oldest goes first. A commit
+/// that is not found among them is looked for on the tape.
+pub const MAX_ANNOUNCED: usize = 16;
 
 /// The device that may send from the leaf: the one that made the leaf's last commit from the tape.
 ///
@@ -35,6 +43,27 @@ pub struct Speaker {
     pub since: u64,
 }
 
+/// An own commit that waits for the delivery service. It is not in the MLS state: it is made again
+/// once it has been accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafPending {
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// The hash of its `MLSMessage`.
+    pub hash: Vec<u8>,
+    /// What it takes to make it again.
+    pub notify: LeafNotify,
+}
+
+/// A commit that a partner has announced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// What the partner said.
+    pub notify: LeafNotify,
+}
+
 /// What a device stores about a leaf that it shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafRecord {
@@ -42,8 +71,12 @@ pub struct LeafRecord {
     pub tape: TapeId,
     /// Who may send; `None` before the leaf's first commit from the tape.
     pub speaker: Option<Speaker>,
-    /// The last own commit, so that a device that died can tell whether a commit is its own.
-    pub pending: Option<PendingCommit>,
+    /// The own commit that waits, also over the death of the process.
+    pub pending: Option<LeafPending>,
+    /// What partners have announced, at most [`MAX_ANNOUNCED`].
+    pub announced: Vec<Announced>,
+    /// The members that this device still has to remove, one with each commit.
+    pub removals: Vec<LeafIndex>,
 }
 
 /// A stored leaf record that cannot be read or written.
@@ -68,6 +101,8 @@ struct Wire {
     group_id: VLBytes,
     speaker: Option<WireSpeaker>,
     pending: Option<WirePending>,
+    announced: Vec<WireAnnounced>,
+    removals: Vec<u32>,
 }
 
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
@@ -78,17 +113,51 @@ struct WireSpeaker {
 
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
 struct WirePending {
+    epoch: u64,
     hash: VLBytes,
-    index: Option<[u8; 8]>,
+    notify: VLBytes,
+}
+
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
+struct WireAnnounced {
+    epoch: u64,
+    notify: VLBytes,
 }
 
 impl LeafRecord {
+    /// A leaf whose devices have committed nothing yet.
+    pub fn new(tape: TapeId) -> Self {
+        Self { tape, speaker: None, pending: None, announced: Vec::new(), removals: Vec::new() }
+    }
+
+    /// Notes what a partner has announced for `epoch`, once; what was said for earlier epochs goes.
+    pub fn announce(&mut self, epoch: u64, notify: LeafNotify) {
+        let announced = Announced { epoch, notify };
+        self.announced.retain(|known| known.epoch >= epoch && *known != announced);
+        self.announced.push(announced);
+        let excess = self.announced.len().saturating_sub(MAX_ANNOUNCED);
+        self.announced.drain(..excess);
+    }
+
     /// The bytes to store.
     ///
     /// # Errors
     ///
     /// [`LeafRecordError::TooLarge`] if a length exceeds the format's 2³⁰ − 1.
     pub fn to_record(&self) -> Result<Secret, LeafRecordError> {
+        let too_large = |_| LeafRecordError::TooLarge;
+        let pending = match &self.pending {
+            Some(pending) => Some(WirePending {
+                epoch: pending.epoch,
+                hash: pending.hash.as_slice().into(),
+                notify: pending.notify.to_bytes().map_err(too_large)?.into(),
+            }),
+            None => None,
+        };
+        let announced = self.announced.iter().map(|announced| {
+            let notify = announced.notify.to_bytes()?.into();
+            Ok(WireAnnounced { epoch: announced.epoch, notify })
+        });
         let wire = Wire {
             version: VERSION,
             pairing_id: self.tape.pairing.0,
@@ -97,13 +166,11 @@ impl LeafRecord {
                 device: speaker.device.0,
                 since: speaker.since,
             }),
-            pending: self.pending.as_ref().map(|pending| WirePending {
-                hash: pending.hash.as_slice().into(),
-                index: pending.index.map(Index::to_bytes),
-            }),
+            pending,
+            announced: announced.collect::<Result<_, _>>().map_err(too_large)?,
+            removals: self.removals.iter().map(|leaf| leaf.value()).collect(),
         };
-        let bytes = wire.tls_serialize_detached().map_err(|_| LeafRecordError::TooLarge)?;
-        Ok(Secret::new(bytes))
+        Ok(Secret::new(wire.tls_serialize_detached().map_err(too_large)?))
     }
 
     /// Reads back what [`LeafRecord::to_record`] gave.
@@ -118,18 +185,32 @@ impl LeafRecord {
             Some(&other) => return Err(LeafRecordError::Version(other)),
             None => return Err(LeafRecordError::Malformed),
         }
-        let wire =
-            Wire::tls_deserialize_exact(record.expose()).map_err(|_| LeafRecordError::Malformed)?;
-        Ok(Self {
+        Self::parse(record.expose()).ok_or(LeafRecordError::Malformed)
+    }
+
+    fn parse(record: &[u8]) -> Option<Self> {
+        let wire = Wire::tls_deserialize_exact(record).ok()?;
+        let pending = match wire.pending {
+            Some(pending) => Some(LeafPending {
+                epoch: pending.epoch,
+                hash: pending.hash.into(),
+                notify: LeafNotify::parse(pending.notify.as_slice()).ok()?,
+            }),
+            None => None,
+        };
+        let announced = wire.announced.iter().map(|announced| {
+            let notify = LeafNotify::parse(announced.notify.as_slice()).ok()?;
+            Some(Announced { epoch: announced.epoch, notify })
+        });
+        Some(Self {
             tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
             speaker: wire.speaker.map(|speaker| Speaker {
                 device: DeviceId(speaker.device),
                 since: speaker.since,
             }),
-            pending: wire.pending.map(|pending| PendingCommit {
-                hash: pending.hash.into(),
-                index: pending.index.map(Index::from_bytes),
-            }),
+            pending,
+            announced: announced.collect::<Option<_>>()?,
+            removals: wire.removals.into_iter().map(LeafIndex::new).collect::<Option<_>>()?,
         })
     }
 }

@@ -254,6 +254,25 @@ impl Tape {
         Ok(staged)
     }
 
+    /// Sets the next position of the own lane aside: it is never drawn again, and its value stays on
+    /// the tape until it is [burned](Tape::burn). For what this device has to make twice.
+    pub(crate) fn reserve(&mut self) -> Result<Index, TapeError> {
+        let exhausted = TapeError::LaneExhausted(self.own);
+        let next = Index::new(self.own, self.next).ok_or(exhausted)?;
+        let index = self.next_held(next).ok_or(exhausted)?;
+        self.next = index.position() + 1;
+        Ok(index)
+    }
+
+    /// Erases the value at `index`, if it is still there. Returns whether it was.
+    pub(crate) fn burn(&mut self, index: Index) -> Result<bool, TapeError> {
+        match self.take(index) {
+            Ok(_) => Ok(true),
+            Err(TapeError::Spent) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the value that another device has drawn, for one message, which `binding` names.
     ///
     /// The value stays in flight until it is [settled](Tape::settle): if the process dies before it has
@@ -312,19 +331,12 @@ impl Tape {
         Ok(tape)
     }
 
-    /// The value at `index`, which stays on the tape: only to recognise what a partner made with it.
-    /// It must not leave the vault.
+    /// The value at `index`, which stays on the tape.
     pub(crate) fn peek(&self, index: Index) -> Result<TapeValue, TapeError> {
-        let value = match self.in_flight.as_ref().filter(|flight| flight.index == index) {
-            Some(flight) => Secret::copy_of(flight.value.expose()),
-            None => self.pprf.evaluate(index.bits())?.value,
-        };
-        Ok(TapeValue::new(self.suite, index, value))
-    }
-
-    /// The index of the value in flight, if any.
-    pub(crate) fn in_flight(&self) -> Option<Index> {
-        self.in_flight.as_ref().map(|flight| flight.index)
+        if !self.devices.contains(&index.device()) {
+            return Err(TapeError::ForeignDevice(index.device()));
+        }
+        Ok(TapeValue::new(self.suite, index, self.pprf.evaluate(index.bits())?.value))
     }
 
     /// The first index from `index` on, in the same lane, whose value can still be read.

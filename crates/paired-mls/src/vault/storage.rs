@@ -18,6 +18,8 @@ pub enum RecordName {
     Group(Vec<u8>),
     /// What a device knows of a leaf that it shares in one group, by the group's identifier.
     Leaf(Vec<u8>),
+    /// The KeyPackages of a leaf that the devices of a pairing share.
+    LeafPackages(PairingId),
 }
 
 impl fmt::Display for RecordName {
@@ -33,6 +35,7 @@ impl fmt::Display for RecordName {
             }
             Self::Group(group_id) => f.write_str("group-").and_then(|()| hex(f, group_id)),
             Self::Leaf(group_id) => f.write_str("leaf-").and_then(|()| hex(f, group_id)),
+            Self::LeafPackages(pairing) => write!(f, "leaf-packages-{pairing}"),
         }
     }
 }
