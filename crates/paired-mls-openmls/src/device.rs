@@ -1,6 +1,6 @@
 //! One device: what a member of a group needs to act.
 
-use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage};
+use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, KeyPackage};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::{
     signatures::{Signer, SignerError},
@@ -60,7 +60,21 @@ impl<P: Platform> Device<P> {
     ///
     /// [`Error::Mls`] if OpenMLS cannot make or store it.
     pub fn key_package(&self, ciphersuite: Ciphersuite) -> Result<Vec<u8>, Error> {
+        self.key_package_with(ciphersuite, Capabilities::default())
+    }
+
+    /// Makes a KeyPackage like [`Device::key_package`], of a member with these capabilities.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if OpenMLS cannot make or store it.
+    pub fn key_package_with(
+        &self,
+        ciphersuite: Ciphersuite,
+        capabilities: Capabilities,
+    ) -> Result<Vec<u8>, Error> {
         let bundle = KeyPackage::builder()
+            .leaf_node_capabilities(capabilities)
             .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())
             .map_err(Error::mls("make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())

@@ -3,9 +3,12 @@
 use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
     anchor::{LocateError, TreeError},
+    leaf::{LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
     wire::WireError,
 };
 use thiserror::Error;
+
+use crate::Difference;
 
 /// Why a call failed. Unless its documentation says otherwise, the group is as it was before.
 #[derive(Debug, Error)]
@@ -20,6 +23,9 @@ pub enum Error {
     /// The vault failed or refused.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// What the vault holds about a shared leaf cannot be read or written.
+    #[error(transparent)]
+    LeafRecord(#[from] LeafRecordError),
     /// The guard refused to sign what the MLS library made.
     #[error("the commit was not signed, and its tape index is burned: {0}")]
     Guard(#[from] GuardError),
@@ -54,6 +60,38 @@ pub enum PeerError {
     /// The tape refuses the index that a Notify names.
     #[error(transparent)]
     Tape(paired_mls::TapeError),
+    /// A Notify of a shared leaf is not acceptable.
+    #[error(transparent)]
+    LeafNotify(LeafNotifyError),
+    /// A commit of the own leaf is not the one that the tape gives.
+    #[error(
+        "it is a commit of this device's leaf, but {0} is not what the tape gives: process the \
+         partner's Notify and then the commit again, or rejoin"
+    )]
+    Differs(Difference),
+    /// Something of the own leaf was not made from the tape.
+    #[error(
+        "it is of this device's leaf, but was not made from the tape: rejoin, and find out who has the leaf's state"
+    )]
+    NotFromTheTape,
+    /// A leaf has a field `signature_key` that is none.
+    #[error(transparent)]
+    SignatureKeys(SignatureKeysError),
+    /// A signature key occurs twice in the tree.
+    #[error("a signature key occurs in two leaves of the group")]
+    SignatureKeyTwice,
+    /// A leaf has several signature keys, and the group does not require that everybody knows such.
+    #[error(
+        "a leaf has several signature keys, and the group does not require `paired_mls` of its \
+         members: add the gate to the group's extensions first"
+    )]
+    Ungated,
+    /// A commit of the own leaf has a proposal that is not known here.
+    #[error("the partner's commit refers to a proposal that was not received: process it first")]
+    MissingProposal,
+    /// A commit of the own leaf has a proposal by value that partners do not make.
+    #[error("the partner's commit has a proposal by value of type {0}, which no device makes")]
+    Proposal(u16),
     /// A Notify names a level that no path has.
     #[error("a Notify names level {0}, above any ratchet tree")]
     Level(u8),
@@ -96,6 +134,20 @@ pub enum UsageError {
     /// This device was removed from the group.
     #[error("this device was removed from the group: ask to be added again, or rejoin")]
     Removed,
+    /// An application message, from a leaf whose token is elsewhere.
+    #[error("{}: take it with `update`", match .0 {
+        Some(holder) => format!("{holder} has the token of this leaf"),
+        None => "no device has the token of this leaf yet".to_owned(),
+    })]
+    TokenElsewhere(Option<DeviceId>),
+    /// A proposal of a shared leaf that its other devices could not read.
+    #[error("in a group with encrypted handshake messages, ask another member to remove this leaf")]
+    EncryptedProposal,
+    /// A Welcome for a KeyPackage that is not from the tape.
+    #[error(
+        "the Welcome is for none of the KeyPackages from this pairing's tape: adopt the partner's KeyPackage first"
+    )]
+    NoTapeKeyPackage,
     /// There is no group of that identifier in the storage.
     #[error("the storage holds no group of that identifier")]
     NoSuchGroup,
@@ -145,6 +197,9 @@ pub enum GuardError {
     /// The pairing and the ratchet tree do not fit together.
     #[error(transparent)]
     Locate(LocateError),
+    /// OpenMLS drew randomness that the tape does not provide for.
+    #[error("OpenMLS drew {0} bytes of randomness that the tape does not provide for")]
+    Draw(usize),
     /// A key could not be derived.
     #[error("OpenMLS' crypto provider could not derive a key")]
     Crypto,
@@ -190,5 +245,16 @@ impl From<TreeError> for Error {
 impl From<DerivationTooLong> for Error {
     fn from(error: DerivationTooLong) -> Self {
         Self::Vault(error.into())
+    }
+}
+
+impl From<LeafVaultError> for Error {
+    fn from(error: LeafVaultError) -> Self {
+        match error {
+            LeafVaultError::Vault(error) => error.into(),
+            LeafVaultError::Notify(error) => PeerError::LeafNotify(error).into(),
+            LeafVaultError::Record(error) => error.into(),
+            other => Self::mls("use the vault")(other),
+        }
     }
 }

@@ -9,7 +9,9 @@
 
 mod device;
 mod error;
+mod gate;
 mod group;
+mod leaf;
 mod outgoing;
 mod provider;
 mod steer;
@@ -18,9 +20,13 @@ pub use openmls;
 
 pub use device::Device;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
+pub use gate::{gate, gate_capabilities, is_gated};
 pub use group::{Footing, PairedGroup, Received};
+pub use leaf::{Difference, LeafGroup, PackageKind, Rejoin};
 pub use outgoing::Outgoing;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
-pub use steer::{CryptoHook, Exporting, Sealing, SteeredCrypto};
+pub use steer::{
+    AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
+};

@@ -17,6 +17,8 @@ pub struct Outgoing {
     pub welcome: Option<Vec<u8>>,
     /// The new epoch's GroupInfo, if the group is configured to publish it.
     pub group_info: Option<Vec<u8>>,
+    /// For the other devices of a shared leaf, ahead of the commit; they follow more easily with it.
+    pub notify: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -28,6 +30,7 @@ impl Outgoing {
                 .map(|w| message_bytes(MlsMessageOut::from_welcome(w, ProtocolVersion::Mls10)))
                 .transpose()?,
             group_info: group_info.map(|info| message_bytes(info.into())).transpose()?,
+            notify: None,
         })
     }
 }

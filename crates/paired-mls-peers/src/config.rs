@@ -1,13 +1,40 @@
 //! How all members on OpenMLS are configured.
 
 use openmls::prelude::{
-    Ciphersuite, MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY,
-    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, WireFormatPolicy,
+    Capabilities, Ciphersuite, Extensions, GroupContext, MlsGroupCreateConfig, MlsGroupJoinConfig,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, WireFormatPolicy,
 };
 use paired_mls::{
     CipherSuite,
     conformance::{Framing, Refused},
 };
+use paired_mls_openmls::{gate, gate_capabilities};
+
+/// Whom a group lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Everybody.
+    Open,
+    /// Members that know leaves with several signature keys.
+    Gated,
+}
+
+impl Door {
+    /// The capabilities of a member.
+    pub fn capabilities(self) -> Capabilities {
+        match self {
+            Self::Open => Capabilities::default(),
+            Self::Gated => gate_capabilities(),
+        }
+    }
+
+    fn extensions(self) -> Result<Extensions<GroupContext>, Refused> {
+        Ok(match self {
+            Self::Open => Extensions::empty(),
+            Self::Gated => Extensions::single(gate())?,
+        })
+    }
+}
 
 pub(crate) fn ciphersuite(suite: CipherSuite) -> Result<Ciphersuite, Refused> {
     let known = Ciphersuite::try_from(suite.code_point());
@@ -21,12 +48,18 @@ fn wire_format(framing: Framing) -> WireFormatPolicy {
     }
 }
 
-pub(crate) fn create(ciphersuite: Ciphersuite, framing: Framing) -> MlsGroupCreateConfig {
-    MlsGroupCreateConfig::builder()
+pub(crate) fn create(
+    ciphersuite: Ciphersuite,
+    framing: Framing,
+    door: Door,
+) -> Result<MlsGroupCreateConfig, Refused> {
+    Ok(MlsGroupCreateConfig::builder()
         .ciphersuite(ciphersuite)
         .wire_format_policy(wire_format(framing))
         .use_ratchet_tree_extension(true)
-        .build()
+        .capabilities(door.capabilities())
+        .with_group_context_extensions(door.extensions()?)
+        .build())
 }
 
 pub(crate) fn join(framing: Framing) -> MlsGroupJoinConfig {

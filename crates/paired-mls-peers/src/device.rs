@@ -14,10 +14,10 @@ use paired_mls::{
     vault::MemoryStorage,
 };
 use paired_mls_openmls::{
-    BoxError, Device, MemoryProvider, Outgoing, PairedGroup, Platform, Received,
+    BoxError, Device, KeyVectorCrypto, MemoryProvider, Outgoing, PairedGroup, Platform, Received,
 };
 
-use crate::config;
+use crate::{Door, config};
 
 /// A crypto provider of OpenMLS that can be made from nothing.
 pub trait TestCrypto:
@@ -39,6 +39,12 @@ impl TestCrypto for RustCrypto {
     }
 }
 
+impl<C: TestCrypto + Send> TestCrypto for KeyVectorCrypto<C> {
+    fn fresh() -> Result<Self, Refused> {
+        Ok(Self::new(C::fresh()?))
+    }
+}
+
 impl TestCrypto for openmls_libcrux_crypto::CryptoProvider {
     fn fresh() -> Result<Self, Refused> {
         Ok(Self::new()?)
@@ -49,6 +55,24 @@ impl TestCrypto for openmls_libcrux_crypto::CryptoProvider {
 pub struct TestPlatform<C> {
     inner: MemoryProvider<C>,
     dies: Cell<bool>,
+}
+
+impl<C: TestCrypto> TestPlatform<C> {
+    /// A provider with these records.
+    pub(crate) fn with_records(records: HashMap<Vec<u8>, Vec<u8>>) -> Result<Self, Refused> {
+        let inner = MemoryProvider::with_records(C::fresh()?, records);
+        Ok(Self { inner, dies: Cell::new(false) })
+    }
+
+    /// A copy of all records.
+    pub(crate) fn records(&self) -> HashMap<Vec<u8>, Vec<u8>> {
+        self.inner.records()
+    }
+
+    /// The next transaction is not committed.
+    pub(crate) fn die(&self) {
+        self.dies.set(true);
+    }
 }
 
 impl<C: TestCrypto> OpenMlsProvider for TestPlatform<C> {
@@ -133,7 +157,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
 
     /// A copy of all MLS records: what lies on the device's disk, the vault apart.
     pub fn records(&self) -> HashMap<Vec<u8>, Vec<u8>> {
-        self.device.provider().inner.records()
+        self.device.provider().records()
     }
 
     /// The storage of the vault.
@@ -160,8 +184,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         records: HashMap<Vec<u8>, Vec<u8>>,
         group_id: Option<&[u8]>,
     ) -> Result<Self, Refused> {
-        let inner = MemoryProvider::with_records(C::fresh()?, records);
-        let provider = TestPlatform { inner, dies: Cell::new(false) };
+        let provider = TestPlatform::with_records(records)?;
         let (private, public) = parts.key.clone();
         let scheme = parts.ciphersuite.signature_algorithm();
         let credential = CredentialWithKey {
@@ -183,9 +206,9 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
     }
 }
 
-fn sent(outgoing: Outgoing) -> Sent {
-    let Outgoing { commit, welcome, group_info } = outgoing;
-    Sent { commit, welcome, group_info }
+pub(crate) fn sent(outgoing: Outgoing) -> Sent {
+    let Outgoing { commit, welcome, group_info, notify } = outgoing;
+    Sent { commit, welcome, group_info, notify }
 }
 
 impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
@@ -214,7 +237,7 @@ impl<C: TestCrypto> Member for OpenMlsDevice<C> {
     }
 
     fn create(&mut self, group_id: &[u8]) -> Result<(), Refused> {
-        let config = config::create(self.parts.ciphersuite, self.parts.framing);
+        let config = config::create(self.parts.ciphersuite, self.parts.framing, Door::Open)?;
         self.group = Some(PairedGroup::create(&self.device, group_id, &config)?);
         Ok(())
     }
@@ -298,6 +321,6 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn crash_before_storing(&mut self) {
-        self.device.provider().dies.set(true);
+        self.device.provider().die();
     }
 }

@@ -4,18 +4,24 @@
 //! |---|---|
 //! | [`StockOpenMls`], [`StockMlsRs`] | members that have never heard of Paired MLS |
 //! | [`OpenMlsDevice`] | a device with the adapter for OpenMLS |
+//! | [`OpenMlsLeafDevice`] | a device that shares its leaf |
 //! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state |
-//! | [`OpenMlsAdapter`] | the adapter as the conformance suite sees it |
+//! | [`OpenMlsAdapter`], [`OpenMlsLeafAdapter`] | the adapter as the conformance suite sees it |
 
 mod adapter;
 mod config;
 mod device;
+mod leaf_adapter;
+mod leaf_device;
 mod stock_mls_rs;
 mod stock_openmls;
 mod thief;
 
 pub use adapter::OpenMlsAdapter;
+pub use config::Door;
 pub use device::{OpenMlsDevice, TestPlatform};
+pub use leaf_adapter::OpenMlsLeafAdapter;
+pub use leaf_device::{LeafMode, OpenMlsLeafDevice};
 pub use stock_mls_rs::StockMlsRs;
 pub use stock_openmls::StockOpenMls;
 pub use thief::OpenMlsThief;

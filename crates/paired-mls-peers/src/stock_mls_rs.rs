@@ -136,6 +136,7 @@ impl Member for StockMlsRs {
             group_info: (output.external_commit_group_info.as_ref())
                 .map(MlsMessage::to_bytes)
                 .transpose()?,
+            notify: None,
         })
     }
 

@@ -2,27 +2,30 @@
 
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, KeyPackageIn,
-    LeafNodeIndex, MlsGroup, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
     ProcessedMessageContent, ProtocolVersion, StagedWelcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
-use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
     CipherSuite, Event,
+    anchor::LeafIndex,
     conformance::{Content, Framing, Heard, Listener, Member, Refused, Sent},
 };
+use paired_mls_openmls::MemoryProvider;
 use tls_codec::DeserializeBytes as _;
 
-use crate::config;
+use crate::{Door, OpenMlsLeafDevice, config, device::TestCrypto};
 
-/// A member on stock OpenMLS.
-pub struct StockOpenMls {
-    provider: OpenMlsRustCrypto,
+/// A member on stock OpenMLS, with a crypto provider `C`.
+pub struct StockOpenMls<C = RustCrypto> {
+    provider: MemoryProvider<C>,
     signer: SignatureKeyPair,
     credential: CredentialWithKey,
     ciphersuite: Ciphersuite,
     framing: Framing,
+    door: Door,
     group: Option<MlsGroup>,
 }
 
@@ -33,14 +36,75 @@ impl StockOpenMls {
     ///
     /// An OpenMLS that does not know the suite.
     pub fn new(suite: CipherSuite, framing: Framing, identity: &str) -> Result<Self, Refused> {
+        Self::behind(Door::Open, suite, framing, identity)
+    }
+}
+
+impl<C: TestCrypto> StockOpenMls<C> {
+    /// A member of groups with this door.
+    ///
+    /// # Errors
+    ///
+    /// As [`StockOpenMls::new`].
+    pub fn behind(
+        door: Door,
+        suite: CipherSuite,
+        framing: Framing,
+        identity: &str,
+    ) -> Result<Self, Refused> {
         let ciphersuite = config::ciphersuite(suite)?;
         let signer = SignatureKeyPair::new(ciphersuite.signature_algorithm())?;
         let credential = CredentialWithKey {
             credential: BasicCredential::new(identity.into()).into(),
             signature_key: signer.public().into(),
         };
-        let provider = OpenMlsRustCrypto::default();
-        Ok(Self { provider, signer, credential, ciphersuite, framing, group: None })
+        let provider = MemoryProvider::new(C::fresh()?);
+        Ok(Self { provider, signer, credential, ciphersuite, framing, door, group: None })
+    }
+
+    /// Somebody with the signature key of a shared leaf and nothing else, who comes into its group from
+    /// outside.
+    ///
+    /// # Errors
+    ///
+    /// A GroupInfo that does not let him in.
+    pub fn outside(
+        device: &OpenMlsLeafDevice<C>,
+        group_info: &[u8],
+    ) -> Result<(Self, Sent), Refused> {
+        let (private, public) = device.signature_key_pair();
+        let ciphersuite = device.ciphersuite();
+        let scheme = ciphersuite.signature_algorithm();
+        let (framing, door) = (device.framing(), device.door());
+        let mut member = Self {
+            provider: MemoryProvider::new(C::fresh()?),
+            signer: SignatureKeyPair::from_raw(scheme, private, public),
+            credential: device.credential(),
+            ciphersuite,
+            framing,
+            door,
+            group: None,
+        };
+        let MlsMessageBodyIn::GroupInfo(info) = parse(group_info)?.extract() else {
+            return Err("this is no GroupInfo".into());
+        };
+        let leaf = LeafNodeParameters::builder().with_capabilities(door.capabilities()).build();
+        let (provider, signer) = (&member.provider, &member.signer);
+        let (group, bundle) = MlsGroup::external_commit_builder()
+            .with_config(config::join(framing))
+            .build_group(provider, info, member.credential.clone())?
+            .leaf_node_parameters(leaf)
+            .load_psks(provider.storage())?
+            .build(provider.rand(), provider.crypto(), signer, |_| true)?
+            .finalize(provider)?;
+        member.group = Some(group);
+        let sent = Sent {
+            commit: bundle.commit().to_bytes()?,
+            welcome: None,
+            group_info: None,
+            notify: None,
+        };
+        Ok((member, sent))
     }
 
     /// The group.
@@ -57,7 +121,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, Refused> {
     Ok(MlsMessageIn::tls_deserialize_exact_bytes(bytes)?)
 }
 
-impl Listener for StockOpenMls {
+impl<C: TestCrypto> Listener for StockOpenMls<C> {
     fn epoch(&self) -> u64 {
         self.group.as_ref().map_or(0, |group| group.epoch().as_u64())
     }
@@ -75,9 +139,10 @@ impl Listener for StockOpenMls {
     }
 }
 
-impl Member for StockOpenMls {
+impl<C: TestCrypto> Member for StockOpenMls<C> {
     fn key_package(&mut self) -> Result<Vec<u8>, Refused> {
-        let bundle = KeyPackage::builder().build(
+        let builder = KeyPackage::builder().leaf_node_capabilities(self.door.capabilities());
+        let bundle = builder.build(
             self.ciphersuite,
             &self.provider,
             &self.signer,
@@ -90,7 +155,7 @@ impl Member for StockOpenMls {
         self.group = Some(MlsGroup::new_with_group_id(
             &self.provider,
             &self.signer,
-            &config::create(self.ciphersuite, self.framing),
+            &config::create(self.ciphersuite, self.framing, self.door)?,
             GroupId::from_slice(group_id),
             self.credential.clone(),
         )?);
@@ -135,6 +200,7 @@ impl Member for StockOpenMls {
             commit: commit.to_bytes()?,
             welcome: welcome.map(|welcome| welcome.to_bytes()).transpose()?,
             group_info: group_info.map(|info| info.to_bytes()).transpose()?,
+            notify: None,
         })
     }
 
@@ -152,6 +218,24 @@ impl Member for StockOpenMls {
     fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
         Ok(group.create_message(&self.provider, &self.signer, message)?.to_bytes()?)
+    }
+
+    fn propose_add(&mut self, key_package: &[u8]) -> Result<Vec<u8>, Refused> {
+        let MlsMessageBodyIn::KeyPackage(key_package) = parse(key_package)?.extract() else {
+            return Err("this is no KeyPackage".into());
+        };
+        let crypto = self.provider.crypto();
+        let key_package = KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)?;
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        let (proposal, _) = group.propose_add_member(&self.provider, &self.signer, &key_package)?;
+        Ok(proposal.to_bytes()?)
+    }
+
+    fn propose_remove(&mut self, leaf: LeafIndex) -> Result<Vec<u8>, Refused> {
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        let removed = LeafNodeIndex::new(leaf.value());
+        let (proposal, _) = group.propose_remove_member(&self.provider, &self.signer, removed)?;
+        Ok(proposal.to_bytes()?)
     }
 
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {

@@ -3,7 +3,7 @@
 mod loot;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -49,10 +49,18 @@ impl<C: TestCrypto> OpenMlsThief<C> {
     ///
     /// A device outside of any group.
     pub fn new(device: &OpenMlsDevice<C>) -> Result<Self, Refused> {
-        let records = device.records();
-        let ciphersuite = device.ciphersuite();
+        let group_id = device.group_id().ok_or("this device is in no group")?;
+        Self::of(device.records(), device.ciphersuite(), group_id)
+    }
+
+    /// A thief of these records.
+    pub(crate) fn of(
+        records: HashMap<Vec<u8>, Vec<u8>>,
+        ciphersuite: Ciphersuite,
+        group_id: &[u8],
+    ) -> Result<Self, Refused> {
         let provider = MemoryProvider::with_records(C::fresh()?, records);
-        let id = GroupId::from_slice(device.group_id().ok_or("this device is in no group")?);
+        let id = GroupId::from_slice(group_id);
         let group = MlsGroup::load(provider.storage(), &id)?.ok_or("the group is not stored")?;
         let attempts = AtomicUsize::new(0);
         let mut thief = Self { provider, ciphersuite, group, loot: Loot::default(), attempts };

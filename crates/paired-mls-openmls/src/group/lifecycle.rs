@@ -7,7 +7,10 @@ use openmls::prelude::{
 use tls_codec::DeserializeBytes as _;
 
 use super::{Paired, PairedGroup};
-use crate::{Device, Error, PeerError, Platform, UsageError, provider::atomically};
+use crate::{
+    Device, Error, PeerError, Platform, UsageError, gate::check_signature_keys,
+    provider::atomically,
+};
 
 impl PairedGroup {
     /// Creates a group with this device as its only member.
@@ -55,7 +58,11 @@ impl PairedGroup {
                 .map_err(PeerError::message)?;
             forget_inactive(device, processed.unverified_group_info().group_id())?;
             let staged = processed.into_staged_welcome(provider, None);
-            Ok(staged.and_then(|staged| staged.into_group(provider)).map_err(PeerError::message)?)
+            let mls = staged
+                .and_then(|staged| staged.into_group(provider))
+                .map_err(PeerError::message)?;
+            check_signature_keys(&mls)?;
+            Ok(mls)
         })?;
         Ok(Self { mls, paired: None })
     }
@@ -77,7 +84,10 @@ impl PairedGroup {
 }
 
 /// Erases what the storage has of a group that this device was removed from.
-fn forget_inactive<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Error> {
+pub(crate) fn forget_inactive<P: Platform>(
+    device: &Device<P>,
+    group_id: &GroupId,
+) -> Result<(), Error> {
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
     match old.filter(|old| !old.is_active()) {
@@ -87,6 +97,6 @@ fn forget_inactive<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Resul
 }
 
 /// Parses an `MLSMessage`, without trailing bytes.
-pub(super) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, PeerError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, PeerError> {
     MlsMessageIn::tls_deserialize_exact_bytes(bytes).map_err(PeerError::message)
 }

@@ -10,7 +10,7 @@ use super::{
     facts::{Committer, Reach, events, look_at},
     standing::{Standing, leaf},
 };
-use crate::{Device, Error, Platform, UsageError};
+use crate::{Device, Error, Platform, UsageError, gate::check_signature_keys};
 
 /// What a commit means for the pairing.
 pub(super) struct Outcome {
@@ -99,6 +99,9 @@ pub(super) fn merge_other<P: Platform>(
         outcome.events.push(Event::Removed);
     }
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
+    if mls.is_active() {
+        check_signature_keys(mls)?;
+    }
     outcome.check(mls)?;
     Ok(outcome)
 }

@@ -16,7 +16,12 @@ use paired_mls::{
     Pairing, TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
-use self::standing::{Standing, leaf};
+use self::standing::Standing;
+pub(crate) use self::{
+    lifecycle::{forget_inactive, parse},
+    rejoin::forget,
+    standing::leaf,
+};
 pub use self::{receive::Received, standing::Footing};
 use crate::{Device, Error, Platform, UsageError, provider::atomically};
 

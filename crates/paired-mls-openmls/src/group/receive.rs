@@ -38,6 +38,8 @@ pub enum Received {
         /// Under [`HealPolicy::AtOnce`], after a weakening: the paired commit that heals. Deliver it.
         heal: Option<Outgoing>,
     },
+    /// A Notify: a partner of a shared leaf announces a commit, which is still to come.
+    Announced,
     /// A message of this device itself, which the delivery service sent back. An own commit that
     /// cannot be told from another of the same device waits for `confirm` or `discard`.
     Own,

@@ -157,7 +157,7 @@ impl Seat {
 }
 
 /// Removes what the storage still has of the group.
-fn forget<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Error> {
+pub(crate) fn forget<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Error> {
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
     match old {

@@ -131,7 +131,7 @@ impl Paired {
     }
 }
 
-pub(super) fn leaf(index: LeafNodeIndex) -> LeafIndex {
+pub(crate) fn leaf(index: LeafNodeIndex) -> LeafIndex {
     LeafIndex::new(index.u32()).unwrap_or(LeafIndex::MAX)
 }
 

@@ -54,6 +54,18 @@ pub trait Platform:
     fn rollback(&self, transaction: Self::Transaction);
 }
 
+/// Runs `work`, and undoes its writes in any case.
+pub(crate) fn undone<P: Platform, T>(
+    provider: &P,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let failed = |source| Error::Storage { step: "begin a transaction", source };
+    let transaction = provider.begin().map_err(failed)?;
+    let result = work();
+    provider.rollback(transaction);
+    result
+}
+
 /// Runs `work` as one transaction: its writes are kept if it succeeds, and undone if it fails.
 pub(crate) fn atomically<P: Platform, T>(
     provider: &P,

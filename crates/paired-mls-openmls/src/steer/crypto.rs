@@ -29,15 +29,17 @@ pub trait CryptoHook: Send + Sync {
     }
 
     /// Instead of `hpke_setup_sender_and_export`.
-    fn export(&self, _: &Exporting<'_>) -> Option<Result<(KemOutput, ExporterSecret), CryptoError>> {
+    fn export(
+        &self,
+        _: &Exporting<'_>,
+    ) -> Option<Result<(KemOutput, ExporterSecret), CryptoError>> {
         None
     }
 
-    /// Instead of `verify_signature`. `verify` is the real one, for a key of the hook's choice.
+    /// Instead of `verify_signature`; `verify` is the real one, for a key of the hook's choice.
     fn verify(
         &self,
-        _scheme: SignatureScheme,
-        _public_key: &[u8],
+        _: &Verifying<'_>,
         _verify: &dyn Fn(&[u8]) -> Result<(), CryptoError>,
     ) -> Option<Result<(), CryptoError>> {
         None
@@ -70,6 +72,18 @@ pub struct Exporting<'a> {
     pub exporter_context: &'a [u8],
     /// The length of the exported secret, in bytes.
     pub length: usize,
+}
+
+/// What `verify_signature` is asked for.
+pub struct Verifying<'a> {
+    /// The signature scheme.
+    pub scheme: SignatureScheme,
+    /// The serialized `SignContent` (RFC 9420 section 5.1.2).
+    pub data: &'a [u8],
+    /// The public key that the leaf names.
+    pub public_key: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
 }
 
 /// The real provider, with a hook.
@@ -141,7 +155,8 @@ where
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         let verify = |key: &[u8]| self.inner.verify_signature(scheme, data, key, signature);
-        self.hook.verify(scheme, public_key, &verify).unwrap_or_else(|| verify(public_key))
+        let asked = Verifying { scheme, data, public_key, signature };
+        self.hook.verify(&asked, &verify).unwrap_or_else(|| verify(public_key))
     }
 
     // From here on, the real provider answers.

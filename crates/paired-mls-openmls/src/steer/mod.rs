@@ -8,21 +8,32 @@
 //!            SteeredCrypto    an hpke_seal of a path secret inside the anchor becomes a Notify
 //!            Guard            checks the commit in the clear before it is signed
 //! receiving  SteeredCrypto    an hpke_open of a path secret tries the Notify first
+//!
+//! replaying  TapeRandomness   all draws, and all HPKE ephemerals: from the tape
+//!            ReplaySigner     repeats the signatures of a partner
 //! ```
 //!
 //! They make no decision of the protocol: those are the core's.
 
 mod crypto;
 mod guard;
+mod hpke;
 mod receiving;
+mod replay;
 mod sending;
+mod signature_keys;
 
 use std::sync::{Mutex, PoisonError};
 
-pub use self::crypto::{CryptoHook, Exporting, Sealing, SteeredCrypto};
 use self::guard::Guard;
+pub(crate) use self::signature_keys::key_len;
+pub use self::{
+    crypto::{CryptoHook, Exporting, Sealing, SteeredCrypto, Verifying},
+    signature_keys::{AnyKey, KeyVectorCrypto},
+};
 pub(crate) use self::{
     receiving::{Receiving, ReceivingProvider},
+    replay::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
     sending::build_paired,
 };
 use crate::Error;

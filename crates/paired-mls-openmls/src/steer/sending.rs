@@ -20,7 +20,7 @@ use paired_mls::{
     wire::{Content, FramedContentTbs, SignContent},
 };
 
-use super::{FirstError, CryptoHook, Guard, Sealing, SteeredCrypto, UPDATE_PATH_NODE};
+use super::{CryptoHook, FirstError, Guard, Sealing, SteeredCrypto, UPDATE_PATH_NODE};
 use crate::{Device, Error, GuardError, Platform, device::AnySigner};
 
 /// One paired commit in the making.

@@ -35,6 +35,8 @@ pub struct Sent {
     pub welcome: Option<Vec<u8>>,
     /// The GroupInfo of the new epoch, with the ratchet tree, for external commits.
     pub group_info: Option<Vec<u8>>,
+    /// For the other devices of a shared leaf.
+    pub notify: Option<Vec<u8>>,
 }
 
 /// What a member made of a message.
@@ -51,6 +53,8 @@ pub enum Heard {
         /// The commit that heals at once, if the policy says so.
         heal: Option<Sent>,
     },
+    /// A Notify: a commit of a shared leaf is still to come.
+    Announced,
     /// A message of its own.
     Own,
 }
@@ -92,6 +96,16 @@ pub trait Member: Listener {
 
     /// Proposes to be removed.
     fn leave(&mut self) -> Result<Vec<u8>, Refused>;
+
+    /// Proposes to add somebody.
+    fn propose_add(&mut self, _key_package: &[u8]) -> Result<Vec<u8>, Refused> {
+        Err("this member makes no Add proposals".into())
+    }
+
+    /// Proposes to remove somebody.
+    fn propose_remove(&mut self, _leaf: LeafIndex) -> Result<Vec<u8>, Refused> {
+        Err("this member makes no Remove proposals".into())
+    }
 }
 
 /// A device with the adapter under test.

@@ -21,6 +21,7 @@
 mod adapter;
 pub mod failures;
 pub mod healing;
+pub mod leaf;
 pub mod placement;
 pub mod stock;
 mod world;
@@ -31,6 +32,50 @@ pub use adapter::{
     Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Thief,
 };
 pub use world::{EventsOf, Who, World};
+
+/// Makes one test of each property for an adapter with the leaf anchor.
+#[macro_export]
+macro_rules! leaf_anchor_conformance {
+    ($adapter:expr) => {
+        $crate::leaf_anchor_conformance! { @each $adapter;
+            following: everybody_follows_whoever_commits,
+                several_passive_devices_follow,
+                members_come_and_go,
+                proposals_of_others_are_committed,
+                several_removals_take_several_commits,
+                a_weakening_does_not_happen;
+            notify: a_lost_one_is_survived,
+                a_late_one_helps,
+                a_duplicate_changes_nothing,
+                forged_ones_are_refused,
+                it_looks_like_a_commit;
+            failures: a_refused_commit_burns_its_index,
+                two_devices_at_once_lose_nothing,
+                a_commit_that_differs_changes_nothing,
+                a_replay_is_refused,
+                a_crash_at_any_point_loses_nothing;
+            entering: a_forged_key_package_is_refused,
+                a_last_resort_serves_twice,
+                a_thief_of_a_published_key_package_stays_out,
+                a_device_that_lost_everything_comes_back,
+                a_device_that_missed_weeks_catches_up;
+            token: nobody_sends_without_it,
+                nothing_is_used_twice_over_many_switches;
+            healing: a_thief_is_lost_at_the_first_tape_commit,
+                with_the_tape_the_thief_would_have_followed,
+                a_vault_stolen_later_opens_no_earlier_epoch,
+                with_the_signature_key_he_comes_back_from_outside;
+        }
+    };
+    (@each $adapter:expr; $($module:ident: $($property:ident),+;)+) => {
+        $(mod $module { $(
+            #[test]
+            fn $property() {
+                $crate::conformance::leaf::$module::$property(&$adapter);
+            }
+        )+ })+
+    };
+}
 
 /// Makes one test of each property for an adapter with the node anchor.
 #[macro_export]

@@ -54,6 +54,11 @@ pub enum Event {
         /// The device.
         device: DeviceId,
     },
+    /// Another device of a shared leaf may send application messages from now on.
+    TokenTaken {
+        /// The device, which has made a commit.
+        by: DeviceId,
+    },
     /// This device was removed from the group.
     Removed,
 }

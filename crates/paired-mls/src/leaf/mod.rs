@@ -16,6 +16,7 @@ mod notify_message;
 mod packages;
 mod randomness;
 mod record;
+mod signature_keys;
 #[cfg(test)]
 mod tests;
 mod vault;
@@ -24,6 +25,7 @@ pub use self::{
     notify_message::{LeafNotify, LeafNotifyError, SALT_LEN},
     packages::{LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
     randomness::{LeafRandomness, LeafUse},
-    record::{Announced, LeafPending, LeafRecord, LeafRecordError, MAX_ANNOUNCED, Speaker},
+    record::{Announced, LeafPending, LeafRecord, LeafRecordError, MAX_ANNOUNCED, Origin, Speaker},
+    signature_keys::{SignatureKeys, SignatureKeysError},
     vault::{LeafVaultError, MAX_SKIP},
 };

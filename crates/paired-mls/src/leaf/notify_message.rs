@@ -224,8 +224,7 @@ const TOO_LARGE: LeafNotifyError = LeafNotifyError::TooLarge;
 
 fn key_and_nonce(tape: &Tape, salt: &[u8]) -> Result<(Secret, Secret), DerivationTooLong> {
     let suite = tape.suite();
-    let derive =
-        |label, length| suite.expand_with_label(tape.notify_secret(), label, salt, length);
+    let derive = |label, length| suite.expand_with_label(tape.notify_secret(), label, salt, length);
     Ok((
         derive("leaf notify key", suite.aead_key_len())?,
         derive("leaf notify nonce", suite.aead_nonce_len())?,

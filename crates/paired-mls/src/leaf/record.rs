@@ -11,7 +11,7 @@
 //!     uint32 removals<V>;            // the members that are still to be removed
 //! } LeafRecord;
 //!
-//! struct { uint16 device; uint64 since; } Speaker;
+//! struct { uint16 device; uint64 since; uint8 origin; } Speaker;      // 1: Welcome, 2: commit
 //! struct { uint64 epoch; opaque hash<V>; opaque notify<V>; } Pending;
 //! struct { uint64 epoch; opaque notify<V>; } Announced;
 //! ```
@@ -31,7 +31,8 @@ const VERSION: u8 = 1;
 /// that is not found among them is looked for on the tape.
 pub const MAX_ANNOUNCED: usize = 16;
 
-/// The device that may send from the leaf: the one that made the leaf's last commit from the tape.
+/// The device that may send from the leaf: the one that made the leaf's last commit from the tape, or
+/// else the KeyPackage that the leaf has joined with.
 ///
 /// The delivery service puts commits in order, so that all devices agree on it in each epoch, and
 /// its commit has given it fresh ratchets that no other device has used.
@@ -39,8 +40,19 @@ pub const MAX_ANNOUNCED: usize = 16;
 pub struct Speaker {
     /// The device.
     pub device: DeviceId,
-    /// The epoch that its commit created: the first in which it may send.
+    /// The first epoch in which it may send: the one that its commit created.
     pub since: u64,
+    /// How it came to be this device.
+    pub origin: Origin,
+}
+
+/// How a device came to be the one that may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The leaf has joined with a KeyPackage of this device.
+    Welcome,
+    /// It has made a commit.
+    Commit,
 }
 
 /// An own commit that waits for the delivery service. It is not in the MLS state: it is made again
@@ -109,6 +121,7 @@ struct Wire {
 struct WireSpeaker {
     device: u16,
     since: u64,
+    origin: u8,
 }
 
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
@@ -165,6 +178,10 @@ impl LeafRecord {
             speaker: self.speaker.map(|speaker| WireSpeaker {
                 device: speaker.device.0,
                 since: speaker.since,
+                origin: match speaker.origin {
+                    Origin::Welcome => 1,
+                    Origin::Commit => 2,
+                },
             }),
             pending,
             announced: announced.collect::<Result<_, _>>().map_err(too_large)?,
@@ -202,12 +219,21 @@ impl LeafRecord {
             let notify = LeafNotify::parse(announced.notify.as_slice()).ok()?;
             Some(Announced { epoch: announced.epoch, notify })
         });
-        Some(Self {
-            tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
-            speaker: wire.speaker.map(|speaker| Speaker {
+        let speaker = match wire.speaker {
+            Some(speaker) => Some(Speaker {
                 device: DeviceId(speaker.device),
                 since: speaker.since,
+                origin: match speaker.origin {
+                    1 => Origin::Welcome,
+                    2 => Origin::Commit,
+                    _ => return None,
+                },
             }),
+            None => None,
+        };
+        Some(Self {
+            tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
+            speaker,
             pending,
             announced: announced.collect::<Option<_>>()?,
             removals: wire.removals.into_iter().map(LeafIndex::new).collect::<Option<_>>()?,

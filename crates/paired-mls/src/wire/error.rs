@@ -29,7 +29,7 @@ pub enum WireError {
     #[error("the label of SignContent does not begin with \"MLS 1.0 \"")]
     ForeignLabel,
     /// The protocol version is not `mls10`, so the rest has an unknown format.
-    #[error("FramedContentTBS has protocol version {0}, only mls10 (1) is known")]
+    #[error("the structure has protocol version {0}, only mls10 (1) is known")]
     UnsupportedVersion(u16),
     /// The ratchet tree is empty, or its last node is blank (RFC 9420 section 12.4.3.3) or a parent
     /// without anything to its right.
@@ -57,10 +57,16 @@ pub enum Structure {
     SignContent,
     /// Section 6.1.
     FramedContentTbs,
+    /// Section 6.2.
+    PublicMessage,
+    /// Section 6.3.
+    PrivateMessage,
     /// Section 7.2.
     LeafNode,
     /// Section 7.6.
     UpdatePath,
+    /// Section 10.
+    KeyPackage,
     /// Section 12.4.3.3.
     RatchetTree,
 }
@@ -70,6 +76,9 @@ impl fmt::Display for Structure {
         f.write_str(match self {
             Self::SignContent => "SignContent",
             Self::FramedContentTbs => "FramedContentTBS",
+            Self::PublicMessage => "PublicMessage",
+            Self::PrivateMessage => "PrivateMessage",
+            Self::KeyPackage => "KeyPackage",
             Self::LeafNode => "LeafNode",
             Self::UpdatePath => "UpdatePath",
             Self::RatchetTree => "ratchet_tree",

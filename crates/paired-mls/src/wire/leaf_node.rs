@@ -1,6 +1,6 @@
 //! Leaf nodes.
 
-use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
+use tls_codec::{Serialize as _, TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use super::{
     WireError,
@@ -59,6 +59,12 @@ impl LeafNode {
         };
         reader.end()?;
         Ok(leaf_node)
+    }
+
+    /// The serialized structure, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        // Each vector was decoded from a length that fits.
+        self.tls_serialize_detached().unwrap_or_default()
     }
 
     /// The leaf's public key.

@@ -11,7 +11,10 @@
 
 mod error;
 mod framed_content;
+mod key_package;
 mod leaf_node;
+mod private_message;
+mod public_message;
 mod ratchet_tree;
 mod sign_content;
 #[cfg(test)]
@@ -21,10 +24,13 @@ mod vector;
 
 pub use error::{Structure, WireError};
 pub use framed_content::{Commit, Content, ContentType, FramedContentTbs, Sender, WireFormat};
+pub use key_package::KeyPackage;
 pub use leaf_node::{
     Capabilities, Credential, CredentialType, Extension, ExtensionType, LeafNode, LeafNodeSource,
     Lifetime,
 };
+pub use private_message::PrivateHeader;
+pub use public_message::PublicCommit;
 pub use ratchet_tree::{Node, ParentNode, RatchetTree};
 pub use sign_content::SignContent;
 pub use update_path::{HpkeCiphertext, UpdatePath, UpdatePathNode};

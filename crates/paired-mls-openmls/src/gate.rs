@@ -1,0 +1,55 @@
+//! The gate of a group that has leaves with several signature keys.
+//!
+//! A member that does not know such leaves could not verify what comes from them, and would be stranded.
+//! So the group requires the extension type `paired_mls` of everybody (RFC 9420 section 11.1), and MLS
+//! itself keeps out who does not list it.
+
+use std::collections::BTreeSet;
+
+use openmls::prelude::{
+    Capabilities, Extension, ExtensionType, MlsGroup, RequiredCapabilitiesExtension,
+};
+use paired_mls::{code_points::EXTENSION_TYPE_PAIRED_MLS, leaf::SignatureKeys};
+
+use crate::{PeerError, steer::key_len};
+
+const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
+
+/// The extension of the group's context that lets leaves with several signature keys in. It is to be
+/// united with whatever else the group requires: there is one such extension at most.
+pub fn gate() -> Extension {
+    let required = RequiredCapabilitiesExtension::new(&[PAIRED_MLS], &[], &[]);
+    Extension::RequiredCapabilities(required)
+}
+
+/// The capabilities of a member of such a group: OpenMLS' defaults, and the extension type.
+pub fn gate_capabilities() -> Capabilities {
+    Capabilities::new(None, None, Some(&[PAIRED_MLS]), None, None)
+}
+
+/// Whether a group lets leaves with several signature keys in.
+pub fn is_gated(mls: &MlsGroup) -> bool {
+    let required = mls.extensions().required_capabilities();
+    required.is_some_and(|required| required.extension_types().contains(&PAIRED_MLS))
+}
+
+/// Checks the signature keys of all leaves: each occurs once in the whole tree, as RFC 9420 section 7.3
+/// demands of leaves with one, and only a gated group has leaves with several.
+pub(crate) fn check_signature_keys(mls: &MlsGroup) -> Result<(), PeerError> {
+    let key_len = key_len(mls.ciphersuite().signature_algorithm());
+    let gated = is_gated(mls);
+    let mut seen = BTreeSet::new();
+    for (_, leaf) in mls.treesync().full_leaves() {
+        let content = leaf.signature_key().as_slice();
+        let keys = SignatureKeys::decode(content, key_len).map_err(PeerError::SignatureKeys)?;
+        if keys.keys().len() > 1 && !gated {
+            return Err(PeerError::Ungated);
+        }
+        for key in keys.keys() {
+            if !seen.insert(key.clone()) {
+                return Err(PeerError::SignatureKeyTwice);
+            }
+        }
+    }
+    Ok(())
+}

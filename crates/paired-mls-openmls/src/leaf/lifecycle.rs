@@ -1,0 +1,73 @@
+//! How a group with a shared leaf comes to be on a device.
+
+use openmls::prelude::{GroupId, MlsGroupJoinConfig, MlsMessageBodyIn, ProcessedWelcome};
+use paired_mls::{
+    PairingId,
+    leaf::{LeafRecord, Origin, Speaker},
+};
+
+use super::{LeafGroup, reload};
+use crate::{
+    Device, Error, PeerError, Platform, UsageError,
+    gate::check_signature_keys,
+    group::{forget_inactive, parse},
+    provider::atomically,
+};
+
+impl LeafGroup {
+    /// Joins a group by a Welcome to a KeyPackage [from the tape](LeafGroup::publish), which carries
+    /// the ratchet tree. Every device of the pairing processes the same Welcome. The token goes to the
+    /// device that made the KeyPackage.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NoTapeKeyPackage`] if the Welcome is for none of the KeyPackages of this pairing
+    /// that this device has published or adopted; [`PeerError::Message`] if it is damaged or carries no
+    /// ratchet tree; [`Error::Vault`], [`Error::Storage`].
+    pub fn join<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        welcome: &[u8],
+        config: &MlsGroupJoinConfig,
+    ) -> Result<Self, Error> {
+        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+            return Err(PeerError::Kind("Welcome").into());
+        };
+        let package = Self::package_for(device, pairing, &welcome)?;
+        let provider = device.provider();
+        let (mls, record) = atomically(provider, || {
+            Self::restore_package(device, pairing, &package)?;
+            let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
+                .map_err(PeerError::message)?;
+            let group_id = processed.unverified_group_info().group_id().clone();
+            forget_inactive(device, &group_id)?;
+            let mls = processed
+                .into_staged_welcome(provider, None)
+                .and_then(|staged| staged.into_group(provider))
+                .map_err(PeerError::message)?;
+            Self::erase_package(device, &package)?;
+            check_signature_keys(&mls)?;
+
+            let tape = device.vault().open_group(pairing, group_id.as_slice())?;
+            let (by, since) = (package.index.device(), mls.epoch().as_u64());
+            let speaker = Some(Speaker { device: by, since, origin: Origin::Welcome });
+            let record = LeafRecord { speaker, ..LeafRecord::new(tape) };
+            device.vault().store_leaf(&record)?;
+            Ok((mls, record))
+        })?;
+        Self::spend_package(device, pairing, &package)?;
+        Ok(Self { mls, record })
+    }
+
+    /// Loads a group in which this device shares its leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NoSuchGroup`]; [`UsageError::NotPaired`] if the vault knows of no shared leaf in
+    /// it; [`Error::Storage`]; [`Error::Vault`].
+    pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
+        let mls = reload(device, &GroupId::from_slice(group_id))?;
+        let record = device.vault().load_leaf(group_id)?.ok_or(UsageError::NotPaired)?;
+        Ok(Self { mls, record })
+    }
+}

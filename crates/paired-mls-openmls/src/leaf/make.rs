@@ -1,0 +1,119 @@
+//! A commit from a value of the tape: the same bytes on every device of the leaf.
+
+use openmls::prelude::{GroupId, LeafNodeIndex, MlsGroup};
+use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
+use paired_mls::{
+    Index, TapeId,
+    leaf::{LeafNotify, LeafRandomness, LeafUse},
+    wire,
+};
+
+use super::{content::Content, next_epoch, reload};
+use crate::{
+    Device, Error, GuardError, Outgoing, PeerError, Platform,
+    provider::undone,
+    steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
+};
+
+/// A commit that was made. It is staged in the group that it was made in.
+pub(super) struct Made {
+    pub(super) outgoing: Outgoing,
+    /// What it takes to make it again.
+    pub(super) notify: LeafNotify,
+}
+
+/// Makes a commit with the value at `index`, and stages it in `mls`.
+///
+/// The signatures of a partner are repeated where `recorded` has them.
+pub(super) fn make<P: Platform>(
+    mls: &mut MlsGroup,
+    device: &Device<P>,
+    tape: &TapeId,
+    index: Index,
+    content: Content,
+    recorded: Vec<Recorded>,
+) -> Result<Made, Error> {
+    let value = device.vault().preview(tape, index)?;
+    let randomness = LeafRandomness::derive(value, LeafUse::Commit, &next_epoch(mls))?;
+    let rand = TapeRandomness::new(randomness);
+    let provider = ReplayProvider::new(device.provider(), &rand);
+    let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), recorded);
+
+    content.arrange(mls, device)?;
+    mls.set_aad(content.authenticated_data);
+    let removes = content.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.value()));
+    let mut builder = mls
+        .commit_builder()
+        .propose_adds(content.adds)
+        .propose_removals(removes)
+        .force_self_update(true);
+    if let Some(extensions) = content.extensions {
+        builder = builder
+            .propose_group_context_extensions(extensions)
+            .map_err(Error::mls("propose extensions of the group"))?;
+    }
+    if let Some(parameters) = content.leaf {
+        builder = builder.leaf_node_parameters(parameters);
+    }
+    let bundle = builder
+        .load_psks(provider.storage())
+        .map_err(Error::mls("load the pre-shared keys of a commit"))?
+        .build(provider.rand(), provider.crypto(), &signer, |_| true)
+        .map_err(rand.blame("build a commit"))?
+        .stage_commit(&provider)
+        .map_err(rand.blame("stage a commit"))?;
+
+    let signed = signer.signed().ok_or(GuardError::NoPath)?;
+    let notify = LeafNotify {
+        index,
+        proposals: signed.proposals,
+        authenticated_data: signed.authenticated_data,
+        leaf_node: signed.leaf_node,
+        signature: signed.signature,
+    };
+    Ok(Made { outgoing: Outgoing::new(bundle)?, notify })
+}
+
+/// Makes a commit in a copy of the group, of which nothing is kept.
+pub(super) fn rehearse<P: Platform>(
+    device: &Device<P>,
+    group_id: &GroupId,
+    work: impl FnOnce(&mut MlsGroup) -> Result<Made, Error>,
+) -> Result<Made, Error> {
+    undone(device.provider(), || work(&mut reload(device, group_id)?))
+}
+
+/// Makes the commit again that a Notify is about, and stages it in `mls`.
+pub(super) fn remake<P: Platform>(
+    mls: &mut MlsGroup,
+    device: &Device<P>,
+    tape: &TapeId,
+    notify: &LeafNotify,
+) -> Result<Made, Error> {
+    let content = Content::from_notify(mls, device, notify)?;
+    let leaf = wire::LeafNode::decode(&notify.leaf_node).map_err(PeerError::message)?;
+    let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
+    let recorded = vec![
+        Recorded {
+            label: b"LeafNodeTBS",
+            public_key: leaf.signature_key().to_vec(),
+            signature: leaf.signature().to_vec(),
+        },
+        Recorded {
+            label: b"FramedContentTBS",
+            public_key: own.unwrap_or_default(),
+            signature: notify.signature.clone(),
+        },
+    ];
+    make(mls, device, tape, notify.index, content, recorded)
+}
+
+/// What tells a commit when the delivery service delivers it.
+pub(super) fn message_hash<P: Platform>(
+    mls: &MlsGroup,
+    device: &Device<P>,
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let crypto = device.provider().crypto();
+    crypto.hash(mls.ciphersuite().hash_algorithm(), message).map_err(Error::mls("hash a message"))
+}

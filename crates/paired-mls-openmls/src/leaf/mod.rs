@@ -1,0 +1,190 @@
+//! A leaf that several devices share.
+//!
+//! All devices of the pairing hold the state of one member. The one that acts makes a commit from a
+//! value of the tape; every device, itself included, makes it again once the delivery service has
+//! accepted it, compares it byte for byte with what was delivered, and merges its own.
+//!
+//! ```text
+//! lifecycle   package    KeyPackages from the tape, so that all devices process one Welcome
+//!             rejoin     external commits from the tape: a way in for devices that have nothing
+//! commits     content    what a commit does, from a call or from a Notify
+//!             make       a commit from a value of the tape
+//!             send       the calls
+//!             follow     a delivered commit of this leaf is made again, and compared
+//!             receive    everything that is delivered
+//! ```
+
+mod content;
+mod difference;
+mod follow;
+mod lifecycle;
+mod make;
+mod package;
+mod receive;
+mod rejoin;
+mod send;
+
+use openmls::prelude::{GroupId, MlsGroup};
+use paired_mls::{
+    DeviceId, EpochContext, EpochSecurity, Event, Index, LeafKey, TapeId,
+    anchor::LeafIndex,
+    leaf::{LeafPending, LeafRecord, Origin, Speaker},
+};
+
+pub use self::{difference::Difference, package::PackageKind, rejoin::Rejoin};
+use crate::{Device, Error, Platform, UsageError, group::leaf, provider::atomically};
+
+/// An MLS group, in which this device shares its leaf with others.
+///
+/// It is used like a [`PairedGroup`](crate::PairedGroup): every commit is one from the tape and heals
+/// the whole leaf, and the caller delivers what a call returns, and then says what became of it.
+///
+/// ```text
+/// add, remove, update, …  ->  Outgoing: notify to the partners, commit to the delivery service
+///                                                     accepted:  confirm
+///                                                     refused:   discard, then process the winner
+/// ```
+///
+/// # The token
+///
+/// Devices that send application messages from one leaf in one epoch would use the same ratchet. So one
+/// device at a time may send: the one that made the leaf's last commit. It holds the
+/// [token](LeafGroup::token), and another takes it with a commit of its own.
+///
+/// # Crashes
+///
+/// The vault is written before a commit leaves the device, and the MLS state is written as a whole or
+/// not at all. An own commit that waits is not in the MLS state: it is made again when it is
+/// confirmed. After a restart [`LeafGroup::load`] finds the group as it was before or after the call
+/// that was interrupted; the caller feeds it again whatever the delivery service has.
+pub struct LeafGroup {
+    mls: MlsGroup,
+    record: LeafRecord,
+}
+
+impl LeafGroup {
+    /// The MLS group, to look at. Nothing that changes it is reachable from here.
+    pub fn mls(&self) -> &MlsGroup {
+        &self.mls
+    }
+
+    /// The group's identifier.
+    pub fn group_id(&self) -> &[u8] {
+        self.mls.group_id().as_slice()
+    }
+
+    /// The current epoch.
+    pub fn epoch(&self) -> u64 {
+        self.mls.epoch().as_u64()
+    }
+
+    /// The leaf that the devices share.
+    pub fn own_leaf(&self) -> LeafIndex {
+        leaf(self.mls.own_leaf_index())
+    }
+
+    /// The sub-tape of the pairing in this group.
+    pub fn pairing_tape(&self) -> &TapeId {
+        &self.record.tape
+    }
+
+    /// The tape index of the own commit that waits; `None` if none does.
+    pub fn pending_index(&self) -> Option<Index> {
+        Some(self.pending()?.notify.index)
+    }
+
+    /// The device that may send from this leaf in the current epoch.
+    ///
+    /// Returns `None` if none may, until one of them commits: for instance after the leaf was created
+    /// by other means than the tape.
+    pub fn token(&self) -> Option<DeviceId> {
+        let speaker = self.record.speaker.filter(|speaker| speaker.since <= self.epoch());
+        speaker.map(|speaker| speaker.device)
+    }
+
+    /// How safe the current epoch is for the leaf, and with it for each of its devices.
+    ///
+    /// A commit from the tape renews everything that the leaf has, so that an epoch is never weakened.
+    pub fn security(&self) -> EpochSecurity {
+        security(&self.record)
+    }
+
+    /// Members that are still to be removed: each commit of this device removes one of them.
+    pub fn removals(&self) -> &[LeafIndex] {
+        &self.record.removals
+    }
+
+    /// The own commit that waits, if it is of the current epoch: another one has lost.
+    fn pending(&self) -> Option<&LeafPending> {
+        self.record.pending.as_ref().filter(|pending| pending.epoch == self.epoch())
+    }
+
+    fn require_no_pending(&self) -> Result<(), Error> {
+        if !self.mls.is_active() {
+            return Err(UsageError::Removed.into());
+        }
+        match self.pending() {
+            Some(_) => Err(UsageError::CommitPending.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work` as one transaction on the MLS state and the record in the vault: the vault is
+    /// written first, and what it then says is true of the epoch before as well.
+    ///
+    /// After an error, whatever changed in memory is thrown away: storage and vault are the truth.
+    fn transact<P: Platform, T>(
+        &mut self,
+        device: &Device<P>,
+        work: impl FnOnce(&mut MlsGroup, &mut LeafRecord) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut record = self.record.clone();
+        let done = atomically(device.provider(), || {
+            let value = work(&mut self.mls, &mut record)?;
+            if record != self.record {
+                device.vault().store_leaf(&record)?;
+            }
+            Ok(value)
+        });
+        match done {
+            Ok(value) => {
+                self.record = record;
+                Ok(value)
+            }
+            Err(error) => {
+                *self = Self::load(device, self.group_id())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The new epoch is stored: the value that led to it is needed no more, nor what lies before it.
+    fn settle<P: Platform>(&self, device: &Device<P>, index: Index, events: &mut Vec<Event>) {
+        if device.vault().burn_through(&self.record.tape, index).is_err() {
+            events.push(Event::NotSettled);
+        }
+    }
+}
+
+/// The epoch that a commit of the current epoch creates.
+fn next_epoch(mls: &MlsGroup) -> EpochContext {
+    let context = mls.public_group().group_context();
+    EpochContext {
+        group_id: context.group_id().as_slice().to_vec(),
+        epoch: context.epoch().as_u64().saturating_add(1),
+        confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
+    }
+}
+
+fn security(record: &LeafRecord) -> EpochSecurity {
+    match record.speaker {
+        Some(Speaker { origin: Origin::Commit, .. }) => EpochSecurity::Secure(LeafKey::Fresh),
+        _ => EpochSecurity::Exposed,
+    }
+}
+
+/// A second copy of a stored group.
+fn reload<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<MlsGroup, Error> {
+    let group = MlsGroup::load(device.provider().storage(), group_id);
+    Ok(group.map_err(Error::storage("load a group"))?.ok_or(UsageError::NoSuchGroup)?)
+}

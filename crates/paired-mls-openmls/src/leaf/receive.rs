@@ -1,0 +1,197 @@
+//! What is delivered to a device that shares its leaf.
+
+use openmls::prelude::{MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
+use paired_mls::{
+    Event,
+    leaf::{LeafNotifyError, LeafVaultError},
+    wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
+};
+
+use super::LeafGroup;
+use crate::{
+    Device, Error, PeerError, Platform, Received,
+    gate::check_signature_keys,
+    group::{leaf, parse},
+};
+
+/// What OpenMLS made of a message.
+enum Heard {
+    Received(Received),
+    /// It is encrypted by the own leaf.
+    OwnLeaf,
+}
+
+impl LeafGroup {
+    /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
+    ///
+    /// A commit of the own leaf is followed; a Notify of a partner is kept until its commit comes;
+    /// every other message is plain MLS.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Differs`], [`PeerError::NotFromTheTape`] for a commit of the own leaf that cannot be
+    /// followed: if its Notify is still to come, process the Notify and then the commit again; otherwise
+    /// come back by [`LeafGroup::rejoin`]. [`PeerError::LeafNotify`] for a Notify that no partner sends,
+    /// [`Error::Peer`] for every other message that cannot be accepted. [`Error::Vault`],
+    /// [`Error::Storage`]: nothing is lost, process the message again. The group is as it was before.
+    pub fn process<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+    ) -> Result<Received, Error> {
+        self.process_if(device, message, |_| true)
+    }
+
+    /// Processes a message like [`LeafGroup::process`], and merges a commit of another member only if
+    /// `policy` accepts it.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Policy`] if it does not; otherwise those of [`LeafGroup::process`].
+    pub fn process_if<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        policy: impl FnOnce(&StagedCommit) -> bool,
+    ) -> Result<Received, Error> {
+        if let Some(received) = self.announcement(device, message)? {
+            return Ok(received);
+        }
+        let public = PublicCommit::decode(message).map_err(PeerError::message)?;
+        if let Some(commit) = public.as_ref().filter(|commit| self.is_of_epoch(commit)) {
+            match commit.content().sender() {
+                WireSender::Member(index) if index == self.mls.own_leaf_index().u32() => {
+                    return self.follow(device, message, public.as_ref());
+                }
+                WireSender::NewMemberCommit if self.has_own_key(commit) => {
+                    if let Some(received) = self.follow_rejoin(device, message, commit)? {
+                        return Ok(received);
+                    }
+                    // Not from the tape: somebody else with the signature key. It is processed as
+                    // what it is, and this leaf is out of the group.
+                }
+                _ => {}
+            }
+        }
+        match self.hear(device, message, policy)? {
+            Heard::Received(received) => Ok(received),
+            Heard::OwnLeaf if is_commit(message) => self.follow(device, message, None),
+            Heard::OwnLeaf => Ok(Received::Own),
+        }
+    }
+
+    /// Keeps what a partner announces; `None` if the message is no Notify.
+    fn announcement<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+    ) -> Result<Option<Received>, Error> {
+        let tape = self.record.tape.clone();
+        let epoch = match private_commit(message) {
+            Some(epoch) if epoch >= self.epoch() => epoch,
+            _ => return Ok(None),
+        };
+        let notify = match device.vault().open_leaf_notify(&tape, epoch, message) {
+            Ok(notify) => notify,
+            Err(LeafVaultError::Notify(LeafNotifyError::NotANotify)) => return Ok(None),
+            Err(LeafVaultError::Notify(LeafNotifyError::OwnLane(_))) => {
+                return Ok(Some(Received::Own));
+            }
+            Err(LeafVaultError::Notify(error)) => return Err(PeerError::LeafNotify(error).into()),
+            Err(error) => return Err(error.into()),
+        };
+        self.transact(device, |_, record| {
+            record.announce(epoch, notify);
+            Ok(())
+        })?;
+        Ok(Some(Received::Announced))
+    }
+
+    fn is_of_epoch(&self, commit: &PublicCommit) -> bool {
+        let content = commit.content();
+        (content.group_id(), content.epoch()) == (self.group_id(), self.epoch())
+    }
+
+    fn has_own_key(&self, commit: &PublicCommit) -> bool {
+        let own = self.mls.own_leaf_node().map(|own| own.signature_key().as_slice());
+        let path = commit.commit().and_then(|commit| commit.path());
+        own.is_some() && path.map(|path| path.leaf_node().signature_key()) == own
+    }
+
+    /// Plain MLS.
+    fn hear<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        policy: impl FnOnce(&StagedCommit) -> bool,
+    ) -> Result<Heard, Error> {
+        let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
+        let lost = self.pending().map(|pending| pending.notify.index);
+        self.transact(device, |mls, _| {
+            let processed =
+                mls.process_message(device.provider(), parsed).map_err(PeerError::message)?;
+            let sender = match processed.sender() {
+                Sender::Member(index) => Some(leaf(*index)),
+                _ => None,
+            };
+            Ok(match processed.into_content() {
+                ProcessedMessageContent::ApplicationMessage(message) => {
+                    let sender = sender.ok_or(PeerError::Kind("message of a member"))?;
+                    let message = message.into_bytes();
+                    Heard::Received(Received::Application { sender, message })
+                }
+                ProcessedMessageContent::ProposalMessage(proposal)
+                | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                    mls.store_pending_proposal(device.provider().storage(), *proposal)
+                        .map_err(Error::storage("store a proposal"))?;
+                    Heard::Received(Received::Proposal)
+                }
+                ProcessedMessageContent::StagedCommitMessage(staged) => {
+                    if !policy(&staged) {
+                        return Err(PeerError::Policy.into());
+                    }
+                    Heard::Received(merge(mls, device, *staged, lost)?)
+                }
+                ProcessedMessageContent::OwnPrivateMessage => Heard::OwnLeaf,
+                ProcessedMessageContent::OwnPendingCommit => {
+                    return Err(PeerError::NotFromTheTape.into());
+                }
+            })
+        })
+    }
+}
+
+/// Merges the commit of another member.
+fn merge<P: Platform>(
+    mls: &mut MlsGroup,
+    device: &Device<P>,
+    staged: StagedCommit,
+    lost: Option<paired_mls::Index>,
+) -> Result<Received, Error> {
+    let mut events = Vec::new();
+    if lost.is_some() {
+        events.push(Event::CommitLost { index: lost });
+    }
+    if staged.self_removed() {
+        events.push(Event::Removed);
+    }
+    mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
+    if mls.is_active() {
+        check_signature_keys(mls)?;
+    }
+    Ok(Received::Commit { events, heal: None })
+}
+
+/// The epoch of an encrypted commit, or of a Notify, which looks like one:
+///
+/// ```text
+/// version, wire_format = 2, group_id<V>, epoch, content_type = 3, …
+/// ```
+fn private_commit(message: &[u8]) -> Option<u64> {
+    let header = PrivateHeader::decode(message).ok()??;
+    (header.content_type() == ContentType::COMMIT).then_some(header.epoch())
+}
+
+fn is_commit(message: &[u8]) -> bool {
+    private_commit(message).is_some()
+}

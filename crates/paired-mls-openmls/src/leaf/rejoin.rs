@@ -1,0 +1,304 @@
+//! Getting in from outside, by an external commit from the tape (RFC 9420 section 12.4.3.2).
+//!
+//! The other devices make it again from the public GroupInfo: those that are in the group have it
+//! already, and those that are not are given it.
+
+use openmls::{
+    messages::group_info::VerifiableGroupInfo,
+    prelude::{MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
+};
+use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
+use paired_mls::{
+    EpochContext, Event, Index, PairingId, Secret, TapeId,
+    leaf::{LeafRandomness, LeafRecord, LeafUse, Origin, Speaker},
+    wire::{LeafNode, PublicCommit, RatchetTree},
+};
+use tls_codec::Serialize as _;
+
+use super::{Difference, LeafGroup, content::parameters, security};
+use crate::{
+    Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
+    gate::check_signature_keys,
+    group::{forget, parse},
+    provider::{atomically, undone},
+    steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
+};
+
+/// An external commit that waits for the delivery service. Until it is confirmed nothing has changed:
+/// this device may still be in the group by its old state, and go on with it.
+#[must_use = "deliver the commit, then confirm it"]
+pub struct Rejoin {
+    outgoing: Outgoing,
+    group_info: Vec<u8>,
+    config: MlsGroupJoinConfig,
+    tape: TapeId,
+    index: Index,
+    leaf: Option<LeafNode>,
+}
+
+impl Rejoin {
+    /// What is to be delivered.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// The delivery service has accepted the commit: this device is in the group, and has the token.
+    ///
+    /// If the delivery service refuses it, drop this value and begin again with the GroupInfo of the
+    /// epoch that won.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`], [`Error::Storage`], [`Error::Mls`]: nothing has changed; call
+    /// [`LeafGroup::rejoin`] again.
+    pub fn confirm<P: Platform>(self, device: &Device<P>) -> Result<LeafGroup, Error> {
+        let external = External {
+            tape: &self.tape,
+            index: self.index,
+            config: &self.config,
+            leaf: self.leaf.as_ref(),
+            recorded: None,
+        };
+        let info = group_info(&self.group_info)?;
+        external.enter(device, info, Some(&self.outgoing.commit))
+    }
+}
+
+impl LeafGroup {
+    /// Comes into a group from outside, by an external commit that takes the place of the leaf, if it
+    /// is there: after a loss of the MLS state, or of too many messages; or to share a leaf that was
+    /// not shared before.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] for a GroupInfo that is damaged, forged, or carries no ratchet tree;
+    /// [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
+    pub fn rejoin<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        info: &[u8],
+        config: &MlsGroupJoinConfig,
+    ) -> Result<Rejoin, Error> {
+        let verifiable = group_info(info)?;
+        let group_id = verifiable.group_context().group_id().as_slice().to_vec();
+        let tape = device.vault().open_group(pairing, &group_id)?;
+        let index = device.vault().reserve(&tape)?;
+        let leaf = old_leaf(&verifiable, device.signature_key())?;
+        let external = External { tape: &tape, index, config, leaf: leaf.as_ref(), recorded: None };
+        let outgoing = undone(device.provider(), || Ok(external.make(device, verifiable)?.1))?;
+        let (group_info, config) = (info.to_vec(), config.clone());
+        Ok(Rejoin { outgoing, group_info, config, tape, index, leaf })
+    }
+
+    /// Comes into a group that another device of the pairing has brought the leaf into, by making its
+    /// external commit again. `info` is the GroupInfo of the epoch that the commit ended.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NotFromTheTape`] if no device of the pairing has made the commit,
+    /// [`PeerError::Differs`]; otherwise as [`LeafGroup::rejoin`].
+    pub fn enter<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        info: &[u8],
+        commit: &[u8],
+        config: &MlsGroupJoinConfig,
+    ) -> Result<Self, Error> {
+        let info = group_info(info)?;
+        let tape =
+            device.vault().open_group(pairing, info.group_context().group_id().as_slice())?;
+        let public = PublicCommit::decode(commit).map_err(PeerError::message)?;
+        let public = public.ok_or(PeerError::Kind("external commit"))?;
+        let (leaf, index) =
+            recognise(device, &tape, &context(&info), &public)?.ok_or(PeerError::NotFromTheTape)?;
+        let recorded = Some(public.signature());
+        External { tape: &tape, index, config, leaf: Some(leaf), recorded }.enter(
+            device,
+            info,
+            Some(commit),
+        )
+    }
+
+    /// Follows an external commit of the own leaf; `None` if it is not from the tape.
+    pub(super) fn follow_rejoin<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        commit: &PublicCommit,
+    ) -> Result<Option<Received>, Error> {
+        let info = self
+            .mls
+            .export_group_info(device.provider().crypto(), device.signer(), true)
+            .map_err(Error::mls("export the GroupInfo"))?;
+        let info = group_info(&crate::outgoing::message_bytes(info)?)?;
+        let tape = self.record.tape.clone();
+        let Some((leaf, index)) = recognise(device, &tape, &context(&info), commit)? else {
+            return Ok(None);
+        };
+        let config = self.mls.configuration().clone();
+        let recorded = Some(commit.signature());
+        let external = External { tape: &tape, index, config: &config, leaf: Some(leaf), recorded };
+        let (from, holder) = (security(&self.record), self.token());
+        let lost = self.pending().map(|pending| pending.notify.index);
+        let devices = device.vault().tape_info(&tape)?.devices;
+        *self = external.enter(device, info, Some(message))?;
+
+        let by = index.device();
+        let mut events = Vec::new();
+        events.extend(lost.map(|index| Event::CommitLost { index: Some(index) }));
+        let partners = devices.iter().copied().filter(|device| *device != by).collect();
+        events.push(Event::Healed { by, devices: partners, index: Some(index) });
+        let to = security(&self.record);
+        if from != to {
+            let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
+            events.extend(devices.iter().map(changed));
+        }
+        if holder != Some(by) {
+            events.push(Event::TokenTaken { by });
+        }
+        Ok(Some(Received::Commit { events, heal: None }))
+    }
+}
+
+/// An external commit from the tape.
+struct External<'a> {
+    tape: &'a TapeId,
+    index: Index,
+    config: &'a MlsGroupJoinConfig,
+    /// What the new leaf is like, but for its keys; OpenMLS' defaults without one.
+    leaf: Option<&'a LeafNode>,
+    /// The signature of a partner.
+    recorded: Option<&'a [u8]>,
+}
+
+impl External<'_> {
+    /// Makes the commit and merges it, as OpenMLS does at once; in a transaction.
+    fn make<P: Platform>(
+        &self,
+        device: &Device<P>,
+        info: VerifiableGroupInfo,
+    ) -> Result<(MlsGroup, Outgoing), Error> {
+        forget(device, info.group_context().group_id())?;
+        let value = device.vault().preview(self.tape, self.index)?;
+        let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(&info))?;
+        let rand = TapeRandomness::new(randomness);
+        let provider = ReplayProvider::new(device.provider(), &rand);
+        let signer =
+            ReplaySigner::new(device.signer(), device.provider().crypto(), self.signatures());
+        let mut builder = MlsGroup::external_commit_builder()
+            .with_config(self.config.clone())
+            .build_group(&provider, info, device.credential().clone())
+            .map_err(PeerError::message)?;
+        if let Some(leaf) = self.leaf {
+            builder = builder.leaf_node_parameters(parameters(leaf)?);
+        }
+        let (mls, bundle) = builder
+            .load_psks(provider.storage())
+            .map_err(Error::mls("load the pre-shared keys of a commit"))?
+            .build(provider.rand(), provider.crypto(), &signer, |_| true)
+            .map_err(rand.blame("build an external commit"))?
+            .finalize(&provider)
+            .map_err(rand.blame("finish an external commit"))?;
+        Ok((mls, Outgoing::new(bundle)?))
+    }
+
+    fn signatures(&self) -> Vec<Recorded> {
+        let (Some(leaf), Some(signature)) = (self.leaf, self.recorded) else {
+            return Vec::new();
+        };
+        let public_key = leaf.signature_key().to_vec();
+        vec![
+            Recorded {
+                label: b"LeafNodeTBS",
+                public_key: public_key.clone(),
+                signature: leaf.signature().to_vec(),
+            },
+            Recorded { label: b"FramedContentTBS", public_key, signature: signature.to_vec() },
+        ]
+    }
+
+    /// Makes the commit, compares it with what was delivered, and takes the place of the old state.
+    fn enter<P: Platform>(
+        &self,
+        device: &Device<P>,
+        info: VerifiableGroupInfo,
+        delivered: Option<&[u8]>,
+    ) -> Result<LeafGroup, Error> {
+        let epoch = context(&info).epoch;
+        let (mls, record) = atomically(device.provider(), || {
+            let (mls, outgoing) = self.make(device, info)?;
+            if let Some(message) = delivered.filter(|message| **message != outgoing.commit) {
+                let first = Difference::first(&outgoing.commit, message);
+                return Err(PeerError::Differs(first).into());
+            }
+            check_signature_keys(&mls)?;
+            let (by, origin) = (self.index.device(), Origin::Commit);
+            let speaker = Some(Speaker { device: by, since: epoch, origin });
+            let record = LeafRecord { speaker, ..LeafRecord::new(self.tape.clone()) };
+            device.vault().store_leaf(&record)?;
+            Ok((mls, record))
+        })?;
+        let group = LeafGroup { mls, record };
+        // A failure leaves a value behind that the next commit erases.
+        group.settle(device, self.index, &mut Vec::new());
+        Ok(group)
+    }
+}
+
+/// The epoch that an external commit creates.
+fn context(info: &VerifiableGroupInfo) -> EpochContext {
+    let context = info.group_context();
+    EpochContext {
+        group_id: context.group_id().as_slice().to_vec(),
+        epoch: context.epoch().as_u64().saturating_add(1),
+        confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
+    }
+}
+
+/// The leaf of an external commit, and the index of the tape that it was made with.
+fn recognise<'a, P: Platform>(
+    device: &Device<P>,
+    tape: &TapeId,
+    context: &EpochContext,
+    commit: &'a PublicCommit,
+) -> Result<Option<(&'a LeafNode, Index)>, Error> {
+    let Some(path) = commit.commit().and_then(|commit| commit.path()) else {
+        return Ok(None);
+    };
+    let suite = device.vault().tape_info(tape)?.suite.code_point();
+    let suite =
+        openmls::prelude::Ciphersuite::try_from(suite).map_err(|_| UsageError::CipherSuite)?;
+    let crypto = device.provider().crypto();
+    let is_it = |material: &Secret| {
+        crypto
+            .derive_hpke_keypair(suite.hpke_config(), material.expose())
+            .is_ok_and(|pair| pair.public == path.leaf_node().encryption_key())
+    };
+    let index = device.vault().recognise(tape, LeafUse::Commit, context, is_it)?;
+    Ok(index.map(|index| (path.leaf_node(), index)))
+}
+
+/// The leaf with this signature key.
+fn old_leaf(info: &VerifiableGroupInfo, own_key: &[u8]) -> Result<Option<LeafNode>, Error> {
+    let tree = info
+        .extensions()
+        .ratchet_tree()
+        .ok_or(PeerError::Kind("GroupInfo with a ratchet tree"))?
+        .ratchet_tree()
+        .tls_serialize_detached()
+        .map_err(Error::mls("serialize a ratchet tree"))?;
+    let tree = RatchetTree::decode(&tree).map_err(PeerError::message)?;
+    let leaves = tree.nodes().iter().filter_map(|node| match node {
+        Some(paired_mls::wire::Node::Leaf(leaf)) => Some(leaf),
+        _ => None,
+    });
+    let mut leaves = leaves;
+    Ok(leaves.find(|leaf| leaf.signature_key() == own_key).map(|leaf| (**leaf).clone()))
+}
+
+fn group_info(message: &[u8]) -> Result<VerifiableGroupInfo, PeerError> {
+    match parse(message)?.extract() {
+        MlsMessageBodyIn::GroupInfo(info) => Ok(info),
+        _ => Err(PeerError::Kind("GroupInfo")),
+    }
+}

@@ -1,0 +1,216 @@
+//! What this device sends from the shared leaf.
+
+use openmls::{
+    extensions::Extensions,
+    group::GroupContext,
+    prelude::{
+        KeyPackage, KeyPackageIn, LeafNodeParameters, MlsMessageBodyIn, ProtocolVersion, WireFormat,
+    },
+};
+use openmls_traits::random::OpenMlsRand as _;
+use paired_mls::{
+    Event,
+    anchor::LeafIndex,
+    leaf::{LeafPending, SALT_LEN},
+};
+
+use super::{
+    LeafGroup,
+    content::Content,
+    make::{make, message_hash, rehearse},
+};
+use crate::{
+    Device, Error, Outgoing, PeerError, Platform, Received, UsageError, group::parse,
+    outgoing::message_bytes,
+};
+
+impl LeafGroup {
+    /// Commits with nothing but a new path and the proposals that were received. It heals the leaf,
+    /// and takes the token.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeafGroup::add`].
+    pub fn update<P: Platform>(&mut self, device: &Device<P>) -> Result<Outgoing, Error> {
+        self.commit(device, Content::default(), &[])
+    }
+
+    /// Adds the members of these KeyPackages, each a serialized `MLSMessage`.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`] for a KeyPackage that is not valid; [`UsageError::CommitPending`],
+    /// [`UsageError::Removed`]; [`Error::Guard`] if OpenMLS drew other randomness than the tape's:
+    /// then nothing left the device; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An index
+    /// that was reserved is burned in any case; the group is as it was before.
+    pub fn add<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Outgoing, Error> {
+        let crypto = device.provider().crypto();
+        let adds = key_packages
+            .iter()
+            .map(|bytes| {
+                let MlsMessageBodyIn::KeyPackage(key_package) = parse(bytes)?.extract() else {
+                    return Err(PeerError::Kind("KeyPackage"));
+                };
+                KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)
+                    .map_err(PeerError::message)
+            })
+            .collect::<Result<Vec<KeyPackage>, _>>()?;
+        self.commit(device, Content { adds, ..Content::default() }, &[])
+    }
+
+    /// Removes the members at these leaves: the first with this commit, and each further one with one
+    /// of the following. [`LeafGroup::removals`] tells who is left; [`LeafGroup::update`] goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeafGroup::add`].
+    pub fn remove<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        leaves: &[LeafIndex],
+    ) -> Result<Outgoing, Error> {
+        self.commit(device, Content::default(), leaves)
+    }
+
+    /// Changes the leaf: its credential, capabilities or extensions.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeafGroup::add`].
+    pub fn update_leaf<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        parameters: LeafNodeParameters,
+    ) -> Result<Outgoing, Error> {
+        self.commit(device, Content { leaf: Some(parameters), ..Content::default() }, &[])
+    }
+
+    /// Changes the extensions of the group's context, all at once (RFC 9420 section 12.1.7).
+    ///
+    /// # Errors
+    ///
+    /// As [`LeafGroup::add`].
+    pub fn update_extensions<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        extensions: Extensions<GroupContext>,
+    ) -> Result<Outgoing, Error> {
+        self.commit(device, Content { extensions: Some(extensions), ..Content::default() }, &[])
+    }
+
+    /// Encrypts an application message; returns its `MLSMessage`.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::TokenElsewhere`] if another device of the leaf has the token, or none:
+    /// [`LeafGroup::update`] takes it. [`UsageError::Removed`]; [`Error::Mls`], for instance while
+    /// proposals wait for a commit.
+    pub fn send<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        if !self.mls.is_active() {
+            return Err(UsageError::Removed.into());
+        }
+        let own = device.vault().tape_info(&self.record.tape)?.own_device;
+        if self.token() != Some(own) {
+            return Err(UsageError::TokenElsewhere(self.token()).into());
+        }
+        let sent = self
+            .mls
+            .create_message(device.provider(), device.signer(), message)
+            .map_err(Error::mls("encrypt a message"))?;
+        message_bytes(sent)
+    }
+
+    /// Proposes that this leaf be removed; another member has to commit it.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::EncryptedProposal`] where handshake messages are encrypted: the other devices of
+    /// the leaf could not read it. [`UsageError::CommitPending`], [`UsageError::Removed`],
+    /// [`Error::Mls`].
+    pub fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+        self.require_no_pending()?;
+        let outgoing = self.mls.configuration().wire_format_policy().outgoing();
+        if WireFormat::from(outgoing) != WireFormat::PublicMessage {
+            return Err(UsageError::EncryptedProposal.into());
+        }
+        self.transact(device, |mls, _| {
+            let proposal = mls
+                .leave_group(device.provider(), device.signer())
+                .map_err(Error::mls("propose to leave"))?;
+            message_bytes(proposal)
+        })
+    }
+
+    /// Merges this device's commit: the delivery service has accepted it.
+    ///
+    /// Returns what it changed.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
+    pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
+        let pending = self.pending().ok_or(UsageError::NoCommitPending)?.clone();
+        self.follow_pending(device, &pending)
+    }
+
+    /// Drops this device's commit: the delivery service has refused it. Its tape index is burned.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
+    pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+        let index = self.pending_index().ok_or(UsageError::NoCommitPending)?;
+        let removals = self.record.removals.clone();
+        self.transact(device, |_, record| {
+            record.pending = None;
+            record.removals = removals;
+            Ok(())
+        })?;
+        Ok(device.vault().burn_through(&self.record.tape, index)?)
+    }
+
+    /// Processes the own commit as the delivery service delivers it.
+    pub(super) fn confirmed<P: Platform>(&mut self, device: &Device<P>) -> Result<Received, Error> {
+        Ok(Received::Commit { events: self.confirm(device)?, heal: None })
+    }
+
+    fn commit<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        mut content: Content,
+        removes: &[LeafIndex],
+    ) -> Result<Outgoing, Error> {
+        self.require_no_pending()?;
+        let mut wanted = self.record.removals.clone();
+        wanted.extend(removes);
+        let removals = content.take_up(&self.mls, &wanted);
+
+        let tape = self.record.tape.clone();
+        let index = device.vault().reserve(&tape)?;
+        let epoch = self.epoch();
+        let made = rehearse(device, self.mls.group_id(), |copy| {
+            make(copy, device, &tape, index, content, Vec::new())
+        })?;
+        let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;
+        let salt: [u8; SALT_LEN] = device
+            .provider()
+            .rand()
+            .random_array()
+            .map_err(Error::mls("draw the salt of a Notify"))?;
+        let notify = device.vault().seal_leaf_notify(&tape, &made.notify, epoch, salt)?;
+        self.transact(device, |_, record| {
+            record.pending = Some(LeafPending { epoch, hash, notify: made.notify });
+            record.removals = removals;
+            Ok(())
+        })?;
+        Ok(Outgoing { notify: Some(notify), ..made.outgoing })
+    }
+}

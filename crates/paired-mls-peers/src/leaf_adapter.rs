@@ -1,0 +1,91 @@
+//! The leaf anchor on OpenMLS, as the conformance suite sees it.
+
+use std::marker::PhantomData;
+
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::{
+    CipherSuite,
+    conformance::{Framing, Member, Refused, Sent, leaf::LeafAdapter},
+};
+
+use crate::{
+    Door, LeafMode, OpenMlsLeafDevice, OpenMlsThief, StockMlsRs, StockOpenMls, device::TestCrypto,
+};
+
+/// The leaf anchor on OpenMLS, on a crypto provider `C`, with the suites that it knows.
+///
+/// In hidden mode the other members are stock. In standard mode they have the same crypto provider,
+/// which knows leaves with several signature keys, and nothing else of Paired MLS.
+pub struct OpenMlsLeafAdapter<C = RustCrypto> {
+    mode: LeafMode,
+    suites: Vec<CipherSuite>,
+    crypto: PhantomData<C>,
+}
+
+impl<C> OpenMlsLeafAdapter<C> {
+    /// The adapter, to be tested with these suites.
+    pub fn new(mode: LeafMode, suites: &[CipherSuite]) -> Self {
+        Self { mode, suites: suites.to_vec(), crypto: PhantomData }
+    }
+}
+
+const IDENTITY: &str = "the leaf";
+
+impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
+    type Device = OpenMlsLeafDevice<C>;
+    type Thief = OpenMlsThief<C>;
+
+    fn suites(&self) -> Vec<CipherSuite> {
+        self.suites.clone()
+    }
+
+    fn devices(&self, suite: CipherSuite, framing: Framing, count: usize) -> Vec<Self::Device> {
+        OpenMlsLeafDevice::several(self.mode, suite, framing, IDENTITY, count)
+            .expect("a suite of this adapter")
+    }
+
+    fn others(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>> {
+        let other: Box<dyn Member> = match self.mode {
+            LeafMode::Hidden => {
+                Box::new(StockMlsRs::new(suite, framing, "stock mls-rs").expect("a known suite"))
+            }
+            LeafMode::Standard => self.guest(suite, framing, "another member"),
+        };
+        vec![self.guest(suite, framing, "the creator"), other]
+    }
+
+    fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member> {
+        match self.mode {
+            LeafMode::Hidden => {
+                Box::new(StockOpenMls::new(suite, framing, name).expect("a known suite"))
+            }
+            LeafMode::Standard => Box::new(
+                StockOpenMls::<C>::behind(Door::Gated, suite, framing, name)
+                    .expect("a known suite"),
+            ),
+        }
+    }
+
+    fn steal(&self, device: &Self::Device) -> Self::Thief {
+        let group_id = device.group_id().expect("a device in a group");
+        OpenMlsThief::of(device.records(), device.ciphersuite(), group_id)
+            .expect("a device in a group")
+    }
+
+    fn steal_with_vault(&self, device: &Self::Device) -> Self::Device {
+        device.copy(device).expect("a device in a group")
+    }
+
+    fn steal_vault_again(&self, thief: &mut Self::Device, device: &Self::Device) {
+        *thief = thief.copy(device).expect("a device in a group");
+    }
+
+    fn rejoin_with_signature_key(
+        &self,
+        device: &Self::Device,
+        group_info: &[u8],
+    ) -> Result<(Box<dyn Member>, Sent), Refused> {
+        let thief = StockOpenMls::<C>::outside(device, group_info)?;
+        Ok((Box::new(thief.0), thief.1))
+    }
+}

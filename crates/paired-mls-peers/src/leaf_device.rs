@@ -1,0 +1,345 @@
+//! A device that shares its leaf with others, with the adapter for OpenMLS.
+
+use std::collections::{BTreeMap, HashMap};
+
+use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey, Lifetime};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::RustCrypto;
+use openmls_traits::OpenMlsProvider as _;
+use paired_mls::{
+    CipherSuite, DeviceId, EpochSecurity, Event, PairingId, Vault,
+    anchor::LeafIndex,
+    conformance::{
+        Content, Framing, Heard, Listener, Member, Refused, Sent,
+        leaf::{LeafMember, Use},
+    },
+    leaf::SignatureKeys,
+    vault::MemoryStorage,
+};
+use paired_mls_openmls::{Device, LeafGroup, PackageKind, Received, Rejoin};
+
+use crate::{
+    Door, TestPlatform, config,
+    device::{TestCrypto, sent},
+};
+
+/// Whose signature keys the devices of a leaf use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafMode {
+    /// All the same one.
+    Hidden,
+    /// Each its own; the leaf lists them all.
+    Standard,
+}
+
+/// A device that shares its leaf, in memory, on a crypto provider `C`.
+pub struct OpenMlsLeafDevice<C = RustCrypto> {
+    device: Device<TestPlatform<C>>,
+    parts: Parts,
+    group: Option<LeafGroup>,
+    rejoin: Option<Rejoin>,
+}
+
+/// What a device is made of besides its MLS records.
+#[derive(Clone)]
+struct Parts {
+    ciphersuite: Ciphersuite,
+    framing: Framing,
+    door: Door,
+    identity: String,
+    /// Private and public.
+    key: (Vec<u8>, Vec<u8>),
+    /// The content of the leaf's field `signature_key`.
+    leaf_key: Vec<u8>,
+    vault: MemoryStorage,
+    pairing: Option<PairingId>,
+}
+
+impl<C: TestCrypto> OpenMlsLeafDevice<C> {
+    /// The devices of one leaf, with empty vaults, outside of any group.
+    ///
+    /// # Errors
+    ///
+    /// A crypto provider that does not know the suite.
+    pub fn several(
+        mode: LeafMode,
+        suite: CipherSuite,
+        framing: Framing,
+        identity: &str,
+        count: usize,
+    ) -> Result<Vec<Self>, Refused> {
+        let ciphersuite = config::ciphersuite(suite)?;
+        let crypto = C::fresh()?;
+        let generate = || crypto.signature_key_gen(ciphersuite.signature_algorithm());
+        let mut keys = vec![generate()?];
+        while keys.len() < count {
+            keys.push(match mode {
+                LeafMode::Hidden => keys.first().cloned().unwrap_or_default(),
+                LeafMode::Standard => generate()?,
+            });
+        }
+        let (leaf_key, door) = match mode {
+            LeafMode::Hidden => (keys.first().cloned().unwrap_or_default().1, Door::Open),
+            LeafMode::Standard => {
+                let public: Vec<_> = keys.iter().map(|key| key.1.clone()).collect();
+                let key_len = public.first().map_or(0, Vec::len);
+                (SignatureKeys::new(public, key_len)?.encode(), Door::Gated)
+            }
+        };
+        let device = |key| {
+            let parts = Parts {
+                ciphersuite,
+                framing,
+                door,
+                identity: identity.to_owned(),
+                key,
+                leaf_key: leaf_key.clone(),
+                vault: MemoryStorage::new(),
+                pairing: None,
+            };
+            Self::assemble(parts, HashMap::new(), None)
+        };
+        keys.into_iter().map(device).collect()
+    }
+
+    /// The group.
+    ///
+    /// # Errors
+    ///
+    /// A device outside of any group.
+    pub fn group(&self) -> Result<&LeafGroup, Refused> {
+        Ok(self.group.as_ref().ok_or("this device is in no group")?)
+    }
+
+    /// The group, and the device that it is used with.
+    ///
+    /// # Errors
+    ///
+    /// A device outside of any group.
+    pub fn parts(&mut self) -> Result<(&mut LeafGroup, &Device<TestPlatform<C>>), Refused> {
+        Ok((self.group.as_mut().ok_or("this device is in no group")?, &self.device))
+    }
+
+    /// A copy of all MLS records: what lies on the device's disk, the vault apart.
+    pub fn records(&self) -> HashMap<Vec<u8>, Vec<u8>> {
+        self.device.provider().records()
+    }
+
+    /// The signature key pair: private and public.
+    pub fn signature_key_pair(&self) -> (Vec<u8>, Vec<u8>) {
+        self.parts.key.clone()
+    }
+
+    /// The credential, with the content of the leaf's field `signature_key`.
+    pub fn credential(&self) -> CredentialWithKey {
+        self.device.credential().clone()
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.parts.framing
+    }
+
+    pub(crate) fn door(&self) -> Door {
+        self.parts.door
+    }
+
+    pub(crate) fn ciphersuite(&self) -> Ciphersuite {
+        self.parts.ciphersuite
+    }
+
+    pub(crate) fn group_id(&self) -> Option<&[u8]> {
+        self.group.as_ref().map(LeafGroup::group_id)
+    }
+
+    /// The same device a second time, with copies of its records and of the vault of `vault_of`.
+    pub(crate) fn copy(&self, vault_of: &Self) -> Result<Self, Refused> {
+        let parts = Parts { vault: vault_of.parts.vault.steal(), ..self.parts.clone() };
+        Self::assemble(parts, self.records(), self.group_id())
+    }
+
+    fn assemble(
+        parts: Parts,
+        records: HashMap<Vec<u8>, Vec<u8>>,
+        group_id: Option<&[u8]>,
+    ) -> Result<Self, Refused> {
+        let provider = TestPlatform::with_records(records)?;
+        let (private, public) = parts.key.clone();
+        let scheme = parts.ciphersuite.signature_algorithm();
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(parts.identity.clone().into()).into(),
+            signature_key: parts.leaf_key.clone().into(),
+        };
+        let signer = SignatureKeyPair::from_raw(scheme, private, public);
+        let vault = Vault::new(parts.vault.clone());
+        let device = Device::new(provider, vault, signer, credential);
+        let group = group_id.map(|id| LeafGroup::load(&device, id)).transpose()?;
+        Ok(Self { device, parts, group, rejoin: None })
+    }
+
+    fn pairing(&self) -> Result<PairingId, Refused> {
+        Ok(self.parts.pairing.ok_or("this device shares no leaf")?)
+    }
+
+    fn with_group<T>(
+        &mut self,
+        call: impl FnOnce(&mut LeafGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        call(self.group.as_mut().ok_or("this device is in no group")?, &self.device)
+    }
+}
+
+impl<C: TestCrypto> Listener for OpenMlsLeafDevice<C> {
+    fn epoch(&self) -> u64 {
+        self.group.as_ref().map_or(0, LeafGroup::epoch)
+    }
+
+    fn epoch_authenticator(&self) -> Vec<u8> {
+        let mls = self.group.as_ref().map(LeafGroup::mls);
+        mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec()).unwrap_or_default()
+    }
+
+    fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
+        self.with_group(|group, device| match group.process(device, message)? {
+            Received::Application { message, .. } => Ok(Heard::Application(message)),
+            Received::Proposal => Ok(Heard::Proposal),
+            Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
+            Received::Announced => Ok(Heard::Announced),
+            _ => Ok(Heard::Own),
+        })
+    }
+}
+
+impl<C: TestCrypto> Member for OpenMlsLeafDevice<C> {
+    fn key_package(&mut self) -> Result<Vec<u8>, Refused> {
+        self.publish(Use::Once)
+    }
+
+    fn create(&mut self, _: &[u8]) -> Result<(), Refused> {
+        Err("a leaf that is shared joins groups and creates none".into())
+    }
+
+    fn join(&mut self, welcome: &[u8]) -> Result<(), Refused> {
+        let config = config::join(self.parts.framing);
+        self.group = Some(LeafGroup::join(&self.device, self.pairing()?, welcome, &config)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, content: &Content) -> Result<Sent, Refused> {
+        self.with_group(|group, device| {
+            let outgoing = match (content.adds.is_empty(), content.removes.is_empty()) {
+                (true, true) => group.update(device),
+                (false, true) => group.add(device, &content.adds),
+                (true, false) => group.remove(device, &content.removes),
+                (false, false) => return Err("this adapter adds or removes, not both".into()),
+            };
+            Ok(sent(outgoing?))
+        })
+    }
+
+    fn confirm(&mut self) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| Ok(group.confirm(device)?))
+    }
+
+    fn discard(&mut self) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.discard(device)?))
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
+        self.with_group(|group, device| Ok(group.send(device, message)?))
+    }
+
+    fn leave(&mut self) -> Result<Vec<u8>, Refused> {
+        self.with_group(|group, device| Ok(group.leave(device)?))
+    }
+}
+
+impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
+    fn vault(&self) -> &Vault {
+        self.device.vault()
+    }
+
+    fn share(&mut self, pairing: PairingId) {
+        self.parts.pairing = Some(pairing);
+    }
+
+    fn publish(&mut self, usage: Use) -> Result<Vec<u8>, Refused> {
+        let kind = match usage {
+            Use::Once => PackageKind::Once,
+            Use::LastResort => PackageKind::LastResort,
+        };
+        let (pairing, capabilities) = (self.pairing()?, self.parts.door.capabilities());
+        let lifetime = Lifetime::default();
+        Ok(LeafGroup::publish(&self.device, pairing, kind, lifetime, capabilities)?)
+    }
+
+    fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {
+        Ok(LeafGroup::adopt(&self.device, self.pairing()?, key_package)?)
+    }
+
+    fn own_leaf(&self) -> Result<LeafIndex, Refused> {
+        Ok(self.group()?.own_leaf())
+    }
+
+    fn token(&self) -> Option<DeviceId> {
+        self.group.as_ref()?.token()
+    }
+
+    fn security(&self) -> Option<EpochSecurity> {
+        Some(self.group.as_ref()?.security())
+    }
+
+    fn removals(&self) -> Vec<LeafIndex> {
+        self.group.as_ref().map(|group| group.removals().to_vec()).unwrap_or_default()
+    }
+
+    fn group_info(&self) -> Result<Vec<u8>, Refused> {
+        let (private, public) = self.parts.key.clone();
+        let scheme = self.parts.ciphersuite.signature_algorithm();
+        let signer = SignatureKeyPair::from_raw(scheme, private, public);
+        let mls = self.group()?.mls();
+        let info = mls.export_group_info(self.device.provider().crypto(), &signer, true)?;
+        Ok(info.to_bytes()?)
+    }
+
+    fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
+        let config = config::join(self.parts.framing);
+        let rejoin = LeafGroup::rejoin(&self.device, self.pairing()?, group_info, &config)?;
+        let outgoing = rejoin.outgoing().clone();
+        self.rejoin = Some(rejoin);
+        Ok(sent(outgoing))
+    }
+
+    fn confirm_rejoin(&mut self) -> Result<(), Refused> {
+        let rejoin = self.rejoin.take().ok_or("no external commit waits")?;
+        self.group = Some(rejoin.confirm(&self.device)?);
+        Ok(())
+    }
+
+    fn enter(&mut self, group_info: &[u8], commit: &[u8]) -> Result<(), Refused> {
+        let config = config::join(self.parts.framing);
+        let pairing = self.pairing()?;
+        self.group = Some(LeafGroup::enter(&self.device, pairing, group_info, commit, &config)?);
+        Ok(())
+    }
+
+    fn lose_state(&mut self) -> Result<(), Refused> {
+        *self = Self::assemble(self.parts.clone(), HashMap::new(), None)?;
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<(), Refused> {
+        let group_id = self.group_id().ok_or("this device is in no group")?.to_vec();
+        self.group = None;
+        self.group = Some(LeafGroup::load(&self.device, &group_id)?);
+        Ok(())
+    }
+
+    fn crash_before_storing(&mut self) {
+        self.device.provider().die();
+    }
+
+    fn stored(&self) -> Vec<u8> {
+        let records: BTreeMap<_, _> = self.records().into_iter().collect();
+        records.into_iter().flat_map(|(key, value)| [key, value].concat()).collect()
+    }
+}

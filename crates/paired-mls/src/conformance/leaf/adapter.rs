@@ -1,0 +1,105 @@
+//! What an adapter with the leaf anchor shows to the suite.
+
+use crate::{
+    CipherSuite, DeviceId, EpochSecurity, PairingId, Vault,
+    anchor::LeafIndex,
+    conformance::{Framing, Member, Refused, Sent, Thief},
+};
+
+/// How often a KeyPackage may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// For one group.
+    Once,
+    /// For any number of groups.
+    LastResort,
+}
+
+/// A device that shares a leaf. As a [`Member`] it makes KeyPackages from the tape and joins by them;
+/// it creates no group.
+pub trait LeafMember: Member {
+    /// The vault.
+    fn vault(&self) -> &Vault;
+
+    /// The device shares its leaf with the others of this pairing.
+    fn share(&mut self, pairing: PairingId);
+
+    /// Makes a KeyPackage from the tape.
+    fn publish(&mut self, usage: Use) -> Result<Vec<u8>, Refused>;
+
+    /// Takes over a KeyPackage of another device.
+    fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused>;
+
+    /// The leaf, in the group.
+    fn own_leaf(&self) -> Result<LeafIndex, Refused>;
+
+    /// The device that may send.
+    fn token(&self) -> Option<DeviceId>;
+
+    /// How safe the current epoch is.
+    fn security(&self) -> Option<EpochSecurity>;
+
+    /// The members that are still to be removed.
+    fn removals(&self) -> Vec<LeafIndex>;
+
+    /// The GroupInfo of the current epoch, with the ratchet tree.
+    fn group_info(&self) -> Result<Vec<u8>, Refused>;
+
+    /// Makes an external commit, which waits to be confirmed.
+    fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused>;
+
+    /// The delivery service has accepted the external commit.
+    fn confirm_rejoin(&mut self) -> Result<(), Refused>;
+
+    /// Makes the external commit of another device again, from the GroupInfo before it.
+    fn enter(&mut self, group_info: &[u8], commit: &[u8]) -> Result<(), Refused>;
+
+    /// All MLS state is lost, that in storage too; the vault is not.
+    fn lose_state(&mut self) -> Result<(), Refused>;
+
+    /// The process dies and starts again: everything in memory is gone.
+    fn crash(&mut self) -> Result<(), Refused>;
+
+    /// The device dies in the middle of the next processing: after the vault was written, before the
+    /// MLS state is.
+    fn crash_before_storing(&mut self);
+
+    /// Everything that lies in the MLS storage, for comparison.
+    fn stored(&self) -> Vec<u8>;
+}
+
+/// An adapter with the leaf anchor, as a maker of members.
+pub trait LeafAdapter {
+    /// A device.
+    type Device: LeafMember;
+    /// A thief.
+    type Thief: Thief;
+
+    /// The suites that it knows.
+    fn suites(&self) -> Vec<CipherSuite>;
+
+    /// The devices of one leaf, with empty vaults.
+    fn devices(&self, suite: CipherSuite, framing: Framing, count: usize) -> Vec<Self::Device>;
+
+    /// The other members: at least two. The first creates the group.
+    fn others(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>>;
+
+    /// One more member, of a name of its own.
+    fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member>;
+
+    /// A thief of the device's MLS state as it is now.
+    fn steal(&self, device: &Self::Device) -> Self::Thief;
+
+    /// A second copy of the device, with its vault.
+    fn steal_with_vault(&self, device: &Self::Device) -> Self::Device;
+
+    /// Gives a thief with an old copy of a device a copy of that device's vault as it is now.
+    fn steal_vault_again(&self, thief: &mut Self::Device, device: &Self::Device);
+
+    /// An external commit by somebody who has stolen the device's signature key and nothing else.
+    fn rejoin_with_signature_key(
+        &self,
+        device: &Self::Device,
+        group_info: &[u8],
+    ) -> Result<(Box<dyn Member>, Sent), Refused>;
+}

@@ -1,0 +1,124 @@
+//! Whatever goes wrong, nothing is lost and no index is used twice.
+
+use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
+use crate::{
+    Event,
+    conformance::{Content, Heard, Listener as _, Member as _},
+};
+
+/// A commit that the delivery service refused is dropped; the next one, in the same epoch or another,
+/// has another index.
+pub fn a_refused_commit_burns_its_index<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let mut commits = Vec::new();
+        for _ in 0..3 {
+            let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+            assert!(world.devices[PHONE].commit(&Content::default()).is_err(), "one waits");
+            assert!(!commits.contains(&sent.commit));
+            commits.push(sent.commit);
+            world.devices[PHONE].discard().unwrap();
+        }
+        world.update(OfLeaf::Other(0)).unwrap();
+        world.update(OfLeaf::Device(PHONE)).unwrap();
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// Both devices commit in one epoch: the one that loses follows the other, and says so.
+pub fn two_devices_at_once_lose_nothing<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        for (winner, loser) in [(PHONE, SENSOR), (SENSOR, PHONE)] {
+            let won = world.devices[winner].commit(&Content::default()).unwrap();
+            let lost = world.devices[loser].commit(&Content::default()).unwrap();
+            for n in [winner, loser] {
+                let other = if n == winner { &lost } else { &won };
+                let notify = other.notify.as_ref().unwrap();
+                assert_eq!(world.devices[n].process(notify).unwrap(), Heard::Announced);
+            }
+            let events = world.deliver_commit(OfLeaf::Device(winner), &won).unwrap();
+            assert!(matches!(events[loser][0], Event::CommitLost { index: Some(_) }));
+            assert!(world.devices[winner].process(&lost.commit).is_err());
+            world.talk(OfLeaf::Device(winner)).unwrap();
+        }
+        // And a stranger wins over both.
+        world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.devices[SENSOR].commit(&Content::default()).unwrap();
+        let events = world.update(OfLeaf::Other(0)).unwrap();
+        for events in events {
+            assert!(matches!(events[0], Event::CommitLost { index: Some(_) }));
+        }
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// Whatever is changed in a commit of the leaf, the follower refuses it, and is exactly as before.
+pub fn a_commit_that_differs_changes_nothing<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.announce(OfLeaf::Device(PHONE), &sent).unwrap();
+        let stored = world.devices[SENSOR].stored();
+        for at in (0..sent.commit.len()).step_by(23) {
+            let mut forged = sent.commit.clone();
+            forged[at] ^= 1;
+            assert!(world.devices[SENSOR].process(&forged).is_err(), "{at}");
+            assert!(world.devices[SENSOR].process(&sent.commit[..at]).is_err(), "{at}");
+        }
+        assert_eq!(world.devices[SENSOR].stored(), stored);
+        world.deliver_commit(OfLeaf::Device(PHONE), &sent).unwrap();
+    });
+}
+
+/// A commit that was followed is not followed again, in the next epoch or later.
+pub fn a_replay_is_refused<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
+        for _ in 0..2 {
+            for device in &mut world.devices {
+                assert!(device.process(&sent.commit).is_err());
+                let notify = device.process(sent.notify.as_ref().unwrap());
+                assert!(!matches!(notify, Ok(Heard::Announced | Heard::Commit { .. })));
+            }
+            world.update(OfLeaf::Other(0)).unwrap();
+        }
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// The process dies before, between and after the writes of a commit, on either side.
+pub fn a_crash_at_any_point_loses_nothing<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        for (sender, follower) in [(PHONE, SENSOR), (SENSOR, PHONE)] {
+            let sent = world.devices[sender].commit(&Content::default()).unwrap();
+            // The sender dies while its commit is on the way.
+            world.devices[sender].crash().unwrap();
+            world.announce(OfLeaf::Device(sender), &sent).unwrap();
+            // The follower dies in the middle of following.
+            world.devices[follower].crash_before_storing();
+            assert!(world.devices[follower].process(&sent.commit).is_err());
+            world.devices[follower].crash().unwrap();
+            // The sender dies in the middle of merging, and is fed its own commit.
+            world.devices[sender].crash_before_storing();
+            assert!(world.devices[sender].confirm().is_err());
+            world.devices[sender].crash().unwrap();
+            let heard = world.devices[sender].process(&sent.commit).unwrap();
+            assert!(matches!(heard, Heard::Commit { .. }));
+            let heard = world.devices[follower].process(&sent.commit).unwrap();
+            assert!(matches!(heard, Heard::Commit { .. }));
+            world.others_hear(OfLeaf::Device(sender), &sent.commit).unwrap();
+            world.assert_together();
+            world.devices[follower].crash().unwrap();
+            world.talk(OfLeaf::Device(sender)).unwrap();
+        }
+        // A commit that was made, and never sent.
+        world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.devices[PHONE].crash().unwrap();
+        world.update(OfLeaf::Other(0)).unwrap();
+        world.update(OfLeaf::Device(PHONE)).unwrap();
+    });
+}

@@ -1,0 +1,110 @@
+//! The Notify of a shared leaf: lost, late, twice, forged.
+
+use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
+use crate::conformance::{Content, Framing, Heard, Listener as _, Member as _};
+
+/// Without a Notify the follower finds the index by itself; of an encrypted commit, if nothing is in
+/// it but a path.
+pub fn a_lost_one_is_survived<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        // Two commits that were refused: their positions are burned.
+        for _ in 0..2 {
+            world.devices[PHONE].commit(&Content::default()).unwrap();
+            world.devices[PHONE].discard().unwrap();
+        }
+        for who in [PHONE, SENSOR, SENSOR, PHONE] {
+            let sent = world.devices[who].commit(&Content::default()).unwrap();
+            world.deliver_commit(OfLeaf::Device(who), &sent).unwrap();
+        }
+        if framing == Framing::Private {
+            return;
+        }
+        let mut guest = adapter.guest(suite, framing, "ada");
+        let content = Content { adds: vec![guest.key_package().unwrap()], ..Content::default() };
+        let sent = world.devices[PHONE].commit(&content).unwrap();
+        world.deliver_commit(OfLeaf::Device(PHONE), &sent).unwrap();
+    });
+}
+
+/// An encrypted commit that adds somebody cannot be followed without its Notify; with it, it can, and
+/// until then nothing has changed.
+pub fn a_late_one_helps<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let mut guest = adapter.guest(suite, framing, "ada");
+        let content = Content { adds: vec![guest.key_package().unwrap()], ..Content::default() };
+        let sent = world.devices[PHONE].commit(&content).unwrap();
+        let stored = world.devices[SENSOR].stored();
+        match framing {
+            Framing::Private => {
+                world.devices[SENSOR].process(&sent.commit).unwrap_err();
+                assert_eq!(world.devices[SENSOR].stored(), stored);
+                world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
+            }
+            Framing::Public => {
+                world.deliver_commit(OfLeaf::Device(PHONE), &sent).unwrap();
+                // It comes after its commit, and says nothing new.
+                let notify = sent.notify.as_ref().unwrap();
+                assert!(!matches!(world.devices[SENSOR].process(notify), Ok(Heard::Commit { .. })));
+            }
+        }
+        guest.join(sent.welcome.as_ref().unwrap()).unwrap();
+        world.others.push(guest);
+        world.assert_together();
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// The same Notify twice, Notifies of refused commits, in any order, and one's own.
+pub fn a_duplicate_changes_nothing<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let refused = world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.devices[PHONE].discard().unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        let notify = sent.notify.clone().unwrap();
+        assert_eq!(world.devices[PHONE].process(&notify).unwrap(), Heard::Own);
+        for message in [&notify, refused.notify.as_ref().unwrap(), &notify] {
+            assert_eq!(world.devices[SENSOR].process(message).unwrap(), Heard::Announced);
+        }
+        world.devices[SENSOR].crash().unwrap();
+        world.deliver_commit(OfLeaf::Device(PHONE), &sent).unwrap();
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// Every byte of a Notify is authenticated: what is changed is processed as the encrypted commit that
+/// it looks like, and refused.
+pub fn forged_ones_are_refused<A: LeafAdapter>(adapter: &A) {
+    for suite in adapter.suites() {
+        let mut world = LeafWorld::joined(adapter, suite, Framing::Public, 2).unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        let notify = sent.notify.clone().unwrap();
+        let stored = world.devices[SENSOR].stored();
+        for at in (0..notify.len()).step_by(7) {
+            let mut forged = notify.clone();
+            forged[at] ^= 1;
+            assert!(world.devices[SENSOR].process(&forged).is_err(), "{at}");
+            assert!(world.devices[SENSOR].process(&notify[..at]).is_err(), "{at}");
+        }
+        assert_eq!(world.devices[SENSOR].stored(), stored);
+        world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
+    }
+}
+
+/// A Notify has the header of an encrypted commit of the same group and epoch; whoever is not of the
+/// leaf cannot read it.
+pub fn it_looks_like_a_commit<A: LeafAdapter>(adapter: &A) {
+    for suite in adapter.suites() {
+        let mut world = LeafWorld::joined(adapter, suite, Framing::Private, 2).unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        let header = |message: &[u8]| crate::wire::PrivateHeader::decode(message).unwrap().unwrap();
+        let notify = sent.notify.clone().unwrap();
+        assert_eq!(header(&notify), header(&sent.commit));
+        for member in &mut world.others {
+            assert!(member.process(&notify).is_err());
+        }
+        world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
+    }
+}
