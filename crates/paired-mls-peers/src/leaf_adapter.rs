@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite,
-    conformance::{Framing, Member, Refused, Sent, leaf::LeafAdapter},
+    conformance::{
+        Framing, Member, Refused, Sent,
+        leaf::{Keys, LeafAdapter},
+    },
 };
 
 use crate::{
@@ -37,6 +40,13 @@ impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
 
     fn suites(&self) -> Vec<CipherSuite> {
         self.suites.clone()
+    }
+
+    fn keys(&self) -> Keys {
+        match self.mode {
+            LeafMode::Hidden => Keys::Shared,
+            LeafMode::Standard => Keys::Own,
+        }
     }
 
     fn devices(&self, suite: CipherSuite, framing: Framing, count: usize) -> Vec<Self::Device> {

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use openmls::prelude::{Ciphersuite, GroupId, MlsGroup, ProtocolMessage};
+use openmls::prelude::{Ciphersuite, GroupId, MlsGroup, ProcessedMessageContent, ProtocolMessage};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{
     OpenMlsProvider,
@@ -20,6 +20,7 @@ use paired_mls::{
     wire::{Content, FramedContentTbs},
 };
 use paired_mls_openmls::{CryptoHook, MemoryProvider, SteeredCrypto};
+use tls_codec::{Serialize as _, VLByteSlice};
 
 use self::loot::Loot;
 use crate::{
@@ -40,6 +41,7 @@ pub struct OpenMlsThief<C = RustCrypto> {
     group: MlsGroup,
     loot: Loot,
     attempts: AtomicUsize,
+    opened: usize,
 }
 
 impl<C: TestCrypto> OpenMlsThief<C> {
@@ -63,7 +65,8 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         let id = GroupId::from_slice(group_id);
         let group = MlsGroup::load(provider.storage(), &id)?.ok_or("the group is not stored")?;
         let attempts = AtomicUsize::new(0);
-        let mut thief = Self { provider, ciphersuite, group, loot: Loot::default(), attempts };
+        let loot = Loot::default();
+        let mut thief = Self { provider, ciphersuite, group, loot, attempts, opened: 0 };
         thief.search();
         Ok(thief)
     }
@@ -103,6 +106,55 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         let parsed: ProtocolMessage = parse(message)?.try_into_protocol_message()?;
         let processed = self.group.process_message(&provider, parsed)?;
         hear(&mut self.group, &self.provider, processed.into_content())
+    }
+
+    /// Forces his way; and where OpenMLS does not ask him for any key, tries them all the same.
+    fn try_hard(&mut self, message: &[u8]) -> Result<Heard, Refused> {
+        let before = self.attempts();
+        let heard = self.force(message);
+        if heard.is_err() && self.attempts() == before {
+            self.pry(message);
+        }
+        heard
+    }
+
+    /// Tries every key on every ciphertext of a commit that OpenMLS does not even look at: one of the
+    /// thief's own leaf. What HPKE authenticates is public, and he computes it.
+    fn pry(&mut self, message: &[u8]) {
+        let Ok(info) = self.encrypt_context(message) else {
+            return;
+        };
+        for ciphertext in ciphertexts(message) {
+            for key in self.loot.keys() {
+                self.attempts.fetch_add(1, Ordering::Relaxed);
+                let config = self.ciphersuite.hpke_config();
+                let opened = self.provider.crypto().hpke_open(config, &ciphertext, key, &info, &[]);
+                self.opened += usize::from(opened.is_ok());
+            }
+        }
+    }
+
+    /// `EncryptContext("UpdatePathNode", GroupContext)` of a commit in the clear (RFC 9420
+    /// section 12.4.1): the GroupContext has the tree hash of the new epoch and the transcript hash of
+    /// the old one.
+    fn encrypt_context(&self, message: &[u8]) -> Result<Vec<u8>, Refused> {
+        let parsed: ProtocolMessage = parse(message)?.try_into_protocol_message()?;
+        let public = self.group.public_group();
+        let processed = public.process_message(self.provider.crypto(), parsed)?;
+        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
+            return Err("this is no commit".into());
+        };
+        let after = staged.group_context();
+        let (new, old) = (
+            after.confirmed_transcript_hash().to_vec(),
+            public.group_context().confirmed_transcript_hash().to_vec(),
+        );
+        let mut context = after.tls_serialize_detached()?;
+        let at = context.windows(new.len()).position(|window| window == new);
+        let at = at.ok_or("the context has its transcript hash")?;
+        context.splice(at..at + new.len(), old);
+        let label = VLByteSlice(b"MLS 1.0 UpdatePathNode").tls_serialize_detached()?;
+        Ok([label, VLByteSlice(&context).tls_serialize_detached()?].concat())
     }
 }
 
@@ -187,7 +239,7 @@ impl<C: TestCrypto> Listener for OpenMlsThief<C> {
         let parsed: ProtocolMessage = parse(message)?.try_into_protocol_message()?;
         let heard = match self.group.process_message(&self.provider, parsed) {
             Ok(plain) => hear(&mut self.group, &self.provider, plain.into_content()),
-            Err(_) => self.force(message),
+            Err(_) => self.try_hard(message),
         };
         self.search();
         heard
@@ -197,6 +249,10 @@ impl<C: TestCrypto> Listener for OpenMlsThief<C> {
 impl<C: TestCrypto> Thief for OpenMlsThief<C> {
     fn attempts(&self) -> usize {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    fn opened(&self) -> usize {
+        self.opened
     }
 }
 

@@ -1,7 +1,7 @@
 //! KeyPackages from the tape.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, KeyPackage, KeyPackageIn, Lifetime, MlsMessageBodyIn,
+    Capabilities, Ciphersuite, ExtensionType, KeyPackage, KeyPackageIn, Lifetime, MlsMessageBodyIn,
     ProtocolVersion, Welcome,
 };
 use openmls_traits::{crypto::OpenMlsCrypto as _, storage::StorageProvider as _};
@@ -53,10 +53,12 @@ impl LeafGroup {
         let rand = Self::package_randomness(device, pairing, index)?;
         let builder = KeyPackage::builder()
             .key_package_lifetime(lifetime)
-            .leaf_node_capabilities(capabilities);
+            .leaf_node_capabilities(capabilities.clone());
         let builder = match kind {
             PackageKind::Once => builder,
-            PackageKind::LastResort => builder.mark_as_last_resort(),
+            PackageKind::LastResort => builder
+                .mark_as_last_resort()
+                .leaf_node_capabilities(with_last_resort(&capabilities)),
         };
         // OpenMLS stores the private keys: that is undone.
         let key_package = undone(device.provider(), || {
@@ -217,6 +219,23 @@ impl LeafGroup {
         let randomness = LeafRandomness::derive(value, LeafUse::KeyPackage, &context)?;
         Ok(TapeRandomness::new(randomness))
     }
+}
+
+/// A leaf has to list the extensions of its KeyPackage (RFC 9420 section 7.3).
+fn with_last_resort(capabilities: &Capabilities) -> Capabilities {
+    let suites = capabilities.ciphersuites().iter().copied();
+    let suites: Vec<_> = suites.filter_map(|suite| Ciphersuite::try_from(suite).ok()).collect();
+    let mut extensions = capabilities.extensions().to_vec();
+    if !extensions.contains(&ExtensionType::LastResort) {
+        extensions.push(ExtensionType::LastResort);
+    }
+    Capabilities::new(
+        Some(capabilities.versions()),
+        Some(&suites),
+        Some(&extensions),
+        Some(capabilities.proposals()),
+        Some(capabilities.credentials()),
+    )
 }
 
 /// The signatures of a KeyPackage.

@@ -100,10 +100,8 @@ impl LeafGroup {
             Err(LeafVaultError::Notify(error)) => return Err(PeerError::LeafNotify(error).into()),
             Err(error) => return Err(error.into()),
         };
-        self.transact(device, |_, record| {
-            record.announce(epoch, notify);
-            Ok(())
-        })?;
+        let current = self.epoch();
+        self.transact(device, |_, record| Ok(record.announce(current, epoch, notify)?))?;
         Ok(Some(Received::Announced))
     }
 

@@ -49,6 +49,18 @@ fn he_follows_ordinary_commits_of_others() {
     });
 }
 
+/// The control of his prying: without OpenMLS, of a commit in the clear that is sealed to him.
+#[test]
+fn his_prying_opens_what_is_sealed_to_him() {
+    for_each(|mut world, mut thief| {
+        if world.framing == Framing::Public {
+            let commit = commit(&mut world, Who::Stock(0));
+            thief.pry(&commit);
+            assert_eq!(thief.opened(), 1);
+        }
+    });
+}
+
 /// The control of the brute force: by itself, without a key from OpenMLS, it opens what can be opened.
 #[test]
 fn his_brute_force_alone_follows_ordinary_commits() {

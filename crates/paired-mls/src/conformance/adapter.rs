@@ -147,6 +147,9 @@ pub trait PairedMember: Member {
 pub trait Thief: Listener {
     /// How many pairs of a key from the loot and a ciphertext he has tried.
     fn attempts(&self) -> usize;
+
+    /// How many ciphertexts of commits that he could not follow his keys have opened.
+    fn opened(&self) -> usize;
 }
 
 /// An adapter, as a maker of members.

@@ -27,9 +27,8 @@ use crate::{DeviceId, PairingId, Secret, TapeId, anchor::LeafIndex};
 
 const VERSION: u8 = 1;
 
-/// How many Notifies that came before their commits a device keeps; the oldest goes first. A commit
-/// that is not found among them is looked for on the tape.
-pub const MAX_ANNOUNCED: usize = 16;
+/// How many Notifies that came before their commits a device keeps.
+pub const MAX_ANNOUNCED: usize = 256;
 
 /// The device that may send from the leaf: the one that made the leaf's last commit from the tape, or
 /// else the KeyPackage that the leaf has joined with.
@@ -101,6 +100,11 @@ pub enum LeafRecordError {
     /// The record was written by a later version of this software.
     #[error("the stored leaf record has format {0} and this software reads format 1: update it")]
     Version(u8),
+    /// More Notifies have come before their commits than a device keeps.
+    #[error(
+        "{MAX_ANNOUNCED} Notifies wait for their commits: process the commits, then this Notify again"
+    )]
+    TooManyAnnounced,
     /// The record does not fit the format's length fields.
     #[error("the leaf record is too large to be stored")]
     TooLarge,
@@ -143,13 +147,25 @@ impl LeafRecord {
         Self { tape, speaker: None, pending: None, announced: Vec::new(), removals: Vec::new() }
     }
 
-    /// Notes what a partner has announced for `epoch`, once; what was said for earlier epochs goes.
-    pub fn announce(&mut self, epoch: u64, notify: LeafNotify) {
+    /// Notes what a partner has announced for `epoch`, once; what was said for epochs before `current`
+    /// goes.
+    ///
+    /// # Errors
+    ///
+    /// [`LeafRecordError::TooManyAnnounced`] if [`MAX_ANNOUNCED`] others are still to come.
+    pub fn announce(
+        &mut self,
+        current: u64,
+        epoch: u64,
+        notify: LeafNotify,
+    ) -> Result<(), LeafRecordError> {
         let announced = Announced { epoch, notify };
-        self.announced.retain(|known| known.epoch >= epoch && *known != announced);
+        self.announced.retain(|known| known.epoch >= current && *known != announced);
+        if self.announced.len() >= MAX_ANNOUNCED {
+            return Err(LeafRecordError::TooManyAnnounced);
+        }
         self.announced.push(announced);
-        let excess = self.announced.len().saturating_sub(MAX_ANNOUNCED);
-        self.announced.drain(..excess);
+        Ok(())
     }
 
     /// The bytes to store.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     CipherSuite, DeviceId, EpochContext, Index, PairingId, Secret, Seed, TapeId, Vault,
-    group::PendingCommit, vault::MemoryStorage,
+    anchor::LeafIndex, vault::MemoryStorage,
 };
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -20,7 +20,13 @@ fn context(epoch: u64) -> EpochContext {
 }
 
 fn notify(index: Index) -> LeafNotify {
-    LeafNotify { index, proposals: vec![1, 2, 3], authenticated_data: b"data".to_vec() }
+    LeafNotify {
+        index,
+        proposals: vec![1, 2, 3],
+        authenticated_data: b"data".to_vec(),
+        leaf_node: b"leaf".to_vec(),
+        signature: vec![4; 64],
+    }
 }
 
 #[test]
@@ -70,9 +76,9 @@ fn a_notify_is_for_one_group_epoch_and_partner() {
         assert_eq!(refused(&sensor, &tape, 4, &message[..at]), LeafNotifyError::NotANotify);
     }
 
-    sensor.claim(&tape, said.index, b"epoch").unwrap();
+    sensor.preview(&tape, said.index).unwrap();
     assert!(sensor.open_leaf_notify(&tape, 4, &message).is_ok(), "a crash may ask again");
-    sensor.settle_through(&tape, said.index).unwrap();
+    sensor.burn_through(&tape, said.index).unwrap();
     assert_eq!(refused(&sensor, &tape, 4, &message), LeafNotifyError::Spent(said.index));
 }
 
@@ -86,24 +92,22 @@ fn an_index_is_recognised_without_a_notify_and_nothing_is_spent() {
         let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap();
         material.push((index, Secret::copy_of(randomness.public_draw().expose())));
     }
-    let find = |wanted: &Secret, hints: &[Index]| {
+    let find = |wanted: &Secret| {
         let is_it = |found: &Secret| found == wanted;
-        sensor.recognise(&tape, LeafUse::Commit, &context(1), hints, is_it).unwrap()
+        sensor.recognise(&tape, LeafUse::Commit, &context(1), is_it).unwrap()
     };
     for (index, wanted) in &material {
-        assert_eq!(find(wanted, &[]), Some(*index));
-        assert_eq!(find(wanted, &[*index]), Some(*index));
+        assert_eq!(find(wanted), Some(*index));
     }
-    assert_eq!(find(&Secret::new(vec![0; 32]), &[]), None);
+    assert_eq!(find(&Secret::new(vec![0; 32])), None);
+    assert_eq!(sensor.upcoming(&tape, 2).unwrap(), [material[0].0, material[1].0]);
 
-    // What was claimed for the last one is found again, and what lies before it is gone.
-    let (last, wanted) = &material[2];
-    sensor.claim(&tape, *last, b"epoch").unwrap();
-    assert_eq!(find(wanted, &[]), Some(*last));
-    sensor.settle_through(&tape, *last).unwrap();
+    // What lies before the last one goes with it.
+    sensor.burn_through(&tape, material[2].0).unwrap();
     for (_, gone) in &material {
-        assert_eq!(find(gone, &[]), None);
+        assert_eq!(find(gone), None);
     }
+    sensor.burn_through(&tape, material[2].0).unwrap();
 }
 
 #[test]
@@ -113,26 +117,57 @@ fn a_search_is_bounded() {
         phone.draw(&tape).unwrap();
     }
     let value = phone.draw(&tape).unwrap();
-    let index = value.index();
     let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap();
     let is_it = |found: &Secret| found == randomness.public_draw();
-    let find = |hints: &[Index]| {
-        sensor.recognise(&tape, LeafUse::Commit, &context(1), hints, is_it).unwrap()
+    let find = || sensor.recognise(&tape, LeafUse::Commit, &context(1), is_it).unwrap();
+    assert_eq!(find(), None);
+    sensor.burn_through(&tape, Index::new(DeviceId(0), 0).unwrap()).unwrap();
+    assert_eq!(find(), Some(randomness.index()));
+}
+
+#[test]
+fn what_is_reserved_is_never_drawn_again_and_can_be_read_until_it_is_burned() {
+    let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
+    let (first, second) = (phone.reserve(&tape).unwrap(), phone.reserve(&tape).unwrap());
+    let third = phone.draw(&tape).unwrap().index();
+    assert_eq!([first.position(), second.position(), third.position()], [0, 1, 2]);
+    let derive = |vault: &Vault, index| {
+        let value = vault.preview(&tape, index).unwrap();
+        LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap()
     };
-    assert_eq!(find(&[]), None);
-    assert_eq!(find(&[index]), Some(index), "a Notify helps");
+    for index in [first, second] {
+        let (once, again, theirs) =
+            (derive(&phone, index), derive(&phone, index), derive(&sensor, index));
+        assert_eq!(once.public_draw(), again.public_draw());
+        assert_eq!(once.public_draw(), theirs.public_draw());
+    }
+    phone.burn(&tape, first).unwrap();
+    assert!(phone.preview(&tape, first).is_err());
+    assert!(phone.preview(&tape, second).is_ok());
+    phone.burn_through(&tape, second).unwrap();
+    assert!(phone.preview(&tape, second).is_err());
+    assert_eq!(phone.reserve(&tape).unwrap().position(), 3);
+    let foreign = Index::new(DeviceId(9), 0).unwrap();
+    assert!(phone.preview(&tape, foreign).is_err());
+    assert!(phone.burn_through(&tape, foreign).is_err());
+}
+
+fn record() -> LeafRecord {
+    let (own, other) = (Index::new(DeviceId(0), 4).unwrap(), Index::new(DeviceId(1), 7).unwrap());
+    LeafRecord {
+        tape: TapeId { pairing: ID, group_id: b"group".to_vec() },
+        speaker: Some(Speaker { device: DeviceId(1), since: 9, origin: Origin::Commit }),
+        pending: Some(LeafPending { epoch: 9, hash: vec![9; 32], notify: notify(own) }),
+        announced: vec![Announced { epoch: 10, notify: notify(other) }],
+        removals: vec![LeafIndex::FIRST],
+    }
 }
 
 #[test]
 fn a_record_reads_back_and_damage_is_refused() {
-    let record = LeafRecord {
-        tape: TapeId { pairing: ID, group_id: b"group".to_vec() },
-        speaker: Some(Speaker { device: DeviceId(1), since: 9 }),
-        pending: Some(PendingCommit { hash: vec![9; 32], index: Index::new(DeviceId(0), 4) }),
-    };
-    let bytes = record.to_record().unwrap();
-    assert_eq!(LeafRecord::from_record(&bytes), Ok(record.clone()));
-    let empty = LeafRecord { speaker: None, pending: None, ..record };
+    let bytes = record().to_record().unwrap();
+    assert_eq!(LeafRecord::from_record(&bytes), Ok(record()));
+    let empty = LeafRecord::new(record().tape);
     assert_eq!(LeafRecord::from_record(&empty.to_record().unwrap()), Ok(empty));
     for end in 0..bytes.len() {
         let cut = Secret::copy_of(&bytes.expose()[..end]);
@@ -142,4 +177,70 @@ fn a_record_reads_back_and_damage_is_refused() {
     assert_eq!(LeafRecord::from_record(&longer), Err(LeafRecordError::Malformed));
     let future = Secret::new([&[2], &bytes.expose()[1..]].concat());
     assert_eq!(LeafRecord::from_record(&future), Err(LeafRecordError::Version(2)));
+}
+
+#[test]
+fn announcements_are_kept_once_and_bounded() {
+    let mut kept = LeafRecord::new(record().tape);
+    let said = |n| notify(Index::new(DeviceId(1), n).unwrap());
+    for _ in 0..2 {
+        kept.announce(5, 6, said(1)).unwrap();
+        kept.announce(5, 5, said(0)).unwrap();
+    }
+    assert_eq!(kept.announced.len(), 2);
+    kept.announce(6, 7, said(2)).unwrap();
+    assert!(kept.announced.iter().all(|known| known.epoch >= 6), "the past goes");
+    for n in 3.. {
+        match kept.announce(6, 7, said(n)) {
+            Ok(()) => assert!(kept.announced.len() <= MAX_ANNOUNCED),
+            Err(error) => {
+                assert_eq!(error, LeafRecordError::TooManyAnnounced);
+                break;
+            }
+        }
+    }
+    kept.announce(8, 8, said(0)).unwrap();
+    assert_eq!(kept.announced.len(), 1);
+}
+
+#[test]
+fn packages_read_back_and_damage_is_refused() {
+    let index = Index::new(DeviceId(1), 7).unwrap();
+    let packages = LeafPackages(vec![LeafPackage { index, key_package: vec![1; 9] }]);
+    let bytes = packages.to_record().unwrap();
+    assert_eq!(LeafPackages::from_record(&bytes), Ok(packages));
+    for end in 0..bytes.len() {
+        let cut = Secret::copy_of(&bytes.expose()[..end]);
+        assert_eq!(LeafPackages::from_record(&cut), Err(LeafRecordError::Malformed));
+    }
+    let (vault, _) = vault(0);
+    assert_eq!(vault.load_leaf_packages(ID).unwrap(), LeafPackages::default());
+}
+
+#[test]
+fn signature_keys_are_one_or_several() {
+    let key = |n: u8| vec![n; 32];
+    let one = SignatureKeys::new(vec![key(1)], 32).unwrap();
+    assert_eq!(one.encode(), key(1), "one key is plain MLS");
+    let two = SignatureKeys::new(vec![key(1), key(2)], 32).unwrap();
+    assert_eq!(two.encode().len(), 66);
+    assert_eq!(SignatureKeys::new(vec![vec![1; 65], vec![2; 65]], 65).unwrap().encode().len(), 134);
+    for keys in [one, two] {
+        assert_eq!(SignatureKeys::decode(&keys.encode(), 32), Ok(keys));
+    }
+
+    use SignatureKeysError as Refused;
+    assert_eq!(SignatureKeys::new(vec![], 32), Err(Refused::Empty));
+    assert_eq!(SignatureKeys::new(vec![key(1), key(1)], 32), Err(Refused::Duplicate));
+    let short = Refused::Length { found: 31, expected: 32 };
+    assert_eq!(SignatureKeys::new(vec![key(1), vec![2; 31]], 32), Err(short));
+    let with_length = [&[32][..], &key(1)].concat();
+    assert_eq!(SignatureKeys::decode(&with_length, 32), Err(Refused::Malformed));
+    assert_eq!(SignatureKeys::decode(&[], 32), Err(Refused::Empty));
+    for end in 0..with_length.len() * 2 {
+        let double = [with_length.clone(), with_length.clone()].concat();
+        if end != 32 {
+            assert!(SignatureKeys::decode(&double[..end], 32).is_err(), "{end}");
+        }
+    }
 }

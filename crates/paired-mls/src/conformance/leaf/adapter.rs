@@ -15,6 +15,15 @@ pub enum Use {
     LastResort,
 }
 
+/// Whose signature keys the devices of a leaf use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// All the same one: each can sign what another has signed.
+    Shared,
+    /// Each its own: an encrypted commit cannot be made again without its Notify.
+    Own,
+}
+
 /// A device that shares a leaf. As a [`Member`] it makes KeyPackages from the tape and joins by them;
 /// it creates no group.
 pub trait LeafMember: Member {
@@ -77,6 +86,9 @@ pub trait LeafAdapter {
 
     /// The suites that it knows.
     fn suites(&self) -> Vec<CipherSuite>;
+
+    /// Whose signature keys the devices use.
+    fn keys(&self) -> Keys;
 
     /// The devices of one leaf, with empty vaults.
     fn devices(&self, suite: CipherSuite, framing: Framing, count: usize) -> Vec<Self::Device>;

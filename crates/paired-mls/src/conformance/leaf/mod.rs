@@ -10,7 +10,7 @@ pub mod token;
 mod world;
 
 pub use self::{
-    adapter::{LeafAdapter, LeafMember, Use},
+    adapter::{Keys, LeafAdapter, LeafMember, Use},
     world::{LeafWorld, OfLeaf},
 };
 use super::Framing;
@@ -18,6 +18,11 @@ use crate::CipherSuite;
 
 const PHONE: usize = 0;
 const SENSOR: usize = 1;
+
+/// Whether a commit with nothing but a path can be followed without its Notify.
+fn follows_without_notify<A: LeafAdapter>(adapter: &A, framing: Framing) -> bool {
+    framing == Framing::Public || adapter.keys() == Keys::Shared
+}
 
 /// Runs a property for each suite that an adapter knows, and for both framings.
 fn for_each<A: LeafAdapter>(adapter: &A, property: impl Fn(CipherSuite, Framing)) {

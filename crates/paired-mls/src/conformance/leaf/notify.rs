@@ -1,10 +1,13 @@
 //! The Notify of a shared leaf: lost, late, twice, forged.
 
-use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
+use super::{
+    LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, follows_without_notify,
+    for_each,
+};
 use crate::conformance::{Content, Framing, Heard, Listener as _, Member as _};
 
 /// Without a Notify the follower finds the index by itself; of an encrypted commit, if nothing is in
-/// it but a path.
+/// it but a path and the devices have the same signature key. Otherwise it has to wait for the Notify.
 pub fn a_lost_one_is_survived<A: LeafAdapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {
         let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
@@ -15,6 +18,12 @@ pub fn a_lost_one_is_survived<A: LeafAdapter>(adapter: &A) {
         }
         for who in [PHONE, SENSOR, SENSOR, PHONE] {
             let sent = world.devices[who].commit(&Content::default()).unwrap();
+            if !follows_without_notify(adapter, framing) {
+                let stored = world.devices[1 - who].stored();
+                world.devices[1 - who].process(&sent.commit).unwrap_err();
+                assert_eq!(world.devices[1 - who].stored(), stored);
+                world.announce(OfLeaf::Device(who), &sent).unwrap();
+            }
             world.deliver_commit(OfLeaf::Device(who), &sent).unwrap();
         }
         if framing == Framing::Private {

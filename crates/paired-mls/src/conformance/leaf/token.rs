@@ -41,7 +41,7 @@ pub fn nothing_is_used_twice_over_many_switches<A: LeafAdapter>(adapter: &A) {
         let mut seen = BTreeSet::new();
         let mut sent_by = [0; 3];
         let mut random = 0x2545_f491_u32;
-        for _ in 0..120 {
+        for _ in 0..250 {
             // Xorshift: a fixed schedule.
             random ^= random << 13;
             random ^= random >> 17;
