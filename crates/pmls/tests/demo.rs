@@ -21,6 +21,13 @@ fn every_fact_holds_and_none_is_missing() {
     let expected = BTreeSet::from([
         "brute-force-opens-nothing",
         "equal-length",
+        "leaf-hidden-looks-ordinary",
+        "leaf-lost-notify-survived",
+        "leaf-sensor-follows",
+        "leaf-thief-follows-until-healed",
+        "leaf-thief-out-at-first-tape-commit",
+        "leaf-thief-stays-out",
+        "leaf-token-enforced",
         "replay-refused",
         "role-switch",
         "sensor-follows",
@@ -34,7 +41,7 @@ fn every_fact_holds_and_none_is_missing() {
         "vault-separate",
     ]);
     assert_eq!(ids, expected);
-    assert_eq!(findings["acts"].as_array().unwrap().len(), 3);
+    assert_eq!(findings["acts"].as_array().unwrap().len(), 4);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod cast;
 mod facts;
+mod hidden;
 mod narrate;
 mod pairing;
 mod picture;

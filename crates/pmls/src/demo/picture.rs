@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 
 use paired_mls::{
-    anchor::{Anchor, LeafIndex, NodeIndex},
+    anchor::{Anchor, LeafIndex, NodeIndex, Tree},
     conformance::Refused,
     wire::{Node, RatchetTree},
 };
 use serde::Serialize;
-use tls_codec::Serialize as _;
-
-use super::cast::{Cast, Role};
 
 /// A ratchet tree to be drawn: its nodes in the order of their positions.
 #[derive(Clone, Debug, Serialize)]
@@ -36,17 +33,21 @@ pub(crate) struct Spot {
     pub(crate) notified: bool,
 }
 
-/// Draws the tree after a commit of `committer`; `anchor` is that of a paired commit.
-pub(crate) fn picture(
-    cast: &Cast,
-    committer: Option<Role>,
-    anchor: Option<&Anchor>,
-) -> Result<Picture, Refused> {
-    let group = cast.phone.group()?;
-    let bytes = group.mls().export_ratchet_tree().tls_serialize_detached()?;
-    let tree = RatchetTree::decode(&bytes)?;
-    let known = cast.thief.as_ref().map(|thief| thief.known_nodes()).unwrap_or_default();
-    let path = path_of(cast, &tree, committer)?;
+/// What is to be drawn.
+pub(crate) struct View<'a> {
+    pub(crate) tree: &'a RatchetTree,
+    /// The public keys of the nodes whose private keys the thief has.
+    pub(crate) known: BTreeSet<Vec<u8>>,
+    /// The identity of the member whose commit has led to this epoch.
+    pub(crate) committer: Option<&'a str>,
+    /// The anchor of a paired commit.
+    pub(crate) anchor: Option<&'a Anchor>,
+}
+
+/// Draws the tree.
+pub(crate) fn picture(view: &View<'_>) -> Result<Picture, Refused> {
+    let View { tree, known, anchor, .. } = view;
+    let path = path_of(view)?;
     let notified: BTreeSet<_> = anchor
         .iter()
         .flat_map(|anchor| anchor.path())
@@ -79,21 +80,17 @@ pub(crate) fn picture(
     Ok(Picture { nodes: nodes.collect() })
 }
 
-/// The nodes that a commit of this member has renewed: its leaf and its filtered direct path.
-fn path_of(
-    cast: &Cast,
-    tree: &RatchetTree,
-    committer: Option<Role>,
-) -> Result<BTreeSet<NodeIndex>, Refused> {
-    let Some(committer) = committer else {
+/// The nodes that the commit has renewed: its committer's leaf and filtered direct path.
+fn path_of(view: &View<'_>) -> Result<BTreeSet<NodeIndex>, Refused> {
+    let Some(committer) = view.committer else {
         return Ok(BTreeSet::new());
     };
     let named = |leaf: &LeafIndex| {
-        let identity = tree.leaf(leaf.value()).and_then(|leaf| leaf.credential().identity());
-        identity == Some(committer.name().as_bytes())
+        let identity = view.tree.leaf(leaf.value()).and_then(|leaf| leaf.credential().identity());
+        identity == Some(committer.as_bytes())
     };
-    let abstract_tree = cast.phone.group()?.tree()?;
-    let leaf = abstract_tree.members().find(named).ok_or("the committer is a member")?;
-    let path = abstract_tree.filtered_direct_path(leaf);
+    let tree = Tree::from(view.tree);
+    let leaf = tree.members().find(named).ok_or("the committer is a member")?;
+    let path = tree.filtered_direct_path(leaf);
     Ok(path.into_iter().chain([leaf.node()]).collect())
 }

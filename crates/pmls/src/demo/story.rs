@@ -1,17 +1,20 @@
-//! The story, in three acts, and what it proves.
+//! The story, in four acts, and what it proves.
 
 use paired_mls::{
     EpochSecurity, Event, Secret, VaultStorage as _,
     conformance::{Listener, Refused, Thief},
     vault::RecordName,
+    wire::RatchetTree,
 };
 use serde::Serialize;
+use tls_codec::Serialize as _;
 
 use super::{
     Findings,
     cast::{Cast, Role},
     facts::Fact,
-    picture::{Picture, picture},
+    hidden,
+    picture::{Picture, View, picture},
     times,
 };
 
@@ -63,7 +66,14 @@ fn look(
     let paired =
         healed.then(|| cast.phone.group()?.anchorage().map_err(Refused::from)).transpose()?;
     let anchor = paired.as_ref().and_then(|anchorage| anchorage.anchor());
-    let tree = picture(cast, committer, anchor)?;
+    let bytes = cast.phone.group()?.mls().export_ratchet_tree().tls_serialize_detached()?;
+    let view = View {
+        tree: &RatchetTree::decode(&bytes)?,
+        known: cast.thief.as_ref().map(|thief| thief.known_nodes()).unwrap_or_default(),
+        committer: committer.map(Role::name),
+        anchor,
+    };
+    let tree = picture(&view)?;
     Ok(Epoch {
         number: cast.phone.epoch(),
         what,
@@ -86,7 +96,7 @@ fn commit(cast: &mut Cast, role: Role, why: &str) -> Result<(Epoch, Vec<u8>), Re
     Ok((look(cast, what, Some(role), bytes, healed)?, outcome.commit))
 }
 
-/// Plays the three acts.
+/// Plays the four acts.
 pub(crate) fn play() -> Result<Findings, Refused> {
     let mut facts = Vec::new();
     let (mut ordinary, first) = ordinary_mls(&mut facts)?;
@@ -100,7 +110,8 @@ pub(crate) fn play() -> Result<Findings, Refused> {
         bytes.ordinary == bytes.paired,
     ));
     let third = the_sensor_wakes_up(&mut paired, &mut facts)?;
-    Ok(Findings { facts, acts: vec![first, second, third], comparison })
+    let fourth = hidden::act(&mut facts)?;
+    Ok(Findings { facts, acts: vec![first, second, third, fourth], comparison })
 }
 
 fn ordinary_mls(facts: &mut Vec<Fact>) -> Result<(Cast, Act), Refused> {
