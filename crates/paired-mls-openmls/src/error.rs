@@ -74,6 +74,15 @@ pub enum PeerError {
         "it is of this device's leaf, but was not made from the tape: rejoin, and find out who has the leaf's state"
     )]
     NotFromTheTape,
+    /// A commit renews this device's leaf, and came without the Welcome.
+    #[error(
+        "the commit takes this device's leaf out and puts a new one in: process it together with \
+         its Welcome, by `process_refresh`"
+    )]
+    RefreshNeedsWelcome,
+    /// A commit and a Welcome do not belong together, or are not a leaf refresh.
+    #[error("this is no leaf refresh of a partner: {0}")]
+    NoRefresh(&'static str),
     /// A leaf has a field `signature_key` that is none.
     #[error(transparent)]
     SignatureKeys(SignatureKeysError),
@@ -143,6 +152,18 @@ pub enum UsageError {
     /// A proposal of a shared leaf that its other devices could not read.
     #[error("in a group with encrypted handshake messages, ask another member to remove this leaf")]
     EncryptedProposal,
+    /// A KeyPackage for a leaf refresh is of somebody else.
+    #[error("the KeyPackage is of no partner in this group")]
+    NotAPartner,
+    /// A KeyPackage for a leaf refresh has another credential than the partner's leaf.
+    #[error("the KeyPackage has another credential than the partner's leaf")]
+    OtherCredential,
+    /// The new leaf of a refresh would not be under the anchor.
+    #[error(
+        "the partner's new leaf would not be under the anchor, since another blank leaf lies left of \
+         it: fill that one, or move the devices with `relocate`, first"
+    )]
+    RefreshPlace,
     /// A Welcome for a KeyPackage that is not from the tape.
     #[error(
         "the Welcome is for none of the KeyPackages from this pairing's tape: adopt the partner's KeyPackage first"

@@ -13,6 +13,7 @@ mod gate;
 mod group;
 mod leaf;
 mod outgoing;
+mod package;
 mod provider;
 mod steer;
 
@@ -22,8 +23,9 @@ pub use device::Device;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use gate::{gate, gate_capabilities, is_gated};
 pub use group::{Footing, PairedGroup, Received};
-pub use leaf::{Difference, LeafGroup, PackageKind, Rejoin};
+pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
+pub use package::PackageKind;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};

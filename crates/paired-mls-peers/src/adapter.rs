@@ -8,7 +8,11 @@ use paired_mls::{
     conformance::{Adapter, Framing, Member},
 };
 
-use crate::{OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls, device::TestCrypto};
+use crate::{
+    OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls,
+    device::TestCrypto,
+    thief::{private_key_in, strings_in},
+};
 
 /// The adapter for OpenMLS on a crypto provider `C`, with the suites that it knows.
 pub struct OpenMlsAdapter<C = RustCrypto> {
@@ -44,6 +48,22 @@ impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
 
     fn steal(&self, device: &Self::Device) -> Self::Thief {
         OpenMlsThief::new(device).expect("a device in a group")
+    }
+
+    fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief {
+        first.with_epoch_of(device).expect("a device in a group")
+    }
+
+    fn leaf_key(&self, device: &Self::Device) -> Vec<u8> {
+        let group = device.group().expect("a device in a group");
+        let own = group.mls().own_leaf_node().expect("a member has a leaf");
+        let own = tls_codec::Serialize::tls_serialize_detached(own).expect("a leaf has bytes");
+        let leaf = paired_mls::wire::LeafNode::decode(&own).expect("a leaf is a leaf");
+        private_key_in(&device.records(), leaf.encryption_key()).expect("the key is stored")
+    }
+
+    fn holds(&self, device: &Self::Device, string: &[u8]) -> bool {
+        strings_in(&device.records()).contains(string)
     }
 
     fn steal_with_vault(&self, device: &Self::Device) -> Self::Device {

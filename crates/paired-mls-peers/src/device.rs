@@ -2,13 +2,13 @@
 
 use std::{cell::Cell, collections::HashMap};
 
-use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey};
+use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Lifetime};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_memory_storage::MemoryStorage as MlsStorage;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
     conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent},
     vault::MemoryStorage,
@@ -292,6 +292,30 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
 
     fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused> {
         self.with_group(|group, device| Ok(group.set_heal_policy(device, policy)?))
+    }
+
+    fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused> {
+        let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
+        Ok(PairedGroup::publish(&self.device, pairing, lifetime, capabilities)?)
+    }
+
+    fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.adopt(device, key_package)?))
+    }
+
+    fn refresh(&mut self, key_package: &[u8]) -> Result<Sent, Refused> {
+        self.with_group(|group, device| Ok(sent(group.refresh(device, key_package)?)))
+    }
+
+    fn process_refresh(&mut self, commit: &[u8], welcome: &[u8]) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| match group.process_refresh(device, commit, welcome)? {
+            Received::Commit { events, .. } => Ok(events),
+            other => Err(format!("a refresh is a commit, and here is {other:?}").into()),
+        })
+    }
+
+    fn expiring(&self, deadline: u64) -> Vec<DeviceId> {
+        self.group.as_ref().map(|group| group.expiring(deadline)).unwrap_or_default()
     }
 
     fn security(&self, device: DeviceId) -> Option<EpochSecurity> {

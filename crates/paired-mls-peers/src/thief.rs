@@ -23,6 +23,7 @@ use paired_mls_openmls::{CryptoHook, MemoryProvider, SteeredCrypto};
 use tls_codec::{Serialize as _, VLByteSlice};
 
 use self::loot::Loot;
+pub(crate) use self::loot::{private_key_in, strings_in};
 use crate::{
     OpenMlsDevice,
     device::TestCrypto,
@@ -55,6 +56,19 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         Self::of(device.records(), device.ciphersuite(), group_id)
     }
 
+    /// The same thief with the epoch secrets that a device has now: a second leak. Of HPKE private keys
+    /// he has only those of before.
+    pub(crate) fn with_epoch_of(&self, device: &OpenMlsDevice<C>) -> Result<Self, Refused> {
+        let mut records = device.records();
+        for record in records.values_mut() {
+            self.loot.scrub(record);
+        }
+        let group_id = device.group_id().ok_or("this device is in no group")?;
+        let mut thief = Self::of(records, device.ciphersuite(), group_id)?;
+        thief.loot.take(&self.loot);
+        Ok(thief)
+    }
+
     /// A thief of these records.
     pub(crate) fn of(
         records: HashMap<Vec<u8>, Vec<u8>>,
@@ -84,7 +98,7 @@ impl<C: TestCrypto> OpenMlsThief<C> {
 
     /// Whether the thief's state holds this byte string, in a record of its own or inside of one.
     pub fn holds(&self, string: &[u8]) -> bool {
-        loot::strings_in(&self.provider.records()).contains(string)
+        strings_in(&self.provider.records()).contains(string)
     }
 
     /// Adds to the loot whatever his state holds now.

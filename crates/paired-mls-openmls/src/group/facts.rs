@@ -79,7 +79,8 @@ impl<'a> Proposals<'a> {
             .iter()
             .zip(&added)
             .filter_map(|(key, leaf)| Some((device_of(record, key)?, *leaf)));
-        let seats = stay.chain(join).collect();
+        let mut seats: Vec<_> = stay.chain(join).collect();
+        seats.sort_by_key(|(_, leaf)| *leaf);
         Ok((Standing { tree, own: before.own, seats }, added))
     }
 }
@@ -119,6 +120,7 @@ pub(super) fn look_at(
     staged: &StagedCommit,
     committer: Committer,
     reach: Reach,
+    renewed: &[DeviceId],
 ) -> Result<Seen, Error> {
     let (Committer::Member(at) | Committer::External(at)) = committer;
     let mut proposals = Proposals::of(staged.queued_proposals(), at);
@@ -129,8 +131,9 @@ pub(super) fn look_at(
     let (mut after, added) = proposals.apply(before, record)?;
     if path_leaf.is_none() {
         // Nothing was sealed to anybody, and nobody was healed.
-        let joined = added.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
-        let facts = CommitFacts { joined, ..CommitFacts::default() };
+        let joined: Vec<_> = added.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
+        let renewed = renewed.to_vec();
+        let facts = CommitFacts { joined, renewed, ..CommitFacts::default() };
         return Ok(Seen { facts, after, index: None });
     }
 
@@ -149,6 +152,7 @@ pub(super) fn look_at(
     };
     let newcomers = added.iter().filter(|leaf| **leaf != at);
     facts.joined = newcomers.filter_map(|leaf| after.device_at(*leaf)).collect();
+    facts.renewed = renewed.to_vec();
     let followers = covered.iter().filter(|leaf| !added.contains(leaf));
     if let Some(used) = notified.filter(|_| !covered.is_empty()) {
         facts.healed = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
@@ -171,6 +175,10 @@ pub(super) fn events(
     let mut events = Vec::new();
     if let (Some(by), false) = (seen.facts.committer, seen.facts.healed.is_empty()) {
         events.push(Event::Healed { by, devices: seen.facts.healed.clone(), index: seen.index });
+    }
+    if let Some(by) = seen.facts.committer {
+        let renewed = seen.facts.renewed.iter();
+        events.extend(renewed.map(|device| Event::LeafRenewed { by, device: *device }));
     }
     let devices = before.seats.iter().map(|(device, _)| *device);
     let left = devices.filter(|device| seen.after.leaf_of(*device).is_none());

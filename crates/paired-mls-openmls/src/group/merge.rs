@@ -3,55 +3,70 @@
 use std::sync::Arc;
 
 use openmls::prelude::{MlsGroup, StagedCommit};
-use paired_mls::{EpochSecurity, Event};
+use paired_mls::{DeviceId, EpochSecurity, Event, GroupRecord, Index};
 
 use super::{
     Paired,
     facts::{Committer, Reach, events, look_at},
-    standing::{Standing, leaf},
+    standing::{Standing, device_of, leaf},
 };
-use crate::{Device, Error, Platform, UsageError, gate::check_signature_keys};
+use crate::{
+    Device, Error, PeerError, Platform, UsageError, gate::check_signature_keys,
+    package::authenticate,
+};
+
+/// What is told about a commit that was merged, and what remains to be done.
+pub(super) struct Merged {
+    pub(super) events: Vec<Event>,
+    pub(super) weakened: bool,
+    pub(super) used: Vec<Index>,
+}
 
 /// What a commit means for the pairing.
 pub(super) struct Outcome {
     pub(super) events: Vec<Event>,
     /// Some device is weakened now and was not before.
     pub(super) weakened: bool,
+    /// The KeyPackages from the tape that the commit has used.
+    pub(super) used: Vec<Index>,
     /// The pairing in the new epoch; `None` without one.
     next: Option<Paired>,
 }
 
 impl Outcome {
-    pub(super) fn into_parts(self) -> (Vec<Event>, Option<Paired>) {
-        (self.events, self.next)
+    pub(super) fn into_parts(self) -> (Merged, Option<Paired>) {
+        let Self { events, weakened, used, next } = self;
+        (Merged { events, weakened, used }, next)
     }
 
     /// Works out what a staged commit means, before it is merged.
-    fn of(
+    fn of<P: Platform>(
         paired: Option<&Paired>,
+        device: &Device<P>,
         staged: &StagedCommit,
         committer: Committer,
         reach: Reach,
     ) -> Result<Self, Error> {
+        let nothing = |next| Self { events: Vec::new(), weakened: false, used: Vec::new(), next };
         let Some(paired) = paired else {
-            return Ok(Self { events: Vec::new(), weakened: false, next: None });
+            return Ok(nothing(None));
         };
         let mut record = paired.record.clone();
         let before = &paired.standing;
         if staged.self_removed() {
-            let next = Some(Paired { record, standing: before.clone() });
-            return Ok(Self { events: Vec::new(), weakened: false, next });
+            return Ok(nothing(Some(Paired { record, standing: before.clone() })));
         }
-        let seen = look_at(before, &record, staged, committer, reach)?;
+        let renewed = renewed(device, &record, staged)?;
+        let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
+        let seen = look_at(before, &record, staged, committer, reach, &devices)?;
         let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
         let weakened = changed.iter().any(|(_, _, to)| *to == EpochSecurity::Weakened);
         let events = events(before, &seen, changed)?;
         let next = Some(Paired { record, standing: Arc::new(seen.after) });
-        Ok(Self { events, weakened, next })
+        let used = renewed.into_iter().map(|(_, index)| index).collect();
+        Ok(Self { events, weakened, used, next })
     }
-}
 
-impl Outcome {
     /// In debug builds: the core's arithmetic has led to the tree that OpenMLS has.
     fn check(&self, mls: &MlsGroup) -> Result<(), Error> {
         if let (true, true, Some(next)) = (cfg!(debug_assertions), mls.is_active(), &self.next) {
@@ -59,6 +74,28 @@ impl Outcome {
         }
         Ok(())
     }
+}
+
+/// The devices of the pairing that a commit adds with KeyPackages from the tape.
+pub(super) fn renewed<P: Platform>(
+    device: &Device<P>,
+    record: &GroupRecord,
+    staged: &StagedCommit,
+) -> Result<Vec<(DeviceId, Index)>, Error> {
+    let mut renewed = Vec::new();
+    for add in staged.add_proposals() {
+        let key_package = add.add_proposal().key_package();
+        let signature_key = key_package.leaf_node().signature_key().as_slice();
+        let Some(added) = device_of(record, signature_key) else {
+            continue;
+        };
+        match authenticate(device, record.tape.pairing, key_package) {
+            Ok(index) => renewed.push((added, index)),
+            Err(Error::Peer(PeerError::NotFromTheTape)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(renewed)
 }
 
 /// Merges the own commit that waits.
@@ -74,7 +111,7 @@ pub(super) fn merge_own<P: Platform>(
         None => Reach::Sealed,
     };
     let committer = Committer::Member(leaf(mls.own_leaf_index()));
-    let outcome = Outcome::of(paired, staged, committer, reach)?;
+    let outcome = Outcome::of(paired, device, staged, committer, reach)?;
     mls.merge_pending_commit(device.provider()).map_err(Error::storage("merge a commit"))?;
     outcome.check(mls)?;
     Ok(outcome)
@@ -89,7 +126,7 @@ pub(super) fn merge_other<P: Platform>(
     committer: Committer,
     reach: Reach,
 ) -> Result<Outcome, Error> {
-    let mut outcome = Outcome::of(paired, &staged, committer, reach)?;
+    let mut outcome = Outcome::of(paired, device, &staged, committer, reach)?;
     if mls.pending_commit().is_some() {
         let pending = paired.and_then(|paired| paired.record.pending.as_ref());
         let index = pending.and_then(|pending| pending.index);

@@ -4,6 +4,7 @@ mod facts;
 mod lifecycle;
 mod merge;
 mod receive;
+mod refresh;
 mod rejoin;
 mod send;
 mod standing;
@@ -16,14 +17,14 @@ use paired_mls::{
     Pairing, TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
-use self::standing::Standing;
 pub(crate) use self::{
     lifecycle::{forget_inactive, parse},
     rejoin::forget,
     standing::leaf,
 };
+use self::{merge::Merged, standing::Standing};
 pub use self::{receive::Received, standing::Footing};
-use crate::{Device, Error, Platform, UsageError, provider::atomically};
+use crate::{Device, Error, Platform, UsageError, package::spend, provider::atomically};
 
 /// An MLS group, and this device's pairing in it.
 ///
@@ -221,10 +222,13 @@ impl PairedGroup {
 
     /// The new epoch is stored: the tape value that led to it is needed no more. A failure is an
     /// event, since the commit is merged in any case.
-    fn settle<P: Platform>(&self, device: &Device<P>, events: &mut Vec<Event>) {
-        let tape = self.paired.as_ref().map(|paired| &paired.record.tape);
-        if tape.is_some_and(|tape| device.vault().settle(tape).is_err()) {
-            events.push(Event::NotSettled);
+    fn settle<P: Platform>(&self, device: &Device<P>, merged: &mut Merged) {
+        let Some(tape) = self.paired.as_ref().map(|paired| &paired.record.tape) else {
+            return;
+        };
+        let spent = merged.used.iter().try_for_each(|index| spend(device, tape.pairing, *index));
+        if device.vault().settle(tape).is_err() || spent.is_err() {
+            merged.events.push(Event::NotSettled);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Paired, PairedGroup,
     facts::{Committer, Reach},
     lifecycle::parse,
-    merge::{merge_other, merge_own},
+    merge::{Merged, merge_other, merge_own},
     send::message_hash,
     standing::leaf,
 };
@@ -80,7 +80,7 @@ impl PairedGroup {
         let tape = self.paired.as_ref().map(|paired| paired.record.tape.clone());
         let receiving = tape.as_ref().map(|tape| Receiving::new(device.vault(), tape, next_epoch));
 
-        let (received, weakened) = self.transact(device, |mls, paired| {
+        let (received, merged) = self.transact(device, |mls, paired| {
             let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
             let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
             let sender = match processed.sender() {
@@ -90,17 +90,20 @@ impl PairedGroup {
             let outcome = match processed.into_content() {
                 ProcessedMessageContent::ApplicationMessage(message) => {
                     let message = message.into_bytes();
-                    return Ok(((Received::Application { sender, message }, false), None));
+                    return Ok(((Received::Application { sender, message }, None), None));
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
                     mls.store_pending_proposal(device.provider().storage(), *proposal)
                         .map_err(Error::storage("store a proposal"))?;
-                    return Ok(((Received::Proposal, false), None));
+                    return Ok(((Received::Proposal, None), None));
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
                     if !policy(&staged) {
                         return Err(PeerError::Policy.into());
+                    }
+                    if staged.self_removed() && adds(&staged, device.signature_key()) {
+                        return Err(PeerError::RefreshNeedsWelcome.into());
                     }
                     let committer = if is_external {
                         let index = mls
@@ -123,25 +126,29 @@ impl PairedGroup {
                     merge_own(mls, paired, device)?
                 }
                 ProcessedMessageContent::OwnPrivateMessage => {
-                    return Ok(((Received::Own, false), None));
+                    return Ok(((Received::Own, None), None));
                 }
             };
-            let weakened = outcome.weakened;
-            let (events, next) = outcome.into_parts();
-            Ok(((Received::Commit { events, heal: None }, weakened), next))
+            let (merged, next) = outcome.into_parts();
+            Ok(((Received::Own, Some(merged)), next))
         })?;
 
-        let Received::Commit { mut events, .. } = received else {
+        let Some(mut merged) = merged else {
             return Ok(received);
         };
-        self.settle(device, &mut events);
+        self.settle(device, &mut merged);
+        let Merged { mut events, weakened, .. } = merged;
         let mut heal = None;
-        if weakened && self.heal_policy() == Some(HealPolicy::AtOnce) {
-            // The commit that was received is merged in any case, and its events are not lost.
-            match self.update(device) {
-                Ok(outgoing) => heal = Some(outgoing),
-                Err(_) => events.push(Event::HealingFailed),
-            }
+        // The commit that was received is merged in any case, and its events are not lost.
+        let healing = match self.heal_policy() {
+            Some(HealPolicy::AtOnce) if weakened => Some(self.update(device)),
+            Some(HealPolicy::Refresh) if weakened => Some(self.refresh_or_update(device)),
+            _ => None,
+        };
+        match healing {
+            Some(Ok(outgoing)) => heal = Some(outgoing),
+            Some(Err(_)) => events.push(Event::HealingFailed),
+            None => {}
         }
         Ok(Received::Commit { events, heal })
     }
@@ -173,4 +180,12 @@ fn is_pending<P: Platform>(
         return Ok(false);
     };
     Ok(mls.pending_commit().is_some() && pending.hash == message_hash(mls, device, message)?)
+}
+
+/// Whether a commit adds a member with this signature key.
+pub(super) fn adds(staged: &StagedCommit, signature_key: &[u8]) -> bool {
+    staged.add_proposals().any(|add| {
+        let leaf = add.add_proposal().key_package().leaf_node();
+        leaf.signature_key().as_slice() == signature_key
+    })
 }

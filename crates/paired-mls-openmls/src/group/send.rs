@@ -19,9 +19,9 @@ use crate::{
 
 /// What a commit of this device does, by value.
 #[derive(Default)]
-struct Content {
-    adds: Vec<KeyPackage>,
-    removes: Vec<LeafIndex>,
+pub(super) struct Content {
+    pub(super) adds: Vec<KeyPackage>,
+    pub(super) removes: Vec<LeafIndex>,
 }
 
 impl PairedGroup {
@@ -122,9 +122,9 @@ impl PairedGroup {
     pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
         let merge =
             |mls: &mut _, paired: Option<&_>| Ok(merge_own(mls, paired, device)?.into_parts());
-        let mut events = self.transact(device, merge)?;
-        self.settle(device, &mut events);
-        Ok(events)
+        let mut merged = self.transact(device, merge)?;
+        self.settle(device, &mut merged);
+        Ok(merged.events)
     }
 
     /// Drops this device's commit: the delivery service has refused it. Its tape index stays burned.
@@ -142,7 +142,7 @@ impl PairedGroup {
         })
     }
 
-    fn commit<P: Platform>(
+    pub(super) fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
         content: Content,

@@ -11,6 +11,7 @@ use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
     group::{forget_inactive, parse},
+    package::{erase, package_for, restore, spend},
     provider::atomically,
 };
 
@@ -33,10 +34,10 @@ impl LeafGroup {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
             return Err(PeerError::Kind("Welcome").into());
         };
-        let package = Self::package_for(device, pairing, &welcome)?;
+        let package = package_for(device, pairing, &welcome)?;
         let provider = device.provider();
         let (mls, record) = atomically(provider, || {
-            Self::restore_package(device, pairing, &package)?;
+            restore(device, pairing, device.credential(), &package)?;
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
             let group_id = processed.unverified_group_info().group_id().clone();
@@ -45,7 +46,7 @@ impl LeafGroup {
                 .into_staged_welcome(provider, None)
                 .and_then(|staged| staged.into_group(provider))
                 .map_err(PeerError::message)?;
-            Self::erase_package(device, &package)?;
+            erase(device, &package)?;
             check_signature_keys(&mls)?;
 
             let tape = device.vault().open_group(pairing, group_id.as_slice())?;
@@ -55,7 +56,7 @@ impl LeafGroup {
             device.vault().store_leaf(&record)?;
             Ok((mls, record))
         })?;
-        Self::spend_package(device, pairing, &package)?;
+        spend(device, pairing, package.index)?;
         Ok(Self { mls, record })
     }
 

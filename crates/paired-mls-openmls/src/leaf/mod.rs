@@ -31,7 +31,7 @@ use paired_mls::{
     leaf::{LeafPending, LeafRecord, Origin, Speaker},
 };
 
-pub use self::{difference::Difference, package::PackageKind, rejoin::Rejoin};
+pub use self::{difference::Difference, rejoin::Rejoin};
 use crate::{Device, Error, Platform, UsageError, group::leaf, provider::atomically};
 
 /// An MLS group, in which this device shares its leaf with others.

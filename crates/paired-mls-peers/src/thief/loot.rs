@@ -31,6 +31,55 @@ impl Loot {
         }
     }
 
+    /// Takes whatever another one has.
+    pub(super) fn take(&mut self, other: &Self) {
+        self.strings.extend(other.strings.iter().cloned());
+        self.keys.extend(other.keys.iter().cloned());
+    }
+
+    /// Overwrites every HPKE private key in a record that is not in the loot.
+    pub(super) fn scrub(&self, record: &mut Vec<u8>) {
+        if let Ok(mut value) = serde_json::from_slice::<Value>(record) {
+            self.scrub_value(&mut value);
+            *record = serde_json::to_vec(&value).unwrap_or_default();
+        }
+    }
+
+    fn scrub_value(&self, value: &mut Value) {
+        match value {
+            Value::Array(items) => match bytes(items) {
+                // A byte string may be a record in itself.
+                Some(mut inner) if serde_json::from_slice::<Value>(&inner).is_ok() => {
+                    self.scrub(&mut inner);
+                    *items = inner.into_iter().map(Value::from).collect();
+                }
+                Some(_) => {}
+                None => items.iter_mut().for_each(|item| self.scrub_value(item)),
+            },
+            Value::Object(fields) => {
+                if let (true, Some(private)) =
+                    (fields.contains_key("public_key"), fields.get_mut("private_key"))
+                {
+                    self.overwrite(private);
+                }
+                fields.values_mut().for_each(|value| self.scrub_value(value));
+            }
+            _ => {}
+        }
+    }
+
+    fn overwrite(&self, private: &mut Value) {
+        match private {
+            Value::Array(items) => match bytes(items) {
+                Some(key) if self.strings.contains(&key) => {}
+                Some(_) => items.iter_mut().for_each(|byte| *byte = Value::from(1_u8)),
+                None => items.iter_mut().for_each(|item| self.overwrite(item)),
+            },
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.overwrite(value)),
+            _ => {}
+        }
+    }
+
     /// HPKE private keys.
     pub(super) fn keys(&self) -> &[Vec<u8>] {
         &self.keys
@@ -38,7 +87,7 @@ impl Loot {
 }
 
 /// Every byte string in these records, however deeply it is nested.
-pub(super) fn strings_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
+pub(crate) fn strings_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
     let mut found = BTreeSet::new();
     for (key, value) in records {
         byte_strings(key, &mut found);
@@ -56,6 +105,42 @@ pub(super) fn public_keys_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Ve
         }
     }
     known
+}
+
+/// The private key of a stored key pair.
+pub(crate) fn private_key_in(
+    records: &HashMap<Vec<u8>, Vec<u8>>,
+    public_key: &[u8],
+) -> Option<Vec<u8>> {
+    let mut stack: Vec<Value> =
+        records.values().filter_map(|record| serde_json::from_slice(record).ok()).collect();
+    while let Some(value) = stack.pop() {
+        match value {
+            // A byte string may be a record in itself.
+            Value::Array(items) => match bytes(&items) {
+                Some(bytes) => stack.extend(serde_json::from_slice::<Value>(&bytes)),
+                None => stack.extend(items),
+            },
+            Value::Object(fields) => {
+                if let (Some(public), Some(private)) =
+                    (fields.get("public_key"), fields.get("private_key"))
+                {
+                    let strings = |value| {
+                        let mut found = BTreeSet::new();
+                        walk(value, &mut found);
+                        found
+                    };
+                    let of_length = |string: &Vec<u8>| string.len() == 32;
+                    if strings(public).contains(public_key) {
+                        return strings(private).into_iter().find(of_length);
+                    }
+                }
+                stack.extend(fields.into_iter().map(|(_, value)| value));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 fn byte_strings(record: &[u8], found: &mut BTreeSet<Vec<u8>>) {

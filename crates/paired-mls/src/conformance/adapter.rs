@@ -1,7 +1,7 @@
 //! What an adapter to an MLS library shows to the suite.
 
 use crate::{
-    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
 };
 
@@ -122,6 +122,21 @@ pub trait PairedMember: Member {
     /// Chooses what happens after a weakening.
     fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused>;
 
+    /// Makes a KeyPackage from the tape, for a refresh of its own leaf.
+    fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused>;
+
+    /// Keeps a KeyPackage of a partner.
+    fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused>;
+
+    /// Makes a commit that renews a partner's leaf.
+    fn refresh(&mut self, key_package: &[u8]) -> Result<Sent, Refused>;
+
+    /// Processes a commit that renews the own leaf, with its Welcome.
+    fn process_refresh(&mut self, commit: &[u8], welcome: &[u8]) -> Result<Vec<Event>, Refused>;
+
+    /// The devices whose leaves have to be renewed before this time, in seconds since 1970.
+    fn expiring(&self, deadline: u64) -> Vec<DeviceId>;
+
     /// How safe the current epoch is for a device of the pairing.
     fn security(&self, device: DeviceId) -> Option<EpochSecurity>;
 
@@ -170,6 +185,16 @@ pub trait Adapter {
 
     /// A thief of the device's MLS state as it is now.
     fn steal(&self, device: &Self::Device) -> Self::Thief;
+
+    /// A thief who learns the epoch secrets of the device as they are now, and of private keys has only
+    /// those of the first theft.
+    fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief;
+
+    /// The private key of the device's leaf.
+    fn leaf_key(&self, device: &Self::Device) -> Vec<u8>;
+
+    /// Whether a byte string is anywhere in the device's MLS state.
+    fn holds(&self, device: &Self::Device, string: &[u8]) -> bool;
 
     /// A second copy of the device, with its vault: who has both follows.
     fn steal_with_vault(&self, device: &Self::Device) -> Self::Device;

@@ -23,6 +23,7 @@ pub mod failures;
 pub mod healing;
 pub mod leaf;
 pub mod placement;
+pub mod refresh;
 pub mod stock;
 mod world;
 
@@ -95,6 +96,13 @@ macro_rules! node_anchor_conformance {
                 an_added_device_of_the_pairing_follows,
                 members_that_are_apart_move_together,
                 a_device_comes_back_from_outside;
+            refresh: the_whole_leaf_is_new,
+                a_thief_of_the_old_leaf_or_of_the_package_stays_out,
+                a_second_leak_does_not_bring_him_back,
+                a_forged_key_package_is_refused,
+                the_swap_survives_a_kill,
+                lifetimes_are_watched,
+                the_policy_refreshes;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,
                 forged_commits_are_refused,

@@ -15,6 +15,14 @@ pub enum Event {
         /// The position of the tape that was used; `None` where this device was not notified.
         index: Option<Index>,
     },
+    /// A paired commit of `by` has taken the device's leaf out and put a new one in, whose private keys
+    /// are from the tape.
+    LeafRenewed {
+        /// The device that committed.
+        by: DeviceId,
+        /// The device whose leaf is new.
+        device: DeviceId,
+    },
     /// How safe the epoch is has changed for a device.
     SecurityChanged {
         /// The device.

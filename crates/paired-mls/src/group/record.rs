@@ -5,7 +5,7 @@
 //!     uint8  version = 1;
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
-//!     uint8  heal_policy;              // 0 leave it to the caller, 1 at once
+//!     uint8  heal_policy;              // 0 leave it to the caller, 1 at once, 2 by a leaf refresh
 //!     Device devices<V>;               // in ascending order of their numbers
 //!     optional<PendingCommit> pending; // the last own commit
 //! } GroupRecord;
@@ -33,6 +33,9 @@ pub enum HealPolicy {
     Manual,
     /// A paired commit is made at once and handed to the caller to send.
     AtOnce,
+    /// The same; and where a KeyPackage of the weakened partner is at hand, the commit renews its leaf,
+    /// which is to be seen as a Remove and an Add.
+    Refresh,
 }
 
 /// What a device stores about its pairing in one group.
@@ -113,6 +116,7 @@ impl GroupRecord {
             heal_policy: match self.heal_policy {
                 HealPolicy::Manual => 0,
                 HealPolicy::AtOnce => 1,
+                HealPolicy::Refresh => 2,
             },
             devices: (self.devices.iter())
                 .map(|paired| WireDevice {
@@ -161,6 +165,7 @@ impl GroupRecord {
             heal_policy: match wire.heal_policy {
                 0 => HealPolicy::Manual,
                 1 => HealPolicy::AtOnce,
+                2 => HealPolicy::Refresh,
                 _ => return Err(GroupRecordError::Malformed),
             },
             security: SecurityTable::from_entries(securities),

@@ -52,6 +52,9 @@ pub struct CommitFacts {
     /// The devices that the commit added: whoever has the private keys of their KeyPackages enters
     /// with them.
     pub joined: Vec<DeviceId>,
+    /// The devices that the commit added with KeyPackages from the tape: nobody else has their private
+    /// keys, and the whole leaf is new.
+    pub renewed: Vec<DeviceId>,
     /// The leaves of the tree that a path secret was sealed to directly.
     pub sealed_to_leaves: Vec<LeafIndex>,
 }
@@ -97,6 +100,7 @@ impl SecurityTable {
                 leaf_of(device).is_some_and(|leaf| facts.sealed_to_leaves.contains(&leaf));
             *security = match before {
                 _ if facts.committer == Some(device) => EpochSecurity::Secure(LeafKey::Fresh),
+                _ if facts.renewed.contains(&device) => EpochSecurity::Secure(LeafKey::Fresh),
                 _ if facts.joined.contains(&device) => EpochSecurity::Exposed,
                 _ if facts.healed.contains(&device) => EpochSecurity::Secure(LeafKey::Stale),
                 EpochSecurity::Secure(LeafKey::Stale) if to_leaf => EpochSecurity::Weakened,

@@ -1,0 +1,303 @@
+//! Leaf refresh: a partner's leaf is taken out and put in again, with keys from the tape.
+//!
+//! A paired commit renews the path from the anchor up, but not the partner's own leaf key. A refresh
+//! does: in one paired commit the active device removes the partner's leaf and adds it again with a
+//! KeyPackage that the partner has published, and whose private keys are on the tape alone. The partner
+//! enters by the Welcome, and sends nothing.
+//!
+//! ```text
+//! passive   publish ─── KeyPackage ───►  adopt                        active
+//!           …
+//!           process_refresh ◄── commit, Welcome ───  refresh
+//! ```
+
+use openmls::{
+    prelude::{
+        Capabilities, KeyPackage, LeafNodeIndex, Lifetime, MlsGroup, MlsMessageBodyIn,
+        ProcessedMessageContent, ProcessedWelcome, Sender, Welcome,
+    },
+    treesync::LeafNodeSource,
+};
+use openmls_traits::storage::StorageProvider as _;
+use paired_mls::{DeviceId, EpochSecurity, PairingId, anchor::Anchor, leaf::LeafPackage};
+
+use super::{
+    Paired, PairedGroup,
+    facts::{Committer, Proposals, Reach, events, look_at},
+    lifecycle::parse,
+    merge::Merged,
+    receive::adds,
+    send::Content,
+    standing::{device_of, leaf},
+};
+use crate::{
+    Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
+    gate::check_signature_keys,
+    package::{authenticate, erase, keep, package_for, publish, restore, validate},
+    provider::atomically,
+};
+
+impl PairedGroup {
+    /// Makes a KeyPackage for a later refresh of this device's leaf; returns its `MLSMessage`. Its
+    /// private keys are in no storage: they are derived from the tape when the Welcome comes.
+    ///
+    /// Give it to the partners, which [adopt](PairedGroup::adopt) it. The lifetime is given by the
+    /// caller, in seconds since 1970; OpenMLS accepts one of 84 days at most, and the new leaf carries
+    /// it until this device commits or is refreshed again.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::CipherSuite`]; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
+    pub fn publish<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        lifetime: Lifetime,
+        capabilities: Capabilities,
+    ) -> Result<Vec<u8>, Error> {
+        publish(device, pairing, PackageKind::Once, lifetime, capabilities)
+    }
+
+    /// Keeps a KeyPackage that a partner has published, for [`HealPolicy::Refresh`].
+    ///
+    /// [`HealPolicy::Refresh`]: paired_mls::HealPolicy::Refresh
+    ///
+    /// # Errors
+    ///
+    /// As [`PairedGroup::refresh`], but for the errors of a commit.
+    pub fn adopt<P: Platform>(&self, device: &Device<P>, key_package: &[u8]) -> Result<(), Error> {
+        let parsed = validate(device, key_package)?;
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        self.partner(device, paired, &parsed)?;
+        let pairing = paired.record.tape.pairing;
+        let index = authenticate(device, pairing, &parsed)?;
+        keep(device, pairing, LeafPackage { index, key_package: key_package.to_vec() })
+    }
+
+    /// Renews a partner's whole leaf, with a KeyPackage that it has published. Others see that it is
+    /// removed and added again. Deliver the Welcome to the partner together with the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NotFromTheTape`] for a forged KeyPackage, [`PeerError::Message`] for one that is
+    /// not valid; [`UsageError::NotPaired`], [`UsageError::NotAPartner`],
+    /// [`UsageError::OtherCredential`]; [`UsageError::RefreshPlace`] if the tree has no place for the
+    /// new leaf under the anchor; otherwise as [`PairedGroup::add`].
+    pub fn refresh<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        key_package: &[u8],
+    ) -> Result<Outgoing, Error> {
+        self.require_no_pending()?;
+        let parsed = validate(device, key_package)?;
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        let partner = self.partner(device, paired, &parsed)?;
+        authenticate(device, paired.record.tape.pairing, &parsed)?;
+
+        let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
+        let own = self.own_leaf();
+        let mut proposals = Proposals::of(self.mls.pending_proposals(), own);
+        proposals.add(parsed.leaf_node().signature_key().as_slice());
+        proposals.remove(seat);
+        let (after, added) = proposals.apply(&paired.standing, &paired.record)?;
+        let place = after.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
+        let anchorage = after.anchorage(own, &added)?;
+        let covered = anchorage.anchor().map(Anchor::covered).unwrap_or_default();
+        if !covered.contains(&place) {
+            return Err(UsageError::RefreshPlace.into());
+        }
+        self.commit(device, Content { adds: vec![parsed], removes: vec![seat] })
+    }
+
+    /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that
+    /// brings it back. Its old state is erased in the same transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NoRefresh`] if it is not a partner who has committed, or commit and Welcome do not
+    /// belong together; [`UsageError::NoTapeKeyPackage`] if the Welcome is for a KeyPackage that this
+    /// device has not published; [`Error::Peer`], [`Error::Vault`], [`Error::Storage`]. The group is as it
+    /// was before; process both again.
+    pub fn process_refresh<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        commit: &[u8],
+        welcome: &[u8],
+    ) -> Result<Received, Error> {
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        let pairing = paired.record.tape.pairing;
+        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+            return Err(PeerError::Kind("Welcome").into());
+        };
+        let package = package_for(device, pairing, &welcome)?;
+        let swap = Swap { paired, pairing, package: &package };
+        let (mls, paired, mut merged) = match atomically(device.provider(), || {
+            swap.run(&mut self.mls, device, commit, welcome)
+        }) {
+            Ok(done) => done,
+            Err(error) => {
+                *self = Self::load(device, self.group_id())?;
+                return Err(error);
+            }
+        };
+        *self = Self { mls, paired: Some(paired) };
+        merged.used.push(package.index);
+        self.settle(device, &mut merged);
+        Ok(Received::Commit { events: merged.events, heal: None })
+    }
+
+    /// The end of the lifetime of each device's leaf, in seconds since 1970; a leaf that its device has
+    /// renewed by a commit has none, and is not listed.
+    ///
+    /// After it new members on OpenMLS refuse the tree and cannot join: refresh the device again before
+    /// that, or let it commit.
+    pub fn lifetimes(&self) -> Vec<(DeviceId, u64)> {
+        let end =
+            |index: LeafNodeIndex| match self.mls.public_group().leaf(index)?.leaf_node_source() {
+                LeafNodeSource::KeyPackage(lifetime) => Some(lifetime.not_after()),
+                _ => None,
+            };
+        let seats = self.devices().into_iter();
+        seats
+            .filter_map(|(device, leaf)| Some((device, end(LeafNodeIndex::new(leaf.value()))?)))
+            .collect()
+    }
+
+    /// The devices whose leaves have to be renewed before `deadline`, in seconds since 1970.
+    pub fn expiring(&self, deadline: u64) -> Vec<DeviceId> {
+        let lifetimes = self.lifetimes().into_iter();
+        lifetimes.filter(|(_, end)| *end < deadline).map(|(device, _)| device).collect()
+    }
+
+    /// The commit that heals under [`HealPolicy::Refresh`]: a refresh of a weakened partner if a
+    /// KeyPackage is at hand and the tree has a place for it, and otherwise an ordinary paired commit.
+    ///
+    /// [`HealPolicy::Refresh`]: paired_mls::HealPolicy::Refresh
+    pub(super) fn refresh_or_update<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+    ) -> Result<Outgoing, Error> {
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        let weakened: Vec<_> = (paired.record.security.iter())
+            .filter(|(_, security)| *security == EpochSecurity::Weakened)
+            .map(|(device, _)| device)
+            .collect();
+        let record = paired.record.clone();
+        for package in device.vault().load_leaf_packages(record.tape.pairing)?.0 {
+            let parsed = validate(device, &package.key_package)?;
+            let of = device_of(&record, parsed.leaf_node().signature_key().as_slice());
+            if of.is_some_and(|of| weakened.contains(&of))
+                && let Ok(outgoing) = self.refresh(device, &package.key_package)
+            {
+                return Ok(outgoing);
+            }
+        }
+        self.update(device)
+    }
+
+    /// The partner that a KeyPackage is of.
+    fn partner<P: Platform>(
+        &self,
+        device: &Device<P>,
+        paired: &Paired,
+        key_package: &KeyPackage,
+    ) -> Result<DeviceId, Error> {
+        let new = key_package.leaf_node();
+        let partner = device_of(&paired.record, new.signature_key().as_slice())
+            .filter(|_| new.signature_key().as_slice() != device.signature_key())
+            .ok_or(UsageError::NotAPartner)?;
+        let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
+        let old = self.mls.public_group().leaf(LeafNodeIndex::new(seat.value()));
+        if old.is_none_or(|old| old.credential() != new.credential()) {
+            return Err(UsageError::OtherCredential.into());
+        }
+        Ok(partner)
+    }
+}
+
+/// The old state of the own leaf goes, and the new one comes.
+struct Swap<'a> {
+    paired: &'a Paired,
+    pairing: PairingId,
+    package: &'a LeafPackage,
+}
+
+impl Swap<'_> {
+    /// In a transaction.
+    fn run<P: Platform>(
+        &self,
+        old: &mut MlsGroup,
+        device: &Device<P>,
+        commit: &[u8],
+        welcome: Welcome,
+    ) -> Result<(MlsGroup, Paired, Merged), Error> {
+        let provider = device.provider();
+        let parsed = parse(commit)?.try_into_protocol_message().map_err(PeerError::message)?;
+        let processed = old.process_message(provider, parsed).map_err(PeerError::message)?;
+        let Sender::Member(sender) = *processed.sender() else {
+            return Err(PeerError::NoRefresh("the committer is no member").into());
+        };
+        let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
+            return Err(PeerError::NoRefresh("the first message is no commit").into());
+        };
+        let Paired { record, standing } = self.paired;
+        if standing.device_at(leaf(sender)).is_none() {
+            return Err(PeerError::NoRefresh("the committer is no partner").into());
+        }
+        if !staged.self_removed() || !adds(&staged, device.signature_key()) {
+            return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
+        }
+
+        let renewed = super::merge::renewed(device, record, &staged)?;
+        let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
+        let (by, reach) = (Committer::Member(leaf(sender)), Reach::Notified(None));
+        let seen = look_at(standing, record, &staged, by, reach, &devices)?;
+        let mut record = record.clone();
+        record.pending = None;
+        let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
+        let events = events(standing, &seen, changed)?;
+
+        // Of the old state nothing stays behind: `delete` erases the keys of the epoch that the group is
+        // in by then, and no other.
+        let storage = provider.storage();
+        let (epoch, own) = (old.epoch(), old.own_leaf_index().u32());
+        let stale = old.own_leaf_node().map(|own| own.encryption_key().clone());
+        old.merge_staged_commit(provider, *staged).map_err(Error::storage("merge a commit"))?;
+        let expected = old.public_group().group_context().clone();
+        let tree = old.export_ratchet_tree();
+        let config = old.configuration().clone();
+        storage
+            .delete_encryption_epoch_key_pairs(old.group_id(), &epoch, own)
+            .map_err(Error::storage("erase the keys of an epoch"))?;
+        if let Some(stale) = stale {
+            storage
+                .delete_encryption_key_pair(&stale)
+                .map_err(Error::storage("erase a leaf key"))?;
+        }
+        old.delete(storage).map_err(Error::storage("delete a group"))?;
+
+        let credential = device.credential();
+        restore(device, self.pairing, credential, self.package)?;
+        let processed = ProcessedWelcome::new_from_welcome(provider, &config, welcome)
+            .map_err(PeerError::message)?;
+        let mls = processed
+            .into_staged_welcome(provider, Some(tree.into()))
+            .and_then(|staged| staged.into_group(provider))
+            .map_err(PeerError::message)?;
+        // OpenMLS gives a member that is removed no transcript hash of the new epoch. The tree hash binds
+        // the Welcome to this commit: all keys of the committer's path are new.
+        let context = mls.public_group().group_context();
+        let same = context.group_id() == expected.group_id()
+            && context.epoch() == expected.epoch()
+            && context.tree_hash() == expected.tree_hash()
+            && context.extensions() == expected.extensions();
+        if !same {
+            return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
+        }
+        erase(device, self.package)?;
+        check_signature_keys(&mls)?;
+        device.vault().store_group(&record)?;
+        let used = renewed.into_iter().map(|(_, index)| index).collect();
+        let paired = Paired::load(&mls, record)?;
+        Ok((mls, paired, Merged { events, weakened: false, used }))
+    }
+}
