@@ -2,7 +2,7 @@
 
 use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
-    anchor::{LocateError, TreeError},
+    anchor::{LeafIndex, LocateError, TreeError},
     leaf::{LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
     wire::WireError,
 };
@@ -152,6 +152,9 @@ pub enum UsageError {
     /// A proposal of a shared leaf that its other devices could not read.
     #[error("in a group with encrypted handshake messages, ask another member to remove this leaf")]
     EncryptedProposal,
+    /// A leaf that is to be removed is blank, or the own one.
+    #[error("leaf {} is no other member's of this group", .0.value())]
+    NoSuchMember(LeafIndex),
     /// A KeyPackage for a leaf refresh is of somebody else.
     #[error("the KeyPackage is of no partner in this group")]
     NotAPartner,

@@ -4,10 +4,11 @@
 //! So the group requires the extension type `paired_mls` of everybody (RFC 9420 section 11.1), and MLS
 //! itself keeps out who does not list it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, MlsGroup, RequiredCapabilitiesExtension,
+    Capabilities, Extension, ExtensionType, Extensions, GroupContext, MlsGroup, Proposal,
+    RequiredCapabilitiesExtension, Sender, StagedCommit,
 };
 use paired_mls::{code_points::EXTENSION_TYPE_PAIRED_MLS, leaf::SignatureKeys};
 
@@ -29,18 +30,59 @@ pub fn gate_capabilities() -> Capabilities {
 
 /// Whether a group lets leaves with several signature keys in.
 pub fn is_gated(mls: &MlsGroup) -> bool {
-    let required = mls.extensions().required_capabilities();
+    requires(mls.extensions())
+}
+
+fn requires(extensions: &Extensions<GroupContext>) -> bool {
+    let required = extensions.required_capabilities();
     required.is_some_and(|required| required.extension_types().contains(&PAIRED_MLS))
 }
 
 /// Checks the signature keys of all leaves: each occurs once in the whole tree, as RFC 9420 section 7.3
 /// demands of leaves with one, and only a gated group has leaves with several.
 pub(crate) fn check_signature_keys(mls: &MlsGroup) -> Result<(), PeerError> {
+    let leaves = mls.treesync().full_leaves().map(|(_, leaf)| leaf.signature_key().as_slice());
+    check(mls, leaves, is_gated(mls))
+}
+
+/// The same for the epoch that an own commit creates: what nobody could accept is not sent.
+pub(crate) fn check_staged(mls: &MlsGroup, staged: &StagedCommit) -> Result<(), PeerError> {
+    let leaves = mls.treesync().full_leaves();
+    let mut leaves: BTreeMap<_, _> =
+        leaves.map(|(index, leaf)| (index.u32(), leaf.signature_key().as_slice())).collect();
+    let mut added = Vec::new();
+    for queued in staged.queued_proposals() {
+        match (queued.proposal(), queued.sender()) {
+            (Proposal::Add(add), _) => {
+                added.push(add.key_package().leaf_node().signature_key().as_slice());
+            }
+            (Proposal::Update(update), Sender::Member(sender)) => {
+                leaves.insert(sender.u32(), update.leaf_node().signature_key().as_slice());
+            }
+            (Proposal::Remove(remove), _) => {
+                leaves.remove(&remove.removed().u32());
+            }
+            (Proposal::SelfRemove, Sender::Member(sender)) => {
+                leaves.remove(&sender.u32());
+            }
+            _ => {}
+        }
+    }
+    if let Some(own) = staged.update_path_leaf_node() {
+        leaves.insert(mls.own_leaf_index().u32(), own.signature_key().as_slice());
+    }
+    let gated = requires(staged.group_context().extensions());
+    check(mls, leaves.into_values().chain(added), gated)
+}
+
+fn check<'a>(
+    mls: &MlsGroup,
+    leaves: impl Iterator<Item = &'a [u8]>,
+    gated: bool,
+) -> Result<(), PeerError> {
     let key_len = key_len(mls.ciphersuite().signature_algorithm());
-    let gated = is_gated(mls);
     let mut seen = BTreeSet::new();
-    for (_, leaf) in mls.treesync().full_leaves() {
-        let content = leaf.signature_key().as_slice();
+    for content in leaves {
         let keys = SignatureKeys::decode(content, key_len).map_err(PeerError::SignatureKeys)?;
         if keys.keys().len() > 1 && !gated {
             return Err(PeerError::Ungated);

@@ -19,7 +19,7 @@ mod thief;
 
 pub use adapter::OpenMlsAdapter;
 pub use config::Door;
-pub use device::{OpenMlsDevice, TestPlatform};
+pub use device::{OpenMlsDevice, TestCrypto, TestPlatform};
 pub use leaf_adapter::OpenMlsLeafAdapter;
 pub use leaf_device::{LeafMode, OpenMlsLeafDevice};
 pub use stock_mls_rs::StockMlsRs;

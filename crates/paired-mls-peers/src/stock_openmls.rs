@@ -115,6 +115,18 @@ impl<C: TestCrypto> StockOpenMls<C> {
     pub fn group(&self) -> Result<&MlsGroup, Refused> {
         Ok(self.group.as_ref().ok_or("this member is in no group")?)
     }
+
+    /// The group, and what OpenMLS is called with.
+    ///
+    /// # Errors
+    ///
+    /// A member outside of any group.
+    pub fn parts(
+        &mut self,
+    ) -> Result<(&mut MlsGroup, &MemoryProvider<C>, &SignatureKeyPair), Refused> {
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        Ok((group, &self.provider, &self.signer))
+    }
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<MlsMessageIn, Refused> {

@@ -13,8 +13,8 @@ use paired_mls::{
 
 use super::{Paired, PairedGroup, facts::Proposals, lifecycle::parse, merge::merge_own};
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, UsageError, outgoing::message_bytes,
-    steer::build_paired,
+    Device, Error, Outgoing, PeerError, Platform, UsageError, gate::check_staged,
+    outgoing::message_bytes, steer::build_paired,
 };
 
 /// What a commit of this device does, by value.
@@ -170,6 +170,7 @@ impl PairedGroup {
                     (stage(built, device)?, None)
                 }
             };
+            mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged))?;
             let outgoing = Outgoing::new(bundle)?;
             let hash = message_hash(mls, device, &outgoing.commit)?;
             let pending = PendingCommit { hash, index };

@@ -7,7 +7,7 @@ use openmls::{
     prelude::{
         Capabilities, Credential, CredentialWithKey, KeyPackage, KeyPackageIn, LeafNode,
         LeafNodeIndex, LeafNodeParameters, MlsGroup, Proposal, ProposalType, ProtocolVersion,
-        QueuedProposal, Sender,
+        QueuedProposal, Sender, StagedCommit,
     },
 };
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -32,59 +32,36 @@ pub(super) struct Content {
 
 impl Content {
     /// Takes up the proposals that wait. OpenMLS orders Updates and Removes of one commit by a hash
-    /// table, so that a commit of a shared leaf has one of them at most.
+    /// table, so that a commit of a shared leaf has one of them at most. Proposals to remove the own
+    /// leaf are for another member to commit.
     ///
-    /// Returns the members that are to be removed by later commits: by a Remove or SelfRemove of
-    /// others, which do not outlive the epoch. An Update that is left out is lost: its sender makes it
-    /// again.
+    /// Returns the members that are to be removed until a commit has done so: `wanted`, and those
+    /// whose Remove or SelfRemove is left out, since proposals do not outlive the epoch. An Update that
+    /// is left out is lost: its sender makes it again.
     pub(super) fn take_up(&mut self, mls: &MlsGroup, wanted: &[LeafIndex]) -> Vec<LeafIndex> {
-        let mut later = Vec::new();
+        let own = leaf(mls.own_leaf_index());
         let mut of_leaf = Vec::new();
         for queued in mls.pending_proposals() {
-            let removed = match (queued.proposal(), queued.sender()) {
-                (Proposal::Remove(remove), _) => Some(leaf(remove.removed())),
-                (Proposal::SelfRemove, Sender::Member(index)) => Some(leaf(*index)),
-                (Proposal::Update(_), _) => None,
-                _ => {
-                    self.references.push(queued.proposal_reference_ref().clone());
-                    continue;
-                }
-            };
-            of_leaf.push((queued.proposal_reference_ref().clone(), removed));
+            let removed = removed_by(queued);
+            if removed.is_some() || matches!(queued.proposal(), Proposal::Update(_)) {
+                of_leaf.push((queued.proposal_reference_ref().clone(), removed));
+            } else {
+                self.references.push(queued.proposal_reference_ref().clone());
+            }
         }
+        of_leaf.retain(|(_, removed)| *removed != Some(own));
         // A Remove goes first: an Update can wait.
         of_leaf.sort_by_key(|(_, removed)| removed.is_none());
         let mut of_leaf = of_leaf.into_iter();
         match of_leaf.next() {
-            Some((reference, _)) => {
-                self.references.push(reference);
-                later.extend(wanted);
-            }
-            None => {
-                let (now, rest) = wanted.split_at(wanted.len().min(1));
-                self.removes = now.to_vec();
-                later.extend(rest);
-            }
+            Some((reference, _)) => self.references.push(reference),
+            None => self.removes = wanted.first().copied().into_iter().collect(),
         }
-        later.extend(of_leaf.filter_map(|(_, removed)| removed));
-        let taken = self.removed(mls);
-        later.retain(|leaf| !taken.contains(leaf));
-        later.sort_unstable();
-        later.dedup();
-        later
-    }
-
-    /// The members that this content removes.
-    pub(super) fn removed(&self, mls: &MlsGroup) -> Vec<LeafIndex> {
-        let queued = mls.pending_proposals();
-        let referenced = queued
-            .filter(|queued| self.references.contains(queued.proposal_reference_ref()))
-            .filter_map(|queued| match (queued.proposal(), queued.sender()) {
-                (Proposal::Remove(remove), _) => Some(leaf(remove.removed())),
-                (Proposal::SelfRemove, Sender::Member(index)) => Some(leaf(*index)),
-                _ => None,
-            });
-        referenced.chain(self.removes.iter().copied()).collect()
+        let mut removals: Vec<_> = wanted.to_vec();
+        removals.extend(of_leaf.filter_map(|(_, removed)| removed));
+        removals.sort_unstable();
+        removals.dedup();
+        removals
     }
 
     /// Reads what a commit does from what is said about it.
@@ -158,6 +135,21 @@ impl Content {
         }
         Ok(())
     }
+}
+
+/// The member that a proposal removes.
+fn removed_by(queued: &QueuedProposal) -> Option<LeafIndex> {
+    match (queued.proposal(), queued.sender()) {
+        (Proposal::Remove(remove), _) => Some(leaf(remove.removed())),
+        (Proposal::SelfRemove, Sender::Member(index)) => Some(leaf(*index)),
+        _ => None,
+    }
+}
+
+/// Takes those off the list that a commit removes: their leaves may be somebody else's from now on.
+pub(super) fn strike_off(removals: &mut Vec<LeafIndex>, staged: &StagedCommit) {
+    let gone: Vec<_> = staged.queued_proposals().filter_map(removed_by).collect();
+    removals.retain(|leaf| !gone.contains(leaf));
 }
 
 /// The parameters of a leaf that differs from the current one in more than its keys.

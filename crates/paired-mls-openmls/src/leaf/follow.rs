@@ -9,6 +9,7 @@ use paired_mls::{
 
 use super::{
     Difference, LeafGroup,
+    content::strike_off,
     make::{message_hash, remake},
     next_epoch, security,
 };
@@ -173,6 +174,9 @@ impl LeafGroup {
                 };
                 let first = Difference::first(&made.outgoing.commit, message);
                 return Err(PeerError::Differs(first).into());
+            }
+            if let Some(staged) = mls.pending_commit() {
+                strike_off(&mut record.removals, staged);
             }
             mls.merge_pending_commit(device.provider())
                 .map_err(Error::storage("merge a commit"))?;

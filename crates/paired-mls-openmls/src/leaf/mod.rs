@@ -109,7 +109,8 @@ impl LeafGroup {
         security(&self.record)
     }
 
-    /// Members that are still to be removed: each commit of this device removes one of them.
+    /// Members that are still to be removed, whoever does it: each commit of this device removes one of
+    /// them.
     pub fn removals(&self) -> &[LeafIndex] {
         &self.record.removals
     }

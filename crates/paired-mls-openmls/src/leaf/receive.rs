@@ -7,7 +7,7 @@ use paired_mls::{
     wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
 };
 
-use super::LeafGroup;
+use super::{LeafGroup, content::strike_off};
 use crate::{
     Device, Error, PeerError, Platform, Received,
     gate::check_signature_keys,
@@ -125,7 +125,7 @@ impl LeafGroup {
     ) -> Result<Heard, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let lost = self.pending().map(|pending| pending.notify.index);
-        self.transact(device, |mls, _| {
+        self.transact(device, |mls, record| {
             let processed =
                 mls.process_message(device.provider(), parsed).map_err(PeerError::message)?;
             let sender = match processed.sender() {
@@ -148,6 +148,7 @@ impl LeafGroup {
                     if !policy(&staged) {
                         return Err(PeerError::Policy.into());
                     }
+                    strike_off(&mut record.removals, &staged);
                     Heard::Received(merge(mls, device, *staged, lost)?)
                 }
                 ProcessedMessageContent::OwnPrivateMessage => Heard::OwnLeaf,

@@ -85,7 +85,11 @@ impl LeafGroup {
         let index = device.vault().reserve(&tape)?;
         let leaf = old_leaf(&verifiable, device.signature_key())?;
         let external = External { tape: &tape, index, config, leaf: leaf.as_ref(), recorded: None };
-        let outgoing = undone(device.provider(), || Ok(external.make(device, verifiable)?.1))?;
+        let outgoing = undone(device.provider(), || {
+            let (mls, outgoing) = external.make(device, verifiable)?;
+            check_signature_keys(&mls)?;
+            Ok(outgoing)
+        })?;
         let (group_info, config) = (info.to_vec(), config.clone());
         Ok(Rejoin { outgoing, group_info, config, tape, index, leaf })
     }

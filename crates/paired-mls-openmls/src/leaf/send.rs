@@ -20,7 +20,9 @@ use super::{
     make::{make, message_hash, rehearse},
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, Received, UsageError, group::parse,
+    Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
+    gate::check_staged,
+    group::{leaf, parse},
     outgoing::message_bytes,
 };
 
@@ -63,24 +65,32 @@ impl LeafGroup {
     }
 
     /// Removes the members at these leaves: the first with this commit, and each further one with one
-    /// of the following. [`LeafGroup::removals`] tells who is left; [`LeafGroup::update`] goes on.
+    /// of the following. [`LeafGroup::removals`] tells who is left; [`LeafGroup::update`] goes on, also
+    /// after a commit that was refused.
     ///
     /// # Errors
     ///
-    /// As [`LeafGroup::add`].
+    /// [`UsageError::NoSuchMember`] for a blank leaf or the own one; otherwise as [`LeafGroup::add`].
     pub fn remove<P: Platform>(
         &mut self,
         device: &Device<P>,
         leaves: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
+        let others: Vec<_> = self.mls.members().map(|member| leaf(member.index)).collect();
+        let is_other = |leaf: &&LeafIndex| others.contains(leaf) && **leaf != self.own_leaf();
+        if let Some(stranger) = leaves.iter().find(|leaf| !is_other(leaf)) {
+            return Err(UsageError::NoSuchMember(*stranger).into());
+        }
         self.commit(device, Content::default(), leaves)
     }
 
-    /// Changes the leaf: its credential, capabilities or extensions.
+    /// Changes the leaf: its credential, signature keys, capabilities or extensions. This device signs
+    /// with its own key, which is one of the old keys and of the new ones.
     ///
     /// # Errors
     ///
-    /// As [`LeafGroup::add`].
+    /// [`PeerError::Ungated`] for several signature keys in a group that does not require `paired_mls`
+    /// of its members, [`PeerError::SignatureKeyTwice`]; otherwise as [`LeafGroup::add`].
     pub fn update_leaf<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -168,10 +178,8 @@ impl LeafGroup {
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         let index = self.pending_index().ok_or(UsageError::NoCommitPending)?;
-        let removals = self.record.removals.clone();
         self.transact(device, |_, record| {
             record.pending = None;
-            record.removals = removals;
             Ok(())
         })?;
         Ok(device.vault().burn_through(&self.record.tape, index)?)
@@ -197,7 +205,9 @@ impl LeafGroup {
         let index = device.vault().reserve(&tape)?;
         let epoch = self.epoch();
         let made = rehearse(device, self.mls.group_id(), |copy| {
-            make(copy, device, &tape, index, content, Vec::new())
+            let made = make(copy, device, &tape, index, content, Vec::new())?;
+            copy.pending_commit().map_or(Ok(()), |staged| check_staged(copy, staged))?;
+            Ok(made)
         })?;
         let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;
         let salt: [u8; SALT_LEN] = device
