@@ -140,6 +140,24 @@ pub enum UsageError {
     /// The signature key of this device is not the one that the pairing names for it.
     #[error("the pairing names another signature key for this device")]
     SignatureKey,
+    /// A client that does not know leaves with several signature keys, and a group that requires it.
+    #[error(
+        "the KeyPackage is of a client that does not know leaves with several signature keys, as \
+         this group requires: it has to list `paired_mls` among its capabilities"
+    )]
+    NotAtTheGate,
+    /// A member does not know leaves with several signature keys, which the group is to require.
+    #[error(
+        "the member at leaf {} does not know leaves with several signature keys: upgrade it, or \
+         remove it, before the group requires `paired_mls`", .0.value()
+    )]
+    GateWouldStrand(LeafIndex),
+    /// This device cannot sign for the leaf that it shares.
+    #[error(
+        "the leaf does not list this device's signature key: another device has to add it, by \
+         `update_leaf`"
+    )]
+    NotListed,
     /// This device was removed from the group.
     #[error("this device was removed from the group: ask to be added again, or rejoin")]
     Removed,
@@ -158,8 +176,8 @@ pub enum UsageError {
     /// A KeyPackage for a leaf refresh is of somebody else.
     #[error("the KeyPackage is of no partner in this group")]
     NotAPartner,
-    /// A KeyPackage for a leaf refresh has another credential than the partner's leaf.
-    #[error("the KeyPackage has another credential than the partner's leaf")]
+    /// The devices of a leaf, or a leaf and what is to take its place, are of different users.
+    #[error("the credential is another one than that of the partner: a leaf has one user")]
     OtherCredential,
     /// The new leaf of a refresh would not be under the anchor.
     #[error(

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, Extensions, GroupContext, MlsGroup, Proposal,
-    RequiredCapabilitiesExtension, Sender, StagedCommit,
+    Capabilities, Extension, ExtensionType, Extensions, GroupContext, KeyPackage, MlsGroup,
+    Proposal, RequiredCapabilitiesExtension, Sender, StagedCommit,
 };
 use paired_mls::{code_points::EXTENSION_TYPE_PAIRED_MLS, leaf::SignatureKeys};
 
-use crate::{PeerError, steer::key_len};
+use crate::{PeerError, UsageError, group, steer::key_len};
 
 const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
 
@@ -36,6 +36,27 @@ pub fn is_gated(mls: &MlsGroup) -> bool {
 fn requires(extensions: &Extensions<GroupContext>) -> bool {
     let required = extensions.required_capabilities();
     required.is_some_and(|required| required.extension_types().contains(&PAIRED_MLS))
+}
+
+/// Refuses a KeyPackage of somebody whom the gate keeps out, before OpenMLS does in words of its own.
+pub(crate) fn check_newcomer(mls: &MlsGroup, key_package: &KeyPackage) -> Result<(), UsageError> {
+    let known = key_package.leaf_node().capabilities().extensions().contains(&PAIRED_MLS);
+    if is_gated(mls) && !known { Err(UsageError::NotAtTheGate) } else { Ok(()) }
+}
+
+/// Refuses to set the gate while there are members whom it would keep out.
+pub(crate) fn check_members(
+    mls: &MlsGroup,
+    extensions: &Extensions<GroupContext>,
+) -> Result<(), UsageError> {
+    let mut leaves = mls.treesync().full_leaves();
+    let stranded = leaves.find(|(_, leaf)| !leaf.capabilities().extensions().contains(&PAIRED_MLS));
+    match stranded {
+        Some((index, _)) if requires(extensions) => {
+            Err(UsageError::GateWouldStrand(group::leaf(index)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks the signature keys of all leaves: each occurs once in the whole tree, as RFC 9420 section 7.3

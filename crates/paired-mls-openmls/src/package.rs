@@ -5,7 +5,7 @@
 
 use openmls::prelude::{
     Capabilities, Ciphersuite, CredentialWithKey, ExtensionType, KeyPackage, KeyPackageIn,
-    Lifetime, MlsMessageBodyIn, ProtocolVersion, Welcome,
+    Lifetime, MlsGroup, MlsMessageBodyIn, ProtocolVersion, Welcome,
 };
 use openmls_traits::{crypto::OpenMlsCrypto as _, storage::StorageProvider as _};
 use paired_mls::{
@@ -17,6 +17,7 @@ use tls_codec::Serialize as _;
 
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
+    gate::check_newcomer,
     group::parse,
     outgoing::message_bytes,
     provider::undone,
@@ -55,8 +56,10 @@ pub(crate) fn publish<P: Platform>(
     // OpenMLS stores the private keys: that is undone.
     let key_package = undone(device.provider(), || {
         let provider = ReplayProvider::new(device.provider(), &rand);
+        let crypto = device.provider().crypto();
+        let signer = ReplaySigner::new(device.signer(), crypto, &rand, Vec::new());
         let bundle = builder
-            .build(ciphersuite, &provider, device.signer(), device.credential().clone())
+            .build(ciphersuite, &provider, &signer, device.credential().clone())
             .map_err(rand.blame("make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())
     })?;
@@ -94,6 +97,20 @@ pub(crate) fn authenticate<P: Platform>(
     let leaf_material = randomness.draw(1, randomness.public_draw().len());
     let is_whole = leaf_material.is_some_and(|material| is_key(material, leaf.encryption_key()));
     is_whole.then_some(index).ok_or(PeerError::NotFromTheTape.into())
+}
+
+/// The KeyPackages of clients that are to be added to a group, each an `MLSMessage`.
+pub(crate) fn newcomers<P: Platform>(
+    mls: &MlsGroup,
+    device: &Device<P>,
+    key_packages: &[Vec<u8>],
+) -> Result<Vec<KeyPackage>, Error> {
+    let adds = key_packages.iter().map(|bytes| {
+        let key_package = validate(device, bytes)?;
+        check_newcomer(mls, &key_package)?;
+        Ok(key_package)
+    });
+    adds.collect()
 }
 
 /// Keeps a KeyPackage for later.
@@ -138,7 +155,8 @@ pub(crate) fn restore<P: Platform>(
     let rand = randomness(device, pairing, package.index)?;
     let provider = ReplayProvider::new(device.provider(), &rand);
     let recorded = signatures(&package.key_package)?;
-    let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), recorded);
+    let crypto = device.provider().crypto();
+    let signer = ReplaySigner::new(device.signer(), crypto, &rand, recorded);
     let leaf = parsed.leaf_node();
     let bundle = KeyPackage::builder()
         .key_package_lifetime(*parsed.life_time())

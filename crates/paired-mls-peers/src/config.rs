@@ -15,6 +15,8 @@ use paired_mls_openmls::{gate, gate_capabilities};
 pub enum Door {
     /// Everybody.
     Open,
+    /// Everybody; but its members know leaves with several signature keys.
+    Ajar,
     /// Members that know leaves with several signature keys.
     Gated,
 }
@@ -24,13 +26,13 @@ impl Door {
     pub fn capabilities(self) -> Capabilities {
         match self {
             Self::Open => Capabilities::default(),
-            Self::Gated => gate_capabilities(),
+            Self::Ajar | Self::Gated => gate_capabilities(),
         }
     }
 
     fn extensions(self) -> Result<Extensions<GroupContext>, Refused> {
         Ok(match self {
-            Self::Open => Extensions::empty(),
+            Self::Open | Self::Ajar => Extensions::empty(),
             Self::Gated => Extensions::single(gate())?,
         })
     }

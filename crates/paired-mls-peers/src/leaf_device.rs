@@ -102,6 +102,25 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         keys.into_iter().map(device).collect()
     }
 
+    /// The same device, outside of any group, with another content of the leaf's field
+    /// `signature_key`.
+    ///
+    /// # Errors
+    ///
+    /// No randomness in the system.
+    pub fn listed_as(self, leaf_key: Vec<u8>) -> Result<Self, Refused> {
+        Self::assemble(Parts { leaf_key, ..self.parts }, HashMap::new(), None)
+    }
+
+    /// The same device, outside of any group, of another user.
+    ///
+    /// # Errors
+    ///
+    /// No randomness in the system.
+    pub fn named(self, identity: &str) -> Result<Self, Refused> {
+        Self::assemble(Parts { identity: identity.to_owned(), ..self.parts }, HashMap::new(), None)
+    }
+
     /// The group.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
 //! What this device sends: commits, application messages, and the proposal to leave.
 
 use openmls::prelude::{
-    CommitBuilder, CommitMessageBundle, Complete, KeyPackage, KeyPackageIn, LeafNodeIndex,
-    LoadedPsks, MlsGroup, MlsMessageBodyIn, ProtocolVersion,
+    CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex, LoadedPsks, MlsGroup,
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
@@ -11,10 +10,10 @@ use paired_mls::{
     group::PendingCommit,
 };
 
-use super::{Paired, PairedGroup, facts::Proposals, lifecycle::parse, merge::merge_own};
+use super::{Paired, PairedGroup, facts::Proposals, merge::merge_own};
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, UsageError, gate::check_staged,
-    outgoing::message_bytes, steer::build_paired,
+    Device, Error, Outgoing, Platform, UsageError, gate::check_staged, outgoing::message_bytes,
+    package::newcomers, steer::build_paired,
 };
 
 /// What a commit of this device does, by value.
@@ -41,7 +40,7 @@ impl PairedGroup {
     ///
     /// # Errors
     ///
-    /// [`PeerError`] for a KeyPackage that is not valid; [`UsageError::CommitPending`],
+    /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::CommitPending`],
     /// [`UsageError::Removed`]; [`Error::Guard`] if OpenMLS made something other than a paired
     /// commit: then nothing was signed; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An
     /// index that was drawn is burned in any case; the group is as it was before.
@@ -50,17 +49,7 @@ impl PairedGroup {
         device: &Device<P>,
         key_packages: &[Vec<u8>],
     ) -> Result<Outgoing, Error> {
-        let crypto = device.provider().crypto();
-        let adds = key_packages
-            .iter()
-            .map(|bytes| {
-                let MlsMessageBodyIn::KeyPackage(key_package) = parse(bytes)?.extract() else {
-                    return Err(PeerError::Kind("KeyPackage"));
-                };
-                KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)
-                    .map_err(PeerError::message)
-            })
-            .collect::<Result<_, _>>()?;
+        let adds = newcomers(&self.mls, device, key_packages)?;
         self.commit(device, Content { adds, ..Content::default() })
     }
 

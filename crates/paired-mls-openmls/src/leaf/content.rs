@@ -186,7 +186,9 @@ pub(super) fn parameters(leaf: &wire::LeafNode) -> Result<LeafNodeParameters, Er
 }
 
 /// The same structure, as a type of OpenMLS.
-fn again<T: tls_codec::Deserialize>(structure: &impl tls_codec::Serialize) -> Result<T, PeerError> {
+pub(super) fn again<T: tls_codec::Deserialize>(
+    structure: &impl tls_codec::Serialize,
+) -> Result<T, PeerError> {
     let bytes = structure.tls_serialize_detached().map_err(PeerError::message)?;
     T::tls_deserialize_exact(bytes).map_err(PeerError::message)
 }

@@ -37,7 +37,9 @@ pub(super) fn make<P: Platform>(
     let randomness = LeafRandomness::derive(value, LeafUse::Commit, &next_epoch(mls))?;
     let rand = TapeRandomness::new(randomness);
     let provider = ReplayProvider::new(device.provider(), &rand);
-    let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), recorded);
+    let keys = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
+    let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), &rand, recorded)
+        .from_leaf(&keys.unwrap_or_default());
 
     content.arrange(mls, device)?;
     mls.set_aad(content.authenticated_data);

@@ -1,6 +1,6 @@
 //! KeyPackages of the shared leaf.
 
-use openmls::prelude::{Capabilities, Lifetime};
+use openmls::prelude::{Capabilities, Credential, Lifetime};
 use paired_mls::{PairingId, leaf::LeafPackage};
 
 use super::LeafGroup;
@@ -18,7 +18,8 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// [`UsageError::CipherSuite`]; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
+    /// [`UsageError::CipherSuite`]; [`UsageError::NotListed`] if the device's signature key is not among
+    /// those of the leaf; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
     pub fn publish<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
@@ -35,7 +36,8 @@ impl LeafGroup {
     ///
     /// [`PeerError::NotFromTheTape`](crate::PeerError::NotFromTheTape) if its keys are not from the
     /// tape: then it is a forgery. [`Error::Peer`] for one that is not valid;
-    /// [`UsageError::SignatureKey`] if it has another signature key; [`Error::Vault`].
+    /// [`UsageError::SignatureKey`] if it has another signature key, [`UsageError::OtherCredential`] if
+    /// it is of another user; [`Error::Vault`].
     pub fn adopt<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
@@ -45,6 +47,7 @@ impl LeafGroup {
         if parsed.leaf_node().signature_key().as_slice() != device.signature_key() {
             return Err(UsageError::SignatureKey.into());
         }
+        require_same_user(device, parsed.leaf_node().credential())?;
         let index = authenticate(device, pairing, &parsed)?;
         keep(device, pairing, LeafPackage { index, key_package: key_package.to_vec() })
     }
@@ -60,5 +63,18 @@ impl LeafGroup {
     ) -> Result<Vec<Vec<u8>>, Error> {
         let packages = device.vault().load_leaf_packages(pairing)?;
         Ok(packages.0.into_iter().map(|package| package.key_package).collect())
+    }
+}
+
+/// All devices of a leaf are of one user: the leaf has one credential (the draft's hidden mode demands
+/// it, and a leaf with several signature keys could not have two either).
+pub(super) fn require_same_user<P: Platform>(
+    device: &Device<P>,
+    credential: &Credential,
+) -> Result<(), UsageError> {
+    if device.credential().credential == *credential {
+        Ok(())
+    } else {
+        Err(UsageError::OtherCredential)
     }
 }

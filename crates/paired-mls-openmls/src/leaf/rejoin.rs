@@ -15,7 +15,12 @@ use paired_mls::{
 };
 use tls_codec::Serialize as _;
 
-use super::{Difference, LeafGroup, content::parameters, security};
+use super::{
+    Difference, LeafGroup,
+    content::{again, parameters},
+    package::require_same_user,
+    security,
+};
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
@@ -100,7 +105,7 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`PeerError::NotFromTheTape`] if no device of the pairing has made the commit,
-    /// [`PeerError::Differs`]; otherwise as [`LeafGroup::rejoin`].
+    /// [`PeerError::Differs`]; [`UsageError::OtherCredential`] if its leaf is of another user; otherwise as [`LeafGroup::rejoin`].
     pub fn enter<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
@@ -115,6 +120,7 @@ impl LeafGroup {
         let public = public.ok_or(PeerError::Kind("external commit"))?;
         let (leaf, index) =
             recognise(device, &tape, &context(&info), &public)?.ok_or(PeerError::NotFromTheTape)?;
+        require_same_user(device, &again(leaf.credential())?)?;
         let recorded = Some(public.signature());
         External { tape: &tape, index, config, leaf: Some(leaf), recorded }.enter(
             device,
@@ -187,8 +193,8 @@ impl External<'_> {
         let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(&info))?;
         let rand = TapeRandomness::new(randomness);
         let provider = ReplayProvider::new(device.provider(), &rand);
-        let signer =
-            ReplaySigner::new(device.signer(), device.provider().crypto(), self.signatures());
+        let crypto = device.provider().crypto();
+        let signer = ReplaySigner::new(device.signer(), crypto, &rand, self.signatures());
         let mut builder = MlsGroup::external_commit_builder()
             .with_config(self.config.clone())
             .build_group(&provider, info, device.credential().clone())

@@ -3,9 +3,7 @@
 use openmls::{
     extensions::Extensions,
     group::GroupContext,
-    prelude::{
-        KeyPackage, KeyPackageIn, LeafNodeParameters, MlsMessageBodyIn, ProtocolVersion, WireFormat,
-    },
+    prelude::{LeafNodeParameters, WireFormat},
 };
 use openmls_traits::random::OpenMlsRand as _;
 use paired_mls::{
@@ -20,10 +18,11 @@ use super::{
     make::{make, message_hash, rehearse},
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
-    gate::check_staged,
-    group::{leaf, parse},
+    Device, Error, Outgoing, Platform, Received, UsageError,
+    gate::{check_members, check_staged},
+    group::leaf,
     outgoing::message_bytes,
+    package::newcomers,
 };
 
 impl LeafGroup {
@@ -41,26 +40,18 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// [`PeerError`] for a KeyPackage that is not valid; [`UsageError::CommitPending`],
-    /// [`UsageError::Removed`]; [`Error::Guard`] if OpenMLS drew other randomness than the tape's:
-    /// then nothing left the device; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An index
+    /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::NotAtTheGate`] for one of a
+    /// client that the group's gate keeps out; [`UsageError::CommitPending`],
+    /// [`UsageError::Removed`]; [`UsageError::NotListed`] if the leaf does not have this device's
+    /// signature key; [`Error::Guard`] if OpenMLS drew other randomness than the tape's: then nothing
+    /// left the device; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An index
     /// that was reserved is burned in any case; the group is as it was before.
     pub fn add<P: Platform>(
         &mut self,
         device: &Device<P>,
         key_packages: &[Vec<u8>],
     ) -> Result<Outgoing, Error> {
-        let crypto = device.provider().crypto();
-        let adds = key_packages
-            .iter()
-            .map(|bytes| {
-                let MlsMessageBodyIn::KeyPackage(key_package) = parse(bytes)?.extract() else {
-                    return Err(PeerError::Kind("KeyPackage"));
-                };
-                KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)
-                    .map_err(PeerError::message)
-            })
-            .collect::<Result<Vec<KeyPackage>, _>>()?;
+        let adds = newcomers(&self.mls, device, key_packages)?;
         self.commit(device, Content { adds, ..Content::default() }, &[])
     }
 
@@ -89,8 +80,8 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// [`PeerError::Ungated`] for several signature keys in a group that does not require `paired_mls`
-    /// of its members, [`PeerError::SignatureKeyTwice`]; otherwise as [`LeafGroup::add`].
+    /// [`PeerError::Ungated`](crate::PeerError::Ungated) for several signature keys in a group that does not require `paired_mls`
+    /// of its members, [`PeerError::SignatureKeyTwice`](crate::PeerError::SignatureKeyTwice); otherwise as [`LeafGroup::add`].
     pub fn update_leaf<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -103,12 +94,13 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// As [`LeafGroup::add`].
+    /// [`UsageError::GateWouldStrand`] for a [gate](crate::gate()) that a member would not pass; as [`LeafGroup::add`].
     pub fn update_extensions<P: Platform>(
         &mut self,
         device: &Device<P>,
         extensions: Extensions<GroupContext>,
     ) -> Result<Outgoing, Error> {
+        check_members(&self.mls, &extensions)?;
         self.commit(device, Content { extensions: Some(extensions), ..Content::default() }, &[])
     }
 

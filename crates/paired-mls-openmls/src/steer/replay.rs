@@ -17,9 +17,10 @@ use paired_mls::{
     wire::{Content, FramedContentTbs, SignContent},
 };
 use thiserror::Error;
+use tls_codec::{Deserialize as _, VLBytes};
 
 use super::{CryptoHook, Exporting, FirstError, Sealing, SteeredCrypto, hpke};
-use crate::{Error, GuardError, Platform, device::AnySigner};
+use crate::{Error, GuardError, Platform, UsageError, device::AnySigner};
 
 /// A provider whose randomness is one value of the tape, and nothing else.
 pub(crate) struct ReplayProvider<'a, P: Platform> {
@@ -133,12 +134,16 @@ impl CryptoHook for TapeRandomness {
 }
 
 /// A signer that remembers the commit it has signed, and that repeats the signatures of a partner's
-/// commit where it is given them.
-pub(crate) struct ReplaySigner<'a, C> {
-    pub(crate) signer: &'a AnySigner,
-    pub(crate) crypto: &'a C,
+/// commit where it is given them. An own signature that nobody would accept, since the leaf does not
+/// list this device's key, is not given.
+pub(crate) struct ReplaySigner<'a, C: OpenMlsCrypto> {
+    signer: &'a AnySigner,
+    crypto: &'a C,
+    rand: &'a TapeRandomness,
     /// The public keys and signatures of the partner's commit, leaf first; empty for an own one.
-    pub(crate) recorded: Vec<Recorded>,
+    recorded: Vec<Recorded>,
+    /// The keys of the leaf that the commit is sent from; `None` from outside of the group.
+    leaf_keys: Option<Vec<u8>>,
     signed: Mutex<Option<SignedCommit>>,
 }
 
@@ -159,14 +164,38 @@ pub(crate) struct SignedCommit {
     pub(crate) signature: Vec<u8>,
 }
 
-impl<'a, C> ReplaySigner<'a, C> {
-    pub(crate) fn new(signer: &'a AnySigner, crypto: &'a C, recorded: Vec<Recorded>) -> Self {
-        Self { signer, crypto, recorded, signed: Mutex::default() }
+impl<'a, C: OpenMlsCrypto> ReplaySigner<'a, C> {
+    pub(crate) fn new(
+        signer: &'a AnySigner,
+        crypto: &'a C,
+        rand: &'a TapeRandomness,
+        recorded: Vec<Recorded>,
+    ) -> Self {
+        Self { signer, crypto, rand, recorded, leaf_keys: None, signed: Mutex::default() }
+    }
+
+    /// The same, for commits from a leaf with these keys.
+    pub(crate) fn from_leaf(self, keys: &[u8]) -> Self {
+        Self { leaf_keys: Some(keys.to_vec()), ..self }
     }
 
     /// The commit that was signed, if one was.
     pub(crate) fn signed(&self) -> Option<SignedCommit> {
         self.signed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether whoever receives a signature of this device looks for it among keys that list its own.
+    fn is_listed(&self, content: &SignContent, payload: &[u8], signature: &[u8]) -> bool {
+        let leaf = content.content();
+        let keys = match content.label() {
+            Ok(b"LeafNodeTBS") => leaf_node_keys(leaf),
+            Ok(b"FramedContentTBS") => self.leaf_keys.clone(),
+            _ => None,
+        };
+        let Some(keys) = keys else {
+            return true;
+        };
+        self.crypto.verify_signature(self.signature_scheme(), payload, &keys, signature).is_ok()
     }
 
     fn remember(&self, content: &[u8], signature: &[u8]) -> Option<()> {
@@ -207,6 +236,10 @@ impl<C: OpenMlsCrypto> Signer for ReplaySigner<'_, C> {
             Some(recorded) => recorded.signature.clone(),
             None => self.signer.sign(payload)?,
         };
+        if self.recorded.is_empty() && !self.is_listed(&content, payload, &signature) {
+            self.rand.error.set(UsageError::NotListed.into());
+            return Err(SignerError::SigningError);
+        }
         if label == b"FramedContentTBS" {
             self.remember(content.content(), &signature);
         }
@@ -216,4 +249,11 @@ impl<C: OpenMlsCrypto> Signer for ReplaySigner<'_, C> {
     fn signature_scheme(&self) -> SignatureScheme {
         self.signer.signature_scheme()
     }
+}
+
+/// The field `signature_key` of a `LeafNodeTBS` (RFC 9420 section 7.2), which is the second one.
+fn leaf_node_keys(mut content: &[u8]) -> Option<Vec<u8>> {
+    let _encryption_key = VLBytes::tls_deserialize(&mut content).ok()?;
+    let keys = VLBytes::tls_deserialize(&mut content).ok()?;
+    Some(keys.into())
 }

@@ -4,3 +4,5 @@
 
 mod cast;
 mod commits;
+mod hidden;
+mod standard;
