@@ -132,3 +132,6 @@ impl TryRng for Material<'_> {
 }
 
 impl TryCryptoRng for Material<'_> {}
+
+#[cfg(test)]
+mod tests;
