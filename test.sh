@@ -26,6 +26,7 @@ install() {
 
 check_vectors() {
   "$1" vectors/generate.py --check
+  "$1" vectors/leaf/generate_leaf.py --check
   "$1" vectors/pairing/generate_pairing.py --check
 }
 

@@ -33,7 +33,7 @@ pub fn is_gated(mls: &MlsGroup) -> bool {
     requires(mls.extensions())
 }
 
-fn requires(extensions: &Extensions<GroupContext>) -> bool {
+pub(crate) fn requires(extensions: &Extensions<GroupContext>) -> bool {
     let required = extensions.required_capabilities();
     required.is_some_and(|required| required.extension_types().contains(&PAIRED_MLS))
 }

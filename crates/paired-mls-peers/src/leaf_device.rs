@@ -78,6 +78,22 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
                 LeafMode::Standard => generate()?,
             });
         }
+        Self::with_keys(mode, suite, framing, identity, keys)
+    }
+
+    /// The devices of one leaf, with these signature keys, each private and public.
+    ///
+    /// # Errors
+    ///
+    /// A crypto provider that does not know the suite.
+    pub fn with_keys(
+        mode: LeafMode,
+        suite: CipherSuite,
+        framing: Framing,
+        identity: &str,
+        keys: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<Vec<Self>, Refused> {
+        let ciphersuite = config::ciphersuite(suite)?;
         let (leaf_key, door) = match mode {
             LeafMode::Hidden => (keys.first().cloned().unwrap_or_default().1, Door::Open),
             LeafMode::Standard => {
@@ -100,6 +116,11 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
             Self::assemble(parts, HashMap::new(), None)
         };
         keys.into_iter().map(device).collect()
+    }
+
+    /// What a `LeafGroup` is called with.
+    pub fn device(&self) -> &Device<TestPlatform<C>> {
+        &self.device
     }
 
     /// The same device, outside of any group, with another content of the leaf's field

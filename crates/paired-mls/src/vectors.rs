@@ -11,12 +11,13 @@ use serde_json::{Map, Value};
 use crate::{
     CipherSuite, DeviceId, EpochContext, Index, Notify, NotifyError, PairingId, RecordError,
     SealedNotify, Secret, Seed, Tape, TapeError,
+    leaf::vectors as leaf,
     tape::{Staged, Stored},
 };
 
 /// Bytes that a file gives in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Hex(Vec<u8>);
+pub(crate) struct Hex(pub(crate) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -53,14 +54,14 @@ enum Expected<Results> {
 }
 
 /// One kind of scenario.
-trait Run: DeserializeOwned {
+pub(crate) trait Run: DeserializeOwned {
     type Results: fmt::Debug + PartialEq + DeserializeOwned;
 
     /// Runs the scenario; an error is the layer that refused.
     fn run(&self, suite: CipherSuite) -> Result<Self::Results, Layer>;
 }
 
-struct Layer(&'static str);
+pub(crate) struct Layer(pub(crate) &'static str);
 
 impl From<TapeError> for Layer {
     fn from(error: TapeError) -> Self {
@@ -99,7 +100,7 @@ impl From<NotifyError> for Layer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Start {
+pub(crate) struct Start {
     seed: Hex,
     pairing_id: Hex,
     devices: Vec<u16>,
@@ -107,26 +108,26 @@ struct Start {
 }
 
 impl Start {
-    fn tape_of(&self, suite: CipherSuite, own: DeviceId) -> Tape {
+    pub(crate) fn tape_of(&self, suite: CipherSuite, own: DeviceId) -> Tape {
         let pairing = PairingId(self.pairing_id.0.clone().try_into().unwrap());
         let devices: Vec<_> = self.devices.iter().copied().map(DeviceId).collect();
         let seed = Seed::new(suite, self.seed.secret()).unwrap();
         Tape::new(suite, seed, &pairing, &devices, own).unwrap()
     }
 
-    fn tape(&self, suite: CipherSuite) -> Tape {
+    pub(crate) fn tape(&self, suite: CipherSuite) -> Tape {
         self.tape_of(suite, DeviceId(self.own_device))
     }
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Place {
-    device: u16,
-    position: u64,
+pub(crate) struct Place {
+    pub(crate) device: u16,
+    pub(crate) position: u64,
 }
 
-fn index(device: u16, position: u64) -> Index {
+pub(crate) fn index(device: u16, position: u64) -> Index {
     Index::new(DeviceId(device), position).expect("a position of a lane")
 }
 
@@ -310,10 +311,21 @@ struct TapePathSecret {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Context {
+pub(crate) struct Context {
     group_id: Hex,
     epoch: u64,
     confirmed_transcript_hash: Hex,
+}
+
+impl Context {
+    /// The epoch that a commit creates.
+    pub(crate) fn epoch(&self) -> EpochContext {
+        EpochContext {
+            group_id: self.group_id.0.clone(),
+            epoch: self.epoch,
+            confirmed_transcript_hash: self.confirmed_transcript_hash.0.clone(),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -328,12 +340,7 @@ impl Run for TapePathSecret {
     fn run(&self, suite: CipherSuite) -> Result<PathSecretResult, Layer> {
         let staged = self.tape.tape(suite).claim(index(self.device, self.position), b"")?;
         let value = staged.release(suite, &Stored::after_write());
-        let context = EpochContext {
-            group_id: self.context.group_id.0.clone(),
-            epoch: self.context.epoch,
-            confirmed_transcript_hash: self.context.confirmed_transcript_hash.0.clone(),
-        };
-        let derived = value.derive("path", &context, suite.kdf_len()).unwrap();
+        let derived = value.derive("path", &self.context.epoch(), suite.kdf_len()).unwrap();
         Ok(PathSecretResult { path_secret: Hex(derived.expose().to_vec()) })
     }
 }
@@ -449,6 +456,9 @@ impl Scenario {
             "tape-path-secret" => self.check_as::<TapePathSecret>(name),
             "tape-sub-tape" => self.check_as::<TapeSubTape>(name),
             "notify" => self.check_as::<NotifyVector>(name),
+            "leaf-randomness" => self.check_as::<leaf::RandomnessVector>(name),
+            "leaf-notify" => self.check_as::<leaf::LeafNotifyVector>(name),
+            "signature-keys" => self.check_as::<leaf::SignatureKeysVector>(name),
             unknown => Err(serde_json::Error::custom(format!("unknown kind {unknown}"))),
         }
     }
@@ -473,19 +483,21 @@ fn check(name: &str, text: &str) -> Result<String, serde_json::Error> {
 #[test]
 fn every_file_of_the_vectors_directory() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors");
+    let files = [directory.clone(), directory.join("leaf")].map(|directory| {
+        fs::read_dir(&directory).expect("a directory of vectors").map(|entry| entry.unwrap().path())
+    });
     let mut counts = BTreeMap::<_, usize>::new();
-    for entry in fs::read_dir(&directory).expect("the vectors directory") {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name == "README.md" || name == "generate.py" || path.is_dir() {
+    for path in files.into_iter().flatten() {
+        if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).unwrap();
         let kind = check(&name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
         *counts.entry(kind).or_default() += 1;
     }
     // A kind that has no file left is not tested any more.
-    assert_eq!(counts.len(), 7, "files by kind: {counts:?}");
+    assert_eq!(counts.len(), 10, "files by kind: {counts:?}");
 }
 
 #[test]

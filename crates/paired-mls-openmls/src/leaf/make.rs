@@ -39,7 +39,7 @@ pub(super) fn make<P: Platform>(
     let provider = ReplayProvider::new(device.provider(), &rand);
     let keys = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
     let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), &rand, recorded)
-        .from_leaf(&keys.unwrap_or_default());
+        .with_leaf_keys(&keys.unwrap_or_default());
 
     content.arrange(mls, device)?;
     mls.set_aad(content.authenticated_data);

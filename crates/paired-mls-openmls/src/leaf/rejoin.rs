@@ -5,7 +5,7 @@
 
 use openmls::{
     messages::group_info::VerifiableGroupInfo,
-    prelude::{MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
+    prelude::{LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
 };
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
-    gate::check_signature_keys,
+    gate::{check_signature_keys, gate_capabilities, requires},
     group::{forget, parse},
     provider::{atomically, undone},
     steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
@@ -175,7 +175,8 @@ struct External<'a> {
     tape: &'a TapeId,
     index: Index,
     config: &'a MlsGroupJoinConfig,
-    /// What the new leaf is like, but for its keys; OpenMLS' defaults without one.
+    /// What the new leaf is like, but for its keys; without one, as OpenMLS' defaults or as the group
+    /// requires.
     leaf: Option<&'a LeafNode>,
     /// The signature of a partner.
     recorded: Option<&'a [u8]>,
@@ -189,6 +190,7 @@ impl External<'_> {
         info: VerifiableGroupInfo,
     ) -> Result<(MlsGroup, Outgoing), Error> {
         forget(device, info.group_context().group_id())?;
+        let gated = requires(info.group_context().extensions());
         let value = device.vault().preview(self.tape, self.index)?;
         let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(&info))?;
         let rand = TapeRandomness::new(randomness);
@@ -199,8 +201,8 @@ impl External<'_> {
             .with_config(self.config.clone())
             .build_group(&provider, info, device.credential().clone())
             .map_err(PeerError::message)?;
-        if let Some(leaf) = self.leaf {
-            builder = builder.leaf_node_parameters(parameters(leaf)?);
+        if let Some(parameters) = self.parameters(gated)? {
+            builder = builder.leaf_node_parameters(parameters);
         }
         let (mls, bundle) = builder
             .load_psks(provider.storage())
@@ -210,6 +212,18 @@ impl External<'_> {
             .finalize(&provider)
             .map_err(rand.blame("finish an external commit"))?;
         Ok((mls, Outgoing::new(bundle)?))
+    }
+
+    /// What the new leaf is like: as the old one, or else as the group requires.
+    fn parameters(&self, gated: bool) -> Result<Option<LeafNodeParameters>, Error> {
+        match self.leaf {
+            Some(leaf) => parameters(leaf).map(Some),
+            None if gated => {
+                let builder = LeafNodeParameters::builder();
+                Ok(Some(builder.with_capabilities(gate_capabilities()).build()))
+            }
+            None => Ok(None),
+        }
     }
 
     fn signatures(&self) -> Vec<Recorded> {

@@ -175,7 +175,7 @@ impl<'a, C: OpenMlsCrypto> ReplaySigner<'a, C> {
     }
 
     /// The same, for commits from a leaf with these keys.
-    pub(crate) fn from_leaf(self, keys: &[u8]) -> Self {
+    pub(crate) fn with_leaf_keys(self, keys: &[u8]) -> Self {
         Self { leaf_keys: Some(keys.to_vec()), ..self }
     }
 

@@ -40,7 +40,7 @@ type Message = Vec<(String, Field)>;
 
 /// The client in question.
 enum Client<C> {
-    Ordinary(StockOpenMls<C>),
+    Ordinary(Box<StockOpenMls<C>>),
     Shared { devices: Vec<OpenMlsLeafDevice<C>>, turn: usize },
 }
 
@@ -53,7 +53,7 @@ impl<C: TestCrypto> Client<C> {
     }
 
     fn ordinary(door: Door, suite: CipherSuite, framing: Framing) -> Self {
-        Self::Ordinary(StockOpenMls::behind(door, suite, framing, "the client").unwrap())
+        Self::Ordinary(Box::new(StockOpenMls::behind(door, suite, framing, "the client").unwrap()))
     }
 
     fn key_package(&mut self) -> Vec<u8> {

@@ -5,4 +5,5 @@
 mod cast;
 mod commits;
 mod hidden;
+mod replay;
 mod standard;

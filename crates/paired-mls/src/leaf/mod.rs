@@ -20,6 +20,8 @@ mod signature_keys;
 #[cfg(test)]
 mod tests;
 mod vault;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 pub use self::{
     notify_message::{LeafNotify, LeafNotifyError, SALT_LEN},

@@ -1,0 +1,160 @@
+//! The kinds of scenario in the workspace's `vectors/leaf` directory.
+
+use serde::Deserialize;
+
+use super::{
+    LeafNotify, LeafNotifyError, LeafRandomness, LeafUse, SALT_LEN, SignatureKeys,
+    SignatureKeysError,
+};
+use crate::{
+    CipherSuite, DeviceId,
+    tape::Stored,
+    vectors::{Context, Hex, Layer, Place, Run, Start, index},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RandomnessVector {
+    tape: Start,
+    device: u16,
+    position: u64,
+    usage: String,
+    context: Context,
+    sealed: Sealed,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    recipient: Hex,
+    info: Hex,
+    aad: Hex,
+    plaintext: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RandomnessResult {
+    draws: Vec<Hex>,
+    reuse_guard: Hex,
+    ephemeral_seed: Hex,
+}
+
+impl Run for RandomnessVector {
+    type Results = RandomnessResult;
+
+    fn run(&self, suite: CipherSuite) -> Result<RandomnessResult, Layer> {
+        let usage = match self.usage.as_str() {
+            "commit" => LeafUse::Commit,
+            "key-package" => LeafUse::KeyPackage,
+            "group" => LeafUse::Group,
+            other => panic!("unknown usage {other}"),
+        };
+        let staged = self.tape.tape(suite).claim(index(self.device, self.position), b"")?;
+        let value = staged.release(suite, &Stored::after_write());
+        let randomness = LeafRandomness::derive(value, usage, &self.context.epoch()).unwrap();
+        assert_eq!(randomness.index(), index(self.device, self.position));
+        assert!(randomness.draw(2, suite.kdf_len()).is_none());
+        assert!(randomness.draw(0, suite.kdf_len() - 1).is_none());
+        let draws = (0..2).map(|n| randomness.draw(n, suite.kdf_len()).unwrap());
+        let Sealed { recipient, info, aad, plaintext } = &self.sealed;
+        let seed = randomness.ephemeral_seed(&recipient.0, &info.0, &aad.0, &plaintext.0).unwrap();
+        Ok(RandomnessResult {
+            draws: draws.map(|draw| Hex(draw.expose().to_vec())).collect(),
+            reuse_guard: Hex(randomness.reuse_guard().expose().to_vec()),
+            ephemeral_seed: Hex(seed.expose().to_vec()),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeafNotifyVector {
+    tape: Start,
+    taken_before: Vec<Place>,
+    group_id: Hex,
+    epoch: u64,
+    salt: Hex,
+    message: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeafNotifyResult {
+    device: u16,
+    position: u64,
+    proposals: Hex,
+    authenticated_data: Hex,
+    leaf_node: Hex,
+    signature: Hex,
+}
+
+impl From<LeafNotifyError> for Layer {
+    fn from(error: LeafNotifyError) -> Self {
+        Self(match error {
+            LeafNotifyError::NotANotify => "leaf notify: not a notify",
+            LeafNotifyError::Version(_) => "leaf notify: version",
+            LeafNotifyError::Malformed => "leaf notify: malformed",
+            LeafNotifyError::ForeignDevice(_) => "leaf notify: foreign device",
+            LeafNotifyError::OwnLane(_) => "leaf notify: own lane",
+            LeafNotifyError::Spent(_) => "leaf notify: spent",
+            other => panic!("no vector expects: {other}"),
+        })
+    }
+}
+
+impl Run for LeafNotifyVector {
+    type Results = LeafNotifyResult;
+
+    fn run(&self, suite: CipherSuite) -> Result<LeafNotifyResult, Layer> {
+        let mut tape = self.tape.tape(suite);
+        for Place { device, position } in &self.taken_before {
+            drop(tape.claim(index(*device, *position), b"an earlier commit")?);
+            assert!(tape.settle());
+        }
+        let notify = LeafNotify::open(&tape, &self.group_id.0, self.epoch, &self.message.0)?;
+
+        let sender = self.tape.tape_of(suite, DeviceId(notify.index.device().0));
+        let salt: [u8; SALT_LEN] = self.salt.0.clone().try_into().unwrap();
+        let again = notify.seal(&sender, &self.group_id.0, self.epoch, salt)?;
+        assert_eq!(again, self.message.0);
+        Ok(LeafNotifyResult {
+            device: notify.index.device().0,
+            position: notify.index.position(),
+            proposals: Hex(notify.proposals),
+            authenticated_data: Hex(notify.authenticated_data),
+            leaf_node: Hex(notify.leaf_node),
+            signature: Hex(notify.signature),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignatureKeysVector {
+    key_len: usize,
+    field: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignatureKeysResult {
+    keys: Vec<Hex>,
+}
+
+impl Run for SignatureKeysVector {
+    type Results = SignatureKeysResult;
+
+    fn run(&self, _: CipherSuite) -> Result<SignatureKeysResult, Layer> {
+        let keys = SignatureKeys::decode(&self.field.0, self.key_len).map_err(|error| {
+            Layer(match error {
+                SignatureKeysError::Empty => "signature keys: empty",
+                SignatureKeysError::Length { .. } => "signature keys: length",
+                SignatureKeysError::Duplicate => "signature keys: duplicate",
+                SignatureKeysError::Malformed => "signature keys: malformed",
+            })
+        })?;
+        assert_eq!(keys.encode(), self.field.0);
+        Ok(SignatureKeysResult { keys: keys.keys().iter().cloned().map(Hex).collect() })
+    }
+}

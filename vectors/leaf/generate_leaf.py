@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""Writes the test vectors of the shared leaf, `vectors/leaf/*.json`, or checks them.
+
+    python3 generate_leaf.py            write every file
+    python3 generate_leaf.py --check    compare every file with what would be written
+
+Like `generate.py`, from which it takes the key derivation, this is an implementation of its own.
+Nothing in it is random and nothing is meant to be secure.
+
+Beside `kind`, `description`, `suite` and `expected`, which are those of the other files:
+
+    leaf-randomness   everything that a `usage` takes from one value of the tape, `device` and
+                      `position`, in `context`; and the seed of the ephemeral key of one HPKE
+                      encryption, `sealed`
+    leaf-notify       open a message in `epoch` of group `group_id`, with the indices in
+                      `taken_before` spent. Accepted: what it says; and the partner, given the same
+                      `salt`, seals the same message
+    signature-keys    read the field `signature_key` of a leaf. Accepted: its `keys`, which encode to
+                      the same field again
+
+The layer that refuses:
+
+    leaf notify: not a notify     another message, or it does not authenticate: it is processed as MLS
+    leaf notify: version          it authenticates, and has an unknown version
+    leaf notify: malformed        … cannot be read
+    leaf notify: foreign device   … its index is of no device of the pairing
+    leaf notify: own lane         … its index is in the lane of the receiver
+    leaf notify: spent            … its index was taken before
+    signature keys: empty, length, duplicate, malformed
+"""
+
+import sys
+
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from generate import (  # noqa: E402
+    ACTIVE,
+    DEVICES,
+    EXTRACT_SALT,
+    GROUP_ID,
+    PASSIVE,
+    STRANGER,
+    SUITES,
+    accepted,
+    data,
+    index_bytes,
+    pairing,
+    place,
+    refused,
+    text,
+    uint,
+    vector,
+)
+
+VERSION = 2
+EPOCH = 0x0102_0304_0506_0708
+SALT_LEN = 28
+FILES = {}
+
+
+def write(name, kind, suite, description, expected, **inputs):
+    head = {"kind": kind, "description": description, "suite": suite.number}
+    FILES[f"{name}.json"] = {**head, **inputs, "expected": expected}
+
+
+# All randomness of one commit, KeyPackage or group
+
+USAGES = {
+    "commit": ("leaf path", "leaf key"),
+    "key-package": ("leaf package init key", "leaf package key"),
+    "group": ("leaf group key", "leaf group init secret"),
+}
+
+
+def ephemeral_seed(suite, hpke_secret, recipient, info, aad, plaintext):
+    prk = suite.extract(EXTRACT_SALT, hpke_secret + plaintext)
+    context = vector(recipient) + vector(info) + vector(aad)
+    return suite.expand_with_label(prk, "leaf ephemeral", context, 32)
+
+
+def randomness(suite, usage):
+    tape, said = pairing(suite, PASSIVE)
+    context = {
+        "group_id": GROUP_ID,
+        "epoch": EPOCH,
+        "confirmed_transcript_hash": data("confirmed transcript hash", suite.nh),
+    }
+    value = tape.take(ACTIVE, 3)
+    tape_context = (
+        vector(context["group_id"])
+        + uint(context["epoch"], 8)
+        + vector(context["confirmed_transcript_hash"])
+        + index_bytes(ACTIVE, 3)
+    )
+    derive = lambda label, n: suite.expand_with_label(value, label, tape_context, n)
+    sealed = {
+        "recipient": data("recipient", 32),
+        "info": data("info", 70),
+        "aad": b"",
+        "plaintext": data("plaintext", suite.nh),
+    }
+    write(
+        f"randomness-suite-{suite.number}-{usage}",
+        "leaf-randomness",
+        suite,
+        "All randomness of one use, from one value of the tape.",
+        accepted(
+            draws=[derive(label, suite.nh) for label in USAGES[usage]],
+            reuse_guard=derive("leaf reuse guard", 4),
+            ephemeral_seed=ephemeral_seed(suite, derive("leaf hpke", suite.nh), **sealed),
+        ),
+        tape=said,
+        **place(ACTIVE, 3),
+        usage=usage,
+        context=context,
+        sealed=sealed,
+    )
+
+
+# The Notify
+
+
+def plaintext(said, device, position, version=VERSION):
+    return (
+        uint(version, 1)
+        + index_bytes(device, position)
+        + vector(said["proposals"])
+        + vector(said["authenticated_data"])
+        + vector(said["leaf_node"])
+        + vector(said["signature"])
+    )
+
+
+def seal(tape, group_id, epoch, salt, content):
+    suite = tape.suite
+    derive = lambda label, n: suite.expand_with_label(tape.notify_secret, label, salt, n)
+    key, nonce = derive("leaf notify key", suite.nk), derive("leaf notify nonce", suite.nn)
+    header = vector(group_id) + uint(epoch, 8) + uint(3, 1) + vector(b"")
+    sealed = suite.aead(key).encrypt(nonce, content, header)
+    return uint(1, 2) + uint(2, 2) + header + vector(salt) + vector(sealed)
+
+
+SAID = {
+    "proposals": data("proposals", 40),
+    "authenticated_data": b"authenticated",
+    "leaf_node": data("leaf node", 150),
+    "signature": data("signature", 64),
+}
+
+
+def notify(suite, name, description, layer=None, *, device=ACTIVE, position=5, seed="seed",
+           version=VERSION, trailing=b"", epoch=EPOCH, group_id=GROUP_ID, taken=(),
+           change=lambda message: message):
+    sender, _ = pairing(suite, ACTIVE, seed)
+    _, said = pairing(suite, PASSIVE)
+    salt = data(f"salt {name}", SALT_LEN)
+    content = plaintext(SAID, device, position, version) + trailing
+    message = change(seal(sender, GROUP_ID, EPOCH, salt, content))
+    expected = accepted(**place(device, position), **SAID) if layer is None else refused(layer)
+    write(
+        f"notify-suite-{suite.number}-{name}",
+        "leaf-notify",
+        suite,
+        description,
+        expected,
+        tape=said,
+        taken_before=list(taken),
+        group_id=group_id,
+        epoch=epoch,
+        salt=salt,
+        message=message,
+    )
+
+
+def notifies():
+    s = SUITES
+    for suite in s.values():
+        notify(suite, "accepted", "A Notify of a shared leaf, and what it says.")
+    layer = "leaf notify: {}".format
+    notify(s[1], "version", "A Notify of another version.", layer("version"), version=3)
+    notify(s[2], "trailing", "A byte follows what it says.", layer("malformed"), trailing=b"\0")
+    notify(s[3], "foreign-device", "An index of a device that is not of the pairing.",
+           layer("foreign device"), device=STRANGER)
+    notify(s[1], "own-lane", "An index in the lane of the receiver.", layer("own lane"),
+           device=PASSIVE)
+    notify(s[1], "spent", "It opens, and its index was taken before.", layer("spent"),
+           taken=[place(ACTIVE, 5)])
+    nothing = layer("not a notify")
+    notify(s[1], "other-epoch", "Sealed in one epoch and replayed in the next.", nothing,
+           epoch=EPOCH + 1)
+    notify(s[2], "other-group", "Sealed in one group and replayed in another.", nothing,
+           group_id=b"another group")
+    notify(s[3], "other-pairing", "Sealed with the tape of another pairing.", nothing,
+           seed="another seed")
+    notify(s[5], "changed-ciphertext", "One bit of the ciphertext is flipped.", nothing,
+           change=lambda m: m[:-1] + bytes([m[-1] ^ 1]))
+    notify(s[7], "truncated", "The last byte is missing.", nothing, change=lambda m: m[:-1])
+    at = 2 + 2 + 1 + len(GROUP_ID) + 8
+    notify(s[1], "content-type", "Its content type says application.", nothing,
+           change=lambda m: m[:at] + b"\x01" + m[at + 1:])
+
+
+# The signature keys of a leaf
+
+
+def signature_keys(name, description, field, keys=None, layer=None):
+    expected = refused(f"signature keys: {layer}") if layer else accepted(keys=keys)
+    write(f"signature-keys-{name}", "signature-keys", SUITES[1], description, expected,
+          key_len=32, field=field)
+
+
+def all_signature_keys():
+    one, two, three = (data(f"key {n}", 32) for n in range(3))
+    signature_keys("one", "One key stands alone, as in RFC 9420.", one, [one])
+    signature_keys("two", "Two keys, each with its length.", vector(one) + vector(two), [one, two])
+    signature_keys("three", "Three keys.", vector(one) + vector(two) + vector(three),
+                   [one, two, three])
+    signature_keys("none", "No key.", b"", layer="empty")
+    signature_keys("one-with-length", "One key with a length: a second form of the same leaf.",
+                   vector(one), layer="malformed")
+    signature_keys("truncated", "The last byte is missing.", (vector(one) + vector(two))[:-1],
+                   layer="malformed")
+    signature_keys("trailing", "A byte follows, which begins another key.",
+                   vector(one) + vector(two) + b"\x20", layer="malformed")
+    signature_keys("short", "The second key has 31 bytes.", vector(one) + vector(two[:-1]),
+                   layer="length")
+    signature_keys("twice", "The same key twice.", vector(one) + vector(one), layer="duplicate")
+
+
+def main():
+    assert ACTIVE in DEVICES and PASSIVE in DEVICES and STRANGER not in DEVICES
+    for suite in SUITES.values():
+        for usage in USAGES:
+            randomness(suite, usage)
+    notifies()
+    all_signature_keys()
+    texts = {name: text(content) for name, content in FILES.items()}
+    if sys.argv[1:] == []:
+        for name, written in texts.items():
+            (HERE / name).write_text(written)
+        print(f"{len(texts)} files written")
+        return 0
+    if sys.argv[1:] != ["--check"]:
+        print(__doc__, file=sys.stderr)
+        return 2
+    found = {path.name: path.read_text() for path in HERE.glob("*.json")}
+    wrong = sorted(name for name in texts.keys() | found if texts.get(name) != found.get(name))
+    for name in wrong:
+        state = "differs" if name in texts and name in found else "missing"
+        print(f"{name}: {state if name in texts else 'not a file of ours'}", file=sys.stderr)
+    print(f"{len(texts)} files checked, {len(wrong)} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
