@@ -22,6 +22,7 @@ The layer that refuses:
 
     leaf notify: not a notify     another message, or it does not authenticate: it is processed as MLS
     leaf notify: version          it authenticates, and has an unknown version
+    leaf notify: kind             … is of an unknown kind
     leaf notify: malformed        … cannot be read
     leaf notify: foreign device   … its index is of no device of the pairing
     leaf notify: own lane         … its index is in the lane of the receiver
@@ -123,9 +124,10 @@ def randomness(suite, usage):
 # The Notify
 
 
-def plaintext(said, device, position, version=VERSION):
+def plaintext(said, device, position, version=VERSION, kind=1):
     return (
         uint(version, 1)
+        + uint(kind, 1)
         + index_bytes(device, position)
         + vector(said["proposals"])
         + vector(said["authenticated_data"])
@@ -152,12 +154,12 @@ SAID = {
 
 
 def notify(suite, name, description, layer=None, *, device=ACTIVE, position=5, seed="seed",
-           version=VERSION, trailing=b"", epoch=EPOCH, group_id=GROUP_ID, taken=(),
+           version=VERSION, kind=1, trailing=b"", epoch=EPOCH, group_id=GROUP_ID, taken=(),
            change=lambda message: message):
     sender, _ = pairing(suite, ACTIVE, seed)
     _, said = pairing(suite, PASSIVE)
     salt = data(f"salt {name}", SALT_LEN)
-    content = plaintext(SAID, device, position, version) + trailing
+    content = plaintext(SAID, device, position, version, kind) + trailing
     message = change(seal(sender, GROUP_ID, EPOCH, salt, content))
     expected = accepted(**place(device, position), **SAID) if layer is None else refused(layer)
     write(
@@ -181,6 +183,7 @@ def notifies():
         notify(suite, "accepted", "A Notify of a shared leaf, and what it says.")
     layer = "leaf notify: {}".format
     notify(s[1], "version", "A Notify of another version.", layer("version"), version=3)
+    notify(s[1], "kind", "A message of a kind that nobody knows.", layer("kind"), kind=9)
     notify(s[2], "trailing", "A byte follows what it says.", layer("malformed"), trailing=b"\0")
     notify(s[3], "foreign-device", "An index of a device that is not of the pairing.",
            layer("foreign device"), device=STRANGER)

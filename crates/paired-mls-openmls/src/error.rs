@@ -167,6 +167,9 @@ pub enum UsageError {
         None => "no device has the token of this leaf yet".to_owned(),
     })]
     TokenElsewhere(Option<DeviceId>),
+    /// An application message, from a device that has given the token away.
+    #[error("this device has given the token of this leaf away: take it again with `update`")]
+    TokenGiven,
     /// A proposal of a shared leaf that its other devices could not read.
     #[error("in a group with encrypted handshake messages, ask another member to remove this leaf")]
     EncryptedProposal,

@@ -244,6 +244,8 @@ impl<C: TestCrypto> Listener for OpenMlsLeafDevice<C> {
             Received::Proposal => Ok(Heard::Proposal),
             Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
             Received::Announced => Ok(Heard::Announced),
+            Received::TokenWanted { by } => Ok(Heard::TokenWanted(by)),
+            Received::TokenGiven { by } => Ok(Heard::TokenGiven(by)),
             _ => Ok(Heard::Own),
         })
     }
@@ -322,6 +324,14 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
 
     fn token(&self) -> Option<DeviceId> {
         self.group.as_ref()?.token()
+    }
+
+    fn ask_token(&self) -> Result<Vec<u8>, Refused> {
+        Ok(self.group()?.ask_token(&self.device)?)
+    }
+
+    fn give_token(&mut self) -> Result<Vec<u8>, Refused> {
+        self.with_group(|group, device| Ok(group.give_token(device)?))
     }
 
     fn security(&self) -> Option<EpochSecurity> {

@@ -3,7 +3,7 @@
 use openmls::prelude::{
     MlsGroup, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
 };
-use paired_mls::{Event, HealPolicy, anchor::LeafIndex};
+use paired_mls::{DeviceId, Event, HealPolicy, anchor::LeafIndex};
 
 use super::{
     Paired, PairedGroup,
@@ -40,6 +40,18 @@ pub enum Received {
     },
     /// A Notify: a partner of a shared leaf announces a commit, which is still to come.
     Announced,
+    /// A partner of a shared leaf wants to send application messages: this device gives it the token, or
+    /// does not.
+    TokenWanted {
+        /// The partner.
+        by: DeviceId,
+    },
+    /// A partner of a shared leaf sends no more application messages: whoever wants to takes the token,
+    /// with a commit.
+    TokenGiven {
+        /// The partner.
+        by: DeviceId,
+    },
     /// A message of this device itself, which the delivery service sent back. An own commit that
     /// cannot be told from another of the same device waits for `confirm` or `discard`.
     Own,

@@ -184,6 +184,7 @@ impl LeafGroup {
             check_signature_keys(mls)?;
             let before = (security(record), record.speaker.map(|speaker| speaker.device));
             record.speaker = Some(Speaker { device: by, since: epoch + 1, origin: Origin::Commit });
+            record.given = None;
             record.announced.retain(|known| known.epoch > epoch);
             let mut events = Vec::new();
             let partners = devices.iter().copied().filter(|device| *device != by).collect();

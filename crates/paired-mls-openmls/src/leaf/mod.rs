@@ -12,6 +12,7 @@
 //!             send       the calls
 //!             follow     a delivered commit of this leaf is made again, and compared
 //!             receive    everything that is delivered
+//! messages    token      who may send them
 //! ```
 
 mod content;
@@ -23,10 +24,11 @@ mod package;
 mod receive;
 mod rejoin;
 mod send;
+mod token;
 
 use openmls::prelude::{GroupId, MlsGroup};
 use paired_mls::{
-    DeviceId, EpochContext, EpochSecurity, Event, Index, LeafKey, TapeId,
+    EpochContext, EpochSecurity, Event, Index, LeafKey, TapeId,
     anchor::LeafIndex,
     leaf::{LeafPending, LeafRecord, Origin, Speaker},
 };
@@ -93,15 +95,6 @@ impl LeafGroup {
         Some(self.pending()?.notify.index)
     }
 
-    /// The device that may send from this leaf in the current epoch.
-    ///
-    /// Returns `None` if none may, until one of them commits: for instance after the leaf was created
-    /// by other means than the tape.
-    pub fn token(&self) -> Option<DeviceId> {
-        let speaker = self.record.speaker.filter(|speaker| speaker.since <= self.epoch());
-        speaker.map(|speaker| speaker.device)
-    }
-
     /// How safe the current epoch is for the leaf, and with it for each of its devices.
     ///
     /// A commit from the tape renews everything that the leaf has, so that an epoch is never weakened.
@@ -121,9 +114,7 @@ impl LeafGroup {
     }
 
     fn require_no_pending(&self) -> Result<(), Error> {
-        if !self.mls.is_active() {
-            return Err(UsageError::Removed.into());
-        }
+        self.require_membership()?;
         match self.pending() {
             Some(_) => Err(UsageError::CommitPending.into()),
             None => Ok(()),

@@ -3,7 +3,7 @@
 use openmls::prelude::{MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
 use paired_mls::{
     Event,
-    leaf::{LeafNotifyError, LeafVaultError},
+    leaf::{LeafMessage, LeafNotifyError, LeafVaultError},
     wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
 };
 
@@ -80,7 +80,8 @@ impl LeafGroup {
         }
     }
 
-    /// Keeps what a partner announces; `None` if the message is no Notify.
+    /// Keeps what a partner announces, or passes on what it says of the token; `None` if the message is
+    /// of another kind.
     fn announcement<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -91,14 +92,20 @@ impl LeafGroup {
             Some(epoch) if epoch >= self.epoch() => epoch,
             _ => return Ok(None),
         };
-        let notify = match device.vault().open_leaf_notify(&tape, epoch, message) {
-            Ok(notify) => notify,
+        let said = match device.vault().open_leaf_message(&tape, epoch, message) {
+            Ok(said) => said,
             Err(LeafVaultError::Notify(LeafNotifyError::NotANotify)) => return Ok(None),
-            Err(LeafVaultError::Notify(LeafNotifyError::OwnLane(_))) => {
+            Err(LeafVaultError::Notify(LeafNotifyError::OwnLane(_) | LeafNotifyError::Own)) => {
                 return Ok(Some(Received::Own));
             }
             Err(LeafVaultError::Notify(error)) => return Err(PeerError::LeafNotify(error).into()),
             Err(error) => return Err(error.into()),
+        };
+        let notify = match said {
+            LeafMessage::Commit(notify) => notify,
+            LeafMessage::TokenWanted(by) => return Ok(Some(Received::TokenWanted { by })),
+            LeafMessage::TokenGiven(by) => return Ok(Some(Received::TokenGiven { by })),
+            _ => return Err(PeerError::Kind("message that this version knows").into()),
         };
         let current = self.epoch();
         self.transact(device, |_, record| Ok(record.announce(current, epoch, notify)?))?;

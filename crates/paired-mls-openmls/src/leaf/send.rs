@@ -9,7 +9,7 @@ use openmls_traits::random::OpenMlsRand as _;
 use paired_mls::{
     Event,
     anchor::LeafIndex,
-    leaf::{LeafPending, SALT_LEN},
+    leaf::{LeafMessage, LeafPending, SALT_LEN},
 };
 
 use super::{
@@ -108,21 +108,16 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// [`UsageError::TokenElsewhere`] if another device of the leaf has the token, or none:
-    /// [`LeafGroup::update`] takes it. [`UsageError::Removed`]; [`Error::Mls`], for instance while
+    /// [`UsageError::TokenElsewhere`] if another device of the leaf has the token, or none, and
+    /// [`UsageError::TokenGiven`] if this one has given it away: [`LeafGroup::update`] takes it. [`UsageError::Removed`]; [`Error::Mls`], for instance while
     /// proposals wait for a commit.
     pub fn send<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        if !self.mls.is_active() {
-            return Err(UsageError::Removed.into());
-        }
-        let own = device.vault().tape_info(&self.record.tape)?.own_device;
-        if self.token() != Some(own) {
-            return Err(UsageError::TokenElsewhere(self.token()).into());
-        }
+        self.require_membership()?;
+        self.require_token(device)?;
         let sent = self
             .mls
             .create_message(device.provider(), device.signer(), message)
@@ -202,17 +197,26 @@ impl LeafGroup {
             Ok(made)
         })?;
         let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;
-        let salt: [u8; SALT_LEN] = device
-            .provider()
-            .rand()
-            .random_array()
-            .map_err(Error::mls("draw the salt of a Notify"))?;
-        let notify = device.vault().seal_leaf_notify(&tape, &made.notify, epoch, salt)?;
+        let notify = self.tell(device, &LeafMessage::Commit(made.notify.clone()))?;
         self.transact(device, |_, record| {
             record.pending = Some(LeafPending { epoch, hash, notify: made.notify });
             record.removals = removals;
             Ok(())
         })?;
         Ok(Outgoing { notify: Some(notify), ..made.outgoing })
+    }
+
+    /// Seals a message for the other devices of the leaf.
+    pub(super) fn tell<P: Platform>(
+        &self,
+        device: &Device<P>,
+        said: &LeafMessage,
+    ) -> Result<Vec<u8>, Error> {
+        let salt: [u8; SALT_LEN] = device
+            .provider()
+            .rand()
+            .random_array()
+            .map_err(Error::mls("draw the salt of a Notify"))?;
+        Ok(device.vault().seal_leaf_message(&self.record.tape, said, self.epoch(), salt)?)
     }
 }

@@ -55,6 +55,10 @@ pub enum Heard {
     },
     /// A Notify: a commit of a shared leaf is still to come.
     Announced,
+    /// A device of the same leaf wants to send.
+    TokenWanted(DeviceId),
+    /// A device of the same leaf sends no more.
+    TokenGiven(DeviceId),
     /// A message of its own.
     Own,
 }

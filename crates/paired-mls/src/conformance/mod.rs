@@ -61,6 +61,7 @@ macro_rules! leaf_anchor_conformance {
                 a_device_that_lost_everything_comes_back,
                 a_device_that_missed_weeks_catches_up;
             token: nobody_sends_without_it,
+                it_is_asked_for_and_given,
                 nothing_is_used_twice_over_many_switches;
             healing: a_thief_is_lost_at_the_first_tape_commit,
                 with_the_tape_the_thief_would_have_followed,

@@ -24,7 +24,7 @@ mod vault;
 pub(crate) mod vectors;
 
 pub use self::{
-    notify_message::{LeafNotify, LeafNotifyError, SALT_LEN},
+    notify_message::{LeafMessage, LeafNotify, LeafNotifyError, SALT_LEN},
     packages::{LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
     randomness::{LeafRandomness, LeafUse},
     record::{Announced, LeafPending, LeafRecord, LeafRecordError, MAX_ANNOUNCED, Origin, Speaker},

@@ -1,13 +1,24 @@
-//! The Notify of a shared leaf: a message of its own, from one device of the leaf to the others.
+//! What the devices of a shared leaf tell each other: the Notify, and who wants to send.
 //!
-//! It says which position of the tape a commit was made with, and what the commit contains. It is
-//! framed as an `MLSMessage` that holds a `PrivateMessage` of content type `commit` (RFC 9420
+//! A Notify says which position of the tape a commit was made with, and what the commit contains. Each
+//! is a message of its own, framed as an `MLSMessage` that holds a `PrivateMessage` of content type `commit` (RFC 9420
 //! section 6.3), so that a delivery service handles it like one, and sealed under a key that only
 //! the devices of the pairing have:
 //!
 //! ```text
+//! enum { commit(1), token_wanted(2), token_given(3), (255) } LeafMessageKind;
+//!
 //! struct {
-//!     uint8  version = 2;
+//!     uint8 version = 2;
+//!     LeafMessageKind kind;
+//!     select (kind) {
+//!         case commit:       LeafNotify;
+//!         case token_wanted: uint16 device;    // who wants to send application messages
+//!         case token_given:  uint16 device;    // who sends no more of them in this epoch
+//!     };
+//! } LeafMessage;
+//!
+//! struct {
 //!     uint64 index;                        // device:u16 || position:u48
 //!     opaque proposals<V>;                 // the content of Commit.proposals, in its order
 //!     opaque authenticated_data<V>;        // of the commit
@@ -17,11 +28,13 @@
 //!
 //! salt       = 28 random bytes, in the place of encrypted_sender_data
 //! key, nonce = ExpandWithLabel(notify_secret, "leaf notify key" / "leaf notify nonce", salt, Nk / Nn)
-//! ciphertext = AEAD.Seal(key, nonce, PrivateContentAAD, LeafNotify)
+//! ciphertext = AEAD.Seal(key, nonce, PrivateContentAAD, LeafMessage)
 //! ```
 //!
-//! `PrivateContentAAD` (RFC 9420 section 6.3.1) names the group and the epoch; the index is spent
-//! once the commit has been followed. It holds no keying material.
+//! `PrivateContentAAD` (RFC 9420 section 6.3.1) names the group and the epoch; the index of a Notify is
+//! spent once the commit has been followed. There is no keying material in it. The token messages are
+//! a courtesy: what they say is only as good as a partner's word, and a replay in the same epoch says
+//! nothing new. The token itself goes with a commit.
 
 use thiserror::Error;
 use tls_codec::{
@@ -39,6 +52,18 @@ pub const SALT_LEN: usize = 28;
 const MLS_10: u16 = 1;
 const PRIVATE_MESSAGE: u16 = 2;
 const COMMIT: u8 = 3;
+
+/// What one device of a shared leaf tells the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeafMessage {
+    /// The Notify of a commit.
+    Commit(LeafNotify),
+    /// This device wants to send application messages.
+    TokenWanted(DeviceId),
+    /// This device sends no application messages any more in this epoch.
+    TokenGiven(DeviceId),
+}
 
 /// What the Notify of a shared leaf says: all that it takes, besides the tape and the group's state,
 /// to make the same commit again.
@@ -68,6 +93,11 @@ pub enum LeafNotifyError {
     /// A partner wrote it with a version that this software does not know.
     #[error("the partner sent a Notify of version {0}: update the software of both devices")]
     Version(u8),
+    /// A partner sealed a message of a kind that this software does not know.
+    #[error(
+        "the partner sent a message of kind {0} to this leaf: update the software of both devices"
+    )]
+    Kind(u8),
     /// A partner sealed something else.
     #[error("the partner sent a Notify that is malformed")]
     Malformed,
@@ -77,6 +107,9 @@ pub enum LeafNotifyError {
     /// The index belongs to the receiver's own lane.
     #[error("the partner sent a Notify for index {0} of this device's own lane")]
     OwnLane(Index),
+    /// It is a message of this device itself.
+    #[error("the message is this device's own")]
+    Own,
     /// The index was used before: a replay, or a Notify that comes after its commit.
     #[error("the Notify names index {0}, which is spent: it was replayed, or comes too late")]
     Spent(Index),
@@ -88,9 +121,18 @@ pub enum LeafNotifyError {
     Derivation(#[from] DerivationTooLong),
 }
 
+const KIND_COMMIT: u8 = 1;
+const KIND_TOKEN_WANTED: u8 = 2;
+const KIND_TOKEN_GIVEN: u8 = 3;
+
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
-struct Plaintext {
+struct Header {
     version: u8,
+    kind: u8,
+}
+
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
+struct NotifyBody {
     index: [u8; 8],
     proposals: VLBytes,
     authenticated_data: VLBytes,
@@ -119,10 +161,10 @@ struct PrivateContentAad<'a> {
     authenticated_data: VLByteSlice<'a>,
 }
 
-impl LeafNotify {
-    /// Seals a Notify for a commit in `epoch` of a group, as a serialized `MLSMessage`.
+impl LeafMessage {
+    /// Seals a message for the other devices in `epoch` of a group, as a serialized `MLSMessage`.
     ///
-    /// `salt` must be fresh: it is the only thing that separates the keys of two Notifies.
+    /// `salt` must be fresh: it is the only thing that separates the keys of two messages.
     pub(crate) fn seal(
         &self,
         tape: &Tape,
@@ -147,12 +189,12 @@ impl LeafNotify {
         message.tls_serialize_detached().map_err(|_| TOO_LARGE)
     }
 
-    /// Opens a Notify and checks everything in it.
+    /// Opens a message of another device and checks everything in it.
     ///
     /// # Errors
     ///
     /// [`LeafNotifyError::NotANotify`] where the message has to be processed as ordinary MLS; any
-    /// other error is about a Notify that a partner did write.
+    /// other error is about something that a partner did write.
     pub(crate) fn open(
         tape: &Tape,
         group_id: &[u8],
@@ -175,49 +217,94 @@ impl LeafNotify {
             .suite()
             .open(&key, &nonce, &aad, message.ciphertext.as_slice())
             .map_err(|AeadError| LeafNotifyError::NotANotify)?;
-        let notify = Self::parse(plaintext.expose())?;
-        let (index, device) = (notify.index, notify.index.device());
-        if device == tape.own_device() {
-            return Err(LeafNotifyError::OwnLane(index));
-        }
+        let said = Self::parse(plaintext.expose())?;
+        said.check(tape)?;
+        Ok(said)
+    }
+
+    fn check(&self, tape: &Tape) -> Result<(), LeafNotifyError> {
+        let device = match self {
+            Self::Commit(notify) => notify.index.device(),
+            Self::TokenWanted(device) | Self::TokenGiven(device) => *device,
+        };
         if !tape.devices().contains(&device) {
             return Err(LeafNotifyError::ForeignDevice(device));
         }
-        if tape.peek(index).is_err() {
-            return Err(LeafNotifyError::Spent(index));
+        match self {
+            Self::Commit(LeafNotify { index, .. }) if device == tape.own_device() => {
+                Err(LeafNotifyError::OwnLane(*index))
+            }
+            _ if device == tape.own_device() => Err(LeafNotifyError::Own),
+            Self::Commit(LeafNotify { index, .. }) if tape.peek(*index).is_err() => {
+                Err(LeafNotifyError::Spent(*index))
+            }
+            _ => Ok(()),
         }
-        Ok(notify)
     }
 
-    /// The serialized structure; nothing in it is secret.
+    fn to_bytes(&self) -> Result<Vec<u8>, tls_codec::Error> {
+        let (kind, device) = match self {
+            Self::Commit(notify) => return notify.to_bytes(),
+            Self::TokenWanted(device) => (KIND_TOKEN_WANTED, device),
+            Self::TokenGiven(device) => (KIND_TOKEN_GIVEN, device),
+        };
+        (Header { version: NOTIFY_VERSION, kind }, device.0).tls_serialize_detached()
+    }
+
+    fn parse(plaintext: &[u8]) -> Result<Self, LeafNotifyError> {
+        let (header, body) = header(plaintext)?;
+        let device = || {
+            let device = u16::tls_deserialize_exact(body);
+            device.map(DeviceId).map_err(|_| LeafNotifyError::Malformed)
+        };
+        match header.kind {
+            KIND_COMMIT => LeafNotify::parse(plaintext).map(Self::Commit),
+            KIND_TOKEN_WANTED => device().map(Self::TokenWanted),
+            KIND_TOKEN_GIVEN => device().map(Self::TokenGiven),
+            other => Err(LeafNotifyError::Kind(other)),
+        }
+    }
+}
+
+impl LeafNotify {
+    /// The serialized message; nothing in it is secret.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, tls_codec::Error> {
-        Plaintext {
-            version: NOTIFY_VERSION,
+        let body = NotifyBody {
             index: self.index.to_bytes(),
             proposals: self.proposals.as_slice().into(),
             authenticated_data: self.authenticated_data.as_slice().into(),
             leaf_node: self.leaf_node.as_slice().into(),
             signature: self.signature.as_slice().into(),
-        }
-        .tls_serialize_detached()
+        };
+        (Header { version: NOTIFY_VERSION, kind: KIND_COMMIT }, body).tls_serialize_detached()
     }
 
     pub(super) fn parse(plaintext: &[u8]) -> Result<Self, LeafNotifyError> {
-        match plaintext.first() {
-            Some(&NOTIFY_VERSION) => {}
-            Some(&other) => return Err(LeafNotifyError::Version(other)),
-            None => return Err(LeafNotifyError::Malformed),
+        let (header, body) = header(plaintext)?;
+        if header.kind != KIND_COMMIT {
+            return Err(LeafNotifyError::Kind(header.kind));
         }
-        let plaintext =
-            Plaintext::tls_deserialize_exact(plaintext).map_err(|_| LeafNotifyError::Malformed)?;
+        let body =
+            NotifyBody::tls_deserialize_exact(body).map_err(|_| LeafNotifyError::Malformed)?;
         Ok(Self {
-            index: Index::from_bytes(plaintext.index),
-            proposals: plaintext.proposals.into(),
-            authenticated_data: plaintext.authenticated_data.into(),
-            leaf_node: plaintext.leaf_node.into(),
-            signature: plaintext.signature.into(),
+            index: Index::from_bytes(body.index),
+            proposals: body.proposals.into(),
+            authenticated_data: body.authenticated_data.into(),
+            leaf_node: body.leaf_node.into(),
+            signature: body.signature.into(),
         })
     }
+}
+
+/// Reads the version and the kind; returns what follows.
+fn header(mut plaintext: &[u8]) -> Result<(Header, &[u8]), LeafNotifyError> {
+    match plaintext.first() {
+        Some(&NOTIFY_VERSION) => {}
+        Some(&other) => return Err(LeafNotifyError::Version(other)),
+        None => return Err(LeafNotifyError::Malformed),
+    }
+    let header = Header::tls_deserialize(&mut plaintext).map_err(|_| LeafNotifyError::Malformed)?;
+    Ok((header, plaintext))
 }
 
 const TOO_LARGE: LeafNotifyError = LeafNotifyError::TooLarge;

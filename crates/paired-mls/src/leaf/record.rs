@@ -6,6 +6,7 @@
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
 //!     optional<Speaker> speaker;
+//!     optional<uint64> given;        // the epoch in which this device gave the token away
 //!     optional<Pending> pending;     // the own commit that waits
 //!     Announced announced<V>;        // what partners have announced and not been seen to send
 //!     uint32 removals<V>;            // the members that are still to be removed
@@ -82,6 +83,9 @@ pub struct LeafRecord {
     pub tape: TapeId,
     /// Who may send; `None` before the leaf's first commit from the tape.
     pub speaker: Option<Speaker>,
+    /// The epoch in which this device has given the token away: it sends nothing until the leaf's next
+    /// commit from the tape.
+    pub given: Option<u64>,
     /// The own commit that waits, also over the death of the process.
     pub pending: Option<LeafPending>,
     /// What partners have announced, at most [`MAX_ANNOUNCED`].
@@ -116,6 +120,7 @@ struct Wire {
     pairing_id: [u8; 16],
     group_id: VLBytes,
     speaker: Option<WireSpeaker>,
+    given: Option<u64>,
     pending: Option<WirePending>,
     announced: Vec<WireAnnounced>,
     removals: Vec<u32>,
@@ -144,7 +149,14 @@ struct WireAnnounced {
 impl LeafRecord {
     /// A leaf whose devices have committed nothing yet.
     pub fn new(tape: TapeId) -> Self {
-        Self { tape, speaker: None, pending: None, announced: Vec::new(), removals: Vec::new() }
+        Self {
+            tape,
+            speaker: None,
+            given: None,
+            pending: None,
+            announced: Vec::new(),
+            removals: Vec::new(),
+        }
     }
 
     /// Notes what a partner has announced for `epoch`, once; what was said for epochs before `current`
@@ -199,6 +211,7 @@ impl LeafRecord {
                     Origin::Commit => 2,
                 },
             }),
+            given: self.given,
             pending,
             announced: announced.collect::<Result<_, _>>().map_err(too_large)?,
             removals: self.removals.iter().map(|leaf| leaf.value()).collect(),
@@ -250,6 +263,7 @@ impl LeafRecord {
         Some(Self {
             tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
             speaker,
+            given: wire.given,
             pending,
             announced: announced.collect::<Option<_>>()?,
             removals: wire.removals.into_iter().map(LeafIndex::new).collect::<Option<_>>()?,

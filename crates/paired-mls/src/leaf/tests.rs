@@ -55,11 +55,12 @@ fn both_devices_derive_the_same() {
 fn a_notify_is_for_one_group_epoch_and_partner() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
     let said = notify(phone.draw(&tape).unwrap().index());
-    let message = phone.seal_leaf_notify(&tape, &said, 4, [7; SALT_LEN]).unwrap();
-    assert_eq!(sensor.open_leaf_notify(&tape, 4, &message).unwrap(), said);
+    let sealed = LeafMessage::Commit(said.clone());
+    let message = phone.seal_leaf_message(&tape, &sealed, 4, [7; SALT_LEN]).unwrap();
+    assert_eq!(sensor.open_leaf_message(&tape, 4, &message).unwrap(), sealed);
 
     let refused = |vault: &Vault, tape, epoch, message: &[u8]| match vault
-        .open_leaf_notify(tape, epoch, message)
+        .open_leaf_message(tape, epoch, message)
         .unwrap_err()
     {
         LeafVaultError::Notify(error) => error,
@@ -77,9 +78,30 @@ fn a_notify_is_for_one_group_epoch_and_partner() {
     }
 
     sensor.preview(&tape, said.index).unwrap();
-    assert!(sensor.open_leaf_notify(&tape, 4, &message).is_ok(), "a crash may ask again");
+    assert!(sensor.open_leaf_message(&tape, 4, &message).is_ok(), "a crash may ask again");
     sensor.burn_through(&tape, said.index).unwrap();
     assert_eq!(refused(&sensor, &tape, 4, &message), LeafNotifyError::Spent(said.index));
+}
+
+#[test]
+fn a_token_message_is_for_one_epoch_and_from_a_partner() {
+    let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
+    for said in [LeafMessage::TokenWanted(DeviceId(0)), LeafMessage::TokenGiven(DeviceId(0))] {
+        let message = phone.seal_leaf_message(&tape, &said, 4, [7; SALT_LEN]).unwrap();
+        assert_eq!(sensor.open_leaf_message(&tape, 4, &message).unwrap(), said);
+        let error = |vault: &Vault, epoch| match vault.open_leaf_message(&tape, epoch, &message) {
+            Err(LeafVaultError::Notify(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(error(&sensor, 5), LeafNotifyError::NotANotify);
+        assert_eq!(error(&phone, 4), LeafNotifyError::Own);
+    }
+    let stranger = LeafMessage::TokenGiven(DeviceId(9));
+    let message = phone.seal_leaf_message(&tape, &stranger, 4, [8; SALT_LEN]).unwrap();
+    assert!(matches!(
+        sensor.open_leaf_message(&tape, 4, &message),
+        Err(LeafVaultError::Notify(LeafNotifyError::ForeignDevice(DeviceId(9))))
+    ));
 }
 
 #[test]
@@ -159,6 +181,7 @@ fn record() -> LeafRecord {
         speaker: Some(Speaker { device: DeviceId(1), since: 9, origin: Origin::Commit }),
         pending: Some(LeafPending { epoch: 9, hash: vec![9; 32], notify: notify(own) }),
         announced: vec![Announced { epoch: 10, notify: notify(other) }],
+        given: Some(3),
         removals: vec![LeafIndex::FIRST],
     }
 }

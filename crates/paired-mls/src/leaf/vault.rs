@@ -9,7 +9,7 @@
 use thiserror::Error;
 
 use super::{
-    LeafNotify, LeafNotifyError, LeafPackages, LeafRandomness, LeafRecord, LeafRecordError,
+    LeafMessage, LeafNotifyError, LeafPackages, LeafRandomness, LeafRecord, LeafRecordError,
     LeafUse, SALT_LEN,
 };
 use crate::{
@@ -131,39 +131,39 @@ impl Vault {
         Ok(partners.flat_map(|device| following(&tape, *device).take(count)).collect())
     }
 
-    /// Writes a Notify for a commit in `epoch` of the tape's group; returns its `MLSMessage`. `salt`
-    /// is 28 fresh random bytes.
+    /// Writes a message for the other devices of the leaf, in `epoch` of the tape's group; returns its
+    /// `MLSMessage`. `salt` is 28 fresh random bytes.
     ///
     /// # Errors
     ///
     /// [`VaultError::Missing`] for an unknown tape, [`LeafNotifyError::TooLarge`].
-    pub fn seal_leaf_notify(
+    pub fn seal_leaf_message(
         &self,
         tape: &TapeId,
-        notify: &LeafNotify,
+        message: &LeafMessage,
         epoch: u64,
         salt: [u8; SALT_LEN],
     ) -> Result<Vec<u8>, LeafVaultError> {
         let group_id = &tape.group_id;
         let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        Ok(notify.seal(&tape, group_id, epoch, salt)?)
+        Ok(message.seal(&tape, group_id, epoch, salt)?)
     }
 
-    /// Opens a Notify for `epoch` of the tape's group.
+    /// Opens a message of another device of the leaf, for `epoch` of the tape's group.
     ///
     /// # Errors
     ///
     /// [`LeafNotifyError::NotANotify`] where the message is another one, to be processed as ordinary
     /// MLS; every other [`LeafNotifyError`] refuses it. [`VaultError::Missing`] for an unknown tape.
-    pub fn open_leaf_notify(
+    pub fn open_leaf_message(
         &self,
         tape: &TapeId,
         epoch: u64,
         message: &[u8],
-    ) -> Result<LeafNotify, LeafVaultError> {
+    ) -> Result<LeafMessage, LeafVaultError> {
         let group_id = &tape.group_id;
         let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        Ok(LeafNotify::open(&tape, group_id, epoch, message)?)
+        Ok(LeafMessage::open(&tape, group_id, epoch, message)?)
     }
 
     /// Reads what this device knows of a leaf that it shares; `None` if it shares none in that group.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    LeafNotify, LeafNotifyError, LeafRandomness, LeafUse, SALT_LEN, SignatureKeys,
+    LeafMessage, LeafNotifyError, LeafRandomness, LeafUse, SALT_LEN, SignatureKeys,
     SignatureKeysError,
 };
 use crate::{
@@ -94,6 +94,7 @@ impl From<LeafNotifyError> for Layer {
         Self(match error {
             LeafNotifyError::NotANotify => "leaf notify: not a notify",
             LeafNotifyError::Version(_) => "leaf notify: version",
+            LeafNotifyError::Kind(_) => "leaf notify: kind",
             LeafNotifyError::Malformed => "leaf notify: malformed",
             LeafNotifyError::ForeignDevice(_) => "leaf notify: foreign device",
             LeafNotifyError::OwnLane(_) => "leaf notify: own lane",
@@ -112,11 +113,14 @@ impl Run for LeafNotifyVector {
             drop(tape.claim(index(*device, *position), b"an earlier commit")?);
             assert!(tape.settle());
         }
-        let notify = LeafNotify::open(&tape, &self.group_id.0, self.epoch, &self.message.0)?;
+        let said = LeafMessage::open(&tape, &self.group_id.0, self.epoch, &self.message.0)?;
+        let LeafMessage::Commit(notify) = said.clone() else {
+            panic!("no Notify: {said:?}");
+        };
 
         let sender = self.tape.tape_of(suite, DeviceId(notify.index.device().0));
         let salt: [u8; SALT_LEN] = self.salt.0.clone().try_into().unwrap();
-        let again = notify.seal(&sender, &self.group_id.0, self.epoch, salt)?;
+        let again = said.seal(&sender, &self.group_id.0, self.epoch, salt)?;
         assert_eq!(again, self.message.0);
         Ok(LeafNotifyResult {
             device: notify.index.device().0,

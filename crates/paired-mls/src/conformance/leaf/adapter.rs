@@ -45,6 +45,12 @@ pub trait LeafMember: Member {
     /// The device that may send.
     fn token(&self) -> Option<DeviceId>;
 
+    /// Asks the partners for the token: a message for them.
+    fn ask_token(&self) -> Result<Vec<u8>, Refused>;
+
+    /// Gives the token away: a message for the partners.
+    fn give_token(&mut self) -> Result<Vec<u8>, Refused>;
+
     /// How safe the current epoch is.
     fn security(&self) -> Option<EpochSecurity>;
 

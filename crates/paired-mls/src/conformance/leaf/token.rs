@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
 use crate::{
     CipherSuite, DeviceId, Event,
-    conformance::{Content, Framing, Heard, Member as _},
+    conformance::{Content, Framing, Heard, Listener as _, Member as _},
 };
 
 /// The device that made the KeyPackage has the token first; another one takes it with a commit.
@@ -30,6 +30,42 @@ pub fn nobody_sends_without_it<A: LeafAdapter>(adapter: &A) {
         world.devices[PHONE].crash().unwrap();
         world.talk(OfLeaf::Device(SENSOR)).unwrap();
         assert!(world.devices[PHONE].send(b"no more").is_err());
+    });
+}
+
+/// A device asks for the token, and the other one gives it; from then on nobody sends, until one of
+/// them commits. A device that is not answered takes it all the same.
+pub fn it_is_asked_for_and_given<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let asked = world.devices[SENSOR].ask_token().unwrap();
+        let wanted = Heard::TokenWanted(DeviceId(1));
+        assert_eq!(world.devices[PHONE].process(&asked).unwrap(), wanted);
+        assert_eq!(world.devices[SENSOR].process(&asked).unwrap(), Heard::Own);
+        world.talk(OfLeaf::Device(PHONE)).unwrap();
+        assert!(world.devices[SENSOR].give_token().is_err(), "it is not its own to give");
+
+        let given = world.devices[PHONE].give_token().unwrap();
+        assert_eq!(world.devices[SENSOR].process(&given).unwrap(), Heard::TokenGiven(DeviceId(0)));
+        for n in [PHONE, SENSOR] {
+            assert!(world.devices[n].send(b"too early").is_err());
+        }
+        // Neither a restart nor a commit of somebody else brings it back.
+        world.devices[PHONE].crash().unwrap();
+        world.update(OfLeaf::Other(0)).unwrap();
+        assert!(world.devices[PHONE].send(b"given is given").is_err());
+        assert!(world.devices[PHONE].process(&asked).is_err(), "it was for the epoch before");
+
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+        world.talk(OfLeaf::Device(SENSOR)).unwrap();
+        // Nobody answers, and the phone takes it; or gives it away and takes it again.
+        world.devices[PHONE].ask_token().unwrap();
+        world.update(OfLeaf::Device(PHONE)).unwrap();
+        world.talk(OfLeaf::Device(PHONE)).unwrap();
+        world.devices[PHONE].give_token().unwrap();
+        world.update(OfLeaf::Device(PHONE)).unwrap();
+        world.talk(OfLeaf::Device(PHONE)).unwrap();
+        assert!(world.devices[SENSOR].send(b"not yours").is_err());
     });
 }
 

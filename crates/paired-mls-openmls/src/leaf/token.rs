@@ -1,0 +1,79 @@
+//! Who may send application messages from a shared leaf.
+//!
+//! ```text
+//!   wants to send                                     has the token
+//!      │ ── ask_token: TokenWanted ──────────────────────► │  sends what it has to send
+//!      │ ◄───────────────────── give_token: TokenGiven ──  │  and from here on nothing
+//!      │ ── update: a commit of its own ─────────────────► │
+//!   has the token
+//! ```
+//!
+//! Only the last arrow moves the token. The others are a courtesy: nothing that the partner sends comes
+//! too late for the others then. A device whose partner does not answer commits all the same, after a
+//! time of its own choosing.
+
+use paired_mls::{DeviceId, leaf::LeafMessage};
+
+use super::LeafGroup;
+use crate::{Device, Error, Platform, UsageError};
+
+impl LeafGroup {
+    /// The device that may send from this leaf in the current epoch.
+    ///
+    /// Returns `None` if none may, until one of them commits: for instance after the leaf was created
+    /// by other means than the tape.
+    pub fn token(&self) -> Option<DeviceId> {
+        let speaker = self.record.speaker.filter(|speaker| speaker.since <= self.epoch());
+        speaker.map(|speaker| speaker.device)
+    }
+
+    /// Asks the partners for the token; returns the message for them.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Removed`], [`Error::Vault`], [`Error::Mls`].
+    pub fn ask_token<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+        self.require_membership()?;
+        let own = self.own_device(device)?;
+        self.tell(device, &LeafMessage::TokenWanted(own))
+    }
+
+    /// Gives the token away; returns the message for the partners. This device sends nothing from here
+    /// on, also after a restart, until it takes the token again with [`LeafGroup::update`].
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::TokenElsewhere`] if it does not have the token; [`UsageError::Removed`],
+    /// [`Error::Vault`], [`Error::Mls`].
+    pub fn give_token<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+        self.require_membership()?;
+        let own = self.own_device(device)?;
+        if self.token() != Some(own) {
+            return Err(UsageError::TokenElsewhere(self.token()).into());
+        }
+        let epoch = self.epoch();
+        self.transact(device, |_, record| {
+            record.given.get_or_insert(epoch);
+            Ok(())
+        })?;
+        self.tell(device, &LeafMessage::TokenGiven(own))
+    }
+
+    /// Refuses unless this device may send.
+    pub(super) fn require_token<P: Platform>(&self, device: &Device<P>) -> Result<(), Error> {
+        let own = self.own_device(device)?;
+        match self.record.given {
+            _ if self.token() != Some(own) => Err(UsageError::TokenElsewhere(self.token()).into()),
+            Some(_) => Err(UsageError::TokenGiven.into()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn require_membership(&self) -> Result<(), UsageError> {
+        if self.mls.is_active() { Ok(()) } else { Err(UsageError::Removed) }
+    }
+
+    fn own_device<P: Platform>(&self, device: &Device<P>) -> Result<DeviceId, Error> {
+        Ok(device.vault().tape_info(&self.record.tape)?.own_device)
+    }
+}
