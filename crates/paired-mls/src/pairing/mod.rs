@@ -57,6 +57,7 @@
 //! [`Token`]. A message in the wrong place, from the wrong device or made before is refused, and the
 //! state stays as it was.
 
+mod book;
 mod channel;
 mod codec;
 mod directory;
@@ -76,6 +77,7 @@ mod transcript;
 mod vectors;
 
 pub use self::{
+    book::{BookError, IsPair, PairingBook, Progress},
     channel::{ChannelTrust, OneToOne, Outbound, Route, Source, Way},
     codec::{DecodeError, TooLarge},
     directory::{DirectoryError, PendingPairing, RegisteredPairing, RegistryEntry},

@@ -20,6 +20,12 @@ pub enum RecordName {
     Leaf(Vec<u8>),
     /// The KeyPackages of a leaf that the devices of a pairing share.
     LeafPackages(PairingId),
+    /// The list of all pairings of the device.
+    Pairings,
+    /// The state of a pairing.
+    PairingState(PairingId),
+    /// The signature key pair that the devices of a hidden pairing share.
+    AnchorKey(PairingId),
 }
 
 impl fmt::Display for RecordName {
@@ -36,6 +42,9 @@ impl fmt::Display for RecordName {
             Self::Group(group_id) => f.write_str("group-").and_then(|()| hex(f, group_id)),
             Self::Leaf(group_id) => f.write_str("leaf-").and_then(|()| hex(f, group_id)),
             Self::LeafPackages(pairing) => write!(f, "leaf-packages-{pairing}"),
+            Self::Pairings => f.write_str("pairings"),
+            Self::PairingState(pairing) => write!(f, "state-{pairing}"),
+            Self::AnchorKey(pairing) => write!(f, "anchor-key-{pairing}"),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Agreement, Unpaired};
 use crate::{
-    DeviceId, PairingId, RecordName, TapeId, Vault, VaultError,
+    DeviceId, PairingId, RecordName, TapeId, Vault,
+    leaf::{LeafVaultError, PACKAGES_GROUP_ID},
     pairing::{
         channel::{Outbound, Route},
         error::{CallerError, PairingError, PeerError, StateName},
@@ -57,16 +58,22 @@ impl Ceased {
     /// # Errors
     ///
     /// The vault's. Call it again: what was erased stays erased.
-    pub fn erase_tape(&self, vault: &Vault, groups: &[Vec<u8>]) -> Result<(), VaultError> {
+    pub fn erase_tape(&self, vault: &Vault, groups: &[Vec<u8>]) -> Result<(), LeafVaultError> {
         let pairing = self.pairing_id();
         for group_id in groups {
             let tape = TapeId { pairing, group_id: group_id.clone() };
             if vault.load_group(group_id)?.is_some_and(|record| record.tape == tape) {
                 vault.erase(&RecordName::Group(group_id.clone()))?;
             }
+            if vault.load_leaf(group_id)?.is_some_and(|record| record.tape == tape) {
+                vault.erase(&RecordName::Leaf(group_id.clone()))?;
+            }
             vault.erase(&RecordName::SubTape(tape))?;
         }
-        vault.erase(&RecordName::Pairing(pairing))
+        let packages = TapeId { pairing, group_id: PACKAGES_GROUP_ID.to_vec() };
+        vault.erase(&RecordName::SubTape(packages))?;
+        vault.erase(&RecordName::LeafPackages(pairing))?;
+        Ok(vault.erase(&RecordName::Pairing(pairing))?)
     }
 
     /// Answers a CeasePair that came again, since the partner did not get the answer.

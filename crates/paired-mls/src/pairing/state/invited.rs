@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::{Agreement, Ceasing, Ending, Paired, Road, Unpaired};
 use crate::{
-    DeviceId, RecordName, Vault,
+    DeviceId, RecordName, Secret, Vault,
     pairing::{
         channel::{ChannelTrust, Outbound, Route, Source},
         error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
-        messages::{Accept, Body, DirectoryAccept, MessageType, PairingMessage},
+        messages::{Accept, Body, DirectoryAccept, InitPairing, MessageType, PairingMessage},
         tag::TagPurpose,
-        terms::Terms,
+        terms::{SignatureKeyPair, Terms},
         transcript::{Transcript, request_hash},
     },
 };
@@ -69,6 +69,30 @@ impl Invited {
     pub fn waiting_for(&self) -> Vec<DeviceId> {
         let partners = self.agreement.partners().into_iter();
         partners.filter(|device| !self.accepted.contains(device)).collect()
+    }
+
+    /// This device's request once more, for one that did not arrive: to the directory in standard mode;
+    /// in hidden mode the initiator's over the 1-to-1 channel, with the anchor leaf's key pair.
+    ///
+    /// Returns `None` where it has none to send.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerError`] if the message does not fit its length fields.
+    pub fn request(
+        &self,
+        key_pair: Option<&SignatureKeyPair>,
+    ) -> Result<Option<Outbound>, CallerError> {
+        let initiator = self.terms().initiator() == self.own_device();
+        let (route, private_key) = match (self.registration, key_pair) {
+            (Registration::Awaited, _) => (Route::Directory, Secret::copy_of(&[])),
+            (Registration::NotNeeded, Some(pair)) if initiator => {
+                (Route::OneToOne, Secret::copy_of(pair.private_key.expose()))
+            }
+            _ => return Ok(None),
+        };
+        let message = InitPairing::of(self.terms(), private_key).message()?;
+        Ok(Some(Outbound { route, message }))
     }
 
     /// Notes that the 1-to-1 channel is safe, which may have been the last thing missing.

@@ -1,0 +1,430 @@
+//! All pairings of a device: their states lie in its vault, and messages find their pairing.
+//!
+//! The [states](super::Unpaired) know what a step does; the book knows which pairing a message belongs
+//! to, stores each state before it lets out what is to be sent, and gives an Accept when all is there
+//! for it. A caller moves messages:
+//!
+//! ```text
+//! book.share_rand(…)      ─┐                   ┌─ Route::OneToOne    over the 1-to-1 channel
+//! book.initiate(…)         ├─►  Progress.send ─┼─ Route::Directory   to the directory
+//! book.receive(source, …)  │                   └─ Route::Partners    in any way
+//! book.end(…)             ─┘
+//! ```
+//!
+//! # Crashes
+//!
+//! A step is one write. What was to be sent and did not get out is made again by
+//! [`PairingBook::resend`]; a message that is received twice changes nothing. The one exception is a
+//! seed over the channel, which is nowhere else: [`PairingBook::abandon`], and begin again.
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+use thiserror::Error;
+
+use super::{
+    CallerError, Ceased, ChannelTrust, Confirmation, Continuation, Ending, Failed, Invited, Joined,
+    OneToOne, Outbound, PairingError, PairingMessage, PairingState, Party, PeerError, Plan,
+    Request, Roster, Seeded, SignatureKeyPair, Source, StateName, StateRecordError, Unpaired,
+};
+use crate::{CipherSuite, PairingId, Secret, Vault, VaultError, leaf::LeafVaultError};
+
+/// All pairings of a device, in its vault.
+#[derive(Debug)]
+pub struct PairingBook<'a> {
+    vault: &'a Vault,
+    own: Party,
+}
+
+/// What a step led to.
+#[derive(Debug)]
+#[must_use = "send what is to be sent"]
+pub struct Progress {
+    /// The pairing.
+    pub pairing: PairingId,
+    /// The state that this device is in now.
+    pub state: StateName,
+    /// What is to be sent.
+    pub send: Vec<Outbound>,
+}
+
+/// Why a step failed. The stored state is as it was.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BookError {
+    /// The step was refused.
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    /// A stored state cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateRecordError),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// What the vault holds of a shared leaf cannot be read.
+    #[error(transparent)]
+    Leaf(#[from] LeafVaultError),
+    /// There is no such pairing.
+    #[error("this device has no pairing {0}: begin with a seed")]
+    NoSuchPairing(PairingId),
+    /// The call does not fit the state.
+    #[error("pairing {pairing} is {state}: this call does not fit")]
+    Unfit {
+        /// The pairing.
+        pairing: PairingId,
+        /// Its state.
+        state: StateName,
+    },
+    /// The pairing's tape is in use.
+    #[error("pairing {0} is known already: choose another identifier, used once")]
+    Known(PairingId),
+}
+
+/// Whether a private key belongs to its public one: sign something with it, and verify.
+pub type IsPair<'a> = &'a dyn Fn(CipherSuite, &SignatureKeyPair) -> bool;
+
+impl<'a> PairingBook<'a> {
+    /// The book of the device with this identity and signature key.
+    pub fn new(vault: &'a Vault, own: Party) -> Self {
+        Self { vault, own }
+    }
+
+    /// Begins a pairing with a seed from hardware, Nh bytes: the recommended road.
+    ///
+    /// # Errors
+    ///
+    /// As [`Unpaired::load_seed`]; [`BookError::Known`].
+    pub fn load_seed(&self, roster: Roster, seed: &Secret) -> Result<Progress, BookError> {
+        let pairing = self.begin(roster.pairing_id())?;
+        let seeded = self.unpaired().load_seed(self.vault, roster, seed).map_err(reason)?;
+        self.store(pairing, seeded.into(), Vec::new())
+    }
+
+    /// Begins a pairing with a seed of Nh fresh random bytes, which goes over the 1-to-1 channel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Unpaired::share_rand`]; [`BookError::Known`].
+    pub fn share_rand(
+        &self,
+        roster: Roster,
+        seed: &Secret,
+        channel: &OneToOne,
+    ) -> Result<Progress, BookError> {
+        let pairing = self.begin(roster.pairing_id())?;
+        let (seeded, outbound) =
+            self.unpaired().share_rand(self.vault, roster, seed, channel).map_err(reason)?;
+        self.store(pairing, seeded.into(), vec![outbound])
+    }
+
+    /// Asks for the pairing, as its initiator.
+    ///
+    /// # Errors
+    ///
+    /// As [`Seeded::initiate`].
+    pub fn initiate(
+        &self,
+        pairing: PairingId,
+        request: Request<'_>,
+    ) -> Result<Progress, BookError> {
+        let PairingState::Seeded(seeded) = self.load(pairing)? else {
+            return Err(self.unfit(pairing)?);
+        };
+        if let Request::Hidden { key_pair, .. } = &request {
+            self.store_anchor_key(pairing, key_pair)?;
+        }
+        let (invited, outbound) = seeded.initiate(request).map_err(reason)?;
+        let mut send = vec![outbound];
+        send.extend(self.accept(&invited)?);
+        self.store(pairing, invited.into(), send)
+    }
+
+    /// Notes that the 1-to-1 channel is safe: people have compared the digits, or its members'
+    /// credentials were verified.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::NoSuchPairing`], [`BookError::Unfit`] for a pairing that waits for no such thing.
+    pub fn confirm_channel(
+        &self,
+        pairing: PairingId,
+        trust: ChannelTrust,
+    ) -> Result<Progress, BookError> {
+        match self.load(pairing)? {
+            PairingState::Seeded(seeded) => {
+                self.store(pairing, seeded.confirm_channel(trust).into(), Vec::new())
+            }
+            PairingState::Invited(invited) => {
+                self.confirmed(pairing, invited.confirm_channel(trust), Vec::new())
+            }
+            other => Err(BookError::Unfit { pairing, state: name(&other) }),
+        }
+    }
+
+    /// Receives a message of any pairing.
+    ///
+    /// A partner's Accept that comes before the request is kept until then.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Pairing`] with the reason for a message that is refused; the pairing goes on
+    /// waiting. [`BookError::NoSuchPairing`].
+    pub fn receive(
+        &self,
+        source: Source<'_>,
+        message: &[u8],
+        is_pair: IsPair<'_>,
+    ) -> Result<Progress, BookError> {
+        let decoded = PairingMessage::decode(message).map_err(|error| refused(error.into()))?;
+        let Some(pairing) = decoded.pairing_id() else {
+            let code = match decoded {
+                PairingMessage::Unknown { message_type, .. } => message_type,
+                _ => 0,
+            };
+            return Err(refused(PeerError::UnknownMessage(code)));
+        };
+        match (self.load_if_known(pairing)?, decoded) {
+            (None, PairingMessage::ShareRand(_)) => {
+                self.begin(pairing)?;
+                let received = self.unpaired().receive_share_rand(self.vault, source, message);
+                self.store(pairing, received.map_err(reason)?.into(), Vec::new())
+            }
+            (None, _) => Err(BookError::NoSuchPairing(pairing)),
+            (Some(PairingState::Seeded(_)), PairingMessage::Accept(_)) => {
+                self.keep_early(pairing, message)?;
+                Ok(Progress { pairing, state: StateName::Seeded, send: Vec::new() })
+            }
+            (Some(state), _) => self.step(pairing, state, source, message, is_pair),
+        }
+    }
+
+    /// Makes again whatever this device has to send in its present state: after a crash, or if
+    /// nobody has answered.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::NoSuchPairing`], or the vault's.
+    pub fn resend(&self, pairing: PairingId) -> Result<Progress, BookError> {
+        let state = self.load(pairing)?;
+        let send = match &state {
+            PairingState::Invited(invited) => {
+                let request = match self.anchor_key(pairing)? {
+                    Some(key_pair) => invited.request(Some(&key_pair)),
+                    None => invited.request(None),
+                };
+                let mut send: Vec<_> = request.map_err(PairingError::from)?.into_iter().collect();
+                send.extend(self.accept(invited)?);
+                send
+            }
+            PairingState::Paired(paired) => vec![paired.accept(self.vault)?],
+            PairingState::Ceasing(ceasing) => vec![ceasing.resend()?],
+            _ => Vec::new(),
+        };
+        Ok(Progress { pairing, state: name(&state), send })
+    }
+
+    /// Ends the pairing: CeasePair for every partner.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Unfit`] unless it is paired; the vault's.
+    pub fn end(&self, pairing: PairingId) -> Result<Progress, BookError> {
+        let PairingState::Paired(paired) = self.load(pairing)? else {
+            return Err(self.unfit(pairing)?);
+        };
+        let (ceasing, outbound) = paired.end(self.vault).map_err(reason)?;
+        self.store(pairing, ceasing.into(), vec![outbound])
+    }
+
+    /// Ends the pairing without the partners that do not answer.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Unfit`] unless it is [ending](PairingBook::end) already.
+    ///
+    /// # Security
+    ///
+    /// That of [`Ceasing::force_end`](super::Ceasing::force_end).
+    pub fn force_end(&self, pairing: PairingId) -> Result<Progress, BookError> {
+        let PairingState::Ceasing(ceasing) = self.load(pairing)? else {
+            return Err(self.unfit(pairing)?);
+        };
+        self.store(pairing, ceasing.force_end().into(), Vec::new())
+    }
+
+    /// Erases the tape of a pairing that is over, with everything of it in these groups, and returns
+    /// what has to happen there. The state stays, to answer a partner that did not get the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Unfit`] unless it is over; the vault's.
+    pub fn erase(&self, pairing: PairingId, groups: &[Vec<u8>]) -> Result<Plan, BookError> {
+        let PairingState::Ceased(ceased) = self.load(pairing)? else {
+            return Err(self.unfit(pairing)?);
+        };
+        ceased.erase_tape(self.vault, groups)?;
+        self.forget_anchor_key(pairing)?;
+        Ok(ceased.plan())
+    }
+
+    /// Gives up a pairing that has not come about: the digits differ, or the user said no. Erases
+    /// its tape; also what a crash has left of a pairing that had just begun.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Unfit`] for one that has: [end](PairingBook::end) it. The vault's.
+    pub fn abandon(&self, pairing: PairingId) -> Result<(), BookError> {
+        match self.load_if_known(pairing)? {
+            None => self.vault.erase(&crate::RecordName::Pairing(pairing))?,
+            Some(PairingState::Seeded(seeded)) => {
+                seeded.abandon(self.vault).map_err(reason)?;
+            }
+            Some(PairingState::Invited(invited)) => {
+                invited.abandon(self.vault).map_err(reason)?;
+            }
+            Some(other) => return Err(BookError::Unfit { pairing, state: name(&other) }),
+        }
+        self.forget_anchor_key(pairing)?;
+        self.forget(pairing)
+    }
+
+    fn step(
+        &self,
+        pairing: PairingId,
+        state: PairingState,
+        source: Source<'_>,
+        message: &[u8],
+        is_pair: IsPair<'_>,
+    ) -> Result<Progress, BookError> {
+        match state {
+            PairingState::Seeded(seeded) => self.join(pairing, seeded, source, message, is_pair),
+            PairingState::Invited(invited) => {
+                let (next, send) = invited.receive(self.vault, source, message).map_err(reason)?;
+                self.confirmed(pairing, next, send)
+            }
+            PairingState::Paired(paired) => {
+                let (next, send) = paired.receive(self.vault, message).map_err(reason)?;
+                let next = match next {
+                    Continuation::Paired(paired) => paired.into(),
+                    Continuation::Ending(ending) => ended(ending),
+                };
+                self.store(pairing, next, send)
+            }
+            PairingState::Ceasing(ceasing) => {
+                let (next, send) = ceasing.receive(self.vault, message).map_err(reason)?;
+                self.store(pairing, ended(next), send)
+            }
+            PairingState::Ceased(ceased) => {
+                let send = vec![Ceased::answer(&ceased, message)?];
+                Ok(Progress { pairing, state: StateName::Ceased, send })
+            }
+            PairingState::Unpaired(_) => Err(BookError::NoSuchPairing(pairing)),
+        }
+    }
+
+    fn join(
+        &self,
+        pairing: PairingId,
+        seeded: Seeded,
+        source: Source<'_>,
+        message: &[u8],
+        is_pair: IsPair<'_>,
+    ) -> Result<Progress, BookError> {
+        let early = self.early(pairing)?;
+        let joined = seeded.receive_init(source, message, is_pair).map_err(reason)?;
+        let (mut invited, send) = match joined {
+            Joined::Standard { state, request } => (state, vec![request]),
+            Joined::Hidden { state, key_pair } => {
+                self.store_anchor_key(pairing, &key_pair)?;
+                (state, Vec::new())
+            }
+        };
+        for accept in early {
+            // What is refused now was no partner's Accept, or not for this request.
+            invited = match invited.receive(self.vault, Source::Relay, &accept) {
+                Ok((Confirmation::Waiting(invited), _)) => invited,
+                Ok((other, more)) => return self.confirmed_after(pairing, other, send, more),
+                Err(failed) => failed.into_state(),
+            };
+        }
+        self.confirmed(pairing, Confirmation::Waiting(invited), send)
+    }
+
+    fn confirmed_after(
+        &self,
+        pairing: PairingId,
+        confirmation: Confirmation,
+        mut send: Vec<Outbound>,
+        more: Vec<Outbound>,
+    ) -> Result<Progress, BookError> {
+        send.extend(more);
+        self.confirmed(pairing, confirmation, send)
+    }
+
+    /// Stores what a confirmation led to, and gives this device's own as soon as it can.
+    fn confirmed(
+        &self,
+        pairing: PairingId,
+        confirmation: Confirmation,
+        mut send: Vec<Outbound>,
+    ) -> Result<Progress, BookError> {
+        let next = match confirmation {
+            Confirmation::Waiting(invited) => {
+                send.extend(self.accept(&invited)?);
+                invited.into()
+            }
+            Confirmation::Paired(paired) => {
+                send.push(paired.accept(self.vault)?);
+                paired.into()
+            }
+            Confirmation::Ending(ending) => ended(ending),
+        };
+        self.store(pairing, next, send)
+    }
+
+    /// This device's Accept, if nothing is missing for it.
+    fn accept(&self, invited: &Invited) -> Result<Option<Outbound>, BookError> {
+        match invited.accept(self.vault) {
+            Ok(accept) => Ok(Some(accept)),
+            Err(PairingError::Caller(
+                CallerError::NotRegistered | CallerError::ChannelNotVerified,
+            )) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn unpaired(&self) -> Unpaired {
+        Unpaired::new(self.own.clone())
+    }
+
+    fn unfit(&self, pairing: PairingId) -> Result<BookError, BookError> {
+        Ok(BookError::Unfit { pairing, state: name(&self.load(pairing)?) })
+    }
+}
+
+fn reason<S>(failed: Failed<S>) -> BookError {
+    failed.into_parts().1.into()
+}
+
+fn refused(error: PeerError) -> BookError {
+    PairingError::from(error).into()
+}
+
+fn ended(ending: Ending) -> PairingState {
+    match ending {
+        Ending::Ceasing(ceasing) => ceasing.into(),
+        Ending::Ceased(ceased) => ceased.into(),
+    }
+}
+
+fn name(state: &PairingState) -> StateName {
+    match state {
+        PairingState::Unpaired(_) => StateName::Unpaired,
+        PairingState::Seeded(_) => StateName::Seeded,
+        PairingState::Invited(_) => StateName::Invited,
+        PairingState::Paired(_) => StateName::Paired,
+        PairingState::Ceasing(_) => StateName::Ceasing,
+        PairingState::Ceased(_) => StateName::Ceased,
+    }
+}

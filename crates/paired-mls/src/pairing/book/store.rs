@@ -1,0 +1,229 @@
+//! How the states lie in the vault.
+//!
+//! ```text
+//! struct { uint8 version = 1; PairingId pairings<V>; } PairingList;              // record `pairings`
+//! struct { uint8 version = 1; opaque state<V>; Early early<V>; } PairingEntry;    // one for each
+//! opaque Early<V>;                                                                // an Accept
+//! struct { uint8 version = 1; opaque public<V>; opaque private<V>; } AnchorKey;   // hidden mode
+//! ```
+//!
+//! The list is written first: it may name a pairing that has no entry, after a crash, and never the
+//! other way round.
+
+use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
+
+use super::{BookError, PairingBook, Progress, name};
+use crate::{
+    PairingId, RecordName, Secret,
+    pairing::{Outbound, PairingState, SignatureKeyPair, StateRecordError},
+};
+
+const VERSION: u8 = 1;
+
+/// How many Accepts that came before the request are kept.
+const MAX_EARLY: usize = 16;
+
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
+struct PairingList {
+    version: u8,
+    pairings: Vec<[u8; 16]>,
+}
+
+#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
+struct PairingEntry {
+    version: u8,
+    state: VLBytes,
+    early: Vec<VLBytes>,
+}
+
+impl PairingBook<'_> {
+    /// All pairings that this device has a state of.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Vault`], [`BookError::State`] for a damaged record.
+    pub fn pairings(&self) -> Result<Vec<PairingId>, BookError> {
+        let mut known = Vec::new();
+        for pairing in self.list()? {
+            if self.load_if_known(pairing)?.is_some() {
+                known.push(pairing);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The state of a pairing.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::NoSuchPairing`], [`BookError::Vault`], [`BookError::State`].
+    pub fn load(&self, pairing: PairingId) -> Result<PairingState, BookError> {
+        self.load_if_known(pairing)?.ok_or(BookError::NoSuchPairing(pairing))
+    }
+
+    pub(super) fn load_if_known(
+        &self,
+        pairing: PairingId,
+    ) -> Result<Option<PairingState>, BookError> {
+        let entry = self.entry(pairing)?;
+        entry.map(|entry| Ok(PairingState::from_record(entry.state.as_slice())?)).transpose()
+    }
+
+    /// Stores a state; only then what is to be sent goes out.
+    pub(super) fn store(
+        &self,
+        pairing: PairingId,
+        state: PairingState,
+        send: Vec<Outbound>,
+    ) -> Result<Progress, BookError> {
+        self.write(pairing, state.to_record()?, Vec::new())?;
+        Ok(Progress { pairing, state: name(&state), send })
+    }
+
+    /// Keeps an Accept that came too early.
+    pub(super) fn keep_early(&self, pairing: PairingId, accept: &[u8]) -> Result<(), BookError> {
+        let entry = self.entry(pairing)?.ok_or(BookError::NoSuchPairing(pairing))?;
+        let mut early = entry.early;
+        let known = early.iter().any(|known| known.as_slice() == accept);
+        if !known && early.len() < MAX_EARLY {
+            early.push(accept.into());
+        }
+        self.write(pairing, entry.state.into(), early)
+    }
+
+    /// The Accepts that came too early.
+    pub(super) fn early(&self, pairing: PairingId) -> Result<Vec<Vec<u8>>, BookError> {
+        let entry = self.entry(pairing)?;
+        Ok(entry.map_or_else(Vec::new, |entry| entry.early.into_iter().map(Vec::from).collect()))
+    }
+
+    /// A new pairing: its name goes on the list. What is on the list and has no state is what a crash
+    /// has left, and nobody has used its tape: it is erased.
+    pub(super) fn begin(&self, pairing: PairingId) -> Result<PairingId, BookError> {
+        if self.load_if_known(pairing)?.is_some() {
+            return Err(BookError::Known(pairing));
+        }
+        let mut pairings = self.list()?;
+        if pairings.contains(&pairing) {
+            self.vault.erase(&RecordName::Pairing(pairing))?;
+        } else {
+            pairings.push(pairing);
+            self.write_list(&pairings)?;
+        }
+        Ok(pairing)
+    }
+
+    /// Removes the state of a pairing: first the entry, then its name.
+    pub(super) fn forget(&self, pairing: PairingId) -> Result<(), BookError> {
+        self.vault.erase(&RecordName::PairingState(pairing))?;
+        let mut pairings = self.list()?;
+        pairings.retain(|known| *known != pairing);
+        self.write_list(&pairings)
+    }
+
+    /// Hidden mode: the anchor leaf's key pair, for one signature.
+    ///
+    /// Returns what `sign` does; `None` if this pairing has no such key.
+    ///
+    /// # Security
+    ///
+    /// The key is erased after the call: `sign` must not keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Vault`], [`BookError::State`] for a damaged record.
+    pub fn with_anchor_key<T>(
+        &self,
+        pairing: PairingId,
+        sign: impl FnOnce(&SignatureKeyPair) -> T,
+    ) -> Result<Option<T>, BookError> {
+        Ok(self.anchor_key(pairing)?.as_ref().map(sign))
+    }
+
+    pub(super) fn anchor_key(
+        &self,
+        pairing: PairingId,
+    ) -> Result<Option<SignatureKeyPair>, BookError> {
+        let record = self.vault.shelf().load(&RecordName::AnchorKey(pairing))?;
+        record.map(|record| read_key(record.expose()).ok_or(MALFORMED.into())).transpose()
+    }
+
+    pub(super) fn store_anchor_key(
+        &self,
+        pairing: PairingId,
+        pair: &SignatureKeyPair,
+    ) -> Result<(), BookError> {
+        let mut writer = crate::pairing::codec::Writer::new();
+        writer.u8(VERSION);
+        writer.opaque(&pair.public_key);
+        writer.opaque(pair.private_key.expose());
+        let record = writer.finish().map_err(StateRecordError::from)?;
+        Ok(self.vault.shelf().store(&RecordName::AnchorKey(pairing), &record)?)
+    }
+
+    pub(super) fn forget_anchor_key(&self, pairing: PairingId) -> Result<(), BookError> {
+        Ok(self.vault.erase(&RecordName::AnchorKey(pairing))?)
+    }
+
+    fn entry(&self, pairing: PairingId) -> Result<Option<PairingEntry>, BookError> {
+        let record = self.vault.shelf().load(&RecordName::PairingState(pairing))?;
+        record.map(|record| read(&record)).transpose()
+    }
+
+    fn write(
+        &self,
+        pairing: PairingId,
+        state: Vec<u8>,
+        early: Vec<VLBytes>,
+    ) -> Result<(), BookError> {
+        let entry = PairingEntry { version: VERSION, state: state.into(), early };
+        self.write_record(&RecordName::PairingState(pairing), &entry)
+    }
+
+    fn list(&self) -> Result<Vec<PairingId>, BookError> {
+        let record = self.vault.shelf().load(&RecordName::Pairings)?;
+        let list: Option<PairingList> = record.map(|record| read(&record)).transpose()?;
+        let pairings = list.map(|list| list.pairings).unwrap_or_default();
+        Ok(pairings.into_iter().map(PairingId).collect())
+    }
+
+    fn write_list(&self, pairings: &[PairingId]) -> Result<(), BookError> {
+        let pairings = pairings.iter().map(|pairing| pairing.0).collect();
+        self.write_record(&RecordName::Pairings, &PairingList { version: VERSION, pairings })
+    }
+
+    fn write_record(
+        &self,
+        name: &RecordName,
+        record: &impl tls_codec::Serialize,
+    ) -> Result<(), BookError> {
+        let bytes = record.tls_serialize_detached();
+        let bytes = bytes.map_err(|_| StateRecordError::TooLarge(crate::pairing::TooLarge))?;
+        Ok(self.vault.shelf().store(name, &Secret::new(bytes))?)
+    }
+}
+
+const MALFORMED: StateRecordError = StateRecordError::Malformed;
+
+fn read<T: tls_codec::Deserialize>(record: &Secret) -> Result<T, BookError> {
+    match record.expose().first() {
+        Some(&VERSION) => {}
+        Some(&other) => return Err(StateRecordError::Version(other).into()),
+        None => return Err(MALFORMED.into()),
+    }
+    Ok(T::tls_deserialize_exact(record.expose()).map_err(|_| MALFORMED)?)
+}
+
+fn read_key(record: &[u8]) -> Option<SignatureKeyPair> {
+    crate::pairing::codec::Reader::whole("AnchorKey", record, |reader| {
+        let version = reader.u8("version")?;
+        if version != VERSION {
+            return Err(crate::pairing::DecodeError::Version(version));
+        }
+        Ok(SignatureKeyPair {
+            public_key: reader.bytes("public")?,
+            private_key: reader.secret("private")?,
+        })
+    })
+    .ok()
+}
