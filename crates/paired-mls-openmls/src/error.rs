@@ -69,6 +69,9 @@ pub enum PeerError {
          partner's Notify and then the commit again, or rejoin"
     )]
     Differs(Difference),
+    /// Somebody changes the 1-to-1 channel.
+    #[error("the message would change the 1-to-1 channel, which nobody does: open another one")]
+    ChannelChanged,
     /// Something of the own leaf was not made from the tape.
     #[error(
         "it is of this device's leaf, but was not made from the tape: rejoin, and find out who has the leaf's state"
@@ -158,6 +161,12 @@ pub enum UsageError {
          `update_leaf`"
     )]
     NotListed,
+    /// A commit from a shared leaf, or a leaf refresh, while the pairing is ending.
+    #[error("the pairing is ending, and this device draws nothing more from its tape")]
+    Ceasing,
+    /// The state of a leaf that is still in the group is not erased.
+    #[error("the leaf is still in the group: leave it, and wait for the commit of another member")]
+    StillThere,
     /// This device was removed from the group.
     #[error("this device was removed from the group: ask to be added again, or rejoin")]
     Removed,
@@ -188,6 +197,12 @@ pub enum UsageError {
          it: fill that one, or move the devices with `relocate`, first"
     )]
     RefreshPlace,
+    /// A 1-to-1 channel with nobody.
+    #[error("a 1-to-1 channel needs the KeyPackage of every partner, and none was given")]
+    EmptyChannel,
+    /// A pairing message that does not go over the 1-to-1 channel.
+    #[error("this pairing message is for the directory: it does not go over the 1-to-1 channel")]
+    NotForTheChannel,
     /// A Welcome for a KeyPackage that is not from the tape.
     #[error(
         "the Welcome is for none of the KeyPackages from this pairing's tape: adopt the partner's KeyPackage first"

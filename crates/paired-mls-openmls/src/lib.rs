@@ -14,6 +14,7 @@ mod group;
 mod leaf;
 mod outgoing;
 mod package;
+mod pairing;
 mod provider;
 mod steer;
 
@@ -26,6 +27,7 @@ pub use group::{Footing, PairedGroup, Received};
 pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
+pub use pairing::{AnchorSigner, Channel, generate_anchor_key, is_key_pair};
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};

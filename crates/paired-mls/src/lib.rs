@@ -32,7 +32,9 @@ pub mod vault;
 mod vectors;
 pub mod wire;
 
-pub use group::{EpochSecurity, Event, GroupRecord, HealPolicy, LeafKey, PairedDevice, Pairing};
+pub use group::{
+    EpochSecurity, Event, GroupRecord, HealPolicy, LeafKey, PairedDevice, Pairing, Phase,
+};
 pub use notify::{Notify, NotifyError, SealedNotify};
 pub use pairing::{PairingError, PairingMessage, PairingState, ShortAuthString, Unpaired};
 pub use secret::Secret;

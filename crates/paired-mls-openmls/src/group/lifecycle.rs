@@ -1,9 +1,10 @@
 //! How a group comes to be on a device: created, joined, loaded, rejoined.
 
 use openmls::prelude::{
-    GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
-    ProcessedWelcome,
+    GroupEpoch, GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
+    MlsMessageIn, ProcessedWelcome,
 };
+use openmls_traits::storage::StorageProvider as _;
 use tls_codec::DeserializeBytes as _;
 
 use super::{Paired, PairedGroup};
@@ -91,9 +92,26 @@ pub(crate) fn forget_inactive<P: Platform>(
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
     match old.filter(|old| !old.is_active()) {
-        Some(mut old) => old.delete(storage).map_err(Error::storage("delete a group")),
+        Some(old) => delete_inactive(device, old),
         None => Ok(()),
     }
+}
+
+/// Erases a group that this device was removed from. OpenMLS' `delete` erases the keys of the epoch that
+/// the group is in by then, and leaves those of the last epoch in which this device was a member.
+pub(crate) fn delete_inactive<P: Platform>(
+    device: &Device<P>,
+    mut old: MlsGroup,
+) -> Result<(), Error> {
+    let storage = device.provider().storage();
+    let last = GroupEpoch::from(old.epoch().as_u64().saturating_sub(1));
+    let own = old.own_leaf_index().u32();
+    for epoch in [last, old.epoch()] {
+        storage
+            .delete_encryption_epoch_key_pairs(old.group_id(), &epoch, own)
+            .map_err(Error::storage("erase the keys of an epoch"))?;
+    }
+    old.delete(storage).map_err(Error::storage("delete a group"))
 }
 
 /// Parses an `MLSMessage`, without trailing bytes.

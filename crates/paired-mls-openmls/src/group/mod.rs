@@ -1,5 +1,6 @@
 //! An MLS group whose commits heal the partners of this device.
 
+mod ending;
 mod facts;
 mod lifecycle;
 mod merge;
@@ -14,11 +15,11 @@ use std::sync::Arc;
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
     CipherSuite, DeviceId, EpochContext, EpochSecurity, Event, GroupRecord, HealPolicy, Index,
-    Pairing, TapeId, anchor::LeafIndex, group::SecurityTable,
+    Pairing, Phase, TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
 pub(crate) use self::{
-    lifecycle::{forget_inactive, parse},
+    lifecycle::{delete_inactive, forget_inactive, parse},
     rejoin::forget,
     standing::leaf,
 };
@@ -30,7 +31,8 @@ use crate::{Device, Error, Platform, UsageError, package::spend, provider::atomi
 ///
 /// Before [`PairedGroup::pair`] it is an ordinary group. From then on *every* commit of this device
 /// is a paired commit: one ordinary commit would keep a thief who is in the current epoch in the next
-/// one, so there is no call that makes one, and none that makes an Update proposal.
+/// one, so there is no call that makes one, and none that makes an Update proposal; until the pairing
+/// [ends](PairedGroup::cease).
 ///
 /// The caller delivers what a call returns, and then says what became of it:
 ///
@@ -136,6 +138,7 @@ impl PairedGroup {
             tape: device.vault().open_group(pairing.id, self.group_id())?,
             devices: pairing.devices.clone(),
             heal_policy: HealPolicy::default(),
+            phase: Phase::Active,
             security: SecurityTable::exposed(info.devices),
             pending: None,
         };

@@ -19,7 +19,7 @@ use openmls::{
     treesync::LeafNodeSource,
 };
 use openmls_traits::storage::StorageProvider as _;
-use paired_mls::{DeviceId, EpochSecurity, PairingId, anchor::Anchor, leaf::LeafPackage};
+use paired_mls::{DeviceId, EpochSecurity, PairingId, Phase, anchor::Anchor, leaf::LeafPackage};
 
 use super::{
     Paired, PairedGroup,
@@ -90,6 +90,9 @@ impl PairedGroup {
         self.require_no_pending()?;
         let parsed = validate(device, key_package)?;
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        if paired.record.phase == Phase::Ceasing {
+            return Err(UsageError::Ceasing.into());
+        }
         let partner = self.partner(device, paired, &parsed)?;
         authenticate(device, paired.record.tape.pairing, &parsed)?;
 

@@ -5,7 +5,7 @@ use openmls::prelude::{
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    Event, GroupRecord,
+    Event, GroupRecord, Phase,
     anchor::{Anchor, LeafIndex},
     group::PendingCommit,
 };
@@ -172,6 +172,9 @@ impl PairedGroup {
         let Some(Paired { record, standing }) = &self.paired else {
             return Ok(None);
         };
+        if record.phase == Phase::Ceasing {
+            return Ok(None);
+        }
         let own = self.own_leaf();
         let mut proposals = Proposals::of(self.mls.pending_proposals(), own);
         for key_package in &content.adds {

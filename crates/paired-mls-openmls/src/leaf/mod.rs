@@ -17,6 +17,7 @@
 
 mod content;
 mod difference;
+mod ending;
 mod follow;
 mod lifecycle;
 mod make;

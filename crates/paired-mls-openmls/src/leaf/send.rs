@@ -42,7 +42,7 @@ impl LeafGroup {
     ///
     /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::NotAtTheGate`] for one of a
     /// client that the group's gate keeps out; [`UsageError::CommitPending`],
-    /// [`UsageError::Removed`]; [`UsageError::NotListed`] if the leaf does not have this device's
+    /// [`UsageError::Removed`]; [`UsageError::Ceasing`]; [`UsageError::NotListed`] if the leaf does not have this device's
     /// signature key; [`Error::Guard`] if OpenMLS drew other randomness than the tape's: then nothing
     /// left the device; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An index
     /// that was reserved is burned in any case; the group is as it was before.
@@ -184,6 +184,7 @@ impl LeafGroup {
         removes: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
+        self.require_active()?;
         let mut wanted = self.record.removals.clone();
         wanted.extend(removes);
         let removals = content.take_up(&self.mls, &wanted);

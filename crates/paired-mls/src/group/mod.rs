@@ -8,6 +8,6 @@ mod security;
 pub use self::{
     event::Event,
     pairing::{PairedDevice, Pairing},
-    record::{GroupRecord, GroupRecordError, HealPolicy, PendingCommit},
+    record::{GroupRecord, GroupRecordError, HealPolicy, PendingCommit, Phase},
     security::{CommitFacts, EpochSecurity, LeafKey, SecurityTable},
 };

@@ -6,6 +6,7 @@
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
 //!     uint8  heal_policy;              // 0 leave it to the caller, 1 at once, 2 by a leaf refresh
+//!     uint8  phase;                    // 1 active, 2 ceasing
 //!     Device devices<V>;               // in ascending order of their numbers
 //!     optional<PendingCommit> pending; // the last own commit
 //! } GroupRecord;
@@ -38,6 +39,34 @@ pub enum HealPolicy {
     Refresh,
 }
 
+/// Whether a device still uses the tape of its pairing in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It does.
+    #[default]
+    Active,
+    /// The pairing is ending: it draws nothing more, and still follows what partners sent before they
+    /// knew.
+    Ceasing,
+}
+
+impl Phase {
+    pub(crate) fn to_wire(self) -> u8 {
+        match self {
+            Self::Active => 1,
+            Self::Ceasing => 2,
+        }
+    }
+
+    pub(crate) fn from_wire(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Active),
+            2 => Some(Self::Ceasing),
+            _ => None,
+        }
+    }
+}
+
 /// What a device stores about its pairing in one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupRecord {
@@ -47,6 +76,8 @@ pub struct GroupRecord {
     pub devices: Vec<PairedDevice>,
     /// What to do when a partner is weakened.
     pub heal_policy: HealPolicy,
+    /// Whether this device still draws from the tape.
+    pub phase: Phase,
     /// How safe the current epoch is, for each device.
     pub security: SecurityTable,
     /// The last own commit. It waits for the delivery service's answer if the MLS state says so;
@@ -85,6 +116,7 @@ struct Wire {
     pairing_id: [u8; 16],
     group_id: VLBytes,
     heal_policy: u8,
+    phase: u8,
     devices: Vec<WireDevice>,
     pending: Option<WirePending>,
 }
@@ -118,6 +150,7 @@ impl GroupRecord {
                 HealPolicy::AtOnce => 1,
                 HealPolicy::Refresh => 2,
             },
+            phase: self.phase.to_wire(),
             devices: (self.devices.iter())
                 .map(|paired| WireDevice {
                     device: paired.device.0,
@@ -168,6 +201,7 @@ impl GroupRecord {
                 2 => HealPolicy::Refresh,
                 _ => return Err(GroupRecordError::Malformed),
             },
+            phase: Phase::from_wire(wire.phase).ok_or(GroupRecordError::Malformed)?,
             security: SecurityTable::from_entries(securities),
             pending: wire.pending.map(|pending| PendingCommit {
                 hash: pending.hash.into(),
@@ -209,6 +243,7 @@ mod tests {
             tape: TapeId { pairing: PairingId([7; 16]), group_id: b"group".to_vec() },
             devices: vec![device(0), device(1)],
             heal_policy: HealPolicy::AtOnce,
+            phase: Phase::Ceasing,
             security,
             pending: Some(PendingCommit { hash: vec![9; 32], index: Index::new(DeviceId(0), 4) }),
         }

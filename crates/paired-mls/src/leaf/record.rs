@@ -5,6 +5,7 @@
 //!     uint8  version = 1;
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
+//!     uint8  phase;                  // 1 active, 2 ceasing
 //!     optional<Speaker> speaker;
 //!     optional<uint64> given;        // the epoch in which this device gave the token away
 //!     optional<Pending> pending;     // the own commit that waits
@@ -24,7 +25,7 @@ use thiserror::Error;
 use tls_codec::{Deserialize as _, Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::LeafNotify;
-use crate::{DeviceId, PairingId, Secret, TapeId, anchor::LeafIndex};
+use crate::{DeviceId, PairingId, Phase, Secret, TapeId, anchor::LeafIndex};
 
 const VERSION: u8 = 1;
 
@@ -81,6 +82,8 @@ pub struct Announced {
 pub struct LeafRecord {
     /// The sub-tape; it names the pairing and the group.
     pub tape: TapeId,
+    /// Whether this device still draws from the tape.
+    pub phase: Phase,
     /// Who may send; `None` before the leaf's first commit from the tape.
     pub speaker: Option<Speaker>,
     /// The epoch in which this device has given the token away: it sends nothing until the leaf's next
@@ -119,6 +122,7 @@ struct Wire {
     version: u8,
     pairing_id: [u8; 16],
     group_id: VLBytes,
+    phase: u8,
     speaker: Option<WireSpeaker>,
     given: Option<u64>,
     pending: Option<WirePending>,
@@ -151,6 +155,7 @@ impl LeafRecord {
     pub fn new(tape: TapeId) -> Self {
         Self {
             tape,
+            phase: Phase::Active,
             speaker: None,
             given: None,
             pending: None,
@@ -203,6 +208,7 @@ impl LeafRecord {
             version: VERSION,
             pairing_id: self.tape.pairing.0,
             group_id: self.tape.group_id.as_slice().into(),
+            phase: self.phase.to_wire(),
             speaker: self.speaker.map(|speaker| WireSpeaker {
                 device: speaker.device.0,
                 since: speaker.since,
@@ -262,6 +268,7 @@ impl LeafRecord {
         };
         Some(Self {
             tape: TapeId { pairing: PairingId(wire.pairing_id), group_id: wire.group_id.into() },
+            phase: Phase::from_wire(wire.phase)?,
             speaker,
             given: wire.given,
             pending,

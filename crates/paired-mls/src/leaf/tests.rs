@@ -181,6 +181,7 @@ fn record() -> LeafRecord {
         speaker: Some(Speaker { device: DeviceId(1), since: 9, origin: Origin::Commit }),
         pending: Some(LeafPending { epoch: 9, hash: vec![9; 32], notify: notify(own) }),
         announced: vec![Announced { epoch: 10, notify: notify(other) }],
+        phase: crate::Phase::Ceasing,
         given: Some(3),
         removals: vec![LeafIndex::FIRST],
     }

@@ -25,8 +25,9 @@ use thiserror::Error;
 
 use super::{
     CallerError, Ceased, ChannelTrust, Confirmation, Continuation, Ending, Failed, Invited, Joined,
-    OneToOne, Outbound, PairingError, PairingMessage, PairingState, Party, PeerError, Plan,
-    Request, Roster, Seeded, SignatureKeyPair, Source, StateName, StateRecordError, Unpaired,
+    OneToOne, Outbound, PairingError, PairingMessage, PairingState, PartnerContinues, Party,
+    PeerError, Plan, Request, Roster, Seeded, Sighting, SignatureKeyPair, Source, StateName,
+    StateRecordError, Unpaired,
 };
 use crate::{CipherSuite, PairingId, Secret, Vault, VaultError, leaf::LeafVaultError};
 
@@ -195,6 +196,15 @@ impl<'a> PairingBook<'a> {
                 self.keep_early(pairing, message)?;
                 Ok(Progress { pairing, state: StateName::Seeded, send: Vec::new() })
             }
+            (Some(PairingState::Invited(invited)), PairingMessage::Accept(_)) => {
+                // Nothing new to say: an answer to each Accept would be answered for ever.
+                let (next, send) = invited.receive(self.vault, source, message).map_err(reason)?;
+                self.store(pairing, settled(next), send)
+            }
+            (Some(PairingState::Ceased(_)), PairingMessage::CeaseAck(_)) => {
+                // Of several partners, one has answered after the last that was needed.
+                Ok(Progress { pairing, state: StateName::Ceased, send: Vec::new() })
+            }
             (Some(state), _) => self.step(pairing, state, source, message, is_pair),
         }
     }
@@ -251,6 +261,25 @@ impl<'a> PairingBook<'a> {
             return Err(self.unfit(pairing)?);
         };
         self.store(pairing, ceasing.force_end().into(), Vec::new())
+    }
+
+    /// Whether a sign of the tape's use means that a partner goes on with a pairing that is ending:
+    /// the index of an [`Event::Healed`](crate::Event::Healed), for instance.
+    ///
+    /// Returns `None` if the pairing is not ending, or the sign is this device's own.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::NoSuchPairing`], or the vault's.
+    pub fn detect(
+        &self,
+        pairing: PairingId,
+        sighting: impl Into<Sighting>,
+    ) -> Result<Option<PartnerContinues>, BookError> {
+        Ok(match self.load(pairing)? {
+            PairingState::Ceasing(ceasing) => ceasing.detect(sighting.into()),
+            _ => None,
+        })
     }
 
     /// Erases the tape of a pairing that is over, with everything of it in these groups, and returns
@@ -369,18 +398,12 @@ impl<'a> PairingBook<'a> {
         confirmation: Confirmation,
         mut send: Vec<Outbound>,
     ) -> Result<Progress, BookError> {
-        let next = match confirmation {
-            Confirmation::Waiting(invited) => {
-                send.extend(self.accept(&invited)?);
-                invited.into()
-            }
-            Confirmation::Paired(paired) => {
-                send.push(paired.accept(self.vault)?);
-                paired.into()
-            }
-            Confirmation::Ending(ending) => ended(ending),
-        };
-        self.store(pairing, next, send)
+        match &confirmation {
+            Confirmation::Waiting(invited) => send.extend(self.accept(invited)?),
+            Confirmation::Paired(paired) => send.push(paired.accept(self.vault)?),
+            Confirmation::Ending(_) => {}
+        }
+        self.store(pairing, settled(confirmation), send)
     }
 
     /// This device's Accept, if nothing is missing for it.
@@ -409,6 +432,14 @@ fn reason<S>(failed: Failed<S>) -> BookError {
 
 fn refused(error: PeerError) -> BookError {
     PairingError::from(error).into()
+}
+
+fn settled(confirmation: Confirmation) -> PairingState {
+    match confirmation {
+        Confirmation::Waiting(invited) => invited.into(),
+        Confirmation::Paired(paired) => paired.into(),
+        Confirmation::Ending(ending) => ended(ending),
+    }
 }
 
 fn ended(ending: Ending) -> PairingState {

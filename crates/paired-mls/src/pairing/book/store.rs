@@ -14,7 +14,7 @@ use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::{BookError, PairingBook, Progress, name};
 use crate::{
-    PairingId, RecordName, Secret,
+    PairingId, RecordName, Secret, Vault,
     pairing::{Outbound, PairingState, SignatureKeyPair, StateRecordError},
 };
 
@@ -121,31 +121,11 @@ impl PairingBook<'_> {
         self.write_list(&pairings)
     }
 
-    /// Hidden mode: the anchor leaf's key pair, for one signature.
-    ///
-    /// Returns what `sign` does; `None` if this pairing has no such key.
-    ///
-    /// # Security
-    ///
-    /// The key is erased after the call: `sign` must not keep it.
-    ///
-    /// # Errors
-    ///
-    /// [`BookError::Vault`], [`BookError::State`] for a damaged record.
-    pub fn with_anchor_key<T>(
-        &self,
-        pairing: PairingId,
-        sign: impl FnOnce(&SignatureKeyPair) -> T,
-    ) -> Result<Option<T>, BookError> {
-        Ok(self.anchor_key(pairing)?.as_ref().map(sign))
-    }
-
     pub(super) fn anchor_key(
         &self,
         pairing: PairingId,
     ) -> Result<Option<SignatureKeyPair>, BookError> {
-        let record = self.vault.shelf().load(&RecordName::AnchorKey(pairing))?;
-        record.map(|record| read_key(record.expose()).ok_or(MALFORMED.into())).transpose()
+        anchor_key(self.vault, pairing)
     }
 
     pub(super) fn store_anchor_key(
@@ -201,6 +181,32 @@ impl PairingBook<'_> {
         let bytes = bytes.map_err(|_| StateRecordError::TooLarge(crate::pairing::TooLarge))?;
         Ok(self.vault.shelf().store(name, &Secret::new(bytes))?)
     }
+}
+
+impl Vault {
+    /// Hidden mode: the anchor leaf's key pair, for one signature.
+    ///
+    /// Returns what `sign` does; `None` if this pairing has no such key.
+    ///
+    /// # Security
+    ///
+    /// The key is erased after the call: `sign` must not keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`BookError::Vault`], [`BookError::State`] for a damaged record.
+    pub fn with_anchor_key<T>(
+        &self,
+        pairing: PairingId,
+        sign: impl FnOnce(&SignatureKeyPair) -> T,
+    ) -> Result<Option<T>, BookError> {
+        Ok(anchor_key(self, pairing)?.as_ref().map(sign))
+    }
+}
+
+fn anchor_key(vault: &Vault, pairing: PairingId) -> Result<Option<SignatureKeyPair>, BookError> {
+    let record = vault.shelf().load(&RecordName::AnchorKey(pairing))?;
+    record.map(|record| read_key(record.expose()).ok_or(MALFORMED.into())).transpose()
 }
 
 const MALFORMED: StateRecordError = StateRecordError::Malformed;

@@ -248,7 +248,7 @@ fn every_order_of_delivery_leads_to_the_pairing() {
                 for device in &world.devices {
                     device.book().erase(ID, &[]).unwrap();
                     assert!(device.vault.pairing_info(ID).is_err(), "the tape is gone");
-                    let key = device.book().with_anchor_key(ID, |_| ()).unwrap();
+                    let key = device.vault.with_anchor_key(ID, |_| ()).unwrap();
                     assert_eq!(key, None);
                 }
             }

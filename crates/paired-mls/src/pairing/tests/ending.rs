@@ -298,6 +298,7 @@ fn group_record(tape: TapeId) -> GroupRecord {
     let devices = [A, B]
         .map(|device| crate::PairedDevice { device, signature_key: party(device).signature_key });
     GroupRecord {
+        phase: crate::Phase::Active,
         tape,
         security: SecurityTable::exposed([A, B]),
         devices: devices.to_vec(),

@@ -1,0 +1,58 @@
+//! The end of a pairing, in one group.
+//!
+//! ```text
+//! PairingBook::end, or a partner's CeasePair   ─►  cease    commits are ordinary ones; partners are followed
+//! PairingBook::erase                           ─►  unpair   nothing of the pairing is left here
+//! leave, and come back with another signature key, as the plan says
+//! ```
+
+use paired_mls::{GroupRecord, HealPolicy, Phase, RecordName};
+
+use super::{Paired, PairedGroup};
+use crate::{Device, Error, Platform, UsageError};
+
+impl PairedGroup {
+    /// Whether this device still draws from the tape in this group; `None` without a pairing.
+    pub fn phase(&self) -> Option<Phase> {
+        self.paired.as_ref().map(|paired| paired.record.phase)
+    }
+
+    /// The pairing is ending: this device draws nothing more, so that its commits are ordinary ones,
+    /// and nobody is healed by them. What partners have sent before they knew is still followed.
+    ///
+    /// A commit of this device that waits may still be confirmed.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NotPaired`], [`Error::Vault`].
+    pub fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+        let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
+        let record = GroupRecord {
+            phase: Phase::Ceasing,
+            heal_policy: HealPolicy::Manual,
+            ..paired.record.clone()
+        };
+        device.vault().store_group(&record)?;
+        paired.record = record;
+        Ok(())
+    }
+
+    /// Takes the pairing out of this group: its record, and its sub-tape, are erased. May be called
+    /// again, also after [`PairingBook::erase`](paired_mls::pairing::PairingBook::erase) has done so.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::CommitPending`] while a paired commit of this device waits; [`Error::Vault`].
+    pub fn unpair<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+        if self.pending_index().is_some() {
+            return Err(UsageError::CommitPending.into());
+        }
+        if let Some(Paired { record, .. }) = &self.paired {
+            let tape = record.tape.clone();
+            device.vault().erase(&RecordName::Group(tape.group_id.clone()))?;
+            device.vault().erase(&RecordName::SubTape(tape))?;
+        }
+        self.paired = None;
+        Ok(())
+    }
+}
