@@ -1,0 +1,209 @@
+//! The one form that everything in a mailbox has.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// The lengths that an envelope can have, in bytes. It takes the smallest that fits.
+pub const PADDED_LENGTHS: [usize; 6] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20];
+
+/// The length of the field that says how long the content is.
+const HEADER: usize = 4;
+
+/// What travels through a mailbox: a Welcome, a Notify, a message of the 1-to-1 channel or of the
+/// pairing protocol, padded to one of few lengths:
+///
+/// ```text
+/// struct {
+///     uint32 length;
+///     opaque content[length];     // an MLSMessage, or a pairing message
+///     opaque padding[…];          // zeros, up to one of the padded lengths
+/// } Envelope;
+/// ```
+///
+/// # Security
+///
+/// An envelope pads, it does not encrypt: its content is protected by itself, and TLS protects the
+/// rest on the way. The service is not asked to look inside, but it could.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope(Vec<u8>);
+
+/// Why bytes are no envelope, or content does not fit one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The content is too long.
+    #[error("an envelope holds 1,048,572 bytes at most, not {0}")]
+    TooLong(usize),
+    /// The length is none of the padded ones.
+    #[error("an envelope cannot have {0} bytes")]
+    Length(usize),
+    /// The content would be longer than the envelope, or would have fitted a shorter one.
+    #[error("the envelope says that its content has {0} bytes, which does not fit its own length")]
+    Content(u32),
+    /// Something is in the padding.
+    #[error("the padding of the envelope is not zero")]
+    Padding,
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Envelope({} bytes)", self.0.len())
+    }
+}
+
+impl Envelope {
+    /// The longest content, in bytes.
+    pub const MAX_CONTENT: usize = (1 << 20) - HEADER;
+
+    /// Pads `content`.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::TooLong`] for more than 2²⁰ − 4 bytes.
+    pub fn seal(content: &[u8]) -> Result<Self, EnvelopeError> {
+        let too_long = EnvelopeError::TooLong(content.len());
+        let padded = padded_len(content.len()).ok_or(too_long)?;
+        let length = u32::try_from(content.len()).map_err(|_| too_long)?;
+        let mut bytes = Vec::with_capacity(padded);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(content);
+        bytes.resize(padded, 0);
+        Ok(Self(bytes))
+    }
+
+    /// An envelope with nothing to say, of the shape of one that has: a `PrivateMessage` of content type
+    /// commit for this group and epoch, whose ciphertexts are `random`. A device that has no other way
+    /// to read it takes it for what a Notify of another pairing would be, and drops it; the service
+    /// cannot tell it from a Notify, nor a commit by a hidden pairing from one of two ordinary devices.
+    ///
+    /// `random` are [`Self::COVER_LEN`] fresh random bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError::TooLong`] if the group id is longer than 255 bytes.
+    pub fn cover(
+        group_id: &[u8],
+        epoch: u64,
+        random: &[u8; Self::COVER_LEN],
+    ) -> Result<Self, EnvelopeError> {
+        let mut message = vec![0, 1, 0, 2];
+        vector(&mut message, group_id)?;
+        message.extend_from_slice(&epoch.to_be_bytes());
+        // The content type, and no authenticated data.
+        message.extend_from_slice(&[3, 0]);
+        let (sender_data, ciphertext) = random.split_at(SENDER_DATA_LEN);
+        vector(&mut message, sender_data)?;
+        vector(&mut message, ciphertext)?;
+        Self::seal(&message)
+    }
+
+    /// How many random bytes [`Self::cover`] takes: encrypted sender data and the ciphertext of a
+    /// Notify of an ordinary commit without proposals.
+    pub const COVER_LEN: usize = SENDER_DATA_LEN + 320;
+
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError`] if it does not have its one valid form.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, EnvelopeError> {
+        let wrong_length = EnvelopeError::Length(bytes.len());
+        if !PADDED_LENGTHS.contains(&bytes.len()) {
+            return Err(wrong_length);
+        }
+        let (length, rest) = bytes.split_first_chunk::<HEADER>().ok_or(wrong_length)?;
+        let length = u32::from_be_bytes(*length);
+        let wrong_content = EnvelopeError::Content(length);
+        let content = usize::try_from(length).map_err(|_| wrong_content)?;
+        if padded_len(content) != Some(bytes.len()) {
+            return Err(wrong_content);
+        }
+        let (_, padding) = rest.split_at_checked(content).ok_or(wrong_content)?;
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(EnvelopeError::Padding);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// What is inside.
+    pub fn content(&self) -> &[u8] {
+        let (length, rest) = self.0.split_first_chunk::<HEADER>().unwrap_or((&[0; HEADER], &[]));
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        rest.get(..length).unwrap_or_default()
+    }
+
+    /// The padded bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The padded bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+const SENDER_DATA_LEN: usize = 28;
+
+fn padded_len(content: usize) -> Option<usize> {
+    let needed = content.checked_add(HEADER)?;
+    PADDED_LENGTHS.into_iter().find(|padded| *padded >= needed)
+}
+
+/// `opaque bytes<V>` (RFC 9420 section 2.1.2) of less than 16,384 bytes.
+fn vector(message: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EnvelopeError> {
+    let length = u16::try_from(bytes.len()).map_err(|_| EnvelopeError::TooLong(bytes.len()))?;
+    match length {
+        0..0x40 => message.extend_from_slice(&[length.to_be_bytes()[1]]),
+        0x40..0x4000 => message.extend_from_slice(&(length | 0x4000).to_be_bytes()),
+        _ => return Err(EnvelopeError::TooLong(bytes.len())),
+    }
+    message.extend_from_slice(bytes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paired_mls::wire::{ContentType, PrivateHeader};
+
+    #[test]
+    fn content_survives_and_lengths_are_few() {
+        for len in [0, 1, 1020, 1021, 4092, 5000, 70_000, Envelope::MAX_CONTENT] {
+            let content = vec![7; len];
+            let envelope = Envelope::seal(&content).unwrap();
+            assert!(PADDED_LENGTHS.contains(&envelope.as_bytes().len()));
+            let read = Envelope::decode(envelope.clone().into_bytes()).unwrap();
+            assert_eq!(read.content(), content);
+        }
+        let long = vec![0; Envelope::MAX_CONTENT + 1];
+        assert_eq!(Envelope::seal(&long), Err(EnvelopeError::TooLong(long.len())));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        let good = Envelope::seal(b"hello").unwrap().into_bytes();
+        let short = good[..1000].to_vec();
+        assert_eq!(Envelope::decode(short), Err(EnvelopeError::Length(1000)));
+        let mut padded = good.clone();
+        padded[1023] = 1;
+        assert_eq!(Envelope::decode(padded), Err(EnvelopeError::Padding));
+        let mut long = good.clone();
+        long[2] = 4;
+        assert_eq!(Envelope::decode(long), Err(EnvelopeError::Content(1029)));
+        let mut roomy = good;
+        roomy.resize(4096, 0);
+        assert_eq!(Envelope::decode(roomy), Err(EnvelopeError::Content(5)));
+    }
+
+    #[test]
+    fn cover_has_the_header_of_a_commit() {
+        let cover = Envelope::cover(b"group", 5, &[9; Envelope::COVER_LEN]).unwrap();
+        let header = PrivateHeader::decode(cover.content()).unwrap().unwrap();
+        assert_eq!(header.group_id(), b"group");
+        assert_eq!(header.epoch(), 5);
+        assert_eq!(header.content_type(), ContentType::COMMIT);
+        assert_eq!(cover.as_bytes().len(), 1024);
+    }
+}

@@ -1,0 +1,1 @@
+//! Delivery service and directory of Paired MLS.
