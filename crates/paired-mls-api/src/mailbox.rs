@@ -24,12 +24,9 @@ pub struct MailboxItem {
     pub envelope: Base64Url,
 }
 
-/// A part of a mailbox.
+/// A part of a mailbox. An empty one says that there is nothing after the cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MailboxPage {
     /// The items after the cursor, in their order.
     pub items: Vec<MailboxItem>,
-    /// The position of the last item that ever came. There is more to fetch while it is beyond the last
-    /// item of the page.
-    pub head: u64,
 }
