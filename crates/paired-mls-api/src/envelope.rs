@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use paired_mls::{
+    leaf::SALT_LEN,
+    wire::{MlsMessage, PublicCommit},
+};
 use thiserror::Error;
+use tls_codec::{Serialize as _, VLByteSlice};
 
 /// The lengths that an envelope can have, in bytes. It takes the smallest that fits.
 pub const PADDED_LENGTHS: [usize; 6] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20];
@@ -35,6 +40,9 @@ pub enum EnvelopeError {
     /// The content is too long.
     #[error("an envelope holds 1,048,572 bytes at most, not {0}")]
     TooLong(usize),
+    /// Cover is for a commit.
+    #[error("cover is made for a commit, and this is none")]
+    NotACommit,
     /// The length is none of the padded ones.
     #[error("an envelope cannot have {0} bytes")]
     Length(usize),
@@ -72,35 +80,32 @@ impl Envelope {
         Ok(Self(bytes))
     }
 
-    /// An envelope with nothing to say, of the shape of one that has: a `PrivateMessage` of content type
-    /// commit for this group and epoch, whose ciphertexts are `random`. A device that has no other way
-    /// to read it takes it for what a Notify of another pairing would be, and drops it; the service
-    /// cannot tell it from a Notify, nor a commit by a hidden pairing from one of two ordinary devices.
+    /// An envelope with nothing to say, for the other devices of an account that commits: what the
+    /// service sees of it is what it would see of the Notify of a shared leaf for the same commit, a
+    /// `PrivateMessage` of content type commit with ciphertexts of the same lengths.
     ///
-    /// `random` are [`Self::COVER_LEN`] fresh random bytes.
+    /// `fill` fills its argument with fresh random bytes. A device of a pairing cannot open it and drops
+    /// it, as it does the Notify of another pairing.
     ///
     /// # Errors
     ///
-    /// [`EnvelopeError::TooLong`] if the group id is longer than 255 bytes.
-    pub fn cover(
-        group_id: &[u8],
-        epoch: u64,
-        random: &[u8; Self::COVER_LEN],
-    ) -> Result<Self, EnvelopeError> {
+    /// [`EnvelopeError::NotACommit`] if `commit` is no message to a group, [`EnvelopeError::TooLong`].
+    pub fn cover(commit: &[u8], fill: impl FnOnce(&mut [u8])) -> Result<Self, EnvelopeError> {
+        let Ok(MlsMessage::Framed(header)) = MlsMessage::decode(commit) else {
+            return Err(EnvelopeError::NotACommit);
+        };
+        let mut random = vec![0; SALT_LEN + notify_len(commit)];
+        fill(&mut random);
+        let (salt, ciphertext) = random.split_at(SALT_LEN);
         let mut message = vec![0, 1, 0, 2];
-        vector(&mut message, group_id)?;
-        message.extend_from_slice(&epoch.to_be_bytes());
+        vector(&mut message, header.group_id())?;
+        message.extend_from_slice(&header.epoch().to_be_bytes());
         // The content type, and no authenticated data.
         message.extend_from_slice(&[3, 0]);
-        let (sender_data, ciphertext) = random.split_at(SENDER_DATA_LEN);
-        vector(&mut message, sender_data)?;
+        vector(&mut message, salt)?;
         vector(&mut message, ciphertext)?;
         Self::seal(&message)
     }
-
-    /// How many random bytes [`Self::cover`] takes: encrypted sender data and the ciphertext of a
-    /// Notify of an ordinary commit without proposals.
-    pub const COVER_LEN: usize = SENDER_DATA_LEN + 320;
 
     /// Reads an envelope.
     ///
@@ -144,22 +149,42 @@ impl Envelope {
     }
 }
 
-const SENDER_DATA_LEN: usize = 28;
+/// The length that the ciphertext of a Notify for this commit would have. A commit that is encrypted
+/// does not say what is in it; then it is that of a short one.
+fn notify_len(commit: &[u8]) -> usize {
+    const FIXED: usize = 1 + 8;
+    const TAG: usize = 16;
+    let Ok(Some(public)) = PublicCommit::decode(commit) else { return FIXED + TAG + 320 };
+    let proposals = public.commit().map_or(0, |commit| commit.proposals().len());
+    let path = public.commit().and_then(|commit| commit.path());
+    let leaf_node = path.map_or(0, |path| path.leaf_node().encode().len());
+    let fields = [
+        proposals,
+        public.content().authenticated_data().len(),
+        leaf_node,
+        public.signature().len(),
+    ];
+    FIXED + TAG + fields.into_iter().map(vector_len).sum::<usize>()
+}
+
+/// The length of `opaque bytes<V>` with a content of this length (RFC 9420 section 2.1.2).
+fn vector_len(content: usize) -> usize {
+    match content {
+        0..0x40 => content + 1,
+        0x40..0x4000 => content + 2,
+        _ => content + 4,
+    }
+}
 
 fn padded_len(content: usize) -> Option<usize> {
     let needed = content.checked_add(HEADER)?;
     PADDED_LENGTHS.into_iter().find(|padded| *padded >= needed)
 }
 
-/// `opaque bytes<V>` (RFC 9420 section 2.1.2) of less than 16,384 bytes.
+/// `opaque bytes<V>` (RFC 9420 section 2.1.2).
 fn vector(message: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EnvelopeError> {
-    let length = u16::try_from(bytes.len()).map_err(|_| EnvelopeError::TooLong(bytes.len()))?;
-    match length {
-        0..0x40 => message.extend_from_slice(&[length.to_be_bytes()[1]]),
-        0x40..0x4000 => message.extend_from_slice(&(length | 0x4000).to_be_bytes()),
-        _ => return Err(EnvelopeError::TooLong(bytes.len())),
-    }
-    message.extend_from_slice(bytes);
+    let vector = VLByteSlice(bytes).tls_serialize_detached();
+    message.extend(vector.map_err(|_| EnvelopeError::TooLong(bytes.len()))?);
     Ok(())
 }
 
@@ -199,11 +224,17 @@ mod tests {
 
     #[test]
     fn cover_has_the_header_of_a_commit() {
-        let cover = Envelope::cover(b"group", 5, &[9; Envelope::COVER_LEN]).unwrap();
+        let mut commit = vec![0, 1, 0, 2, 5];
+        commit.extend_from_slice(b"group");
+        commit.extend_from_slice(&5_u64.to_be_bytes());
+        commit.extend_from_slice(&[3, 0, 1, 7, 2, 7, 7]);
+        let cover = Envelope::cover(&commit, |random| random.fill(9)).unwrap();
         let header = PrivateHeader::decode(cover.content()).unwrap().unwrap();
         assert_eq!(header.group_id(), b"group");
         assert_eq!(header.epoch(), 5);
         assert_eq!(header.content_type(), ContentType::COMMIT);
         assert_eq!(cover.as_bytes().len(), 1024);
+        let nothing = Envelope::cover(b"nothing", |_| {});
+        assert_eq!(nothing, Err(EnvelopeError::NotACommit));
     }
 }

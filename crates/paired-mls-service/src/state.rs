@@ -91,6 +91,18 @@ impl AppState {
         }
     }
 
+    /// Drops what has expired: nonces, items of mailboxes, KeyPackages. It happens by itself, too. Returns
+    /// how many rows went.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.rate.sweep();
+        self.hub.sweep();
+        self.store.run(&Sweep { now: self.clock.now() }).await
+    }
+
     /// Ends the connections to the database.
     pub async fn close(&self) {
         self.store.close().await;
