@@ -82,7 +82,9 @@ impl Envelope {
 
     /// An envelope with nothing to say, for the other devices of an account that commits: what the
     /// service sees of it is what it would see of the Notify of a shared leaf for the same commit, a
-    /// `PrivateMessage` of content type commit with ciphertexts of the same lengths.
+    /// `PrivateMessage` of content type commit with ciphertexts of the same lengths. The lengths are
+    /// exact for a commit in the clear, the framing that the profile asks for where a leaf is shared. Of
+    /// an encrypted commit they are a guess, and what is inside the envelope can be told from a Notify.
     ///
     /// `fill` fills its argument with fresh random bytes. A device of a pairing cannot open it and drops
     /// it, as it does the Notify of another pairing.

@@ -86,7 +86,7 @@ impl Store {
         let (readers, writers, turn) = match &database {
             Database::Sqlite { url } => {
                 let writers = sqlite(url, 1).await?;
-                SQLITE.run(&writers).await?;
+                migrate_sqlite(&writers).await?;
                 (sqlite(url, connections).await?, writers, Some(Mutex::new(())))
             }
             Database::Postgres { url } => {
@@ -96,6 +96,20 @@ impl Store {
             }
         };
         Ok(Self { database, readers, writers, turn, waker })
+    }
+}
+
+/// SQLite has no lock for a whole migration: of two processes that bring the same file up to date at
+/// once, one fails, undoes what it did, and finds it done when it looks again.
+async fn migrate_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match SQLITE.run(pool).await {
+            Ok(()) => return Ok(()),
+            Err(error) if attempt == 5 => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50 * attempt)).await,
+        }
+        attempt += 1;
     }
 }
 

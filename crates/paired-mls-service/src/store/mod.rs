@@ -20,7 +20,7 @@ mod publish;
 mod row;
 mod topic;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
 
 use sqlx::{Any, AnyConnection, AnyPool};
 use tokio::sync::Mutex;
@@ -120,7 +120,8 @@ impl Store {
                     attempt += 1;
                 }
                 Err(error) => {
-                    tracing::warn!(transaction = T::NAME, attempt, %error, "given up");
+                    let cause = error.source().map(tracing::field::display);
+                    tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");
                     return Err(error);
                 }
             }

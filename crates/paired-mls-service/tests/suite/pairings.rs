@@ -66,7 +66,7 @@ async fn both_devices_ask_and_both_are_told(backend: Backend) {
 
     let view: PairingView = ask(&replica, &alice, &request).await.json(202);
     assert_eq!((view.state, view.waiting_for), (PairingState::Pending, vec![1]));
-    assert_eq!(told(&replica, &bob).await, [request.clone()]);
+    assert_eq!(told(&replica, &bob).await, std::slice::from_ref(&request));
     assert_eq!(told(&replica, &alice).await.len(), 0);
     // Nothing is tied to anything yet. Asking again tells nobody anything new.
     assert_eq!(view.signature_keys, []);
@@ -80,7 +80,7 @@ async fn both_devices_ask_and_both_are_told(backend: Backend) {
     let accept = view.message.unwrap().0;
     let decoded = PairingMessage::decode(&accept).unwrap();
     assert_eq!(decoded.message_type(), MessageType::DirectoryAccept);
-    assert_eq!(told(&replica, &alice).await, [accept.clone()]);
+    assert_eq!(told(&replica, &alice).await, std::slice::from_ref(&accept));
     assert_eq!(told(&replica, &bob).await, [request, accept]);
 
     // Others see whose keys are tied, not the messages.

@@ -91,8 +91,9 @@ fn start() -> Option<PathBuf> {
     let mut ready = [0; 5];
     child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
     assert_eq!(&ready, b"ready", "{}", read(&folder.join("postgres.log")));
-    // Kept open to the end of this process.
+    // It lives, and its pipe stays open, to the end of this process.
     std::mem::forget(child.stdin.take());
+    std::thread::spawn(move || child.wait());
     Some(folder)
 }
 

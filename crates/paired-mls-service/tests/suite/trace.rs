@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Lifetime, MlsGroupCreateConfig,
-    MlsGroupJoinConfig,
+    MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
@@ -52,7 +52,15 @@ fn key_pair() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn config() -> MlsGroupCreateConfig {
-    MlsGroupCreateConfig::builder().ciphersuite(SUITE).use_ratchet_tree_extension(true).build()
+    MlsGroupCreateConfig::builder()
+        .ciphersuite(SUITE)
+        .use_ratchet_tree_extension(true)
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .build()
+}
+
+fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder().wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY).build()
 }
 
 /// A commit by a hidden pairing behind one leaf, in a group of two members, and its Notify.
@@ -70,8 +78,7 @@ fn paired_commit() -> Sent {
     let package = LeafGroup::publish(&alice, pairing.id, once, lifetime, capabilities).unwrap();
     let mut at_bob = PairedGroup::create(&bob, GROUP, &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
-    let join = MlsGroupJoinConfig::builder().build();
-    let mut at_alice = LeafGroup::join(&alice, pairing.id, &welcome, &join).unwrap();
+    let mut at_alice = LeafGroup::join(&alice, pairing.id, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
     assert!(sent.notify.is_some());
     Sent { commit: sent.commit, notify: sent.notify }
@@ -86,8 +93,7 @@ fn ordinary_commit() -> Sent {
     let package = alice.key_package(SUITE).unwrap();
     let mut at_bob = PairedGroup::create(&bob, GROUP, &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
-    let join = MlsGroupJoinConfig::builder().build();
-    let mut at_alice = PairedGroup::join(&alice, &welcome, &join).unwrap();
+    let mut at_alice = PairedGroup::join(&alice, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
     assert_eq!(sent.notify, None);
     Sent { commit: sent.commit, notify: None }
