@@ -46,3 +46,11 @@ pub mod pairing_message {
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and
 /// the length Nh: what the short authentication string is made from.
 pub const SHORT_AUTH_EXPORTER_LABEL: &str = "PMLS 02 short auth string";
+
+/// The media types of bodies that the service takes and gives.
+pub mod media_type {
+    /// One `MLSMessage` (RFC 9420 section 17.10).
+    pub const MLS_MESSAGE: &str = "message/mls";
+    /// One message of the pairing protocol, in the vendor tree until there is a registration.
+    pub const PAIRING_MESSAGE: &str = "application/vnd.paired-mls.pairing";
+}

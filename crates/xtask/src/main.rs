@@ -1,6 +1,7 @@
-//! Long tests that have commands of their own: `cargo xtask crash --runs 1000`.
+//! Long tests that have commands of their own: `cargo xtask crash --runs 1000`, `cargo xtask load`.
 
 mod crash;
+mod load;
 
 use std::process::ExitCode;
 
@@ -24,12 +25,16 @@ enum Command {
     /// One of the devices that `crash` kills.
     #[command(hide = true)]
     CrashDevice(crash::DeviceOptions),
+    /// Load the service: commits in a second, and how fast one reaches a thousand subscribers, beside
+    /// what the bare database does in the same run.
+    Load(load::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crash(options) => crash::run(&options),
         Command::CrashDevice(options) => crash::live(&options),
+        Command::Load(options) => load::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

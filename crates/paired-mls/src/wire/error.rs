@@ -55,6 +55,8 @@ pub enum WireError {
 pub enum Structure {
     /// Section 5.1.2.
     SignContent,
+    /// Section 6.
+    MlsMessage,
     /// Section 6.1.
     FramedContentTbs,
     /// Section 6.2.
@@ -67,6 +69,8 @@ pub enum Structure {
     UpdatePath,
     /// Section 10.
     KeyPackage,
+    /// Section 12.4.3.
+    GroupInfo,
     /// Section 12.4.3.3.
     RatchetTree,
 }
@@ -75,6 +79,8 @@ impl fmt::Display for Structure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SignContent => "SignContent",
+            Self::GroupInfo => "GroupInfo",
+            Self::MlsMessage => "MLSMessage",
             Self::FramedContentTbs => "FramedContentTBS",
             Self::PublicMessage => "PublicMessage",
             Self::PrivateMessage => "PrivateMessage",

@@ -140,6 +140,12 @@ impl WireFormat {
     pub const PUBLIC_MESSAGE: Self = Self(1);
     /// Signed and encrypted.
     pub const PRIVATE_MESSAGE: Self = Self(2);
+    /// An invitation to a group.
+    pub const WELCOME: Self = Self(3);
+    /// What an external commit needs.
+    pub const GROUP_INFO: Self = Self(4);
+    /// A KeyPackage.
+    pub const KEY_PACKAGE: Self = Self(5);
 }
 
 /// What a message carries (RFC 9420 section 6), known or not.

@@ -13,6 +13,7 @@ mod error;
 mod framed_content;
 mod key_package;
 mod leaf_node;
+mod mls_message;
 mod private_message;
 mod public_message;
 mod ratchet_tree;
@@ -29,6 +30,7 @@ pub use leaf_node::{
     Capabilities, Credential, CredentialType, Extension, ExtensionType, LeafNode, LeafNodeSource,
     Lifetime,
 };
+pub use mls_message::{FramedHeader, GroupInfoHeader, MlsMessage};
 pub use private_message::PrivateHeader;
 pub use public_message::PublicCommit;
 pub use ratchet_tree::{Node, ParentNode, RatchetTree};

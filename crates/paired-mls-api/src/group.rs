@@ -1,0 +1,149 @@
+//! Bodies of the delivery service that are about a group.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Base64Url, DeviceId, EnvelopeFor, GroupId, UserId};
+
+/// Who may fetch the GroupInfo of a group and join it by an external commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// The accounts of the roster only: to come back after a loss, for instance.
+    #[default]
+    Roster,
+    /// Every registered device that knows the group's id.
+    Anyone,
+}
+
+/// A group begins. Its creator's account is the first of the roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateGroup {
+    /// The MLS group id.
+    pub group: GroupId,
+    /// The epoch in which the group is brought here; 0 for a new one.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Who may join by an external commit.
+    #[serde(default)]
+    pub access: Access,
+    /// The GroupInfo of that epoch, an `MLSMessage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_info: Option<Base64Url>,
+}
+
+/// Where a group is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupView {
+    /// The group.
+    pub group: GroupId,
+    /// Its current epoch.
+    pub epoch: u64,
+    /// The position of the last entry of its log; 0 for none.
+    pub head: u64,
+    /// Who may join by an external commit.
+    pub access: Access,
+}
+
+/// A Welcome and who it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WelcomeFor {
+    /// The devices whose mailboxes it goes to; their accounts join the roster.
+    pub recipients: Vec<DeviceId>,
+    /// The Welcome, an `MLSMessage` in an [`Envelope`](crate::Envelope).
+    pub envelope: Base64Url,
+}
+
+/// How a commit changes who may use the group here. The service cannot read the tree of a group whose
+/// handshakes are encrypted, so its members say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RosterChange {
+    /// Users that have no leaf in the group any more. They can read the log up to this commit.
+    #[serde(default)]
+    pub remove: Vec<UserId>,
+    /// Users that have one now, beside those that a Welcome is addressed to.
+    #[serde(default)]
+    pub add: Vec<UserId>,
+}
+
+/// A commit, with everything that belongs to it. All of it takes effect, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishCommit {
+    /// The commit, an `MLSMessage`: a `PublicMessage` or `PrivateMessage` of the current epoch.
+    pub commit: Base64Url,
+    /// One [`Envelope`](crate::Envelope) for the other devices of the sender's account. It is never
+    /// absent: where there is nothing to tell them, it is
+    /// [cover](crate::Envelope::cover).
+    pub account_envelope: Base64Url,
+    /// Welcomes.
+    #[serde(default)]
+    pub welcomes: Vec<WelcomeFor>,
+    /// Further envelopes.
+    #[serde(default)]
+    pub envelopes: Vec<EnvelopeFor>,
+    /// The GroupInfo of the new epoch, an `MLSMessage`. Without one the group has none until the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_info: Option<Base64Url>,
+    /// Who comes and goes.
+    #[serde(default)]
+    pub roster: RosterChange,
+}
+
+/// A message has its place in the log. A retry of the same request answers the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Published {
+    /// Its position.
+    pub position: u64,
+    /// The epoch in which it was sent.
+    pub epoch: u64,
+}
+
+/// What an entry of a log is, as its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A commit: it ends the epoch.
+    Commit,
+    /// A proposal for a commit of its epoch.
+    Proposal,
+    /// An application message.
+    Application,
+}
+
+impl EntryKind {
+    /// The name in JSON, and of the Server-Sent Event.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Proposal => "proposal",
+            Self::Application => "application",
+        }
+    }
+}
+
+/// An entry of a group's log: all that the service keeps of a message. It does not say who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEntry {
+    /// Its position: 1 for the first, and no gaps. It is the cursor of every way to read the log.
+    pub position: u64,
+    /// The epoch in which it was sent.
+    pub epoch: u64,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The `MLSMessage`.
+    pub message: Base64Url,
+}
+
+/// A part of a group's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogPage {
+    /// The entries after the cursor, in their order.
+    pub entries: Vec<LogEntry>,
+    /// The position of the last entry of the log that the reader may see. There is more to fetch while
+    /// it is beyond the last entry of the page.
+    pub head: u64,
+}

@@ -1,0 +1,92 @@
+//! What all subscriptions have in common.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt as _, stream};
+use paired_mls_api::DeviceId;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::{
+    AppState,
+    logic::Failure,
+    metrics::OpenSubscription,
+    store::{DeviceById, Topic},
+};
+
+/// An entry or item as it goes out, once for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    pub(crate) position: u64,
+    pub(crate) event: &'static str,
+    pub(crate) json: Arc<str>,
+}
+
+/// What a subscription delivers, until it ends.
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Rendered> + Send>>;
+
+/// What is passed on next.
+pub(super) enum Next {
+    /// This.
+    Item(Rendered),
+    /// This, and then no more.
+    Last(Rendered),
+    /// No more.
+    End,
+}
+
+/// Something that knows what comes next.
+pub(super) trait Source: Send + 'static {
+    /// The next one, whenever that is.
+    fn next(&mut self) -> impl Future<Output = Next> + Send;
+}
+
+/// Makes a subscription of a source: it ends when the source ends, when the device is revoked, and when
+/// the replica stops.
+pub(super) fn subscription<S: Source>(
+    state: &AppState,
+    device: &DeviceId,
+    source: S,
+) -> Result<Events, Failure> {
+    let place = Arc::clone(&state.subscriptions).try_acquire_owned().map_err(|_| Failure::Busy)?;
+    let place = Place { _permit: place, _counted: state.metrics.subscription() };
+    let events = stream::unfold((Some(source), place), |(source, place)| async move {
+        let mut source = source?;
+        match source.next().await {
+            Next::Item(item) => Some((item, (Some(source), place))),
+            Next::Last(item) => Some((item, (None, place))),
+            Next::End => None,
+        }
+    });
+    let revoked = revoked(state.clone(), device.clone());
+    let stopped = state.stopped();
+    Ok(Box::pin(events.take_until(async move {
+        tokio::select! { () = revoked => {}, () = stopped => {} }
+    })))
+}
+
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    _counted: OpenSubscription,
+}
+
+/// Returns when the device is revoked.
+async fn revoked(state: AppState, device: DeviceId) {
+    let mut wakes = state.hub.watch(&Topic::revocation(&device));
+    let store = Arc::clone(&state.store);
+    // A stream that waits must not keep the replica alive.
+    drop(state);
+    while wakes.changed().await.is_ok() {
+        match store.run(&DeviceById(&device)).await {
+            Ok(Some(device)) if device.revoked_at.is_none() => {}
+            _ => return,
+        }
+    }
+}
+
+/// Waits until a topic is woken, but not for ever: a notification can be lost.
+pub(super) async fn wait(wakes: &mut watch::Receiver<u64>) {
+    // In either case it is worth looking.
+    let _waited = tokio::time::timeout(PATIENCE, wakes.changed()).await;
+}
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,0 +1,47 @@
+//! Delivery service and directory of Paired MLS.
+//!
+//! [`app`] is the whole service as an axum `Router`; [`serve`] runs it on sockets, with TLS, until it
+//! is told to stop. Any number of processes can serve one PostgreSQL database: none keeps anything that
+//! the others would miss.
+//!
+//! ```text
+//! routes/     check the media type, parse ids, call, encode
+//! logic/      what may happen: signatures, freshness, MLS headers, limits
+//! store/      whole transactions, each with a name, run again when the database asks for it
+//! feed/       subscriptions: one reader for each log, however many subscribers
+//! ```
+//!
+//! # What the service could learn from traffic
+//!
+//! It sees which account does what and when, from which address, and which groups an account is in. It
+//! keeps less: an entry of a log or mailbox has neither sender nor time. It cannot tell a paired commit
+//! from an ordinary one: both are one commit, one envelope for each other device of the account (a
+//! Notify, or cover), and the Welcomes there are. That the devices of an account act in turn, or that
+//! two of them fetch what one has published, is the same for any user of two devices. A pairing of
+//! standard mode is registered, and so known; one of hidden mode is not, and its registration is
+//! refused.
+
+mod clock;
+mod config;
+mod error;
+mod feed;
+mod log_format;
+mod logic;
+mod metrics;
+mod openapi;
+mod rate;
+mod routes;
+mod serve;
+mod state;
+mod store;
+
+pub use self::{
+    clock::{Clock, SystemClock},
+    config::{Config, Limits, TlsFiles},
+    error::StartError,
+    log_format::{LogFormat, init_logging},
+    routes::{app, metrics_app},
+    serve::{Server, serve},
+    state::AppState,
+    store::StoreError,
+};

@@ -1,0 +1,50 @@
+//! Users and devices.
+
+use paired_mls_api::{DeviceId, DeviceView, RevokeDevice as Revoked, UserId, UserView};
+
+use super::{Caller, Failure};
+use crate::{
+    AppState,
+    store::{Approve, Device, DeviceById, DevicesOfUser, RevokeDevice},
+};
+
+fn show(device: Device) -> DeviceView {
+    let Device { device, user, scheme, signature_key, revoked_at } = device;
+    DeviceView { device, user, scheme, signature_key: signature_key.into(), revoked_at }
+}
+
+/// What is known of a device.
+pub(crate) async fn device(state: &AppState, device: &DeviceId) -> Result<DeviceView, Failure> {
+    state.store.run(&DeviceById(device)).await?.map(show).ok_or(Failure::NotFound)
+}
+
+/// What is known of a user.
+pub(crate) async fn user(state: &AppState, user: UserId) -> Result<UserView, Failure> {
+    let devices = state.store.run(&DevicesOfUser(&user)).await?;
+    if devices.is_empty() {
+        return Err(Failure::NotFound);
+    }
+    Ok(UserView { user, devices: devices.into_iter().map(show).collect() })
+}
+
+/// Lets a further device of the caller's user register.
+pub(crate) async fn approve(
+    state: &AppState,
+    caller: &Caller,
+    device: &DeviceId,
+) -> Result<(), Failure> {
+    let approve = Approve { user: &caller.user, device, limit: state.limits.devices };
+    if state.store.run(&approve).await? { Ok(()) } else { Err(Failure::Full(None)) }
+}
+
+/// Revokes a device of the caller's user.
+pub(crate) async fn revoke(
+    state: &AppState,
+    caller: &Caller,
+    device: &DeviceId,
+) -> Result<Revoked, Failure> {
+    let now = state.clock.now();
+    let revoke = RevokeDevice { user: &caller.user, device, now };
+    let revoked_at = state.store.run(&revoke).await?.ok_or(Failure::NotFound)?;
+    Ok(Revoked { revoked_at })
+}

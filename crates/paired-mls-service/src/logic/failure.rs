@@ -1,0 +1,196 @@
+//! Why a request was not served.
+
+use paired_mls::{pairing::DirectoryError, wire::WireError};
+use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError};
+use thiserror::Error;
+
+use crate::store::{Refusal, StoreError};
+
+/// Why a request was not served: one problem for each. To blame is the client, but for
+/// [`Failure::Store`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum Failure {
+    #[error("the {0} cannot be read")]
+    Malformed(&'static str),
+    #[error("the body has to be {0}")]
+    MediaType(&'static str),
+    #[error("a body has {0} bytes at most")]
+    TooLarge(usize),
+    #[error("Content-Digest, Signature-Input and Signature are needed, each once")]
+    NoSignature,
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    #[error("the request was signed for another name than this service has")]
+    Authority,
+    #[error("the signature was made more than {0} seconds ago, or ahead of time: check the clock")]
+    NotFresh(u64),
+    #[error("sign each request anew, with a fresh nonce")]
+    Replayed,
+    #[error("register the device first; a revoked one never comes back")]
+    UnknownDevice,
+    #[error("{0}")]
+    Forbidden(Rule),
+    #[error("approve this device by another one of the user, then register it again")]
+    NotApproved(DeviceId),
+    #[error("there is no such thing, or not for this account")]
+    NotFound,
+    #[error("the path takes other methods")]
+    Method,
+    #[error("it exists already")]
+    Exists,
+    #[error("fetch the log and try again on the current epoch")]
+    WrongEpoch(u64),
+    #[error("another device asks for a different pairing under this identifier")]
+    Conflict,
+    #[error("{0}")]
+    Message(MessageFault),
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("a recipient is no registered device")]
+    UnknownRecipient(Option<DeviceId>),
+    #[error("there is no room for more of these")]
+    Full(Option<DeviceId>),
+    #[error("wait a moment")]
+    TooFast(u64),
+    #[error("too many subscriptions on this replica: try again")]
+    Busy,
+    #[error("the database does not answer: try again")]
+    Store(#[from] StoreError),
+}
+
+/// What an account may not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub(crate) enum Rule {
+    #[error("only accounts on the roster of a group write to it; join it first")]
+    NotListed,
+    #[error("a key of the KeyPackage's leaf belongs to no device of the account or its pairings")]
+    ForeignKey,
+    #[error("the key is registered for another user")]
+    OtherUser,
+    #[error("a pairing is requested by its own devices, in standard mode: {0}")]
+    Pairing(PairingFault),
+}
+
+/// What is wrong with a request for a pairing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub(crate) enum PairingFault {
+    #[error(
+        "hidden mode goes over the 1-to-1 channel only; take the key in the request out of use"
+    )]
+    HiddenMode,
+    #[error("the request does not list the device that sent it")]
+    NotListed,
+}
+
+/// What is wrong with a message.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum MessageFault {
+    #[error("it is no MLSMessage: {0}")]
+    Wire(#[from] WireError),
+    #[error("it is no {0}")]
+    NotA(&'static str),
+    #[error("it is of another group")]
+    OtherGroup,
+    #[error("the GroupInfo is not of the epoch that the commit starts")]
+    OtherEpoch,
+    #[error("an application message must be encrypted")]
+    InTheClear,
+    #[error("the KeyPackage is not valid now")]
+    Lifetime,
+    #[error("the credential of the KeyPackage is not the user's")]
+    Credential,
+    #[error("the KeyPackage does not verify, or has a cipher suite that is not supported")]
+    KeyPackage,
+    #[error("it is no request for a pairing: {0}")]
+    Pairing(DirectoryError),
+}
+
+impl From<MessageFault> for Failure {
+    fn from(fault: MessageFault) -> Self {
+        Self::Message(fault)
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::Message(error.into())
+    }
+}
+
+impl From<Rule> for Failure {
+    fn from(rule: Rule) -> Self {
+        Self::Forbidden(rule)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoGroup => Self::NotFound,
+            Refusal::NotListed => Rule::NotListed.into(),
+            Refusal::Epoch(current) => Self::WrongEpoch(current),
+            Refusal::UnknownDevice(device) => Self::UnknownRecipient(Some(device)),
+            Refusal::UnknownUser => Self::UnknownRecipient(None),
+            Refusal::Full(device) => Self::Full(Some(device)),
+        }
+    }
+}
+
+impl From<DirectoryError> for Failure {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::HiddenMode => Rule::Pairing(PairingFault::HiddenMode).into(),
+            DirectoryError::NotListed => Rule::Pairing(PairingFault::NotListed).into(),
+            DirectoryError::Differs(_) => Self::Conflict,
+            other => MessageFault::Pairing(other).into(),
+        }
+    }
+}
+
+impl Failure {
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Malformed(_) => ProblemKind::Malformed,
+            Self::MediaType(_) => ProblemKind::MediaType,
+            Self::TooLarge(_) => ProblemKind::TooLarge,
+            Self::NoSignature | Self::Signature(_) | Self::Authority => ProblemKind::Unsigned,
+            Self::NotFresh(_) => ProblemKind::NotFresh,
+            Self::Replayed => ProblemKind::Replayed,
+            Self::UnknownDevice => ProblemKind::UnknownDevice,
+            Self::Forbidden(_) => ProblemKind::Forbidden,
+            Self::NotApproved(_) => ProblemKind::NotApproved,
+            Self::NotFound => ProblemKind::NotFound,
+            Self::Method => ProblemKind::Method,
+            Self::Exists => ProblemKind::Exists,
+            Self::WrongEpoch(_) => ProblemKind::WrongEpoch,
+            Self::Conflict => ProblemKind::Conflict,
+            Self::Message(_) => ProblemKind::InvalidMessage,
+            Self::Envelope(_) => ProblemKind::InvalidEnvelope,
+            Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
+            Self::Full(_) => ProblemKind::Full,
+            Self::TooFast(_) => ProblemKind::TooFast,
+            Self::Busy | Self::Store(_) => ProblemKind::Unavailable,
+        }
+    }
+
+    /// The document that the client gets.
+    pub(crate) fn problem(&self) -> Problem {
+        let mut problem = Problem::new(self.kind());
+        problem.detail = Some(self.to_string());
+        match self {
+            Self::WrongEpoch(current) => problem.current_epoch = Some(*current),
+            Self::NotApproved(device) => problem.device = Some(device.clone()),
+            Self::UnknownRecipient(device) | Self::Full(device) => {
+                problem.device.clone_from(device)
+            }
+            Self::TooFast(seconds) => problem.retry_after = Some(*seconds),
+            Self::Busy | Self::Store(_) => problem.retry_after = Some(1),
+            _ => {}
+        }
+        problem
+    }
+}

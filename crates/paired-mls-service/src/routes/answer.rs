@@ -1,0 +1,44 @@
+//! How answers are encoded.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use paired_mls_api::{MLS_MESSAGE, PROBLEM, Published};
+
+use crate::{logic::Failure, store::Age};
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let status = StatusCode::from_u16(problem.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = problem.retry_after;
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// A body that is one MLS message.
+pub(super) struct Mls(pub(super) Vec<u8>);
+
+impl IntoResponse for Mls {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, MLS_MESSAGE)], self.0).into_response()
+    }
+}
+
+/// 201 for what is new, 200 for what was there.
+pub(super) fn published((published, age): (Published, Age)) -> impl IntoResponse {
+    let status = match age {
+        Age::New => StatusCode::CREATED,
+        Age::Old => StatusCode::OK,
+    };
+    (status, Json(published))
+}

@@ -1,0 +1,134 @@
+//! What handlers take. Whatever cannot be read is a problem document.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use paired_mls_api::{JSON, MLS_MESSAGE, PAIRING_MESSAGE};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    AppState,
+    logic::{Caller, Failure},
+};
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Failure> {
+        parts.extensions.get().cloned().ok_or(Failure::NoSignature)
+    }
+}
+
+/// The id in the path.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Id<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Failure::Malformed("id in the path"))
+    }
+}
+
+/// A JSON body.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
+        let body = body(request, state, JSON).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|_| Failure::Malformed("body"))
+    }
+}
+
+/// A body that is one MLS message.
+pub(super) struct MlsBody(pub(super) Bytes);
+
+impl FromRequest<AppState> for MlsBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
+        body(request, state, MLS_MESSAGE).await.map(Self)
+    }
+}
+
+/// A body that is one message of the pairing protocol.
+pub(super) struct PairingBody(pub(super) Bytes);
+
+impl FromRequest<AppState> for PairingBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
+        body(request, state, PAIRING_MESSAGE).await.map(Self)
+    }
+}
+
+/// A body that is opaque: an envelope.
+pub(super) struct OctetBody(pub(super) Bytes);
+
+impl FromRequest<AppState> for OctetBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
+        body(request, state, "application/octet-stream").await.map(Self)
+    }
+}
+
+async fn body(
+    request: Request,
+    state: &AppState,
+    media_type: &'static str,
+) -> Result<Bytes, Failure> {
+    if !is(request.headers(), media_type) {
+        return Err(Failure::MediaType(media_type));
+    }
+    // It was read, and bounded, when the signature was checked.
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|_| Failure::Malformed("body"))
+}
+
+/// Whether the body has this media type, whatever its parameters.
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// A query.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(params)| Self(params)).map_err(|_| Failure::Malformed("query"))
+    }
+}
+
+/// Where to read on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cursor {
+    #[serde(default)]
+    pub(super) after: u64,
+    pub(super) limit: Option<u32>,
+}
+
+/// Where to resume a subscription: behind the last event that the client has seen, or the query.
+pub(super) struct Resume(pub(super) u64);
+
+impl FromRequestParts<AppState> for Resume {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+        let Params(cursor) = Params::<Cursor>::from_request_parts(parts, state).await?;
+        let Some(last) = parts.headers.get("last-event-id") else { return Ok(Self(cursor.after)) };
+        let last = last.to_str().ok().and_then(|last| last.parse().ok());
+        last.map(Self).ok_or(Failure::Malformed("header Last-Event-ID"))
+    }
+}

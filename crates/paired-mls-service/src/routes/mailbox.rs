@@ -1,0 +1,71 @@
+//! Mailboxes.
+
+use axum::{
+    Json,
+    extract::{State, WebSocketUpgrade},
+    http::StatusCode,
+    response::Response,
+};
+use paired_mls_api::{DeviceId, MailboxPage};
+use serde::Deserialize;
+
+use super::{
+    extract::{Cursor, Id, OctetBody, Params, Resume},
+    subscribe,
+};
+use crate::{
+    AppState, feed,
+    logic::{self, Caller, Failure},
+};
+
+pub(super) async fn post(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(device): Id<DeviceId>,
+    OctetBody(envelope): OctetBody,
+) -> Result<StatusCode, Failure> {
+    logic::post(&state, &caller, device, envelope.into()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn items(
+    State(state): State<AppState>,
+    caller: Caller,
+    Params(Cursor { after, limit }): Params<Cursor>,
+) -> Result<Json<MailboxPage>, Failure> {
+    logic::items(&state, &caller, after, limit).await.map(Json)
+}
+
+/// Up to where the items were fetched.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fetched {
+    through: u64,
+}
+
+pub(super) async fn ack(
+    State(state): State<AppState>,
+    caller: Caller,
+    Params(Fetched { through }): Params<Fetched>,
+) -> Result<StatusCode, Failure> {
+    logic::ack(&state, &caller, through).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn events(
+    State(state): State<AppState>,
+    caller: Caller,
+    Resume(after): Resume,
+) -> Result<Response, Failure> {
+    feed::mailbox_events(&state, &caller, after).map(subscribe::server_sent)
+}
+
+pub(super) async fn socket(
+    State(state): State<AppState>,
+    caller: Caller,
+    Resume(after): Resume,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Failure> {
+    let events = feed::mailbox_events(&state, &caller, after)?;
+    Ok(subscribe::web_socket(upgrade, events))
+}

@@ -1,0 +1,42 @@
+//! What is about the service itself.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+
+use crate::{
+    AppState,
+    logic::Failure,
+    openapi,
+    store::{Ping, StoreError},
+};
+
+pub(super) async fn openapi() -> Json<serde_json::Value> {
+    Json(openapi::document())
+}
+
+pub(super) async fn live() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, Failure> {
+    state.store.run(&Ping).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, Failure> {
+    let text = state.metrics.text().map_err(|_| StoreError::OutOfRange)?;
+    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, media_type)], text))
+}
+
+pub(super) async fn not_found() -> Failure {
+    Failure::NotFound
+}
+
+pub(super) async fn method() -> Failure {
+    Failure::Method
+}

@@ -1,0 +1,62 @@
+//! HTTP: each handler checks the media type, parses ids, calls, and encodes.
+
+mod answer;
+mod directory;
+mod extract;
+mod group;
+mod key_package;
+mod mailbox;
+mod meta;
+mod middleware;
+mod pairing;
+mod subscribe;
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{delete, get, post},
+};
+use paired_mls_api::path;
+
+use crate::AppState;
+
+/// The service.
+pub fn app(state: AppState) -> Router {
+    let signed = Router::new()
+        .route(path::DEVICE, get(directory::device).delete(directory::revoke))
+        .route(path::DEVICE_KEY_PACKAGE, post(key_package::claim))
+        .route(path::DEVICE_MAILBOX, post(mailbox::post))
+        .route(path::USER, get(directory::user))
+        .route(path::APPROVALS, post(directory::approve))
+        .route(path::PAIRINGS, post(pairing::ask))
+        .route(path::PAIRING, get(pairing::look))
+        .route(path::KEY_PACKAGES, post(key_package::upload).get(key_package::count))
+        .route(path::MAILBOX, delete(mailbox::ack).get(mailbox::items))
+        .route(path::MAILBOX_EVENTS, get(mailbox::events))
+        .route(path::MAILBOX_SOCKET, get(mailbox::socket))
+        .route(path::GROUPS, post(group::create))
+        .route(path::GROUP, get(group::view))
+        .route(path::GROUP_COMMITS, post(group::publish_commit))
+        .route(path::GROUP_MESSAGES, post(group::publish_message).get(group::log))
+        .route(path::GROUP_INFO, get(group::group_info))
+        .route(path::GROUP_EVENTS, get(group::events))
+        .route(path::GROUP_SOCKET, get(group::socket))
+        .route_layer(from_fn_with_state(state.clone(), middleware::authenticate));
+    let open = Router::new()
+        .route(path::DEVICES, post(directory::register))
+        .route(path::OPENAPI, get(meta::openapi))
+        .route(path::LIVE, get(meta::live))
+        .route(path::READY, get(meta::ready));
+    signed
+        .merge(open)
+        .fallback(meta::not_found)
+        .method_not_allowed_fallback(meta::method)
+        .layer(from_fn_with_state(state.clone(), middleware::observe))
+        .layer(from_fn(middleware::headers))
+        .with_state(state)
+}
+
+/// The metrics of a replica, for an address that only its operator reaches.
+pub fn metrics_app(state: AppState) -> Router {
+    Router::new().route(path::METRICS, get(meta::metrics)).with_state(state)
+}

@@ -1,0 +1,142 @@
+//! What the handlers of one replica share.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    Clock, Config, Limits, StoreError,
+    feed::Hub,
+    metrics::Metrics,
+    rate::Rate,
+    store::{Heard, Store, Sweep, listen},
+};
+
+/// How often what has expired is dropped.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// One replica: its database, its clock, its limits, its subscribers. A clone is the same replica.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) authorities: Arc<[String]>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rate: Arc<Rate>,
+    pub(crate) subscriptions: Arc<Semaphore>,
+    stopping: watch::Sender<Phase>,
+    /// Ends with the last clone.
+    _background: Arc<JoinSet<()>>,
+}
+
+/// Whether the replica takes new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Stopping,
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState").field("database", self.store.database()).finish_non_exhaustive()
+    }
+}
+
+impl AppState {
+    /// Opens the database of `config`, brings its schema up to date, and starts what runs beside the
+    /// requests: the notifications of the other replicas, and dropping what has expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be used.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let hub = Arc::new(Hub::default());
+        let waker = {
+            let hub = Arc::clone(&hub);
+            Arc::new(move |topic: &_| hub.wake(topic))
+        };
+        let store = Arc::new(Store::open(&config.database, config.connections, waker).await?);
+        let rate = Arc::new(Rate::new(&config.limits));
+        let background = background(&store, &hub, &rate, &clock);
+        Ok(Self {
+            store,
+            clock,
+            limits: config.limits,
+            authorities: config.authorities.clone().into(),
+            hub,
+            metrics: Arc::new(Metrics::new()),
+            rate,
+            subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
+            stopping: watch::channel(Phase::Running).0,
+            _background: Arc::new(background),
+        })
+    }
+
+    /// Ends all subscriptions. Their clients resume at another replica, by their cursors.
+    pub fn stop(&self) {
+        self.stopping.send_replace(Phase::Stopping);
+    }
+
+    /// Returns when [`Self::stop`] is called.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // An error says that the replica is gone altogether.
+            let _gone = stopping.wait_for(|phase| *phase == Phase::Stopping).await;
+        }
+    }
+
+    /// Drops what has expired: nonces, items of mailboxes, KeyPackages. It happens by itself, too. Returns
+    /// how many rows went.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.rate.sweep();
+        self.hub.sweep();
+        self.store.run(&Sweep { now: self.clock.now() }).await
+    }
+
+    /// Ends the connections to the database.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+fn background(
+    store: &Arc<Store>,
+    hub: &Arc<Hub>,
+    rate: &Arc<Rate>,
+    clock: &Arc<dyn Clock>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let database = store.database().clone();
+    let heard = {
+        let hub = Arc::clone(hub);
+        Arc::new(move |heard| match heard {
+            Heard::Topic(topic) => hub.wake(&topic),
+            Heard::Everything => hub.wake_all(),
+        })
+    };
+    tasks.spawn(async move { listen(&database, heard).await });
+    let (store, hub) = (Arc::clone(store), Arc::clone(hub));
+    let (rate, clock) = (Arc::clone(rate), Arc::clone(clock));
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            rate.sweep();
+            hub.sweep();
+            // The store logs a failure; the next sweep does the same work.
+            if let Ok(rows) = store.run(&Sweep { now: clock.now() }).await {
+                tracing::debug!(rows, "swept");
+            }
+        }
+    });
+    tasks
+}

@@ -1,0 +1,185 @@
+//! Connections, migrations, and notifications between replicas.
+
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use sqlx::{AnyPool, Executor as _, any::AnyPoolOptions, migrate::Migrator, postgres::PgListener};
+use tokio::sync::Mutex;
+
+use super::{Store, StoreError, Topic, Tx, Waker};
+
+/// The channel of PostgreSQL that the replicas wake each other on.
+const CHANNEL: &str = "paired_mls";
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Which database it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// A file, inside this process.
+    Sqlite {
+        /// Its address, with the parameters that we need.
+        url: String,
+    },
+    /// A server, which replicas share.
+    Postgres {
+        /// Its address. It may hold a password.
+        url: String,
+    },
+}
+
+impl Database {
+    /// Reads the address of a database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::UnknownDatabase`].
+    fn parse(address: &str) -> Result<Self, StoreError> {
+        let scheme = address.split_once(':').map(|(scheme, _)| scheme);
+        match scheme {
+            Some("sqlite") => {
+                let join = if address.contains('?') { '&' } else { '?' };
+                let url = match address.contains("mode=") {
+                    true => address.to_owned(),
+                    false => format!("{address}{join}mode=rwc"),
+                };
+                Ok(Self::Sqlite { url })
+            }
+            Some("postgres" | "postgresql") => Ok(Self::Postgres { url: address.to_owned() }),
+            _ => Err(StoreError::UnknownDatabase),
+        }
+    }
+
+    fn url(&self) -> &str {
+        match self {
+            Self::Sqlite { url } | Self::Postgres { url } => url,
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite { .. } => "Sqlite",
+            Self::Postgres { .. } => "Postgres",
+        })
+    }
+}
+
+impl Store {
+    /// Connects, and brings the schema up to date. Replicas that start at once wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub(crate) async fn open(
+        address: &str,
+        connections: u32,
+        waker: Waker,
+    ) -> Result<Self, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let database = Database::parse(address)?;
+        let (readers, writers, turn) = match &database {
+            Database::Sqlite { url } => {
+                let writers = sqlite(url, 1).await?;
+                migrate_sqlite(&writers).await?;
+                (sqlite(url, connections).await?, writers, Some(Mutex::new(())))
+            }
+            Database::Postgres { url } => {
+                let pool = options(connections).connect(url).await?;
+                POSTGRES.run(&pool).await?;
+                (pool.clone(), pool, None)
+            }
+        };
+        Ok(Self { database, readers, writers, turn, waker })
+    }
+}
+
+/// SQLite has no lock for a whole migration: of two processes that bring the same file up to date at
+/// once, one fails, undoes what it did, and finds it done when it looks again.
+async fn migrate_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match SQLITE.run(pool).await {
+            Ok(()) => return Ok(()),
+            Err(error) if attempt == 5 => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50 * attempt)).await,
+        }
+        attempt += 1;
+    }
+}
+
+fn options(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections.max(1))
+        .acquire_timeout(Duration::from_secs(20))
+}
+
+/// What is committed is on the disk, whatever happens next: a commit that clients have merged and the
+/// service has lost would split the group.
+async fn sqlite(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
+    options(connections)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute("PRAGMA busy_timeout = 5000").await?;
+                connection.execute("PRAGMA journal_mode = WAL").await?;
+                connection.execute("PRAGMA synchronous = FULL").await?;
+                connection.execute("PRAGMA foreign_keys = ON").await?;
+                Ok(())
+            })
+        })
+        .connect(url)
+        .await
+}
+
+/// Tells the other replicas what the transaction wakes, when it is committed.
+pub(super) async fn notify(tx: &mut Tx) -> Result<(), StoreError> {
+    let topics = tx.woken.clone();
+    for topic in topics {
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(CHANNEL)
+            .bind(topic.name())
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// What the other replicas say.
+pub(crate) enum Heard {
+    /// Something new in this topic.
+    Topic(Topic),
+    /// The connection was lost for a while: there may be something new in every topic.
+    Everything,
+}
+
+/// Listens to the other replicas for ever. Returns at once on SQLite, which has none.
+pub(crate) async fn listen(database: &Database, heard: Arc<dyn Fn(Heard) + Send + Sync>) {
+    let Database::Postgres { .. } = database else { return };
+    loop {
+        if let Err(error) = listen_once(database.url(), &heard).await {
+            tracing::warn!(%error, "lost the notifications of the other replicas");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn listen_once(
+    url: &str,
+    heard: &Arc<dyn Fn(Heard) + Send + Sync>,
+) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect(url).await?;
+    listener.listen(CHANNEL).await?;
+    heard(Heard::Everything);
+    loop {
+        match listener.try_recv().await? {
+            Some(notification) => heard(Heard::Topic(Topic::named(notification.payload()))),
+            // It has connected again by itself.
+            None => heard(Heard::Everything),
+        }
+    }
+}

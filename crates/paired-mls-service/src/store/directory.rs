@@ -1,0 +1,215 @@
+//! Users and devices.
+
+use paired_mls_api::{DeviceId, SignatureScheme, UserId};
+use sqlx::any::AnyRow;
+
+use super::{
+    StoreError, Topic, Transaction, Tx,
+    row::{bytes, device, int, optional_uint, scheme, uint, user},
+};
+
+/// A registered device.
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) device: DeviceId,
+    pub(crate) user: UserId,
+    pub(crate) scheme: SignatureScheme,
+    pub(crate) signature_key: Vec<u8>,
+    pub(crate) revoked_at: Option<u64>,
+}
+
+impl Device {
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            device: device(row, 0)?,
+            user: user(row, 1)?,
+            scheme: scheme(row, 2)?,
+            signature_key: bytes(row, 3)?,
+            revoked_at: optional_uint(row, 4)?,
+        })
+    }
+}
+
+/// A device, if there is one.
+pub(crate) struct DeviceById<'a>(pub(crate) &'a DeviceId);
+
+impl Transaction for DeviceById<'_> {
+    const NAME: &'static str = "device_by_id";
+    const WRITES: bool = false;
+    type Output = Option<Device>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<Device>, StoreError> {
+        let row = sqlx::query(
+            "SELECT device_id, user_id, scheme, signature_key, revoked_at FROM devices
+             WHERE device_id = $1",
+        )
+        .bind(self.0.as_bytes())
+        .fetch_optional(tx.connection())
+        .await?;
+        row.as_ref().map(Device::read).transpose()
+    }
+}
+
+/// All devices of a user, in the order of their ids.
+pub(crate) struct DevicesOfUser<'a>(pub(crate) &'a UserId);
+
+impl Transaction for DevicesOfUser<'_> {
+    const NAME: &'static str = "devices_of_user";
+    const WRITES: bool = false;
+    type Output = Vec<Device>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<Device>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT device_id, user_id, scheme, signature_key, revoked_at FROM devices
+             WHERE user_id = $1 ORDER BY device_id",
+        )
+        .bind(self.0.as_bytes())
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(Device::read).collect()
+    }
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// The device is registered, now or since before.
+    Registered,
+    /// It was revoked: its id is never used again.
+    Revoked,
+    /// Its key belongs to another user.
+    OtherUser,
+    /// No device of the user has approved it.
+    NotApproved,
+    /// The user has as many as it can have.
+    Full,
+}
+
+/// Registers a device.
+pub(crate) struct TakeDevice<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) device: &'a DeviceId,
+    pub(crate) scheme: SignatureScheme,
+    pub(crate) signature_key: &'a [u8],
+    pub(crate) limit: u64,
+}
+
+impl Transaction for TakeDevice<'_> {
+    const NAME: &'static str = "register_device";
+    type Output = Registration;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Registration, StoreError> {
+        if let Some(known) = DeviceById(self.device).run(tx).await? {
+            return Ok(match known {
+                _ if known.user != *self.user => Registration::OtherUser,
+                Device { revoked_at: Some(_), .. } => Registration::Revoked,
+                _ => Registration::Registered,
+            });
+        }
+        // Of two devices that both want to be the first, one inserts the user.
+        let first = sqlx::query("INSERT INTO users (user_id) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(self.user.as_bytes())
+            .execute(tx.connection())
+            .await?
+            .rows_affected()
+            == 1;
+        if !first {
+            let approved =
+                sqlx::query("DELETE FROM approvals WHERE user_id = $1 AND device_id = $2")
+                    .bind(self.user.as_bytes())
+                    .bind(self.device.as_bytes())
+                    .execute(tx.connection())
+                    .await?;
+            if approved.rows_affected() == 0 {
+                return Ok(Registration::NotApproved);
+            }
+            if count_devices(tx, self.user).await? >= self.limit {
+                return Ok(Registration::Full);
+            }
+        }
+        sqlx::query(
+            "INSERT INTO devices (device_id, user_id, scheme, signature_key) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(self.device.as_bytes())
+        .bind(self.user.as_bytes())
+        .bind(self.scheme.name())
+        .bind(self.signature_key)
+        .execute(tx.connection())
+        .await?;
+        Ok(Registration::Registered)
+    }
+}
+
+async fn count_devices(tx: &mut Tx, user: &UserId) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT COUNT(*) FROM devices WHERE user_id = $1")
+        .bind(user.as_bytes())
+        .fetch_one(tx.connection())
+        .await?;
+    uint(&row, 0)
+}
+
+/// Lets a further device register for a user. Doing it again changes nothing.
+pub(crate) struct Approve<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) device: &'a DeviceId,
+    /// How many approvals a user can have that no device has used.
+    pub(crate) limit: u64,
+}
+
+impl Transaction for Approve<'_> {
+    const NAME: &'static str = "approve_device";
+    /// Whether there was room.
+    type Output = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) FROM approvals WHERE user_id = $1")
+            .bind(self.user.as_bytes())
+            .fetch_one(tx.connection())
+            .await?;
+        if uint(&row, 0)? >= self.limit {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO approvals (user_id, device_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(self.user.as_bytes())
+        .bind(self.device.as_bytes())
+        .execute(tx.connection())
+        .await?;
+        Ok(true)
+    }
+}
+
+/// Revokes a device of a user, and drops its KeyPackages and its mailbox.
+pub(crate) struct RevokeDevice<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) device: &'a DeviceId,
+    pub(crate) now: u64,
+}
+
+impl Transaction for RevokeDevice<'_> {
+    const NAME: &'static str = "revoke_device";
+    /// When it was revoked, now or before; nothing if the user has no such device.
+    type Output = Option<u64>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query(
+            "UPDATE devices SET revoked_at = COALESCE(revoked_at, $3)
+             WHERE device_id = $1 AND user_id = $2 RETURNING revoked_at",
+        )
+        .bind(self.device.as_bytes())
+        .bind(self.user.as_bytes())
+        .bind(int(self.now)?)
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        for statement in [
+            "DELETE FROM key_packages WHERE device_id = $1",
+            "DELETE FROM mailbox WHERE device_id = $1",
+        ] {
+            sqlx::query(statement).bind(self.device.as_bytes()).execute(tx.connection()).await?;
+        }
+        tx.wake(Topic::revocation(self.device));
+        optional_uint(&row, 0)
+    }
+}

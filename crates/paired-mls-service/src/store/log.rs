@@ -1,0 +1,77 @@
+//! Reading the log of a group.
+
+use paired_mls_api::{EntryKind, GroupId, LogEntry, UserId};
+use sqlx::{Row as _, any::AnyRow};
+
+use super::{
+    StoreError, Transaction, Tx,
+    row::{bytes, int, uint, user},
+};
+
+/// A page of the log: the entries after a position, in their order.
+pub(crate) struct EntriesAfter<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) after: u64,
+    /// The last position that is read.
+    pub(crate) through: u64,
+    pub(crate) limit: u32,
+}
+
+impl Transaction for EntriesAfter<'_> {
+    const NAME: &'static str = "entries_after";
+    const WRITES: bool = false;
+    type Output = Vec<LogEntry>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<LogEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT position, epoch, kind, message FROM log
+             WHERE group_id = $1 AND position > $2 AND position <= $3
+             ORDER BY position LIMIT $4",
+        )
+        .bind(self.group.as_bytes())
+        .bind(int(self.after)?)
+        .bind(int(self.through.min(i64::MAX as u64))?)
+        .bind(i64::from(self.limit))
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+fn read(row: &AnyRow) -> Result<LogEntry, StoreError> {
+    let kind: String = row.try_get(2)?;
+    let known = [EntryKind::Commit, EntryKind::Proposal, EntryKind::Application];
+    let kind = known.into_iter().find(|known| known.name() == kind);
+    Ok(LogEntry {
+        position: uint(row, 0)?,
+        epoch: uint(row, 1)?,
+        kind: kind.ok_or(StoreError::Corrupt("log"))?,
+        message: bytes(row, 3)?.into(),
+    })
+}
+
+/// The accounts that left the roster after one position, up to another, and where.
+pub(crate) struct Removed<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) after: u64,
+    pub(crate) through: u64,
+}
+
+impl Transaction for Removed<'_> {
+    const NAME: &'static str = "removed_accounts";
+    const WRITES: bool = false;
+    type Output = Vec<(u64, UserId)>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<(u64, UserId)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT removed_at, user_id FROM roster
+             WHERE group_id = $1 AND removed_at > $2 AND removed_at <= $3",
+        )
+        .bind(self.group.as_bytes())
+        .bind(int(self.after)?)
+        .bind(int(self.through)?)
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(|row| Ok((uint(row, 0)?, user(row, 1)?))).collect()
+    }
+}

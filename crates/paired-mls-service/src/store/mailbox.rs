@@ -1,0 +1,154 @@
+//! Mailboxes.
+
+use paired_mls_api::{DeviceId, MailboxItem, UserId};
+
+use sqlx::any::AnyRow;
+
+use super::{
+    StoreError, Topic, Transaction, Tx,
+    directory::DeviceById,
+    row::{bytes, device, int, uint},
+};
+
+/// An envelope and whose mailbox it goes to.
+#[derive(Clone, Debug)]
+pub(crate) struct Letter<'a> {
+    pub(crate) recipient: DeviceId,
+    pub(crate) envelope: &'a [u8],
+    /// How many items the mailbox may have, this one included.
+    pub(crate) limit: u64,
+    pub(crate) expires_at: u64,
+}
+
+/// What became of a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is in the mailbox.
+    Placed,
+    /// The mailbox has no room.
+    Full(DeviceId),
+    /// There is no such device, or not any more.
+    Unknown(DeviceId),
+}
+
+/// Puts a letter into its mailbox. The mailbox stays locked until the end of the transaction: whoever
+/// posts several does it in the order of their recipients.
+pub(super) async fn post(tx: &mut Tx, letter: &Letter<'_>) -> Result<Sent, StoreError> {
+    let recipient = &letter.recipient;
+    let head = sqlx::query(
+        "UPDATE devices SET mailbox_head = mailbox_head + 1
+         WHERE device_id = $1 AND revoked_at IS NULL RETURNING mailbox_head",
+    )
+    .bind(recipient.as_bytes())
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(head) = head else { return Ok(Sent::Unknown(recipient.clone())) };
+    let items = sqlx::query("SELECT COUNT(*) FROM mailbox WHERE device_id = $1")
+        .bind(recipient.as_bytes())
+        .fetch_one(tx.connection())
+        .await?;
+    if uint(&items, 0)? >= letter.limit {
+        return Ok(Sent::Full(recipient.clone()));
+    }
+    sqlx::query(
+        "INSERT INTO mailbox (device_id, position, envelope, expires_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(recipient.as_bytes())
+    .bind(int(uint(&head, 0)?)?)
+    .bind(letter.envelope)
+    .bind(int(letter.expires_at)?)
+    .execute(tx.connection())
+    .await?;
+    tx.wake(Topic::mailbox(recipient));
+    Ok(Sent::Placed)
+}
+
+/// The other devices of an account that are not revoked.
+pub(super) async fn siblings(
+    tx: &mut Tx,
+    user: &UserId,
+    except: &DeviceId,
+) -> Result<Vec<DeviceId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT device_id FROM devices
+         WHERE user_id = $1 AND device_id <> $2 AND revoked_at IS NULL",
+    )
+    .bind(user.as_bytes())
+    .bind(except.as_bytes())
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(|row| device(row, 0)).collect()
+}
+
+/// Posts one letter. One for a device of another account has half of the room.
+pub(crate) struct Post<'a> {
+    pub(crate) from: &'a UserId,
+    pub(crate) letter: Letter<'a>,
+}
+
+impl Transaction for Post<'_> {
+    const NAME: &'static str = "post_letter";
+    type Output = Sent;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Sent, StoreError> {
+        let mut letter = self.letter.clone();
+        let known = DeviceById(&letter.recipient).run(tx).await?;
+        if known.is_none_or(|device| device.user != *self.from) {
+            letter.limit /= 2;
+        }
+        post(tx, &letter).await
+    }
+
+    fn keeps(sent: &Sent) -> bool {
+        *sent == Sent::Placed
+    }
+}
+
+/// The items after a position, in their order.
+pub(crate) struct ItemsAfter<'a> {
+    pub(crate) device: &'a DeviceId,
+    pub(crate) after: u64,
+    pub(crate) limit: u32,
+}
+
+impl Transaction for ItemsAfter<'_> {
+    const NAME: &'static str = "items_after";
+    const WRITES: bool = false;
+    type Output = Vec<MailboxItem>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<MailboxItem>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT position, envelope FROM mailbox WHERE device_id = $1 AND position > $2
+             ORDER BY position LIMIT $3",
+        )
+        .bind(self.device.as_bytes())
+        .bind(int(self.after)?)
+        .bind(i64::from(self.limit))
+        .fetch_all(tx.connection())
+        .await?;
+        let read = |row: &AnyRow| -> Result<_, StoreError> {
+            Ok(MailboxItem { position: uint(row, 0)?, envelope: bytes(row, 1)?.into() })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Drops the items up to a position: their device has them.
+pub(crate) struct Ack<'a> {
+    pub(crate) device: &'a DeviceId,
+    pub(crate) through: u64,
+}
+
+impl Transaction for Ack<'_> {
+    const NAME: &'static str = "ack_items";
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM mailbox WHERE device_id = $1 AND position <= $2")
+            .bind(self.device.as_bytes())
+            .bind(int(self.through)?)
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+}

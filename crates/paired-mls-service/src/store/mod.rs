@@ -1,0 +1,166 @@
+//! The database: whole transactions, each with a name.
+//!
+//! The same SQL runs on SQLite and on PostgreSQL; only the migrations differ. A [`Transaction`] is run
+//! as a whole and, when the database gives up on it because of another one, run again. What orders
+//! concurrent writers is always the row lock of an `UPDATE … RETURNING`: on the group for its log, on
+//! the device for its mailbox. So positions become visible in their order, without gaps, on both
+//! databases.
+
+mod connect;
+mod directory;
+mod error;
+mod group;
+mod housekeeping;
+mod key_package;
+mod log;
+mod mailbox;
+mod nonce;
+mod pairing;
+mod publish;
+mod row;
+mod topic;
+
+use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
+
+use sqlx::{Any, AnyConnection, AnyPool};
+use tokio::sync::Mutex;
+
+pub(crate) use self::connect::Database;
+pub use self::error::StoreError;
+pub(crate) use self::{
+    connect::{Heard, listen},
+    directory::{
+        Approve, Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice,
+    },
+    group::{Group, GroupById, GroupInfo, OpenGroup, Standing},
+    housekeeping::{Ping, Sweep},
+    key_package::{
+        ClaimKeyPackage, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
+    },
+    log::{EntriesAfter, Removed},
+    mailbox::{Ack, ItemsAfter, Letter, Post, Sent},
+    nonce::SpendNonce,
+    pairing::{AskForPairing, PairingById, PairingsOfDevice, StoredPairing},
+    publish::{Age, Append, Appended, Joining, Publish, Refusal},
+    topic::Topic,
+};
+
+/// A connection inside a transaction.
+pub(crate) struct Tx {
+    inner: sqlx::Transaction<'static, Any>,
+    woken: Vec<Topic>,
+}
+
+impl Tx {
+    /// Runs statements.
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+
+    /// Wakes the subscribers of `topic`, on every replica, once the transaction is committed.
+    fn wake(&mut self, topic: Topic) {
+        self.woken.push(topic);
+    }
+}
+
+/// Something that happens as a whole, or not at all.
+pub(crate) trait Transaction: Sync {
+    /// Its name, for logs and metrics.
+    const NAME: &'static str;
+    /// Whether it writes.
+    const WRITES: bool = true;
+    /// What it gives.
+    type Output: std::marker::Send;
+
+    /// Does it once. It may be done several times, of which one takes effect.
+    fn run(
+        &self,
+        tx: &mut Tx,
+    ) -> impl Future<Output = Result<Self::Output, StoreError>> + std::marker::Send;
+
+    /// Whether what was done is to stay. If not, it is as if it had not been.
+    fn keeps(_: &Self::Output) -> bool {
+        true
+    }
+}
+
+/// Who is told when a topic has something new.
+pub(crate) type Waker = Arc<dyn Fn(&Topic) + std::marker::Send + Sync>;
+
+/// How often a transaction is tried.
+const ATTEMPTS: u32 = 12;
+
+/// A database.
+pub(crate) struct Store {
+    database: Database,
+    readers: AnyPool,
+    writers: AnyPool,
+    /// SQLite has one writer: whoever waits, waits here and in turn.
+    turn: Option<Mutex<()>>,
+    waker: Waker,
+}
+
+impl Store {
+    /// Runs a transaction, again if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails, or after the last attempt.
+    pub(crate) async fn run<T: Transaction>(
+        &self,
+        transaction: &T,
+    ) -> Result<T::Output, StoreError> {
+        let mut attempt = 1;
+        loop {
+            match self.once(transaction).await {
+                Ok(output) => return Ok(output),
+                Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                    tracing::debug!(transaction = T::NAME, attempt, "run again");
+                    tokio::time::sleep(Duration::from_millis(2 << attempt.min(7))).await;
+                    attempt += 1;
+                }
+                Err(error) => {
+                    let cause = error.source().map(tracing::field::display);
+                    tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn once<T: Transaction>(&self, transaction: &T) -> Result<T::Output, StoreError> {
+        let _turn = match &self.turn {
+            Some(turn) if T::WRITES => Some(turn.lock().await),
+            _ => None,
+        };
+        let inner = match (&self.database, T::WRITES) {
+            // A writer that began as a reader could not wait for another process that writes.
+            (Database::Sqlite { .. }, true) => self.writers.begin_with("BEGIN IMMEDIATE").await?,
+            (_, true) => self.writers.begin().await?,
+            (_, false) => self.readers.begin().await?,
+        };
+        let mut tx = Tx { inner, woken: Vec::new() };
+        let output = transaction.run(&mut tx).await?;
+        if !T::keeps(&output) {
+            tx.inner.rollback().await?;
+            return Ok(output);
+        }
+        if let Database::Postgres { .. } = self.database {
+            connect::notify(&mut tx).await?;
+        }
+        tx.inner.commit().await?;
+        tx.woken.iter().for_each(|topic| (self.waker)(topic));
+        Ok(output)
+    }
+
+    /// Which database it is.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Ends all connections.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}

@@ -1,0 +1,116 @@
+//! Pairings of standard mode.
+
+use paired_mls_api::DeviceId;
+
+use super::{
+    StoreError, Topic, Transaction, Tx,
+    mailbox::{Letter, post},
+    row::{bytes, device},
+};
+
+/// A pairing as it is stored: the request, and which devices have made it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredPairing {
+    pub(crate) request: Vec<u8>,
+    pub(crate) requested: Vec<DeviceId>,
+}
+
+/// A pairing, if there is one.
+pub(crate) struct PairingById<'a>(pub(crate) &'a [u8]);
+
+impl Transaction for PairingById<'_> {
+    const NAME: &'static str = "pairing_by_id";
+    const WRITES: bool = false;
+    type Output = Option<StoredPairing>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<StoredPairing>, StoreError> {
+        let row = sqlx::query("SELECT request FROM pairings WHERE pairing_id = $1")
+            .bind(self.0)
+            .fetch_optional(tx.connection())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let rows = sqlx::query(
+            "SELECT device_id FROM pairing_requests WHERE pairing_id = $1 ORDER BY device_id",
+        )
+        .bind(self.0)
+        .fetch_all(tx.connection())
+        .await?;
+        let requested = rows.iter().map(|row| device(row, 0)).collect::<Result<_, _>>()?;
+        Ok(Some(StoredPairing { request: bytes(&row, 0)?, requested }))
+    }
+}
+
+/// The pairings that a device has asked for.
+pub(crate) struct PairingsOfDevice<'a>(pub(crate) &'a DeviceId);
+
+impl Transaction for PairingsOfDevice<'_> {
+    const NAME: &'static str = "pairings_of_device";
+    const WRITES: bool = false;
+    type Output = Vec<StoredPairing>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<StoredPairing>, StoreError> {
+        let rows = sqlx::query("SELECT pairing_id FROM pairing_requests WHERE device_id = $1")
+            .bind(self.0.as_bytes())
+            .fetch_all(tx.connection())
+            .await?;
+        let mut pairings = Vec::new();
+        for row in &rows {
+            pairings.extend(PairingById(&bytes(row, 0)?).run(tx).await?);
+        }
+        Ok(pairings)
+    }
+}
+
+/// A device asks for a pairing. The caller has checked the request against what was stored before; if
+/// another device has asked in between, it has to check again.
+pub(crate) struct AskForPairing<'a> {
+    pub(crate) pairing: &'a [u8],
+    pub(crate) request: &'a [u8],
+    pub(crate) device: &'a DeviceId,
+    /// The devices that had asked when the caller looked.
+    pub(crate) seen: &'a [DeviceId],
+    /// What is posted to the devices of the pairing, in the order of the recipients.
+    pub(crate) letters: &'a [Letter<'a>],
+}
+
+impl Transaction for AskForPairing<'_> {
+    const NAME: &'static str = "ask_for_pairing";
+    /// Whether nobody had asked in between.
+    type Output = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        // Locks the pairing, whether it is new or not.
+        sqlx::query(
+            "INSERT INTO pairings (pairing_id, request) VALUES ($1, $2)
+             ON CONFLICT (pairing_id) DO UPDATE SET request = pairings.request",
+        )
+        .bind(self.pairing)
+        .bind(self.request)
+        .execute(tx.connection())
+        .await?;
+        let stored = PairingById(self.pairing).run(tx).await?;
+        let unchanged =
+            stored.is_some_and(|s| s.request == self.request && s.requested == self.seen);
+        if !unchanged {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO pairing_requests (pairing_id, device_id) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(self.pairing)
+        .bind(self.device.as_bytes())
+        .execute(tx.connection())
+        .await?;
+        for letter in self.letters {
+            // A full mailbox, or a device that is not known yet: it can ask for the pairing itself.
+            post(tx, letter).await?;
+            tx.wake(Topic::mailbox(&letter.recipient));
+        }
+        Ok(true)
+    }
+
+    fn keeps(unchanged: &bool) -> bool {
+        *unchanged
+    }
+}

@@ -1,0 +1,314 @@
+//! Writing the log of a group: its total order.
+
+use std::ops::RangeInclusive;
+
+use paired_mls_api::{Access, DeviceId, EntryKind, GroupId, UserId};
+
+use super::{
+    StoreError, Topic, Transaction, Tx,
+    directory::DeviceById,
+    group::{Group, GroupById, Standing, list},
+    mailbox::{Letter, Sent, post, siblings},
+    row::{int, uint},
+};
+
+/// Where a message is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) position: u64,
+    pub(crate) epoch: u64,
+    pub(crate) age: Age,
+}
+
+/// Whether a message has its place since now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// Since now.
+    New,
+    /// The same request was made before.
+    Old,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There is no such group, or not for this account.
+    NoGroup,
+    /// The account may read the group, and not write to it.
+    NotListed,
+    /// The group is in this epoch.
+    Epoch(u64),
+    /// There is no such recipient.
+    UnknownDevice(DeviceId),
+    /// There is no such user.
+    UnknownUser,
+    /// The mailbox of this device has no room.
+    Full(DeviceId),
+}
+
+/// What a commit does, as one transaction.
+pub(crate) struct Publish<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) user: &'a UserId,
+    pub(crate) device: &'a DeviceId,
+    /// The epoch that it ends.
+    pub(crate) epoch: u64,
+    pub(crate) commit: &'a [u8],
+    pub(crate) digest: &'a [u8],
+    /// Whether it is the commit of a member, or of someone who joins by it.
+    pub(crate) standing: Joining,
+    pub(crate) group_info: Option<&'a [u8]>,
+    pub(crate) remove: &'a [UserId],
+    pub(crate) add: &'a [UserId],
+    /// The devices that are welcomed, whose accounts join the roster.
+    pub(crate) welcomed: &'a [DeviceId],
+    /// Welcomes and envelopes, in the order of the recipients.
+    pub(crate) letters: &'a [Letter<'a>],
+    /// What goes to each other device of the account, apart from the recipient.
+    pub(crate) to_siblings: Letter<'a>,
+}
+
+/// Who may send a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// An account of the roster.
+    Inside,
+    /// Whoever may join.
+    Outside,
+}
+
+impl Joining {
+    fn allowed(self, group: &Group) -> Result<(), Refusal> {
+        match (group.standing, self) {
+            (Standing::Listed, _) => Ok(()),
+            (_, Self::Outside) if group.access == Access::Anyone => Ok(()),
+            (Standing::RemovedAt(_), _) => Err(Refusal::NotListed),
+            (Standing::Stranger, _) if group.access == Access::Anyone => Err(Refusal::NotListed),
+            (Standing::Stranger, _) => Err(Refusal::NoGroup),
+        }
+    }
+}
+
+impl Transaction for Publish<'_> {
+    const NAME: &'static str = "publish_commit";
+    type Output = Result<Appended, Refusal>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        // The compare-and-swap, which also locks the group.
+        let head = sqlx::query(
+            "UPDATE groups SET epoch = epoch + 1, head = head + 1, group_info = $3
+             WHERE group_id = $1 AND epoch = $2 RETURNING head",
+        )
+        .bind(self.group.as_bytes())
+        .bind(int(self.epoch)?)
+        .bind(self.group_info)
+        .fetch_optional(tx.connection())
+        .await?;
+        let allowed = allowed(tx, self.group, self.user, self.standing).await?;
+        let (Some(head), Ok(_)) = (head, &allowed) else {
+            return lost(tx, self.group, self.digest, allowed).await;
+        };
+        let position = uint(&head, 0)?;
+        let entry = NewEntry { position, epoch: self.epoch, kind: EntryKind::Commit };
+        entry.insert(tx, self.group, self.commit, self.digest).await?;
+        if let Err(refusal) = self.change_roster(tx, position).await? {
+            return Ok(Err(refusal));
+        }
+        if let Err(refusal) = self.post(tx).await? {
+            return Ok(Err(refusal));
+        }
+        tx.wake(Topic::group(self.group));
+        Ok(Ok(Appended { position, epoch: self.epoch, age: Age::New }))
+    }
+
+    fn keeps(output: &Self::Output) -> bool {
+        matches!(output, Ok(Appended { age: Age::New, .. }))
+    }
+}
+
+impl Publish<'_> {
+    async fn change_roster(
+        &self,
+        tx: &mut Tx,
+        position: u64,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        for user in self.remove {
+            sqlx::query(
+                "UPDATE roster SET removed_at = $3
+                 WHERE group_id = $1 AND user_id = $2 AND removed_at IS NULL",
+            )
+            .bind(self.group.as_bytes())
+            .bind(user.as_bytes())
+            .bind(int(position)?)
+            .execute(tx.connection())
+            .await?;
+        }
+        let mut add = self.add.to_vec();
+        if self.standing == Joining::Outside {
+            add.push(self.user.clone());
+        }
+        for welcomed in self.welcomed {
+            match DeviceById(welcomed).run(tx).await? {
+                Some(device) if device.revoked_at.is_none() => add.push(device.user),
+                _ => return Ok(Err(Refusal::UnknownDevice(welcomed.clone()))),
+            }
+        }
+        add.sort();
+        add.dedup();
+        for user in &add {
+            let known = sqlx::query("SELECT user_id FROM users WHERE user_id = $1")
+                .bind(user.as_bytes())
+                .fetch_optional(tx.connection())
+                .await?;
+            if known.is_none() {
+                return Ok(Err(Refusal::UnknownUser));
+            }
+            list(tx, self.group, user).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn post(&self, tx: &mut Tx) -> Result<Result<(), Refusal>, StoreError> {
+        let siblings = siblings(tx, self.user, self.device).await?;
+        let to_sibling = |recipient| (Letter { recipient, ..self.to_siblings.clone() }, true);
+        let mut letters: Vec<_> = siblings.into_iter().map(to_sibling).collect();
+        letters.extend(self.letters.iter().map(|letter| (letter.clone(), false)));
+        letters.sort_by(|(a, _), (b, _)| a.recipient.cmp(&b.recipient));
+        for (letter, is_sibling) in letters {
+            match post(tx, &letter).await? {
+                Sent::Placed => {}
+                // A device that was away for long must not keep its partner from healing it: what it
+                // misses it finds without a Notify.
+                Sent::Full(_) if is_sibling => {}
+                Sent::Full(device) => return Ok(Err(Refusal::Full(device))),
+                Sent::Unknown(device) => return Ok(Err(Refusal::UnknownDevice(device))),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Appends a proposal or an application message.
+pub(crate) struct Append<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) user: &'a UserId,
+    pub(crate) standing: Joining,
+    pub(crate) epoch: u64,
+    /// How many epochs it may be behind.
+    pub(crate) past_epochs: u64,
+    pub(crate) kind: EntryKind,
+    pub(crate) message: &'a [u8],
+    pub(crate) digest: &'a [u8],
+}
+
+impl Transaction for Append<'_> {
+    const NAME: &'static str = "append_message";
+    type Output = Result<Appended, Refusal>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        let row = sqlx::query(
+            "UPDATE groups SET head = head + 1 WHERE group_id = $1 RETURNING head, epoch",
+        )
+        .bind(self.group.as_bytes())
+        .fetch_optional(tx.connection())
+        .await?;
+        let allowed = allowed(tx, self.group, self.user, self.standing).await?;
+        let (Some(row), Ok(_)) = (row, &allowed) else {
+            return lost(tx, self.group, self.digest, allowed).await;
+        };
+        if let Some(old) = find(tx, self.group, self.digest).await? {
+            return Ok(Ok(old));
+        }
+        let current = uint(&row, 1)?;
+        if !self.taken_in(current).contains(&self.epoch) {
+            return Ok(Err(Refusal::Epoch(current)));
+        }
+        let position = uint(&row, 0)?;
+        let entry = NewEntry { position, epoch: self.epoch, kind: self.kind };
+        entry.insert(tx, self.group, self.message, self.digest).await?;
+        tx.wake(Topic::group(self.group));
+        Ok(Ok(Appended { position, epoch: self.epoch, age: Age::New }))
+    }
+
+    fn keeps(output: &Self::Output) -> bool {
+        matches!(output, Ok(Appended { age: Age::New, .. }))
+    }
+}
+
+impl Append<'_> {
+    /// The epochs of which it would be taken.
+    fn taken_in(&self, current: u64) -> RangeInclusive<u64> {
+        current.saturating_sub(self.past_epochs)..=current
+    }
+}
+
+async fn allowed(
+    tx: &mut Tx,
+    group: &GroupId,
+    user: &UserId,
+    standing: Joining,
+) -> Result<Result<Group, Refusal>, StoreError> {
+    let Some(found) = (GroupById { group, user }).run(tx).await? else {
+        return Ok(Err(Refusal::NoGroup));
+    };
+    Ok(standing.allowed(&found).map(|()| found))
+}
+
+/// What is said to one who has not won: that it had won before, or what the current epoch is.
+async fn lost(
+    tx: &mut Tx,
+    group: &GroupId,
+    digest: &[u8],
+    allowed: Result<Group, Refusal>,
+) -> Result<Result<Appended, Refusal>, StoreError> {
+    match allowed {
+        Err(Refusal::NoGroup) => Ok(Err(Refusal::NoGroup)),
+        // Also one who has removed itself with the commit may ask again.
+        other => Ok(match (find(tx, group, digest).await?, other) {
+            (Some(old), _) => Ok(old),
+            (None, Ok(found)) => Err(Refusal::Epoch(found.epoch)),
+            (None, Err(refusal)) => Err(refusal),
+        }),
+    }
+}
+
+async fn find(tx: &mut Tx, group: &GroupId, digest: &[u8]) -> Result<Option<Appended>, StoreError> {
+    let row = sqlx::query("SELECT position, epoch FROM log WHERE group_id = $1 AND digest = $2")
+        .bind(group.as_bytes())
+        .bind(digest)
+        .fetch_optional(tx.connection())
+        .await?;
+    let read =
+        |row| Ok(Appended { position: uint(&row, 0)?, epoch: uint(&row, 1)?, age: Age::Old });
+    row.map(read).transpose()
+}
+
+struct NewEntry {
+    position: u64,
+    epoch: u64,
+    kind: EntryKind,
+}
+
+impl NewEntry {
+    async fn insert(
+        &self,
+        tx: &mut Tx,
+        group: &GroupId,
+        message: &[u8],
+        digest: &[u8],
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO log (group_id, position, epoch, kind, message, digest)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(group.as_bytes())
+        .bind(int(self.position)?)
+        .bind(int(self.epoch)?)
+        .bind(self.kind.name())
+        .bind(message)
+        .bind(digest)
+        .execute(tx.connection())
+        .await?;
+        Ok(())
+    }
+}

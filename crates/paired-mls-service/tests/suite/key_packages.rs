@@ -1,0 +1,180 @@
+//! KeyPackages.
+
+use openmls::prelude::{
+    BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage, Lifetime, MlsMessageOut,
+};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::types::SignatureScheme;
+use paired_mls_api::{KeyPackageCount, KeyPackageUpload, ProblemKind, RequestKey as _, path};
+
+use crate::{
+    backend::{Backend, Replica, on_both},
+    device::{Answer, Device},
+};
+
+on_both!(
+    each_is_claimed_once_and_the_last_resort_again_and_again,
+    racing_claims_get_different_ones,
+    what_is_not_valid_is_refused,
+    an_upload_is_taken_as_a_whole,
+    an_account_uses_the_keys_of_its_devices,
+    those_that_ended_are_not_given_out,
+);
+
+const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+const WEEK: u64 = 7 * 24 * 60 * 60;
+
+/// A KeyPackage of this identity, signed by this device.
+fn key_package(device: &Device, identity: &[u8], seconds: u64) -> Vec<u8> {
+    let public = device.public_key();
+    let signer = SignatureKeyPair::from_raw(
+        SignatureScheme::ED25519,
+        device.key.to_bytes().to_vec(),
+        public.clone(),
+    );
+    let credential = BasicCredential::new(identity.to_vec()).into();
+    let credential = CredentialWithKey { credential, signature_key: public.into() };
+    let bundle = KeyPackage::builder()
+        .key_package_lifetime(Lifetime::new(seconds))
+        .build(SUITE, &OpenMlsRustCrypto::default(), &signer, credential)
+        .unwrap();
+    MlsMessageOut::from(bundle.key_package().clone()).to_bytes().unwrap()
+}
+
+fn own(device: &Device) -> Vec<u8> {
+    key_package(device, device.user.as_bytes(), WEEK)
+}
+
+async fn upload(
+    replica: &Replica,
+    device: &Device,
+    once: Vec<Vec<u8>>,
+    last_resort: Vec<Vec<u8>>,
+) -> Answer {
+    let body = KeyPackageUpload {
+        key_packages: once.into_iter().map(Into::into).collect(),
+        last_resort: last_resort.into_iter().map(Into::into).collect(),
+    };
+    device.post(replica, path::KEY_PACKAGES, &body).await
+}
+
+async fn claim(replica: &Replica, device: &Device, of: &Device) -> Answer {
+    let path = path::of_device(path::DEVICE_KEY_PACKAGE, &of.id);
+    device.send(replica, "POST", &format!("{path}?suite=1"), "", Vec::new()).await
+}
+
+async fn count(replica: &Replica, device: &Device) -> Vec<KeyPackageCount> {
+    device.get(replica, path::KEY_PACKAGES).await.json(200)
+}
+
+async fn each_is_claimed_once_and_the_last_resort_again_and_again(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    claim(&replica, &bob, &alice).await.problem(ProblemKind::NotFound);
+    let (one, two, last) = (own(&alice), own(&alice), own(&alice));
+    upload(&replica, &alice, vec![one.clone(), two.clone()], vec![last.clone()]).await.done();
+    let counted = [KeyPackageCount { suite: 1, once: 2, last_resort: 1 }];
+    assert_eq!(count(&replica, &alice).await, counted);
+    // Uploading them again is no second copy.
+    upload(&replica, &alice, vec![one.clone()], Vec::new()).await.done();
+    assert_eq!(count(&replica, &alice).await, counted);
+
+    let (first, second) =
+        (claim(&replica, &bob, &alice).await, claim(&replica, &bob, &alice).await);
+    assert_eq!(first.content_type, "message/mls");
+    let mut claimed = [first.body, second.body];
+    let mut expected = [one.clone(), two];
+    claimed.sort();
+    expected.sort();
+    assert_eq!(claimed, expected);
+    assert_eq!(claim(&replica, &bob, &alice).await.body, last);
+    assert_eq!(claim(&replica, &bob, &alice).await.body, last);
+    // What was given out is never given out again, even if its device asks for it.
+    upload(&replica, &alice, vec![one], Vec::new()).await.problem(ProblemKind::Exists);
+    // A new last resort replaces the old one.
+    let newer = own(&alice);
+    upload(&replica, &alice, Vec::new(), vec![newer.clone()]).await.done();
+    assert_eq!(claim(&replica, &bob, &alice).await.body, newer);
+}
+
+async fn racing_claims_get_different_ones(backend: Backend) {
+    let (one, two) = (backend.replica().await, backend.replica().await);
+    let alice = Device::registered(&one, "alice").await;
+    let bob = Device::registered(&one, "bob").await;
+    let uploaded: Vec<_> = (0..12).map(|_| own(&alice)).collect();
+    upload(&one, &alice, uploaded, Vec::new()).await.done();
+    let mut claims = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let (replica, alice, bob) = ([&one, &two][n % 2].clone(), alice.clone(), bob.clone());
+        claims.spawn(async move { claim(&replica, &bob, &alice).await });
+    }
+    let answers = claims.join_all().await;
+    let claimed: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    let distinct: std::collections::BTreeSet<_> =
+        claimed.iter().map(|answer| &answer.body).collect();
+    assert_eq!((claimed.len(), distinct.len()), (12, 12));
+}
+
+async fn what_is_not_valid_is_refused(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let mut forged = own(&alice);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let foreign = key_package(&alice, b"bob", WEEK);
+    let mut trailing = own(&alice);
+    trailing.push(0);
+    let ended = key_package(&alice, alice.user.as_bytes(), 60);
+    backend.clock.forward(120);
+    for bad in [forged, foreign, trailing, ended, vec![0, 1, 0, 5], vec![0, 1, 0, 3]] {
+        let refused = upload(&replica, &alice, vec![own(&alice), bad], Vec::new()).await;
+        refused.problem(ProblemKind::InvalidMessage);
+    }
+    assert_eq!(count(&replica, &alice).await, []);
+    // Signed by a device that nobody has registered.
+    let stranger = Device::new("alice");
+    let unknown = upload(&replica, &alice, vec![own(&stranger)], Vec::new()).await;
+    unknown.problem(ProblemKind::Forbidden);
+}
+
+async fn an_upload_is_taken_as_a_whole(mut backend: Backend) {
+    backend.config.limits.key_packages = 3;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let many = |n| (0..n).map(|_| own(&alice)).collect::<Vec<_>>();
+    upload(&replica, &alice, many(2), Vec::new()).await.done();
+    upload(&replica, &alice, many(2), Vec::new()).await.problem(ProblemKind::Full);
+    upload(&replica, &alice, many(4), Vec::new()).await.problem(ProblemKind::Full);
+    assert_eq!(count(&replica, &alice).await[0].once, 2);
+}
+
+async fn an_account_uses_the_keys_of_its_devices(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let partner = alice.sibling(&replica).await;
+    let bob = Device::registered(&replica, "bob").await;
+    // A hidden pairing: one device publishes a KeyPackage whose leaf has the key of another one.
+    upload(&replica, &partner, vec![own(&alice)], Vec::new()).await.done();
+    // The key of another user is not one of them, even under the own name.
+    let stolen = key_package(&bob, alice.user.as_bytes(), WEEK);
+    upload(&replica, &alice, vec![stolen], Vec::new()).await.problem(ProblemKind::Forbidden);
+    // Nor is that of a device that was revoked.
+    let path = path::of_device(path::DEVICE, &alice.id);
+    assert_eq!(partner.delete(&replica, &path).await.status, 200);
+    let revoked = upload(&replica, &partner, vec![own(&alice)], Vec::new()).await;
+    revoked.problem(ProblemKind::Forbidden);
+}
+
+async fn those_that_ended_are_not_given_out(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let short = key_package(&alice, alice.user.as_bytes(), 3600);
+    let long = own(&alice);
+    upload(&replica, &alice, vec![long.clone(), short], Vec::new()).await.done();
+    backend.clock.forward(3700);
+    assert_eq!(count(&replica, &alice).await[0].once, 1);
+    assert_eq!(claim(&replica, &alice, &alice).await.body, long);
+    claim(&replica, &alice, &alice).await.problem(ProblemKind::NotFound);
+}

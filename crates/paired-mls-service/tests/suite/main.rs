@@ -1,0 +1,21 @@
+//! One suite for both databases. Every test gets a database of its own; the PostgreSQL server is one
+//! that the suite starts.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails, fails")]
+
+mod backend;
+mod commits;
+mod device;
+mod directory;
+mod key_packages;
+mod limits;
+mod mailboxes;
+mod messages;
+mod meta;
+mod pairings;
+mod postgres;
+mod race;
+mod restart;
+mod signatures;
+mod sockets;
+mod subscriptions;
+mod trace;

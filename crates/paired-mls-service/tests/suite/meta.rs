@@ -1,0 +1,129 @@
+//! What is about the service itself.
+
+use std::collections::BTreeSet;
+
+use axum::{body::Body, http::Request};
+use paired_mls_api::{Access, ProblemKind, path};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::{
+    backend::{Backend, on_both},
+    device::{Answer, Device},
+    messages::*,
+};
+
+on_both!(
+    health_and_metrics_are_there,
+    the_openapi_document_names_every_route,
+    unknown_paths_and_methods_are_problems,
+    a_database_is_opened_twice,
+);
+
+async fn plain(app: axum::Router, method: &str, path: &str) -> Answer {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    Answer::of(app.oneshot(request).await.unwrap()).await
+}
+
+async fn health_and_metrics_are_there(backend: Backend) {
+    let replica = backend.replica().await;
+    plain(replica.app.clone(), "GET", path::LIVE).await.done();
+    plain(replica.app.clone(), "GET", path::READY).await.done();
+
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    win(&replica, &alice, &group, &publish(&group, 0)).await;
+    send(&replica, &alice, &group, &publish(&group, 0)).await.problem(ProblemKind::WrongEpoch);
+    let metrics = paired_mls_service::metrics_app(replica.state.clone());
+    let text = plain(metrics, "GET", path::METRICS).await;
+    let text = String::from_utf8(text.body).unwrap();
+    for line in [
+        r#"paired_mls_commits_total{outcome="won"} 1"#,
+        r#"paired_mls_commits_total{outcome="refused"} 1"#,
+        r#"route="/v1/groups/{group}/commits",status="201"} 1"#,
+        "paired_mls_subscriptions 0",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains(&group.to_string()) && !text.contains(&alice.id.to_string()));
+    // Not where everyone can see them.
+    let public = plain(replica.app.clone(), "GET", path::METRICS).await;
+    public.problem(ProblemKind::NotFound);
+    replica.state.close().await;
+    plain(replica.app, "GET", path::READY).await.problem(ProblemKind::Unavailable);
+}
+
+async fn the_openapi_document_names_every_route(backend: Backend) {
+    let replica = backend.replica().await;
+    let document: Value = plain(replica.app.clone(), "GET", path::OPENAPI).await.json(200);
+    let paths = document["paths"].as_object().unwrap();
+    for (path, item) in paths {
+        let id = path.replace("{group}", "AAAA").replace("{device}", "AAAA");
+        let id = id.replace("{user}", "AAAA").replace("{pairing}", "AAAA");
+        for method in ["GET", "POST", "DELETE", "PUT"] {
+            let answer = plain(replica.app.clone(), method, &id).await;
+            let named = item.get(method.to_lowercase()).is_some();
+            // A route that is there asks for a signature; one that is not is a problem of its own.
+            let there = ![404, 405].contains(&answer.status.as_u16());
+            assert_eq!(named, there, "{method} {path}: {}", answer.status);
+        }
+    }
+    let known = [
+        path::DEVICES,
+        path::DEVICE,
+        path::DEVICE_KEY_PACKAGE,
+        path::DEVICE_MAILBOX,
+        path::USER,
+        path::APPROVALS,
+        path::PAIRINGS,
+        path::PAIRING,
+        path::KEY_PACKAGES,
+        path::MAILBOX,
+        path::MAILBOX_EVENTS,
+        path::MAILBOX_SOCKET,
+        path::GROUPS,
+        path::GROUP,
+        path::GROUP_COMMITS,
+        path::GROUP_MESSAGES,
+        path::GROUP_INFO,
+        path::GROUP_EVENTS,
+        path::GROUP_SOCKET,
+        path::OPENAPI,
+        path::LIVE,
+        path::READY,
+    ];
+    let known: BTreeSet<_> = known.into_iter().collect();
+    assert_eq!(paths.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    // Every reference leads somewhere.
+    let mut open = vec![&document];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(members) => {
+                if let Some(Value::String(reference)) = members.get("$ref") {
+                    let target = reference.strip_prefix('#').unwrap();
+                    assert!(document.pointer(target).is_some(), "{reference}");
+                }
+                open.extend(members.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+}
+
+async fn unknown_paths_and_methods_are_problems(backend: Backend) {
+    let replica = backend.replica().await;
+    plain(replica.app.clone(), "GET", "/v2/groups").await.problem(ProblemKind::NotFound);
+    plain(replica.app.clone(), "PUT", path::LIVE).await.problem(ProblemKind::Method);
+    let alice = Device::registered(&replica, "alice").await;
+    let bad = alice.get(&replica, "/v1/groups/not+base64").await;
+    bad.problem(ProblemKind::Malformed);
+    let bad = alice.get(&replica, "/v1/mailbox?after=x").await;
+    bad.problem(ProblemKind::Malformed);
+}
+
+async fn a_database_is_opened_twice(backend: Backend) {
+    let (one, two) = tokio::join!(backend.replica(), backend.replica());
+    let alice = Device::registered(&one, "alice").await;
+    assert_eq!(alice.get(&two, path::MAILBOX).await.status, 200);
+}

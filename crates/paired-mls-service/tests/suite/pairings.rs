@@ -1,0 +1,127 @@
+//! Pairings of standard mode.
+
+use paired_mls::{
+    CipherSuite, DeviceId as Number, PairingId, Secret, Vault,
+    pairing::{
+        AnchorKind, MessageType, PairingDevice, PairingMessage, Party, Request, Roster, Unpaired,
+    },
+    vault::MemoryStorage,
+};
+use paired_mls_api::{
+    Envelope, MailboxPage, PAIRING_MESSAGE, PairingState, PairingView, ProblemKind,
+    RequestKey as _, path,
+};
+
+use crate::{
+    backend::{Backend, Replica, on_both},
+    device::{Answer, Device, random},
+};
+
+on_both!(
+    both_devices_ask_and_both_are_told,
+    only_equal_requests_of_listed_devices_count,
+    both_may_ask_at_once,
+);
+
+fn party(device: &Device) -> Party {
+    Party { identity: device.user.as_bytes().to_vec(), signature_key: device.public_key() }
+}
+
+/// What the first of the devices asks for.
+fn request(pairing: PairingId, devices: &[&Device]) -> Vec<u8> {
+    let listed = devices.iter().enumerate().map(|(number, device)| PairingDevice {
+        device: Number(number as u16),
+        party: party(device),
+    });
+    let roster = Roster::new(pairing, CipherSuite::X25519Aes128, listed.collect()).unwrap();
+    let vault = Vault::new(MemoryStorage::new());
+    let seed = Secret::new(random::<32>().to_vec());
+    let seeded = Unpaired::new(party(devices[0])).load_seed(&vault, roster, &seed).unwrap();
+    let (_, outbound) = seeded.initiate(Request::Standard(AnchorKind::Leaf)).unwrap();
+    outbound.message.expose().to_vec()
+}
+
+async fn ask(replica: &Replica, device: &Device, request: &[u8]) -> Answer {
+    device.send(replica, "POST", path::PAIRINGS, PAIRING_MESSAGE, request.to_vec()).await
+}
+
+/// What is in the mailbox of a device.
+async fn told(replica: &Replica, device: &Device) -> Vec<Vec<u8>> {
+    let page: MailboxPage = device.get(replica, path::MAILBOX).await.json(200);
+    let open = |item: paired_mls_api::MailboxItem| {
+        Envelope::decode(item.envelope.0).unwrap().content().to_vec()
+    };
+    page.items.into_iter().map(open).collect()
+}
+
+async fn both_devices_ask_and_both_are_told(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let carol = Device::registered(&replica, "carol").await;
+    let pairing = PairingId(random());
+    let path = path::of_pairing(&pairing.0);
+    let request = request(pairing, &[&alice, &bob]);
+    carol.get(&replica, &path).await.problem(ProblemKind::NotFound);
+
+    let view: PairingView = ask(&replica, &alice, &request).await.json(202);
+    assert_eq!((view.state, view.waiting_for), (PairingState::Pending, vec![1]));
+    assert_eq!(told(&replica, &bob).await, std::slice::from_ref(&request));
+    assert_eq!(told(&replica, &alice).await.len(), 0);
+    // Nothing is tied to anything yet. Asking again tells nobody anything new.
+    assert_eq!(view.signature_keys, []);
+    ask(&replica, &alice, &request).await.json::<PairingView>(202);
+    assert_eq!(told(&replica, &bob).await.len(), 1);
+
+    let view: PairingView = ask(&replica, &bob, &request).await.json(200);
+    assert_eq!(view.state, PairingState::Registered);
+    let keys = [alice.public_key().into(), bob.public_key().into()];
+    assert_eq!(view.signature_keys, keys);
+    let accept = view.message.unwrap().0;
+    let decoded = PairingMessage::decode(&accept).unwrap();
+    assert_eq!(decoded.message_type(), MessageType::DirectoryAccept);
+    assert_eq!(told(&replica, &alice).await, std::slice::from_ref(&accept));
+    assert_eq!(told(&replica, &bob).await, [request, accept]);
+
+    // Others see whose keys are tied, not the messages.
+    let view: PairingView = carol.get(&replica, &path).await.json(200);
+    assert_eq!((view.signature_keys, view.message), (keys.to_vec(), None));
+}
+
+async fn only_equal_requests_of_listed_devices_count(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let carol = Device::registered(&replica, "carol").await;
+    let pairing = PairingId(random());
+    let first = request(pairing, &[&alice, &bob]);
+    ask(&replica, &carol, &first).await.problem(ProblemKind::Forbidden);
+    ask(&replica, &alice, &first).await.json::<PairingView>(202);
+    let other = request(pairing, &[&bob, &alice]);
+    ask(&replica, &bob, &other).await.problem(ProblemKind::Conflict);
+    ask(&replica, &bob, b"nothing").await.problem(ProblemKind::InvalidMessage);
+    let view: PairingView = bob.get(&replica, &path::of_pairing(&pairing.0)).await.json(200);
+    assert_eq!(view.state, PairingState::Pending);
+}
+
+async fn both_may_ask_at_once(backend: Backend) {
+    let (one, two) = (backend.replica().await, backend.replica().await);
+    let alice = Device::registered(&one, "alice").await;
+    let bob = Device::registered(&one, "bob").await;
+    for _ in 0..6 {
+        let pairing = PairingId(random());
+        let request = request(pairing, &[&alice, &bob]);
+        let (a, b) = tokio::join!(ask(&one, &alice, &request), ask(&two, &bob, &request));
+        let mut statuses = [a.status.as_u16(), b.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 202]);
+        let view: PairingView = alice.get(&one, &path::of_pairing(&pairing.0)).await.json(200);
+        assert_eq!(view.state, PairingState::Registered);
+    }
+    let told = told(&one, &alice).await;
+    let accepts = told.iter().filter(|message| {
+        let decoded = PairingMessage::decode(message).unwrap();
+        decoded.message_type() == MessageType::DirectoryAccept
+    });
+    assert_eq!(accepts.count(), 6);
+}

@@ -1,0 +1,170 @@
+//! A server that is killed in the middle and started again has lost nothing that it had accepted.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use paired_mls_api::{GroupId, JSON, LogPage, Problem, PublishCommit, Published, path};
+use paired_mls_service::{Config, Server};
+
+use crate::{
+    backend::{Backend, on_both},
+    device::Device,
+    messages::*,
+    sockets::Remote,
+};
+
+on_both!(a_killed_server_loses_nothing);
+
+const ROUNDS: u64 = 6;
+const DATABASE: &str = "PAIRED_MLS_TEST_DATABASE";
+const ADDRESS_FILE: &str = "PAIRED_MLS_TEST_ADDRESS_FILE";
+
+/// Not a test of its own: the process that is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_process() {
+    let Ok(database) = env::var(DATABASE) else { return };
+    let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
+    config.limits.requests_per_second = 10_000;
+    config.limits.request_burst = 10_000;
+    let mut server = Server::start(&config).await.unwrap();
+    let file = env::var(ADDRESS_FILE).unwrap();
+    fs::write(format!("{file}.new"), server.listening().to_string()).unwrap();
+    fs::rename(format!("{file}.new"), file).unwrap();
+    server.ended().await.unwrap();
+}
+
+/// A server in a process of its own, killed when it is dropped.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+async fn start(database: &str, file: &Path) -> (Victim, Remote) {
+    fs::remove_file(file).ok();
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "restart::child_process", "--nocapture"])
+        .env(DATABASE, database)
+        .env(ADDRESS_FILE, file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let victim = Victim(child);
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Ok(address) = fs::read_to_string(file) {
+            let address: SocketAddr = address.parse().unwrap();
+            return (victim, Remote::plain(address));
+        }
+        assert!(Instant::now() < patience, "the server does not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+type Accepted = Arc<Mutex<BTreeMap<u64, Vec<u8>>>>;
+
+/// Commits until the server is gone. Returns a commit whose fate is unknown.
+async fn commit_until_killed(
+    remote: Remote,
+    device: Device,
+    group: GroupId,
+    accepted: Accepted,
+) -> PublishCommit {
+    let path = path::of_group(path::GROUP_COMMITS, &group);
+    let mut epoch = 0;
+    loop {
+        let commit = publish(&group, epoch);
+        let body = serde_json::to_vec(&commit).unwrap();
+        let Ok(answer) = remote.send(&device, "POST", &path, JSON, body).await else {
+            return commit;
+        };
+        let status = answer.status();
+        let Ok(body) = answer.bytes().await else { return commit };
+        if status == 201 {
+            let published: Published = serde_json::from_slice(&body).unwrap();
+            let before = accepted.lock().unwrap().insert(published.epoch, commit.commit.0);
+            assert_eq!(before, None, "two winners of epoch {epoch}");
+            epoch += 1;
+        } else {
+            let problem: Problem = serde_json::from_slice(&body).unwrap();
+            epoch = problem.current_epoch.expect("another client was faster");
+        }
+    }
+}
+
+async fn a_killed_server_loses_nothing(backend: Backend) {
+    let file = backend.folder.path().join("address");
+    let (mut victim, mut remote) = start(&backend.config.database, &file).await;
+    let alice = remote.register("alice").await;
+    let group = remote.group(&alice).await;
+    let accepted = Accepted::default();
+    for round in 0..ROUNDS {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (remote, alice) = (remote.clone(), alice.clone());
+                tokio::spawn(commit_until_killed(remote, alice, group.clone(), accepted.clone()))
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+        drop(victim);
+        (victim, remote) = start(&backend.config.database, &file).await;
+        for client in clients {
+            settle(&remote, &alice, &group, &client.await.unwrap(), &accepted).await;
+        }
+    }
+    let log = read_log(&remote, &alice, &group).await;
+    let accepted = accepted.lock().unwrap();
+    assert!(accepted.len() as u64 > ROUNDS, "{} commits", accepted.len());
+    // Whatever is in the log was accepted, or settled by a retry; and it is in one order.
+    assert_eq!(log.len(), accepted.len());
+    for (n, (position, epoch, message)) in log.iter().enumerate() {
+        assert_eq!((*position, *epoch), (n as u64 + 1, n as u64));
+        assert_eq!(accepted.get(epoch), Some(message));
+    }
+}
+
+/// A client that got no answer asks again: the answer is what it would have been.
+async fn settle(
+    remote: &Remote,
+    device: &Device,
+    group: &GroupId,
+    commit: &PublishCommit,
+    accepted: &Accepted,
+) {
+    let path = path::of_group(path::GROUP_COMMITS, group);
+    let body = serde_json::to_vec(commit).unwrap();
+    let answer = remote.send(device, "POST", &path, JSON, body).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.bytes().await.unwrap();
+    if [200, 201].contains(&status) {
+        let published: Published = serde_json::from_slice(&body).unwrap();
+        let before = accepted.lock().unwrap().insert(published.epoch, commit.commit.0.clone());
+        assert_eq!(before, None);
+    } else {
+        assert_eq!(status, 409);
+    }
+}
+
+async fn read_log(remote: &Remote, device: &Device, group: &GroupId) -> Vec<(u64, u64, Vec<u8>)> {
+    let mut log: Vec<(u64, u64, Vec<u8>)> = Vec::new();
+    loop {
+        let after = log.last().map_or(0, |(position, ..)| *position);
+        let path = format!("{}?after={after}", path::of_group(path::GROUP_MESSAGES, group));
+        let page: LogPage = remote.get(device, &path).await;
+        let entries = page.entries.into_iter();
+        log.extend(entries.map(|entry| (entry.position, entry.epoch, entry.message.0)));
+        if log.last().map_or(0, |(position, ..)| *position) == page.head {
+            return log;
+        }
+    }
+}

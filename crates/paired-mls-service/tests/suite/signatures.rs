@@ -1,0 +1,112 @@
+//! Who makes a request, and that it is made once.
+
+use axum::{body::Body, http::Request};
+use paired_mls_api::{ProblemKind, path};
+use paired_mls_service::Clock as _;
+use tower::ServiceExt as _;
+
+use crate::{
+    backend::{Backend, Replica, on_both},
+    device::{AUTHORITY, Answer, Device},
+};
+
+on_both!(
+    a_request_is_taken_once_on_every_replica,
+    a_signature_is_fresh,
+    every_change_to_a_request_is_noticed,
+    a_revoked_device_is_nobody,
+    only_the_name_of_the_service_is_taken,
+);
+
+async fn send(replica: &Replica, request: Request<Body>) -> Answer {
+    Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await
+}
+
+fn copy(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::builder().method(request.method()).uri(request.uri());
+    for (name, value) in request.headers() {
+        copy = copy.header(name, value);
+    }
+    copy.body(Body::empty()).unwrap()
+}
+
+async fn a_request_is_taken_once_on_every_replica(backend: Backend) {
+    let (one, two) = (backend.replica().await, backend.replica().await);
+    let alice = Device::registered(&one, "alice").await;
+    let request = alice.request(one.clock.now(), "GET", path::MAILBOX, "", Vec::new());
+    assert_eq!(send(&one, copy(&request)).await.status, 200);
+    send(&one, copy(&request)).await.problem(ProblemKind::Replayed);
+    send(&two, copy(&request)).await.problem(ProblemKind::Replayed);
+    // Also once its nonce is forgotten, since it is then too old.
+    backend.clock.forward(121);
+    send(&two, request).await.problem(ProblemKind::NotFresh);
+}
+
+async fn a_signature_is_fresh(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let now = replica.clock.now();
+    for (created, fresh) in
+        [(now - 121, false), (now - 120, true), (now + 30, true), (now + 31, false)]
+    {
+        let answer =
+            send(&replica, alice.request(created, "GET", path::MAILBOX, "", Vec::new())).await;
+        match fresh {
+            true => assert_eq!(answer.status, 200),
+            false => _ = answer.problem(ProblemKind::NotFresh),
+        }
+    }
+}
+
+async fn every_change_to_a_request_is_noticed(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let signed = || alice.request(replica.clock.now(), "GET", path::MAILBOX, "", Vec::new());
+
+    let mut request = signed();
+    *request.uri_mut() = "/v1/mailbox?after=1".parse().unwrap();
+    send(&replica, request).await.problem(ProblemKind::Unsigned);
+    let mut request = signed();
+    *request.uri_mut() = path::KEY_PACKAGES.parse().unwrap();
+    send(&replica, request).await.problem(ProblemKind::Unsigned);
+    let mut request = signed();
+    *request.body_mut() = Body::from("more");
+    send(&replica, request).await.problem(ProblemKind::Unsigned);
+    let mut request = signed();
+    request.headers_mut().insert("host", "other.example".parse().unwrap());
+    send(&replica, request).await.problem(ProblemKind::Unsigned);
+    for header in ["signature", "signature-input", "content-digest", "host"] {
+        let mut request = signed();
+        request.headers_mut().remove(header);
+        send(&replica, request).await.problem(ProblemKind::Unsigned);
+    }
+    // A refused request has not spent its nonce.
+    let mut request = signed();
+    let good = copy(&request);
+    *request.body_mut() = Body::from("more");
+    send(&replica, request).await.problem(ProblemKind::Unsigned);
+    assert_eq!(send(&replica, good).await.status, 200);
+    let stranger = Device::new("alice");
+    stranger.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
+}
+
+async fn a_revoked_device_is_nobody(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let lost = alice.sibling(&replica).await;
+    assert_eq!(lost.get(&replica, path::MAILBOX).await.status, 200);
+    let path = path::of_device(path::DEVICE, &lost.id);
+    assert_eq!(alice.delete(&replica, &path).await.status, 200);
+    lost.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
+    lost.register(&replica).await.problem(ProblemKind::UnknownDevice);
+}
+
+async fn only_the_name_of_the_service_is_taken(mut backend: Backend) {
+    backend.config.authorities = vec!["mls.example:8443".to_owned()];
+    let replica = backend.replica().await;
+    let answer = Device::new("alice").register(&replica).await;
+    let problem = answer.problem(ProblemKind::Unsigned);
+    assert!(problem.detail.unwrap().contains("another name"));
+    backend.config.authorities.push(AUTHORITY.to_owned());
+    Device::registered(&backend.replica().await, "alice").await;
+}
