@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Whatever went wrong.
-type Failure = Box<dyn std::error::Error>;
+/// Whatever went wrong. It can leave the thread or task that it happened in.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
 #[command(about = "Long tests of Paired MLS")]

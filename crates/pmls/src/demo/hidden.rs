@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use paired_mls::{
-    DeviceId, EpochSecurity, Event, Pairing, PairingId, Secret, Seed,
+    EpochSecurity, Event, PairingId,
     conformance::{
         Content, Framing, Heard, Listener, Member, Refused, Thief as _,
         leaf::{LeafAdapter as _, LeafMember as _, Use},
@@ -18,6 +18,7 @@ use tls_codec::Serialize as _;
 use super::{
     cast::{Role, SUITE},
     facts::Fact,
+    hidden_pairing::{Met, meet},
     picture::{View, picture},
     story::{Act, Epoch},
 };
@@ -29,6 +30,8 @@ const ALICE: &str = "Alice";
 struct Cast {
     phone: OpenMlsLeafDevice,
     sensor: OpenMlsLeafDevice,
+    /// What both devices have shown when they met.
+    digits: [String; 2],
     bob: StockOpenMls,
     carol: StockMlsRs,
     thief: Option<OpenMlsThief>,
@@ -47,6 +50,13 @@ enum Move {
 /// Plays the act.
 pub(super) fn act(facts: &mut Vec<Fact>) -> Result<Act, Refused> {
     let mut cast = Cast::gather()?;
+    let [at_phone, at_sensor] = &cast.digits;
+    facts.push(Fact::new(
+        "leaf-paired-over-channel",
+        "The seed and the leaf's key went over a 1-to-1 channel whose digits are the same on both.",
+        at_phone.replace('\n', " "),
+        at_phone == at_sensor,
+    ));
     cast.thief = Some(adapter().steal(&cast.sensor));
     let what = "Bob and Carol see one Alice. Her phone and her sensor have joined by the same \
                 Welcome, to a KeyPackage whose keys come from the tape. The thief copies the whole \
@@ -148,16 +158,7 @@ fn read(epochs: &[Epoch]) -> usize {
 
 impl Cast {
     fn gather() -> Result<Self, Refused> {
-        let devices = OpenMlsLeafDevice::several(LeafMode::Hidden, SUITE, FRAMING, ALICE, 2)?;
-        let [mut phone, mut sensor]: [OpenMlsLeafDevice; 2] =
-            devices.try_into().map_err(|_| "a leaf of two devices")?;
-        let pairing = Pairing::new(PairingId([0xa2; 16]), vec![Vec::new(); 2]);
-        for (device, own) in [(&mut phone, DeviceId(0)), (&mut sensor, DeviceId(1))] {
-            // A demo's seed. A real one is random, and comes from hardware or an offline file.
-            let seed = Seed::new(SUITE, Secret::new(vec![0x4e; SUITE.kdf_len()]))?;
-            pairing.install(device.vault(), SUITE, seed, own)?;
-            device.share(pairing.id);
-        }
+        let Met { mut phone, mut sensor, digits } = meet(ALICE, FRAMING, PairingId([0xa2; 16]))?;
         let mut bob = StockOpenMls::new(SUITE, FRAMING, Role::Bob.name())?;
         let mut carol = StockMlsRs::new(SUITE, FRAMING, Role::Carol.name())?;
         bob.create(b"demo, act 4")?;
@@ -170,7 +171,7 @@ impl Cast {
         phone.join(&welcome)?;
         sensor.join(&welcome)?;
         carol.join(&welcome)?;
-        Ok(Self { phone, sensor, bob, carol, thief: None })
+        Ok(Self { phone, sensor, digits, bob, carol, thief: None })
     }
 
     fn play(&mut self, who: Move, what: &str) -> Result<Epoch, Refused> {

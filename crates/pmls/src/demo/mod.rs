@@ -3,6 +3,7 @@
 mod cast;
 mod facts;
 mod hidden;
+mod hidden_pairing;
 mod narrate;
 mod pairing;
 mod picture;

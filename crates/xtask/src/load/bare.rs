@@ -8,14 +8,14 @@ use std::{
 use sqlx::{AnyPool, Executor as _, any::AnyPoolOptions};
 use tokio::task::JoinSet;
 
-use super::TaskFailure;
+use crate::Failure;
 
 /// Transactions in a second.
 pub(super) async fn transactions(
     database: &str,
     clients: usize,
     time: Duration,
-) -> Result<f64, TaskFailure> {
+) -> Result<f64, Failure> {
     sqlx::any::install_default_drivers();
     let sqlite = database.starts_with("sqlite");
     let pool = connect(database, if sqlite { 1 } else { clients }).await?;
@@ -43,7 +43,7 @@ pub(super) async fn transactions(
                 append(&pool, id, epoch, &message).await?;
                 epoch += 1;
             }
-            Ok::<_, TaskFailure>(epoch)
+            Ok::<_, Failure>(epoch)
         });
     }
     let mut done = 0;
@@ -57,7 +57,7 @@ pub(super) async fn transactions(
     Ok(rate)
 }
 
-async fn append(pool: &AnyPool, id: i64, epoch: i64, message: &[u8]) -> Result<(), TaskFailure> {
+async fn append(pool: &AnyPool, id: i64, epoch: i64, message: &[u8]) -> Result<(), Failure> {
     let mut transaction = pool.begin().await?;
     sqlx::query("UPDATE bare_groups SET epoch = epoch + 1 WHERE id = $1 AND epoch = $2")
         .bind(id)
@@ -75,11 +75,11 @@ async fn append(pool: &AnyPool, id: i64, epoch: i64, message: &[u8]) -> Result<(
 }
 
 /// As safe as the service: what is committed is on the disk.
-async fn connect(database: &str, connections: usize) -> Result<AnyPool, TaskFailure> {
+async fn connect(database: &str, connections: usize) -> Result<AnyPool, Failure> {
     let sqlite = database.starts_with("sqlite");
     let options = AnyPoolOptions::new().max_connections(u32::try_from(connections)?);
-    let options = options.acquire_timeout(Duration::from_secs(60)).after_connect(
-        move |connection, _| {
+    let options =
+        options.acquire_timeout(Duration::from_secs(60)).after_connect(move |connection, _| {
             Box::pin(async move {
                 if sqlite {
                     connection.execute("PRAGMA journal_mode = WAL").await?;
@@ -87,8 +87,7 @@ async fn connect(database: &str, connections: usize) -> Result<AnyPool, TaskFail
                 }
                 Ok(())
             })
-        },
-    );
+        });
     let url = if sqlite { format!("{database}?mode=rwc") } else { database.to_owned() };
     Ok(options.connect(&url).await?)
 }

@@ -10,7 +10,7 @@ use paired_mls_api::{
 use reqwest::Response;
 use serde::Serialize;
 
-use super::TaskFailure;
+use crate::Failure;
 
 /// A registered device.
 pub(super) struct Client {
@@ -36,7 +36,7 @@ impl RequestKey for Client {
 }
 
 impl Client {
-    pub(super) async fn register(address: SocketAddr) -> Result<Self, TaskFailure> {
+    pub(super) async fn register(address: SocketAddr) -> Result<Self, Failure> {
         // An error says that there is one already. There is no TLS here.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let key = SigningKey::from_bytes(&random()?);
@@ -49,7 +49,7 @@ impl Client {
         Ok(client)
     }
 
-    pub(super) async fn create_group(&self) -> Result<GroupId, TaskFailure> {
+    pub(super) async fn create_group(&self) -> Result<GroupId, Failure> {
         let group = GroupId::new(random::<16>()?)?;
         let body = CreateGroup {
             group: group.clone(),
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Publishes a commit with the length of one in a group of ten thousand.
-    pub(super) async fn commit(&self, group: &GroupId, epoch: u64) -> Result<(), TaskFailure> {
+    pub(super) async fn commit(&self, group: &GroupId, epoch: u64) -> Result<(), Failure> {
         let mut commit = vec![0, 1, 0, 2, 16];
         commit.extend_from_slice(group.as_bytes());
         commit.extend_from_slice(&epoch.to_be_bytes());
@@ -86,16 +86,16 @@ impl Client {
     }
 
     /// Subscribes to a group, from its beginning.
-    pub(super) async fn subscribe(&self, group: &GroupId) -> Result<Response, TaskFailure> {
+    pub(super) async fn subscribe(&self, group: &GroupId) -> Result<Response, Failure> {
         self.send("GET", &path::of_group(path::GROUP_EVENTS, group), Vec::new()).await
     }
 
-    async fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<(), TaskFailure> {
+    async fn post<T: Serialize>(&self, path: &str, body: &T) -> Result<(), Failure> {
         self.send("POST", path, serde_json::to_vec(body)?).await?;
         Ok(())
     }
 
-    async fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Response, TaskFailure> {
+    async fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Response, Failure> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let target = Target { method, authority: &self.authority, path, query: "" };
         let fields = sign_request(self, target, &body, now, &random()?)?;

@@ -8,7 +8,7 @@ use std::{
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{TaskFailure, client::Client};
+use super::{Failure, client::Client};
 
 /// What was measured.
 pub(super) struct Reached {
@@ -27,7 +27,7 @@ pub(super) async fn measure(
     client: &Arc<Client>,
     subscribers: usize,
     commits: u64,
-) -> Result<Reached, TaskFailure> {
+) -> Result<Reached, Failure> {
     let group = client.create_group().await?;
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let mut readers = JoinSet::new();
@@ -52,7 +52,7 @@ pub(super) async fn measure(
         let mut times = Vec::with_capacity(subscribers);
         let answer = async {
             client.commit(&group, epoch).await?;
-            Ok::<_, TaskFailure>(started.elapsed())
+            Ok::<_, Failure>(started.elapsed())
         };
         let arrive = async {
             while times.len() < subscribers {

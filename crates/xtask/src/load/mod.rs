@@ -55,7 +55,6 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     config.limits.requests_per_second = u32::MAX;
     config.limits.request_burst = u32::MAX;
     config.limits.subscriptions = options.subscribers + 16;
-    config.limits.subscriptions_of_device = options.subscribers;
     let server = Server::start(&config).await?;
     let client = Arc::new(Client::register(server.listening()).await?);
 
@@ -88,7 +87,7 @@ async fn commits(client: &Arc<Client>, clients: usize, time: Duration) -> Result
                 client.commit(&group, epoch).await?;
                 epoch += 1;
             }
-            Ok::<_, TaskFailure>(epoch)
+            Ok::<_, Failure>(epoch)
         });
     }
     let mut done = 0;
@@ -98,15 +97,15 @@ async fn commits(client: &Arc<Client>, clients: usize, time: Duration) -> Result
     Ok(done as f64 / started.elapsed().as_secs_f64())
 }
 
-/// A failure that can leave its task.
-type TaskFailure = Box<dyn std::error::Error + Send + Sync>;
-
 /// A connection takes two files here, one at each end.
 fn raise_open_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if setrlimit(Resource::Nofile, limit).is_err() {
-        eprintln!("xtask: the number of open files stays {:?}", getrlimit(Resource::Nofile).current);
+        eprintln!(
+            "xtask: the number of open files stays {:?}",
+            getrlimit(Resource::Nofile).current
+        );
     }
 }
