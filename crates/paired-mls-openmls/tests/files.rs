@@ -11,7 +11,7 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault};
 use paired_mls_openmls::{
-    Device, Error, PairedGroup, Received, SqliteError, SqliteProvider, UsageError,
+    Device, Error, PairedGroup, Received, SqliteError, SqliteProvider, UsageError, welcome_group_id,
 };
 use paired_mls_vault::PlainFile;
 
@@ -207,4 +207,63 @@ fn serde_json_array(bytes: &[u8]) -> String {
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// What a caller stores with the MLS state is stored with it or not at all, also where the call has a
+/// transaction of its own inside.
+#[test]
+fn tables_of_the_caller_go_with_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path(), "phone");
+    let phone = home.open();
+    let connection = phone.provider().connection();
+    connection.execute_batch("CREATE TABLE notes (note TEXT)").unwrap();
+    let notes = || -> u32 {
+        connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap()
+    };
+    let note = "INSERT INTO notes VALUES ('sent')";
+
+    let failed = phone.provider().transaction(|| {
+        connection.execute(note, [])?;
+        PairedGroup::create(&phone, b"group", &create_config()).unwrap();
+        Err::<(), _>(rusqlite::Error::InvalidQuery)
+    });
+    assert!(failed.is_err());
+    assert_eq!(notes(), 0);
+    assert!(matches!(
+        PairedGroup::load(&phone, b"group"),
+        Err(Error::Usage(UsageError::NoSuchGroup))
+    ));
+
+    let copy = phone.provider().clone();
+    copy.transaction(|| {
+        connection.execute(note, [])?;
+        // A transaction inside that fails takes only its own writes with it.
+        let inner = copy.transaction(|| {
+            connection.execute(note, [])?;
+            Err::<(), _>(rusqlite::Error::InvalidQuery)
+        });
+        assert!(inner.is_err());
+        PairedGroup::create(&phone, b"group", &create_config()).unwrap();
+        Ok::<_, rusqlite::Error>(())
+    })
+    .unwrap();
+    assert_eq!(notes(), 1);
+    PairedGroup::load(&phone, b"group").unwrap();
+}
+
+/// A Welcome says which group it leads into before anything is done with it.
+#[test]
+fn a_welcome_is_looked_at_and_then_still_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
+    let [phone, sensor] = [homes[0].open(), homes[1].open()];
+    let mut at_phone = PairedGroup::create(&phone, b"group", &create_config()).unwrap();
+    let sent = at_phone.add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
+    let welcome = sent.welcome.unwrap();
+    assert_eq!(welcome_group_id(&sensor, &welcome).unwrap(), b"group");
+    assert!(welcome_group_id(&phone, &welcome).is_err(), "it is for the sensor");
+    let join = MlsGroupJoinConfig::builder().build();
+    PairedGroup::join(&sensor, &welcome, &join).unwrap();
+    assert!(welcome_group_id(&sensor, &welcome).is_err(), "the KeyPackage is used up");
 }

@@ -2,7 +2,7 @@
 
 use openmls::prelude::{
     GroupEpoch, GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, ProcessedWelcome,
+    MlsMessageIn, ProcessedWelcome, Welcome,
 };
 use openmls_traits::storage::StorageProvider as _;
 use tls_codec::DeserializeBytes as _;
@@ -10,7 +10,7 @@ use tls_codec::DeserializeBytes as _;
 use super::{Paired, PairedGroup};
 use crate::{
     Device, Error, PeerError, Platform, UsageError, gate::check_signature_keys,
-    provider::atomically,
+    provider::{atomically, undone},
 };
 
 impl PairedGroup {
@@ -82,6 +82,33 @@ impl PairedGroup {
         let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
         Ok(Self { mls, paired })
     }
+}
+
+/// The group that a Welcome to one of the device's own KeyPackages leads into. Nothing changes: a device
+/// that is in several kinds of groups learns of which kind this one is.
+///
+/// # Errors
+///
+/// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, or is damaged.
+pub fn welcome_group_id<P: Platform>(
+    device: &Device<P>,
+    welcome: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+        return Err(PeerError::Kind("Welcome").into());
+    };
+    undone(device.provider(), || group_id_of(device, welcome))
+}
+
+/// Takes the KeyPackage out of the storage: in a transaction that is undone.
+pub(crate) fn group_id_of<P: Platform>(
+    device: &Device<P>,
+    welcome: Welcome,
+) -> Result<Vec<u8>, Error> {
+    let config = MlsGroupJoinConfig::default();
+    let processed = ProcessedWelcome::new_from_welcome(device.provider(), &config, welcome)
+        .map_err(PeerError::message)?;
+    Ok(processed.unverified_group_info().group_id().as_slice().to_vec())
 }
 
 /// Erases what the storage has of a group that this device was removed from.

@@ -18,8 +18,9 @@ use paired_mls::{
     Pairing, Phase, TapeId, anchor::LeafIndex, group::SecurityTable,
 };
 
+pub use self::lifecycle::welcome_group_id;
 pub(crate) use self::{
-    lifecycle::{delete_inactive, forget_inactive, parse},
+    lifecycle::{delete_inactive, forget_inactive, group_id_of, parse},
     rejoin::forget,
     standing::leaf,
 };

@@ -10,9 +10,9 @@ use super::{LeafGroup, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
-    group::{forget_inactive, parse},
+    group::{forget_inactive, group_id_of, parse},
     package::{erase, package_for, restore, spend},
-    provider::atomically,
+    provider::{atomically, undone},
 };
 
 impl LeafGroup {
@@ -58,6 +58,26 @@ impl LeafGroup {
         })?;
         spend(device, pairing, package.index)?;
         Ok(Self { mls, record })
+    }
+
+    /// The group that a Welcome to a KeyPackage from the tape leads into. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`LeafGroup::join`].
+    pub fn welcome_group_id<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        welcome: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let MlsMessageBodyIn::Welcome(parsed) = parse(welcome)?.extract() else {
+            return Err(PeerError::Kind("Welcome").into());
+        };
+        let package = package_for(device, pairing, &parsed)?;
+        undone(device.provider(), || {
+            restore(device, pairing, device.credential(), &package)?;
+            group_id_of(device, parsed)
+        })
     }
 
     /// Loads a group in which this device shares its leaf.

@@ -36,7 +36,7 @@ pub trait Platform:
     /// What the storage needs to undo a transaction.
     type Transaction;
 
-    /// Begins a transaction. They are not nested.
+    /// Begins a transaction. The calls of this crate do not nest them.
     ///
     /// # Errors
     ///

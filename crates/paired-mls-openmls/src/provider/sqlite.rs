@@ -1,6 +1,6 @@
 //! OpenMLS' storage in an SQLite file, with transactions.
 
-use std::{path::Path, rc::Rc};
+use std::{cell::Cell, path::Path, rc::Rc};
 
 use openmls_sqlite_storage::{Codec, SqliteStorageProvider};
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
@@ -41,17 +41,38 @@ pub enum SqliteError {
 
 /// Cryptography of the caller's choice, and the MLS state in an SQLite file.
 ///
-/// SQLite connections are not `Sync`, and neither is this: the device stays on one thread.
+/// SQLite connections are not `Sync`, and neither is this: the device stays on one thread. Copies are
+/// of the same file: a device with several leaves, each with a signature key of its own, has one
+/// [`Device`](crate::Device) for each on the same state.
+///
+/// # Tables of the caller's own
+///
+/// What a caller has to remember together with the MLS state, say what a message said that can be
+/// decrypted only once, goes into tables of its own on [the same connection](Self::connection), in one
+/// [transaction](Self::transaction) with the call that changes that state.
 ///
 /// # Security
 ///
 /// The file holds the device's complete MLS state in the clear, and is no vault: a thief of this
 /// file is whom a pairing protects against.
 pub struct SqliteProvider<C> {
-    crypto: C,
+    crypto: Rc<C>,
     storage: SqliteStorageProvider<JsonCodec, Rc<Connection>>,
     /// The connection that the storage works on.
     connection: Rc<Connection>,
+    /// How many transactions are open, one inside the other.
+    depth: Rc<Cell<usize>>,
+}
+
+impl<C> Clone for SqliteProvider<C> {
+    fn clone(&self) -> Self {
+        Self {
+            crypto: self.crypto.clone(),
+            storage: SqliteStorageProvider::new(self.connection.clone()),
+            connection: self.connection.clone(),
+            depth: self.depth.clone(),
+        }
+    }
 }
 
 impl<C> SqliteProvider<C> {
@@ -79,8 +100,80 @@ impl<C> SqliteProvider<C> {
             .map_err(|error| SqliteError::Migrate(Box::new(error)))?;
         let connection = Rc::new(connection);
         let storage = SqliteStorageProvider::new(connection.clone());
-        Ok(Self { crypto, storage, connection })
+        Ok(Self { crypto: Rc::new(crypto), storage, connection, depth: Rc::default() })
     }
+
+    /// The connection, for tables of the caller's own. Their names do not begin with `openmls`.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs `work` as one transaction, with those of the calls in it: its writes are kept if it
+    /// succeeds, and undone if it fails.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, or of SQLite.
+    ///
+    /// # Security
+    ///
+    /// Only for calls that make a message: `send`, `update`, `add`, … A call that *merges a commit* lets
+    /// the vault erase the tape value once its own transaction is durable, and inside of another one it
+    /// would not be yet: a crash in between would lose the group. `process` may be called in here for an
+    /// application message or a proposal only.
+    pub fn transaction<T, E: From<rusqlite::Error>>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.enter()?;
+        match work() {
+            Ok(value) => {
+                self.leave(Fate::Kept)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // It fails only where SQLite has rolled back by itself, which is what is wanted.
+                let _ = self.leave(Fate::Undone);
+                Err(error)
+            }
+        }
+    }
+
+    fn enter(&self) -> Result<(), rusqlite::Error> {
+        let depth = self.depth.get();
+        match depth {
+            0 => self.connection.execute_batch("BEGIN IMMEDIATE"),
+            _ => self.connection.execute_batch(&format!("SAVEPOINT pmls_{depth}")),
+        }?;
+        self.depth.set(depth + 1);
+        Ok(())
+    }
+
+    fn leave(&self, fate: Fate) -> Result<(), rusqlite::Error> {
+        let depth = self.depth.get().saturating_sub(1);
+        self.depth.set(depth);
+        let [keep, undo] = match depth {
+            0 => ["COMMIT".to_owned(), "ROLLBACK".to_owned()],
+            _ => [
+                format!("RELEASE pmls_{depth}"),
+                format!("ROLLBACK TO pmls_{depth}; RELEASE pmls_{depth}"),
+            ],
+        };
+        if fate == Fate::Undone {
+            return self.connection.execute_batch(&undo);
+        }
+        self.connection.execute_batch(&keep).inspect_err(|_| {
+            // It fails only where SQLite has rolled back by itself, which is what is wanted.
+            let _ = self.connection.execute_batch(&undo);
+        })
+    }
+}
+
+/// What becomes of the writes of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Undone,
 }
 
 impl<C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for SqliteProvider<C> {
@@ -109,18 +202,15 @@ where
     type Transaction = ();
 
     fn begin(&self) -> Result<(), BoxError> {
-        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+        Ok(self.enter()?)
     }
 
     fn commit(&self, (): ()) -> Result<(), BoxError> {
-        self.connection.execute_batch("COMMIT").map_err(|error| {
-            self.rollback(());
-            error.into()
-        })
+        Ok(self.leave(Fate::Kept)?)
     }
 
     fn rollback(&self, (): ()) {
         // It fails only where SQLite has rolled back by itself, which is what is wanted.
-        let _ = self.connection.execute_batch("ROLLBACK");
+        let _ = self.leave(Fate::Undone);
     }
 }
