@@ -1,25 +1,35 @@
-//! The signature key that the devices of a hidden pairing share: it lies in the vault.
+//! Signature keys that lie in the vault: the device's own one, and the one that the devices of a hidden
+//! pairing share.
 
 use openmls_traits::{
     crypto::OpenMlsCrypto,
     signatures::{Signer, SignerError},
     types::{Ciphersuite, SignatureScheme},
 };
-use paired_mls::{CipherSuite, PairingId, Secret, Vault, pairing::SignatureKeyPair};
+use paired_mls::{CipherSuite, PairingId, Secret, Vault, VaultError, pairing::SignatureKeyPair};
 
 use crate::{Error, UsageError};
 
-/// Signs with the key of a hidden pairing's anchor leaf, which lies in the vault: it is read for one
-/// signature, and erased. For [`Device::new`](crate::Device::new).
-pub struct AnchorSigner<C> {
+/// Which key of a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VaultKey {
+    /// The device's own one.
+    Own,
+    /// The one that the devices of this hidden pairing share.
+    Anchor(PairingId),
+}
+
+/// Signs with a key that lies in the vault: it is read for one signature, and erased. For
+/// [`Device::new`](crate::Device::new).
+pub struct VaultSigner<C> {
     crypto: C,
     vault: Vault,
-    pairing: PairingId,
+    key: VaultKey,
     scheme: SignatureScheme,
 }
 
-impl<C: OpenMlsCrypto> AnchorSigner<C> {
-    /// A signer for the key of `pairing`, on a crypto provider of the caller's choice.
+impl<C: OpenMlsCrypto> VaultSigner<C> {
+    /// A signer for this key, of this suite, on a crypto provider of the caller's choice.
     ///
     /// # Errors
     ///
@@ -27,19 +37,36 @@ impl<C: OpenMlsCrypto> AnchorSigner<C> {
     pub fn new(
         crypto: C,
         vault: Vault,
-        pairing: PairingId,
+        key: VaultKey,
         suite: CipherSuite,
     ) -> Result<Self, UsageError> {
-        Ok(Self { crypto, vault, pairing, scheme: scheme(suite)? })
+        Ok(Self { crypto, vault, key, scheme: scheme(suite)? })
+    }
+
+    /// The public key; `None` if the vault has no such key.
+    ///
+    /// # Errors
+    ///
+    /// Those of the vault.
+    pub fn public_key(&self) -> Result<Option<Vec<u8>>, VaultError> {
+        self.with_key(|pair| pair.public_key.clone())
+    }
+
+    fn with_key<T>(
+        &self,
+        sign: impl FnOnce(&SignatureKeyPair) -> T,
+    ) -> Result<Option<T>, VaultError> {
+        match self.key {
+            VaultKey::Own => self.vault.with_signature_key(sign),
+            VaultKey::Anchor(pairing) => self.vault.with_anchor_key(pairing, sign),
+        }
     }
 }
 
-impl<C: OpenMlsCrypto> Signer for AnchorSigner<C> {
+impl<C: OpenMlsCrypto> Signer for VaultSigner<C> {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        let sign = |pair: &SignatureKeyPair| {
-            self.crypto.sign(self.scheme, payload, pair.private_key.expose())
-        };
-        let signed = self.vault.with_anchor_key(self.pairing, sign);
+        let signed =
+            self.with_key(|pair| self.crypto.sign(self.scheme, payload, pair.private_key.expose()));
         match signed {
             Ok(Some(Ok(signature))) => Ok(signature),
             _ => Err(SignerError::SigningError),
@@ -51,13 +78,14 @@ impl<C: OpenMlsCrypto> Signer for AnchorSigner<C> {
     }
 }
 
-/// Makes the key pair of an anchor leaf, for
-/// [`Request::Hidden`](paired_mls::pairing::Request::Hidden).
+/// Makes a signature key pair: a device's own one, for
+/// [`Vault::store_signature_key`](paired_mls::Vault::store_signature_key), or that of an anchor leaf,
+/// for [`Request::Hidden`](paired_mls::pairing::Request::Hidden).
 ///
 /// # Errors
 ///
 /// [`UsageError::CipherSuite`], [`Error::Mls`].
-pub fn generate_anchor_key(
+pub fn generate_signature_key(
     crypto: &impl OpenMlsCrypto,
     suite: CipherSuite,
 ) -> Result<SignatureKeyPair, Error> {
