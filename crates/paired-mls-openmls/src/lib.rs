@@ -32,7 +32,7 @@ pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
-pub use signer::{VaultKey, VaultSigner, generate_signature_key, is_key_pair};
+pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
     AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

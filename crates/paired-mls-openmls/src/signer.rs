@@ -4,9 +4,10 @@
 use openmls_traits::{
     crypto::OpenMlsCrypto,
     signatures::{Signer, SignerError},
-    types::{Ciphersuite, SignatureScheme},
+    types::{Ciphersuite, CryptoError, SignatureScheme},
 };
 use paired_mls::{CipherSuite, PairingId, Secret, Vault, VaultError, pairing::SignatureKeyPair};
+use thiserror::Error as ThisError;
 
 use crate::{Error, UsageError};
 
@@ -63,14 +64,39 @@ impl<C: OpenMlsCrypto> VaultSigner<C> {
     }
 }
 
+/// Why a key in a vault did not sign.
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
+pub enum VaultSignerError {
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The vault has no such key.
+    #[error("the vault does not hold the signature key: set the device up, or pair, first")]
+    NoKey,
+    /// The key is none of its suite.
+    #[error("the signature key cannot sign")]
+    Crypto(#[source] CryptoError),
+}
+
+impl<C: OpenMlsCrypto> VaultSigner<C> {
+    /// Signs like [`Signer::sign`], and says why it did not.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultSignerError`].
+    pub fn sign_with_reason(&self, payload: &[u8]) -> Result<Vec<u8>, VaultSignerError> {
+        let sign = |pair: &SignatureKeyPair| {
+            self.crypto.sign(self.scheme, payload, pair.private_key.expose())
+        };
+        let signed = self.with_key(sign)?.ok_or(VaultSignerError::NoKey)?;
+        signed.map_err(VaultSignerError::Crypto)
+    }
+}
+
 impl<C: OpenMlsCrypto> Signer for VaultSigner<C> {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        let signed =
-            self.with_key(|pair| self.crypto.sign(self.scheme, payload, pair.private_key.expose()));
-        match signed {
-            Ok(Some(Ok(signature))) => Ok(signature),
-            _ => Err(SignerError::SigningError),
-        }
+        self.sign_with_reason(payload).map_err(|_| SignerError::SigningError)
     }
 
     fn signature_scheme(&self) -> SignatureScheme {
