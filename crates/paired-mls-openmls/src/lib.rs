@@ -16,6 +16,7 @@ mod outgoing;
 mod package;
 mod pairing;
 mod provider;
+mod signer;
 mod steer;
 
 pub use openmls;
@@ -27,10 +28,11 @@ pub use group::{Footing, PairedGroup, Received, welcome_group_id};
 pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
-pub use pairing::{AnchorSigner, Channel, generate_anchor_key, is_key_pair};
+pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
+pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
     AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

@@ -1,41 +1,35 @@
 //! `pmls`: Paired MLS on the command line.
 //!
-//! Exit codes: 0, all is well; 1, something that was claimed does not hold; 2, the command line is
-//! wrong; 3, something failed, and the message says what to do.
+//! Parse, options, run, print the error, exit code: [`failure::Exit`] has the codes, and
+//! `pmls --help` shows them.
 
+mod cli;
+mod commands;
 mod demo;
+mod failure;
+mod output;
+mod session;
+mod settings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Paired MLS: an active device heals an MLS group on behalf of a passive one.
-#[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
-    Demo(demo::Options),
-}
+use cli::{Cli, Parsed};
+use failure::Failure;
+use output::Output;
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let done = match command {
-        Command::Demo(options) => demo::run(&options),
-    };
-    match done {
+    let parsed = Cli::read();
+    let output = parsed.cli.output();
+    match run(parsed, output) {
         Ok(code) => code,
-        Err(error) => {
-            eprint!("pmls: {error}");
-            let causes = std::iter::successors(error.source(), |error| error.source());
-            causes.for_each(|cause| eprint!(": {cause}"));
-            eprintln!();
-            ExitCode::from(3)
+        Err(failure) => {
+            output.fail(&failure);
+            failure.exit().into()
         }
     }
+}
+
+fn run(parsed: Parsed, output: Output) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::Runtime)?.block_on(commands::run(parsed, output))
 }

@@ -1,4 +1,4 @@
-//! What the pairing protocol needs of MLS: the 1-to-1 channel, and the anchor leaf's signature key.
+//! What the pairing protocol needs of MLS: the 1-to-1 channel.
 //!
 //! The protocol itself is [`PairingBook`](paired_mls::pairing::PairingBook) in the core: it says what
 //! is to be sent and which way. Here is the way for what may go over the 1-to-1 channel only.
@@ -8,10 +8,6 @@
 //!    PairingBook ◄── Source::OneToOne ── Channel::receive ◄──
 //! ```
 
-mod anchor_key;
 mod channel;
 
-pub use self::{
-    anchor_key::{AnchorSigner, generate_anchor_key, is_key_pair},
-    channel::Channel,
-};
+pub use self::channel::Channel;

@@ -9,7 +9,7 @@ use paired_mls::{
         TermsError,
     },
 };
-use paired_mls_openmls::{Channel, Error, PeerError, UsageError, generate_anchor_key};
+use paired_mls_openmls::{Channel, Error, PeerError, UsageError, generate_signature_key};
 use paired_mls_peers::Door;
 
 use crate::cast::{
@@ -172,7 +172,7 @@ fn the_channel_does_not_change() {
 /// Hidden mode needs one user, and a channel that people have looked at.
 #[test]
 fn hidden_mode_is_for_one_user_on_a_channel_that_was_compared() {
-    let key_pair = generate_anchor_key(&RustCrypto::default(), SUITE).unwrap();
+    let key_pair = generate_signature_key(&RustCrypto::default(), SUITE).unwrap();
     let mut pairing = Pairing::of(&["alice", "bob"]);
     pairing.seed();
     let channel = pairing.one_to_one();

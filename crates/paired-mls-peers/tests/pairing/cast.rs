@@ -18,8 +18,8 @@ use paired_mls::{
     vault::MemoryStorage,
 };
 use paired_mls_openmls::{
-    AnchorSigner, Channel, Device, KeyVectorCrypto, LeafGroup, MemoryProvider, PackageKind,
-    PairedGroup, Received, gate_capabilities, generate_anchor_key, is_key_pair,
+    Channel, Device, KeyVectorCrypto, LeafGroup, MemoryProvider, PackageKind, PairedGroup,
+    Received, VaultKey, VaultSigner, gate_capabilities, generate_signature_key, is_key_pair,
 };
 use paired_mls_peers::{Door, StockOpenMls};
 
@@ -98,7 +98,8 @@ impl Gadget {
         match paired.terms().mode() {
             Mode::Hidden { anchor_key } => {
                 let crypto = RustCrypto::default();
-                let signer = AnchorSigner::new(crypto, vault.clone(), ID, SUITE).unwrap();
+                let signer =
+                    VaultSigner::new(crypto, vault.clone(), VaultKey::Anchor(ID), SUITE).unwrap();
                 Device::new(platform(), vault, signer, credential(anchor_key.clone()))
             }
             Mode::Standard(_) => {
@@ -178,7 +179,7 @@ impl Pairing {
     }
 
     pub(crate) fn initiate_hidden(&mut self) {
-        let key_pair = generate_anchor_key(&RustCrypto::default(), SUITE).unwrap();
+        let key_pair = generate_signature_key(&RustCrypto::default(), SUITE).unwrap();
         let channel = self.one_to_one();
         let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
         let progress = self.gadgets[PHONE].book().initiate(ID, request).unwrap();

@@ -62,6 +62,7 @@ mod channel;
 mod codec;
 mod directory;
 mod error;
+mod key_record;
 mod messages;
 mod plan;
 mod short_auth;
@@ -82,6 +83,7 @@ pub use self::{
     codec::{DecodeError, TooLarge},
     directory::{DirectoryError, PendingPairing, RegisteredPairing, RegistryEntry},
     error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
+    key_record::KeyRecordError,
     messages::{
         Accept, CeaseAck, CeasePair, DirectoryAccept, InitPairing, MessageType, PairingMessage,
         ShareRand, TokenOffer, TokenTake,

@@ -27,7 +27,7 @@ use crate::{
     CipherSuite, DerivationTooLong, DeviceId, Index, Notify, NotifyError, PairingId, RecordError,
     SealedNotify, Secret, Seed, Tape, TapeError, TapeValue,
     group::{GroupRecord, GroupRecordError},
-    pairing::{TagInput, Verified},
+    pairing::{KeyRecordError, TagInput, Verified},
     tape::{Staged, Stored},
 };
 
@@ -49,6 +49,12 @@ pub enum VaultError {
     /// The record is there already.
     #[error("the vault already holds {0}: end that pairing first")]
     Exists(RecordName),
+    /// The device has a signature key.
+    #[error("the vault holds a signature key already: use another vault for another device")]
+    KeyExists,
+    /// A stored signature key cannot be read.
+    #[error(transparent)]
+    KeyRecord(#[from] KeyRecordError),
     /// A stored tape cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),

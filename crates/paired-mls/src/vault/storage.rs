@@ -1,6 +1,6 @@
 //! Where a vault keeps its records.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{PairingId, Secret};
 
@@ -26,6 +26,8 @@ pub enum RecordName {
     PairingState(PairingId),
     /// The signature key pair that the devices of a hidden pairing share.
     AnchorKey(PairingId),
+    /// The device's own signature key pair.
+    SignatureKey,
 }
 
 impl fmt::Display for RecordName {
@@ -45,6 +47,7 @@ impl fmt::Display for RecordName {
             Self::Pairings => f.write_str("pairings"),
             Self::PairingState(pairing) => write!(f, "state-{pairing}"),
             Self::AnchorKey(pairing) => write!(f, "anchor-key-{pairing}"),
+            Self::SignatureKey => f.write_str("signature-key"),
         }
     }
 }
@@ -90,6 +93,21 @@ pub trait VaultStorage: Send + Sync {
     ///
     /// Whatever keeps the storage from removing it.
     fn remove(&self, name: &RecordName) -> Result<(), StorageError>;
+}
+
+/// A storage that somebody else holds as well, to ask it what is not a vault's to know.
+impl<S: VaultStorage + ?Sized> VaultStorage for Arc<S> {
+    fn load(&self, name: &RecordName) -> Result<Option<Secret>, StorageError> {
+        (**self).load(name)
+    }
+
+    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError> {
+        (**self).store(name, record)
+    }
+
+    fn remove(&self, name: &RecordName) -> Result<(), StorageError> {
+        (**self).remove(name)
+    }
 }
 
 /// A failure of the storage behind a vault.

@@ -13,7 +13,7 @@ use paired_mls::{
     vault::MemoryStorage,
 };
 use paired_mls_openmls::{
-    Channel, Device, MemoryProvider, generate_anchor_key, is_key_pair,
+    Channel, Device, MemoryProvider, generate_signature_key, is_key_pair,
     openmls::prelude::Ciphersuite,
 };
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice};
@@ -90,7 +90,7 @@ pub(super) fn meet(identity: &str, framing: Framing, id: PairingId) -> Result<Me
     deliver(&mut pair, 0, seeded)?;
 
     // -> InitPairing with the leaf's key pair, over the channel; -> Accept, <- Accept
-    let key_pair = generate_anchor_key(&RustCrypto::default(), SUITE)?;
+    let key_pair = generate_signature_key(&RustCrypto::default(), SUITE)?;
     let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
     let [phone, _] = &pair;
     let invited = phone.book().initiate(id, request)?;

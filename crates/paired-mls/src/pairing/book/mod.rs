@@ -133,7 +133,7 @@ impl<'a> PairingBook<'a> {
             return Err(self.unfit(pairing)?);
         };
         if let Request::Hidden { key_pair, .. } = &request {
-            self.store_anchor_key(pairing, key_pair)?;
+            self.vault.store_anchor_key(pairing, key_pair)?;
         }
         let (invited, outbound) = seeded.initiate(request).map_err(reason)?;
         let mut send = vec![outbound];
@@ -219,7 +219,7 @@ impl<'a> PairingBook<'a> {
         let state = self.load(pairing)?;
         let send = match &state {
             PairingState::Invited(invited) => {
-                let request = match self.anchor_key(pairing)? {
+                let request = match self.vault.anchor_key(pairing)? {
                     Some(key_pair) => invited.request(Some(&key_pair)),
                     None => invited.request(None),
                 };
@@ -365,7 +365,7 @@ impl<'a> PairingBook<'a> {
         let (mut invited, send) = match joined {
             Joined::Standard { state, request } => (state, vec![request]),
             Joined::Hidden { state, key_pair } => {
-                self.store_anchor_key(pairing, &key_pair)?;
+                self.vault.store_anchor_key(pairing, &key_pair)?;
                 (state, Vec::new())
             }
         };

@@ -4,7 +4,6 @@
 //! struct { uint8 version = 1; PairingId pairings<V>; } PairingList;              // record `pairings`
 //! struct { uint8 version = 1; opaque state<V>; Early early<V>; } PairingEntry;    // one for each
 //! opaque Early<V>;                                                                // an Accept
-//! struct { uint8 version = 1; opaque public<V>; opaque private<V>; } AnchorKey;   // hidden mode
 //! ```
 //!
 //! The list is written first: it may name a pairing that has no entry, after a crash, and never the
@@ -14,8 +13,8 @@ use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::{BookError, PairingBook, Progress, name};
 use crate::{
-    PairingId, RecordName, Secret, Vault,
-    pairing::{Outbound, PairingState, SignatureKeyPair, StateRecordError},
+    PairingId, RecordName, Secret,
+    pairing::{Outbound, PairingState, StateRecordError},
 };
 
 const VERSION: u8 = 1;
@@ -121,26 +120,6 @@ impl PairingBook<'_> {
         self.write_list(&pairings)
     }
 
-    pub(super) fn anchor_key(
-        &self,
-        pairing: PairingId,
-    ) -> Result<Option<SignatureKeyPair>, BookError> {
-        anchor_key(self.vault, pairing)
-    }
-
-    pub(super) fn store_anchor_key(
-        &self,
-        pairing: PairingId,
-        pair: &SignatureKeyPair,
-    ) -> Result<(), BookError> {
-        let mut writer = crate::pairing::codec::Writer::new();
-        writer.u8(VERSION);
-        writer.opaque(&pair.public_key);
-        writer.opaque(pair.private_key.expose());
-        let record = writer.finish().map_err(StateRecordError::from)?;
-        Ok(self.vault.shelf().store(&RecordName::AnchorKey(pairing), &record)?)
-    }
-
     pub(super) fn forget_anchor_key(&self, pairing: PairingId) -> Result<(), BookError> {
         Ok(self.vault.erase(&RecordName::AnchorKey(pairing))?)
     }
@@ -183,32 +162,6 @@ impl PairingBook<'_> {
     }
 }
 
-impl Vault {
-    /// Hidden mode: the anchor leaf's key pair, for one signature.
-    ///
-    /// Returns what `sign` does; `None` if this pairing has no such key.
-    ///
-    /// # Security
-    ///
-    /// The key is erased after the call: `sign` must not keep it.
-    ///
-    /// # Errors
-    ///
-    /// [`BookError::Vault`], [`BookError::State`] for a damaged record.
-    pub fn with_anchor_key<T>(
-        &self,
-        pairing: PairingId,
-        sign: impl FnOnce(&SignatureKeyPair) -> T,
-    ) -> Result<Option<T>, BookError> {
-        Ok(anchor_key(self, pairing)?.as_ref().map(sign))
-    }
-}
-
-fn anchor_key(vault: &Vault, pairing: PairingId) -> Result<Option<SignatureKeyPair>, BookError> {
-    let record = vault.shelf().load(&RecordName::AnchorKey(pairing))?;
-    record.map(|record| read_key(record.expose()).ok_or(MALFORMED.into())).transpose()
-}
-
 const MALFORMED: StateRecordError = StateRecordError::Malformed;
 
 fn read<T: tls_codec::Deserialize>(record: &Secret) -> Result<T, BookError> {
@@ -218,18 +171,4 @@ fn read<T: tls_codec::Deserialize>(record: &Secret) -> Result<T, BookError> {
         None => return Err(MALFORMED.into()),
     }
     Ok(T::tls_deserialize_exact(record.expose()).map_err(|_| MALFORMED)?)
-}
-
-fn read_key(record: &[u8]) -> Option<SignatureKeyPair> {
-    crate::pairing::codec::Reader::whole("AnchorKey", record, |reader| {
-        let version = reader.u8("version")?;
-        if version != VERSION {
-            return Err(crate::pairing::DecodeError::Version(version));
-        }
-        Ok(SignatureKeyPair {
-            public_key: reader.bytes("public")?,
-            private_key: reader.secret("private")?,
-        })
-    })
-    .ok()
 }

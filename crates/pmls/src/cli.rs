@@ -1,0 +1,66 @@
+//! The command line: what can be said, and nothing of what is done.
+
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser};
+
+use crate::{
+    commands::Command,
+    failure::{Exit, Failure},
+    output::{Form, Output},
+    settings::{ConfigFile, DeviceSettings, FileOption, GlobalOptions},
+};
+
+/// Paired MLS: an active device heals an MLS group on behalf of a passive one.
+#[derive(Parser)]
+#[command(name = "pmls", version, max_term_width = 100, after_long_help = Exit::help())]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    file: FileOption,
+    #[command(flatten)]
+    form: FormOption,
+    #[command(flatten)]
+    device: DeviceSettings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args)]
+struct FormOption {
+    /// Print JSON: one object, or one for each event; errors too, to standard error.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// What was said, and how.
+pub(crate) struct Parsed {
+    pub(crate) cli: Cli,
+    pub(crate) matches: ArgMatches,
+}
+
+impl Cli {
+    /// Parses the command line. Ends the process with the exit code 2 if it is wrong.
+    pub(crate) fn read() -> Parsed {
+        let matches = Self::command().get_matches();
+        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Parsed { cli, matches }
+    }
+
+    /// Where and how the command prints.
+    pub(crate) fn output(&self) -> Output {
+        Output::new(if self.form.json { Form::Json } else { Form::Text })
+    }
+}
+
+impl Parsed {
+    /// The configuration file.
+    pub(crate) fn config_file(&self) -> Result<ConfigFile, Failure> {
+        Ok(self.cli.file.read()?)
+    }
+
+    /// What holds for a command that acts as a device.
+    pub(crate) fn options(&self) -> Result<GlobalOptions, Failure> {
+        let file = self.config_file()?;
+        let effective = self.cli.device.effective(&file, &self.matches)?;
+        Ok(effective.settings.try_into()?)
+    }
+}

@@ -1,0 +1,109 @@
+//! `pmls device init`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use paired_mls::CipherSuite;
+
+use super::show::DeviceReport;
+use crate::{
+    failure::Failure,
+    output::Output,
+    session::{KeyPlace, NewDevice, Session, VaultPlace},
+    settings::GlobalOptions,
+};
+
+/// The device to make.
+#[derive(Args)]
+pub(crate) struct InitArgs {
+    /// Whose device it is: the identity that others see.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// What you call the device.
+    #[arg(long, value_name = "NAME", default_value = "device")]
+    name: String,
+    /// The MLS cipher suite: 1, 2 or 3.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = suite)]
+    suite: CipherSuite,
+    /// How the vault protects what it holds.
+    #[arg(long, value_enum, default_value_t = VaultKind::Sealed)]
+    vault: VaultKind,
+    /// The file of the counter that tells an older copy of a sealed vault [default: beside the home].
+    #[arg(long, value_name = "FILE")]
+    vault_counter: Option<PathBuf>,
+    /// The PKCS #11 library of the token.
+    #[arg(long, value_name = "FILE", required_if_eq("vault", "pkcs11"))]
+    pkcs11_module: Option<PathBuf>,
+    /// The label of the token.
+    #[arg(long, value_name = "LABEL", required_if_eq("vault", "pkcs11"))]
+    token_label: Option<String>,
+}
+
+/// The kinds of vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum VaultKind {
+    /// Files in the clear: only where the folder lies on something sealed.
+    Plain,
+    /// A file that is sealed under a passphrase.
+    Sealed,
+    /// The same, and the system's keyring remembers the passphrase until the next restart.
+    #[value(name = "sealed+keyring")]
+    SealedKeyring,
+    /// A file that is sealed under a PKCS #11 token.
+    Pkcs11,
+}
+
+fn suite(text: &str) -> Result<CipherSuite, String> {
+    match text {
+        "1" => Ok(CipherSuite::X25519Aes128),
+        "2" => Ok(CipherSuite::P256Aes128),
+        "3" => Ok(CipherSuite::X25519ChaCha20),
+        _ => Err("choose 1, 2 or 3".to_owned()),
+    }
+}
+
+pub(super) async fn init(
+    args: &InitArgs,
+    options: &GlobalOptions,
+    output: Output,
+) -> Result<(), Failure> {
+    let session = Session::set_up(options, args.wanted(options)?)?;
+    output.show(&DeviceReport::of(&session))
+}
+
+impl InitArgs {
+    /// The device that is asked for; `None` if none is named.
+    fn wanted(&self, options: &GlobalOptions) -> Result<Option<NewDevice>, Failure> {
+        let Some(user) = self.user.clone() else {
+            return Ok(None);
+        };
+        let server = options.server.clone().ok_or(Failure::WhoseDevice)?;
+        let (name, suite) = (self.name.clone(), self.suite);
+        let vault = self.vault_place(options)?;
+        Ok(Some(NewDevice { user, name, suite, server, vault, key: KeyPlace::Vault }))
+    }
+
+    fn vault_place(&self, options: &GlobalOptions) -> Result<VaultPlace, Failure> {
+        let absolute =
+            |path: &PathBuf| std::path::absolute(path).map_err(Failure::home("find", path.clone()));
+        let path = options.vault_path.as_ref().map(absolute).transpose()?;
+        let path = path.unwrap_or_else(|| PathBuf::from("vault"));
+        let beside = || {
+            let mut name = options.home.file_name().unwrap_or_default().to_owned();
+            name.push(".vault-counter");
+            options.home.with_file_name(name)
+        };
+        let counter = absolute(&self.vault_counter.clone().unwrap_or_else(beside))?;
+        let missing = || Failure::WhoseDevice;
+        Ok(match self.vault {
+            VaultKind::Plain => VaultPlace::Plain { path },
+            VaultKind::Sealed => VaultPlace::Sealed { path, counter },
+            VaultKind::SealedKeyring => VaultPlace::SealedKeyring { path, counter },
+            VaultKind::Pkcs11 => VaultPlace::Pkcs11 {
+                path,
+                module: absolute(self.pkcs11_module.as_ref().ok_or_else(missing)?)?,
+                token: self.token_label.clone().ok_or_else(missing)?,
+            },
+        })
+    }
+}

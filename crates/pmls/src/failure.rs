@@ -1,0 +1,286 @@
+//! Everything that a command can fail with, and the exit code that a script sees.
+
+use std::{fmt, io, path::PathBuf, process::ExitCode};
+
+use paired_mls::{VaultError, pairing::BookError};
+use paired_mls_api::SchemeError;
+use paired_mls_openmls::{SqliteError, UsageError};
+use paired_mls_service::StartError;
+use paired_mls_vault::{
+    CounterError, DiskError, FormatError, SealedError, keyring_core,
+    pkcs11::{TokenError, TokenVaultError},
+};
+use thiserror::Error;
+
+use crate::{
+    session::{Holder, KeyError, ProfileError},
+    settings::SettingsError,
+};
+
+/// Why a command failed, with what to do next.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// No device was set up here.
+    #[error(
+        "there is no device in {home}: set one up with `pmls device init`, or give another --home"
+    )]
+    NoDevice {
+        /// Where it was looked for.
+        home: PathBuf,
+    },
+    /// `device init` was interrupted.
+    #[error("the device in {home} is not set up completely: `pmls device init` goes on with it")]
+    Unfinished {
+        /// Where the device is.
+        home: PathBuf,
+    },
+    /// `device init` of another device.
+    #[error(
+        "{home} has another device already ({found}): leave the flags away to go on with that one, or \
+         give another --home"
+    )]
+    OtherDevice {
+        /// The home.
+        home: PathBuf,
+        /// Whose device, and its name.
+        found: String,
+    },
+    /// `device init` without what it needs.
+    #[error("a new device needs --user and --server")]
+    WhoseDevice,
+    /// The vault's file or folder is gone.
+    #[error("there is no vault at {path}: put it back, or correct --vault-path")]
+    NoVault {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Another process works with the home.
+    #[error(
+        "{home} is in use by {holder}: wait for it to end (Ctrl-C ends `pmls watch`), or give another \
+         --home"
+    )]
+    HomeInUse {
+        /// The home.
+        home: PathBuf,
+        /// Who has it.
+        holder: Holder,
+    },
+    /// Others than the owner can enter the home.
+    #[error(
+        "{home} is open to others (mode {mode:o}): run `chmod 700` on it, or give another --home"
+    )]
+    HomeExposed {
+        /// The home.
+        home: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file or folder of the home.
+    #[error(
+        "cannot {action} {path}: {source}; check the path and its permissions, or give another --home"
+    )]
+    Home {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Neither a file nor a terminal gives a passphrase or PIN.
+    #[error(
+        "the vault needs a {what}, and there is no terminal to ask at: give a file that holds it, \
+         with --passphrase-file or PMLS_PASSPHRASE_FILE"
+    )]
+    NoPassphrase {
+        /// `passphrase` or `PIN`.
+        what: &'static str,
+    },
+    /// The file that should hold the passphrase or PIN.
+    #[error("cannot read the {what} from {path}: {source}; correct --passphrase-file")]
+    PassphraseFile {
+        /// `passphrase` or `PIN`.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Two different entries of a new passphrase.
+    #[error("the two passphrases differ: try again")]
+    PassphrasesDiffer,
+    /// There is no keyring to remember the passphrase in.
+    #[error("there is no keyring on this platform: use a vault of kind `sealed`")]
+    NoKeyring,
+    /// The key is not where the profile says.
+    #[error("the vault has no signature key: `pmls device init` goes on with setting it up")]
+    NoKey,
+    /// The key in the vault or token is another one.
+    #[error(
+        "the signature key is not the one of this device: check the vault's path, or the token and \
+         its label"
+    )]
+    OtherKey,
+    /// What was printed could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[source] io::Error),
+    /// The operating system gives no async runtime.
+    #[error("cannot start: {0}; free some memory or file descriptors")]
+    Runtime(#[source] io::Error),
+
+    /// The settings, from file, environment or flags.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// `device.toml`.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The device's signature key did not sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The vault refused.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The file of a plain vault.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A sealed vault.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// The bytes of a vault.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A roll-back counter.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+    /// A vault under a token.
+    #[error(transparent)]
+    TokenVault(#[from] TokenVaultError),
+    /// A token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The operating system's keyring.
+    #[error("the keyring refuses: {0}; unlock it, or use a vault of kind `sealed`")]
+    Keyring(#[from] keyring_core::Error),
+    /// The MLS state.
+    #[error(transparent)]
+    MlsState(#[from] SqliteError),
+    /// Paired MLS on OpenMLS.
+    #[error(transparent)]
+    Mls(#[from] paired_mls_openmls::Error),
+    /// A call that cannot be made.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The pairing protocol.
+    #[error(transparent)]
+    Pairing(#[from] BookError),
+    /// A signature scheme that the service does not take.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// The service does not start.
+    #[error(transparent)]
+    Serve(#[from] StartError),
+    /// The demo.
+    #[error(transparent)]
+    Demo(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a script can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All is well.
+    Done = 0,
+    /// Something that was claimed does not hold.
+    Refuted = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// Anything else.
+    Failed = 3,
+    /// The service does not answer.
+    Unreachable = 4,
+    /// Another process works with the home or the vault.
+    InUse = 5,
+    /// The passphrase or PIN is wrong or missing.
+    Locked = 6,
+    /// Another device has to act first.
+    Waiting = 7,
+}
+
+impl Exit {
+    /// All codes, with what they say to a reader of the manual.
+    pub(crate) const ALL: [(Self, &'static str); 8] = [
+        (Self::Done, "all is well"),
+        (Self::Refuted, "something that was claimed does not hold"),
+        (Self::Usage, "the command line or the configuration is wrong"),
+        (Self::Failed, "something failed, and the message says what to do"),
+        (Self::Unreachable, "the service does not answer: try again later"),
+        (Self::InUse, "another process works with the home or the vault"),
+        (Self::Locked, "the passphrase or PIN is wrong, or there is none"),
+        (Self::Waiting, "another device has to act first, and the message says which command"),
+    ];
+
+    /// The paragraph of `--help` and of the manual.
+    pub(crate) fn help() -> String {
+        let lines =
+            Self::ALL.iter().map(|(exit, meaning)| format!("\n  {}  {meaning}", *exit as u8));
+        lines.fold("Exit codes:".to_owned(), |text, line| text + &line)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Failure {
+    pub(crate) fn home(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Home { action, path, source }
+    }
+
+    /// The exit code of the process.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::WhoseDevice => Exit::Usage,
+            Self::HomeInUse { .. }
+            | Self::Disk(DiskError::InUse { .. })
+            | Self::Sealed(SealedError::Disk(DiskError::InUse { .. }))
+            | Self::TokenVault(TokenVaultError::Disk(DiskError::InUse { .. }))
+            | Self::Counter(CounterError::Disk(DiskError::InUse { .. })) => Exit::InUse,
+            Self::NoPassphrase { .. }
+            | Self::PassphraseFile { .. }
+            | Self::PassphrasesDiffer
+            | Self::Sealed(SealedError::WrongPassphrase | SealedError::EmptyPassphrase)
+            | Self::Token(TokenError::WrongPin | TokenError::PinLocked) => Exit::Locked,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// The message: this error and its causes. A cause that its effect has quoted is not repeated.
+    pub(crate) fn message(&self) -> Message<'_> {
+        Message(self)
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) struct Message<'a>(&'a Failure);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.0.to_string();
+        f.write_str(&told)?;
+        let first = std::error::Error::source(self.0);
+        for cause in std::iter::successors(first, |error| error.source()) {
+            let text = cause.to_string();
+            if !told.contains(&text) {
+                write!(f, ": {text}")?;
+                told = text;
+            }
+        }
+        Ok(())
+    }
+}

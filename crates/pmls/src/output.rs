@@ -1,0 +1,102 @@
+//! What a command prints: for a person, or with `--json` for a script.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// What a command has to say: its fields are the JSON, its `Display` is what a person reads, without
+/// a newline at the end.
+///
+/// Colours in it are removed where there is no terminal, or where `NO_COLOR` is set.
+pub(crate) trait Report: Serialize + fmt::Display {}
+
+impl<T: Serialize + fmt::Display> Report for T {}
+
+/// The form that is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where a command prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    form: Form,
+}
+
+impl Output {
+    pub(crate) fn new(form: Form) -> Self {
+        Self { form }
+    }
+
+    /// The form that is printed.
+    pub(crate) fn form(self) -> Form {
+        self.form
+    }
+
+    /// Prints a report, and hands it on at once. A command that goes on prints one for each event.
+    pub(crate) fn show(self, report: &impl Report) -> Result<(), Failure> {
+        self.write(report).map_err(Failure::Output)
+    }
+
+    fn write(self, report: &impl Report) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        match self.form {
+            Form::Text => writeln!(out, "{report}")?,
+            Form::Json => writeln!(out, "{}", serde_json::to_string(report)?)?,
+        }
+        out.flush()
+    }
+
+    /// Tells a person at the terminal what is going on; nothing in a script or a pipe.
+    pub(crate) fn progress(self, text: impl fmt::Display) {
+        if self.form == Form::Text && io::stderr().is_terminal() {
+            anstream::eprintln!("{text}");
+        }
+    }
+
+    /// Prints why the command failed, to standard error.
+    pub(crate) fn fail(self, failure: &Failure) {
+        let told = match self.form {
+            Form::Text => format!("pmls: {}", failure.message()),
+            Form::Json => {
+                let exit_code = failure.exit() as u8;
+                json!({ "error": failure.message().to_string(), "exit_code": exit_code })
+                    .to_string()
+            }
+        };
+        // There is nowhere left to report to if this fails.
+        let _ = writeln!(anstream::stderr(), "{told}");
+    }
+}
+
+/// A name that came from somewhere else, as it can be shown: text where it is text that no terminal
+/// would obey, and its bytes otherwise.
+pub(crate) fn printable(name: &[u8]) -> String {
+    match str::from_utf8(name) {
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
+        _ => format!("0x{}", name.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        assert_eq!(printable("Zoë".as_bytes()), "Zoë");
+        assert_eq!(printable(b"\x1b[2J"), "0x1b5b324a");
+        assert_eq!(printable(b"\xff"), "0xff");
+        assert_eq!(printable(b""), "0x");
+    }
+}

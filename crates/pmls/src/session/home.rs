@@ -1,0 +1,122 @@
+//! The folder of one device, and that one process works with it at a time.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// A device's folder, which this process has for itself as long as this lives.
+///
+/// ```text
+/// <home>/device.toml   who the device is: public facts
+/// <home>/mls.sqlite    the MLS state: what a thief of the device gets
+/// <home>/vault         the vault, unless it lies elsewhere
+/// <home>/lock          held by the process that works with it, whose number it holds
+/// ```
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// The process that has a home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Holder {
+    /// This one.
+    Process(u32),
+    /// One that has not written its number yet.
+    Unknown,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(pid) => write!(f, "process {pid}"),
+            Self::Unknown => f.write_str("another process"),
+        }
+    }
+}
+
+impl Home {
+    /// Opens a folder in which a device was set up.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        if !folder.join(DEVICE_FILE).is_file() {
+            return Err(Failure::NoDevice { home: folder.to_owned() });
+        }
+        Self::lock(folder)
+    }
+
+    /// Opens a folder, and makes it where it is missing.
+    pub(crate) fn create(folder: &Path) -> Result<Self, Failure> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(Failure::home("create", folder))?;
+        Self::lock(folder)
+    }
+
+    fn lock(folder: &Path) -> Result<Self, Failure> {
+        let folder = fs::canonicalize(folder).map_err(Failure::home("open", folder))?;
+        only_for_the_owner(&folder)?;
+        let path = folder.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut lock = options.open(&path).map_err(Failure::home("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::HomeInUse { holder: holder(&mut lock), home: folder });
+            }
+            Err(TryLockError::Error(source)) => return Err(Failure::home("lock", &path)(source)),
+        }
+        let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        written.map_err(Failure::home("write", &path))?;
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// The folder, as an absolute path.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of the device's public facts.
+    pub(crate) fn device_file(&self) -> PathBuf {
+        self.folder.join(DEVICE_FILE)
+    }
+
+    /// The database of the MLS state.
+    pub(crate) fn mls_state(&self) -> PathBuf {
+        self.folder.join("mls.sqlite")
+    }
+}
+
+const DEVICE_FILE: &str = "device.toml";
+
+fn holder(lock: &mut File) -> Holder {
+    let mut text = String::new();
+    let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+    pid.map_or(Holder::Unknown, Holder::Process)
+}
+
+/// Others must not be able to enter. A folder that was there before keeps its mode: it may be shared
+/// on purpose, and then is no home.
+fn only_for_the_owner(folder: &Path) -> Result<(), Failure> {
+    #[cfg(unix)]
+    {
+        let metadata = fs::metadata(folder).map_err(Failure::home("inspect", folder))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Failure::HomeExposed { home: folder.to_owned(), mode });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! An opened home: locked, with its vault and its MLS state.
+//!
+//! Every command that acts as the device begins with [`Session::open`], and holds the home until it
+//! ends. The signature key stays in the vault or its token but for one signature at a time.
+
+mod home;
+mod key;
+mod keyring;
+mod profile;
+mod set_up;
+mod unlock;
+mod vault;
+
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::{CipherSuite, Vault, pairing::Party};
+use paired_mls_api::RequestKey as _;
+use paired_mls_openmls::{
+    SqliteProvider,
+    openmls::prelude::{BasicCredential, CredentialWithKey},
+};
+use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
+
+pub(crate) use self::{
+    home::{Holder, Home},
+    key::{DeviceKey, KeyError},
+    profile::{DeviceFile, KeyPlace, Profile, ProfileError, VaultPlace},
+    set_up::NewDevice,
+    vault::{OpenVault, Opening},
+};
+use crate::{failure::Failure, settings::GlobalOptions};
+
+/// Cryptography, and the MLS state in the home.
+pub(crate) type Provider = SqliteProvider<RustCrypto>;
+
+/// The device as a member of groups, with its own key.
+pub(crate) type OwnDevice = paired_mls_openmls::Device<Provider>;
+
+/// An opened home.
+pub(crate) struct Session {
+    profile: Profile,
+    device: OwnDevice,
+    key: DeviceKey,
+    open_vault: OpenVault,
+    // The lock is the last to go.
+    home: Home,
+}
+
+impl Session {
+    /// Opens the home: locks it, opens the vault and the MLS state.
+    ///
+    /// Fails with [`Failure::NoDevice`] or [`Failure::Unfinished`] before `device init` is done, with
+    /// [`Failure::HomeInUse`] while another process has it, and with those of the vault.
+    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, Failure> {
+        let home = Home::open(&options.home)?;
+        let path = home.device_file();
+        let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
+        let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
+        let mut profile = file.profile(&path)?.ok_or_else(unfinished)?;
+        if let Some(server) = &options.server {
+            profile.server = server.clone();
+        }
+        let open_vault =
+            OpenVault::open(&profile.vault, home.folder(), options, Opening::Existing)?;
+        let key = device_key(&open_vault, &profile.key, profile.suite)?.ok_or(Failure::NoKey)?;
+        if key.device() != profile.device {
+            return Err(Failure::OtherKey);
+        }
+        Self::assemble(home, profile, open_vault, key)
+    }
+
+    fn assemble(
+        home: Home,
+        profile: Profile,
+        open_vault: OpenVault,
+        key: DeviceKey,
+    ) -> Result<Self, Failure> {
+        let provider = SqliteProvider::open(RustCrypto::default(), &home.mls_state())?;
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
+            signature_key: key.public_key().into(),
+        };
+        let device = OwnDevice::new(provider, open_vault.vault(), key.clone(), credential);
+        Ok(Self { profile, device, key, open_vault, home })
+    }
+
+    /// Who the device is.
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The device as a member of groups, with its own key.
+    pub(crate) fn device(&self) -> &OwnDevice {
+        &self.device
+    }
+
+    /// The vault.
+    pub(crate) fn vault(&self) -> &Vault {
+        self.device.vault()
+    }
+
+    /// The vault, for what only its kind knows.
+    pub(crate) fn open_vault(&self) -> &OpenVault {
+        &self.open_vault
+    }
+
+    /// The home.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The device's signature key.
+    pub(crate) fn key(&self) -> &DeviceKey {
+        &self.key
+    }
+
+    /// The device as the pairing protocol knows it.
+    pub(crate) fn party(&self) -> Party {
+        Party {
+            identity: self.profile.user.as_bytes().to_vec(),
+            signature_key: self.key.public_key(),
+        }
+    }
+}
+
+/// The key of the device; `None` if it has none yet.
+fn device_key(
+    open_vault: &OpenVault,
+    place: &KeyPlace,
+    suite: CipherSuite,
+) -> Result<Option<DeviceKey>, Failure> {
+    match (place, open_vault) {
+        (KeyPlace::Token { label }, OpenVault::Token(_, token)) => {
+            match TokenSigner::find(token, label) {
+                Ok(signer) => DeviceKey::in_token(signer, suite).map(Some),
+                Err(TokenError::NoKey { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+        (KeyPlace::Token { .. }, _) => Err(Failure::OtherKey),
+        (KeyPlace::Vault, _) => DeviceKey::in_vault(&open_vault.vault(), suite),
+    }
+}

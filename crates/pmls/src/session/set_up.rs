@@ -1,0 +1,105 @@
+//! Making a device, so that a kill at any point loses nothing.
+//!
+//! ```text
+//! device.toml   what was asked for            so that the second try needs no flags
+//! the vault     its counter, then its file    found again by the second try
+//! the key       in the vault or token         found again by the second try
+//! device.toml   with the id of the key        from now on this is a device
+//! ```
+
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::CipherSuite;
+use paired_mls_openmls::generate_signature_key;
+use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
+use url::Url;
+
+use super::{
+    DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, Session, VaultPlace, device_key,
+};
+use crate::{failure::Failure, settings::GlobalOptions};
+
+/// The device that is to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewDevice {
+    /// Whose it is.
+    pub(crate) user: String,
+    /// What its owner calls it.
+    pub(crate) name: String,
+    /// Its cipher suite.
+    pub(crate) suite: CipherSuite,
+    /// The service that it uses.
+    pub(crate) server: Url,
+    /// Where its vault is to be.
+    pub(crate) vault: VaultPlace,
+    /// Where its signature key is to be.
+    pub(crate) key: KeyPlace,
+}
+
+impl Session {
+    /// Makes the device, or goes on with making it; opens the one that is made already.
+    ///
+    /// `wanted` is `None` to go on with whatever was begun. It registers nothing at the service.
+    pub(crate) fn set_up(
+        options: &GlobalOptions,
+        wanted: Option<NewDevice>,
+    ) -> Result<Self, Failure> {
+        let home = Home::create(&options.home)?;
+        let path = home.device_file();
+        let mut file = match (DeviceFile::read(&path)?, wanted) {
+            (None, None) => return Err(Failure::WhoseDevice),
+            (None, Some(wanted)) => {
+                let file = DeviceFile::from(wanted);
+                // Before it is written, what cannot be read again is refused.
+                file.profile(&path)?;
+                file.write(&path)?;
+                file
+            }
+            (Some(found), Some(wanted)) if !found.is_of(&wanted) => {
+                let found = format!("{}'s {}", found.user, found.name);
+                return Err(Failure::OtherDevice { home: home.folder().to_owned(), found });
+            }
+            (Some(found), _) => found,
+        };
+        // The vault of a device that is made must not be replaced by an empty one.
+        let opening = match file.device {
+            Some(_) => Opening::Existing,
+            None => Opening::OrNew,
+        };
+        let suite = file.suite(&path)?;
+        let open_vault = OpenVault::open(&file.vault, home.folder(), options, opening)?;
+        let key = match device_key(&open_vault, &file.key, suite)? {
+            Some(key) => key,
+            None if file.device.is_some() => return Err(Failure::NoKey),
+            None => make_key(&open_vault, &file.key, suite)?,
+        };
+        if *file.device.get_or_insert_with(|| key.device()) != key.device() {
+            return Err(Failure::OtherKey);
+        }
+        file.write(&path)?;
+        let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
+        let profile = file.profile(&path)?.ok_or_else(unfinished)?;
+        Self::assemble(home, profile, open_vault, key)
+    }
+}
+
+fn make_key(
+    open_vault: &OpenVault,
+    place: &KeyPlace,
+    suite: CipherSuite,
+) -> Result<DeviceKey, Failure> {
+    match (place, open_vault) {
+        (KeyPlace::Token { label }, OpenVault::Token(_, token)) => {
+            let algorithm = match suite {
+                CipherSuite::P256Aes128 => SignatureAlgorithm::EcdsaP256,
+                _ => SignatureAlgorithm::Ed25519,
+            };
+            DeviceKey::in_token(TokenSigner::generate(token, label, algorithm)?, suite)
+        }
+        (KeyPlace::Token { .. }, _) => Err(Failure::OtherKey),
+        (KeyPlace::Vault, _) => {
+            let vault = open_vault.vault();
+            vault.store_signature_key(&generate_signature_key(&RustCrypto::default(), suite)?)?;
+            DeviceKey::in_vault(&vault, suite)?.ok_or(Failure::NoKey)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Opening the vault, whatever its kind.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use paired_mls::{Secret, Vault};
+use paired_mls_vault::{
+    FileCounter, PlainFile, SealedError, SealedFile, TokenVault, pkcs11::Token,
+};
+
+use super::{
+    keyring::Remembered,
+    profile::VaultPlace,
+    unlock::{self, Wanted},
+};
+use crate::{failure::Failure, settings::GlobalOptions};
+
+/// An open vault, and what only its kind knows.
+#[derive(Clone, Debug)]
+pub(crate) enum OpenVault {
+    /// A folder of files in the clear.
+    Plain(Arc<PlainFile>),
+    /// A file under a passphrase.
+    Sealed(Arc<SealedFile>),
+    /// A file under a token.
+    Token(Arc<TokenVault>, Token),
+}
+
+/// Whether the vault may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It has to be there.
+    Existing,
+    /// It is made if it is not there: by `device init`, which may be at its second try.
+    OrNew,
+}
+
+impl OpenVault {
+    /// Opens the vault of a device whose home is `home`.
+    pub(super) fn open(
+        place: &VaultPlace,
+        home: &Path,
+        options: &GlobalOptions,
+        opening: Opening,
+    ) -> Result<Self, Failure> {
+        let path = options.vault_path.as_ref().unwrap_or_else(|| place.path());
+        let path = home.join(path);
+        let there = match (path.exists(), opening) {
+            (true, _) => There::Already,
+            (false, Opening::OrNew) => There::NotYet,
+            (false, Opening::Existing) => return Err(Failure::NoVault { path }),
+        };
+        match place {
+            VaultPlace::Plain { .. } => Ok(Self::Plain(Arc::new(PlainFile::open(path)?))),
+            VaultPlace::Sealed { counter, .. } => {
+                let passphrase = unlock::ask(there.wanted(), options.passphrase_file.as_deref())?;
+                sealed(&path, &home.join(counter), &passphrase, there)
+            }
+            VaultPlace::SealedKeyring { counter, .. } => {
+                let (counter, remembered) = (home.join(counter), Remembered::of(&path)?);
+                if let Some(passphrase) =
+                    remembered.passphrase()?.filter(|_| there == There::Already)
+                {
+                    match sealed(&path, &counter, &passphrase, there) {
+                        // It was changed where this keyring does not reach.
+                        Err(Failure::Sealed(SealedError::WrongPassphrase)) => {}
+                        opened => return opened,
+                    }
+                }
+                let passphrase = unlock::ask(there.wanted(), options.passphrase_file.as_deref())?;
+                let opened = sealed(&path, &counter, &passphrase, there)?;
+                remembered.remember(&passphrase)?;
+                Ok(opened)
+            }
+            VaultPlace::Pkcs11 { module, token, .. } => {
+                let pin = unlock::ask(Wanted::Pin, options.passphrase_file.as_deref())?;
+                let token = Token::open(module, token, &pin)?;
+                let vault = match there {
+                    There::NotYet => TokenVault::create(&path, &token)?,
+                    There::Already => TokenVault::open(&path, &token)?,
+                };
+                Ok(Self::Token(Arc::new(vault), token))
+            }
+        }
+    }
+
+    /// The vault itself.
+    pub(super) fn vault(&self) -> Vault {
+        match self {
+            Self::Plain(storage) => Vault::new(storage.clone()),
+            Self::Sealed(storage) => Vault::new(storage.clone()),
+            Self::Token(storage, _) => Vault::new(storage.clone()),
+        }
+    }
+}
+
+impl VaultPlace {
+    /// Its file or folder; a relative path begins at the home.
+    pub(crate) fn path(&self) -> &PathBuf {
+        match self {
+            Self::Plain { path }
+            | Self::Sealed { path, .. }
+            | Self::SealedKeyring { path, .. }
+            | Self::Pkcs11 { path, .. } => path,
+        }
+    }
+}
+
+/// Whether the vault's file is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    Already,
+    NotYet,
+}
+
+impl There {
+    fn wanted(self) -> Wanted {
+        match self {
+            Self::Already => Wanted::Passphrase,
+            Self::NotYet => Wanted::NewPassphrase,
+        }
+    }
+}
+
+fn sealed(
+    path: &Path,
+    counter: &Path,
+    passphrase: &Secret,
+    there: There,
+) -> Result<OpenVault, Failure> {
+    // The first try of `device init` may have ended between the two files.
+    let counter = match there {
+        There::NotYet if !counter.exists() => FileCounter::create(counter)?,
+        _ => FileCounter::open(counter)?,
+    };
+    let file = SealedFile::at(path).counter(counter);
+    let file = match there {
+        There::NotYet => file.create(passphrase)?,
+        There::Already => file.open(passphrase)?,
+    };
+    Ok(OpenVault::Sealed(Arc::new(file)))
+}

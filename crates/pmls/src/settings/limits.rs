@@ -1,0 +1,127 @@
+//! The limits of a server.
+
+use clap::{ArgMatches, Args};
+use paired_mls_service::Limits;
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigFile, Effective, Layers, SettingsError};
+
+/// What a server takes and keeps, in one layer: flags of `pmls serve`, and the table `[limits]` of the
+/// configuration file.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitSettings {
+    /// The longest body.
+    #[arg(long = "limit-body", value_name = "BYTES", env = "PMLS_LIMIT_BODY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<usize>,
+    /// Requests of one device in one second.
+    #[arg(
+        long = "limit-requests-per-second",
+        value_name = "N",
+        env = "PMLS_LIMIT_REQUESTS_PER_SECOND"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests_per_second: Option<u32>,
+    /// Requests of one device at once.
+    #[arg(long = "limit-request-burst", value_name = "N", env = "PMLS_LIMIT_REQUEST_BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_burst: Option<u32>,
+    /// How old the signature of a request may be.
+    #[arg(
+        long = "limit-signature-window",
+        value_name = "SECONDS",
+        env = "PMLS_LIMIT_SIGNATURE_WINDOW"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature_window: Option<u64>,
+    /// Of how many past epochs application messages are taken.
+    #[arg(long = "limit-past-epochs", value_name = "N", env = "PMLS_LIMIT_PAST_EPOCHS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past_epochs: Option<u64>,
+    /// Items in one mailbox.
+    #[arg(long = "limit-mailbox-items", value_name = "N", env = "PMLS_LIMIT_MAILBOX_ITEMS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mailbox_items: Option<u64>,
+    /// After which time an item is dropped that nobody has fetched.
+    #[arg(
+        long = "limit-mailbox-seconds",
+        value_name = "SECONDS",
+        env = "PMLS_LIMIT_MAILBOX_SECONDS"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mailbox_seconds: Option<u64>,
+    /// KeyPackages of one device.
+    #[arg(long = "limit-key-packages", value_name = "N", env = "PMLS_LIMIT_KEY_PACKAGES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_packages: Option<u64>,
+    /// Devices of one user, revoked ones included.
+    #[arg(long = "limit-devices", value_name = "N", env = "PMLS_LIMIT_DEVICES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    devices: Option<u64>,
+    /// Recipients of one commit.
+    #[arg(long = "limit-recipients", value_name = "N", env = "PMLS_LIMIT_RECIPIENTS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipients: Option<usize>,
+    /// Entries on one page of a log or mailbox.
+    #[arg(long = "limit-page", value_name = "N", env = "PMLS_LIMIT_PAGE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    /// Subscriptions at once.
+    #[arg(long = "limit-subscriptions", value_name = "N", env = "PMLS_LIMIT_SUBSCRIPTIONS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriptions: Option<usize>,
+}
+
+impl LimitSettings {
+    /// The effective values, with where each comes from.
+    pub(crate) fn effective(
+        &self,
+        file: &ConfigFile,
+        matches: &ArgMatches,
+    ) -> Result<Effective<Self>, SettingsError> {
+        let defaults = Self::from(Limits::default());
+        Layers { defaults: &defaults, file: &file.limits, path: file.path.as_deref(), given: self }
+            .effective(matches)
+    }
+}
+
+impl From<Limits> for LimitSettings {
+    fn from(limits: Limits) -> Self {
+        Self {
+            body: Some(limits.body),
+            requests_per_second: Some(limits.requests_per_second),
+            request_burst: Some(limits.request_burst),
+            signature_window: Some(limits.signature_window),
+            past_epochs: Some(limits.past_epochs),
+            mailbox_items: Some(limits.mailbox_items),
+            mailbox_seconds: Some(limits.mailbox_seconds),
+            key_packages: Some(limits.key_packages),
+            devices: Some(limits.devices),
+            recipients: Some(limits.recipients),
+            page: Some(limits.page),
+            subscriptions: Some(limits.subscriptions),
+        }
+    }
+}
+
+impl From<LimitSettings> for Limits {
+    fn from(settings: LimitSettings) -> Self {
+        let usual = Self::default();
+        Self {
+            body: settings.body.unwrap_or(usual.body),
+            requests_per_second: settings.requests_per_second.unwrap_or(usual.requests_per_second),
+            request_burst: settings.request_burst.unwrap_or(usual.request_burst),
+            signature_window: settings.signature_window.unwrap_or(usual.signature_window),
+            past_epochs: settings.past_epochs.unwrap_or(usual.past_epochs),
+            mailbox_items: settings.mailbox_items.unwrap_or(usual.mailbox_items),
+            mailbox_seconds: settings.mailbox_seconds.unwrap_or(usual.mailbox_seconds),
+            key_packages: settings.key_packages.unwrap_or(usual.key_packages),
+            devices: settings.devices.unwrap_or(usual.devices),
+            recipients: settings.recipients.unwrap_or(usual.recipients),
+            page: settings.page.unwrap_or(usual.page),
+            subscriptions: settings.subscriptions.unwrap_or(usual.subscriptions),
+        }
+    }
+}
