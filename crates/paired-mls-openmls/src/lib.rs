@@ -24,7 +24,7 @@ pub use openmls;
 pub use device::Device;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use gate::{gate, gate_capabilities, is_gated};
-pub use group::{Footing, PairedGroup, Received, welcome_group_id};
+pub use group::{Footing, PairedGroup, Received, ratchet_tree, welcome_group_id};
 pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;

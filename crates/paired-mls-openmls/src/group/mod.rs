@@ -25,7 +25,10 @@ pub(crate) use self::{
     standing::leaf,
 };
 use self::{merge::Merged, standing::Standing};
-pub use self::{receive::Received, standing::Footing};
+pub use self::{
+    receive::Received,
+    standing::{Footing, ratchet_tree},
+};
 use crate::{Device, Error, Platform, UsageError, package::spend, provider::atomically};
 
 /// An MLS group, and this device's pairing in it.

@@ -42,7 +42,7 @@ pub(super) struct Standing {
 impl Standing {
     /// The standing of the current epoch.
     pub(super) fn of(mls: &MlsGroup, record: &GroupRecord) -> Result<Self, Error> {
-        Ok(Self { tree: tree_of(mls)?, own: leaf(mls.own_leaf_index()), seats: seats(mls, record) })
+        Ok(Self { tree: ratchet_tree(mls)?, own: leaf(mls.own_leaf_index()), seats: seats(mls, record) })
     }
 
     pub(super) fn leaves(&self) -> Vec<LeafIndex> {
@@ -96,7 +96,7 @@ impl PairedGroup {
     ///
     /// [`Error::Mls`] if OpenMLS exports a tree that does not parse.
     pub fn tree(&self) -> Result<Tree, Error> {
-        tree_of(&self.mls)
+        ratchet_tree(&self.mls)
     }
 
     /// Where a commit of this device would find its partners, as the tree is now.
@@ -135,7 +135,12 @@ pub(crate) fn leaf(index: LeafNodeIndex) -> LeafIndex {
     LeafIndex::new(index.u32()).unwrap_or(LeafIndex::MAX)
 }
 
-fn tree_of(mls: &MlsGroup) -> Result<Tree, Error> {
+/// The abstract ratchet tree of a group's current epoch, for placement and for pictures.
+///
+/// # Errors
+///
+/// [`Error::Mls`] if OpenMLS exports a tree that does not parse.
+pub fn ratchet_tree(mls: &MlsGroup) -> Result<Tree, Error> {
     let bytes = mls
         .export_ratchet_tree()
         .tls_serialize_detached()

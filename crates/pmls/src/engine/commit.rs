@@ -1,0 +1,378 @@
+//! What this device sends into a group.
+
+use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
+use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
+use paired_mls_api::{
+    Access, CreateGroup, DeviceId, Envelope, EnvelopeFor, GroupId, PublishCommit, RosterChange,
+    UserId, WelcomeFor,
+};
+use paired_mls_openmls::{LeafGroup, Outgoing, PairedGroup, UsageError};
+
+use super::{
+    Engine, EngineError, Group, GroupRow, Membership, Report,
+    group::{Door, create_config, join_config},
+    outbox::{Fate, Item},
+};
+
+/// How often a commit is made again because another one has won.
+const ATTEMPTS: u32 = 16;
+
+/// What a commit is to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// Nothing but new keys: it heals whom it can.
+    Update,
+    /// Add these devices of users; all of a user that have a KeyPackage, if no device is named.
+    Add(Vec<Newcomer>),
+    /// Remove these leaves.
+    Remove(Vec<LeafIndex>),
+    /// Renew the whole leaf of a partner, with a KeyPackage from the tape.
+    Refresh(Number),
+}
+
+/// Who is to be added.
+#[derive(Clone, Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) user: UserId,
+    pub(crate) device: Option<String>,
+}
+
+/// A commit that is ready to be sent, and who has to get what of it.
+struct Ready {
+    outgoing: Outgoing,
+    welcomed: Vec<DeviceId>,
+    orphans: Vec<Vec<u8>>,
+}
+
+impl Engine {
+    /// Creates a group with this device as its only member.
+    pub(crate) async fn create_group(
+        &mut self,
+        name: &str,
+        door: Door,
+        access: Access,
+        report: &mut Report,
+    ) -> Result<GroupRow, EngineError> {
+        if self.store().groups()?.iter().any(|row| row.name == name) {
+            return Err(EngineError::NameTaken(name.to_owned()));
+        }
+        let id = self.new_group_id()?;
+        let config = create_config(self, door)?;
+        self.device().provider().transaction(|| {
+            PairedGroup::create(self.device(), id.as_bytes(), &config)?;
+            self.store().enter_group(&id, name, None)?;
+            let create = CreateGroup { group: id.clone(), epoch: 0, access, group_info: None };
+            self.enqueue(&Item::Group(create))
+        })?;
+        self.flush(report).await?;
+        self.find(name)
+    }
+
+    /// Makes a commit, sends it, and follows whichever wins the epoch; makes it again if that is another
+    /// one.
+    pub(crate) async fn commit(
+        &mut self,
+        name: &str,
+        change: &Change,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        self.sync_mailbox(report).await?;
+        // Each can be claimed once: they are kept for the case that another commit wins.
+        let packages = match change {
+            Change::Add(newcomers) => self.claim(newcomers).await?,
+            _ => Vec::new(),
+        };
+        for _ in 0..ATTEMPTS {
+            let row = self.find(name)?;
+            self.catch_up(&row, report).await?;
+            let mut group = self.group(name)?;
+            self.device().provider().transaction(|| {
+                let ready = self.make(&mut group, change, &packages)?;
+                self.queue(&group, ready)
+            })?;
+            let fate = self.flush(report).await?;
+            let row = group.row;
+            self.catch_up(&row, report).await?;
+            if fate == Some(Fate::Accepted) {
+                return Ok(());
+            }
+        }
+        Err(EngineError::AlwaysLost(ATTEMPTS))
+    }
+
+    fn make(
+        &self,
+        group: &mut Group,
+        change: &Change,
+        packages: &[(DeviceId, Vec<DeviceId>, Vec<u8>)],
+    ) -> Result<Ready, EngineError> {
+        let mut welcomed = Vec::new();
+        let mut removed = Vec::new();
+        let outgoing = match change {
+            Change::Update => group.update()?,
+            Change::Add(_) => {
+                welcomed = packages.iter().flat_map(|(_, devices, _)| devices.clone()).collect();
+                let packages: Vec<_> =
+                    packages.iter().map(|(_, _, package)| package.clone()).collect();
+                group.add(&packages)?
+            }
+            Change::Remove(leaves) => {
+                removed.clone_from(leaves);
+                group.remove(leaves)?
+            }
+            Change::Refresh(partner) => {
+                let (outgoing, device) = self.refresh(group, *partner)?;
+                welcomed.push(device);
+                outgoing
+            }
+        };
+        welcomed.sort();
+        welcomed.dedup();
+        let orphans = match change {
+            Change::Refresh(_) => Vec::new(),
+            _ => group.orphans(&removed),
+        };
+        Ok(Ready { outgoing, welcomed, orphans })
+    }
+
+    /// Stores a commit to be sent.
+    fn queue(&self, group: &Group, ready: Ready) -> Result<(), EngineError> {
+        let Ready { outgoing, welcomed, orphans } = ready;
+        let mut remove = Vec::new();
+        for identity in orphans {
+            remove.push(UserId::new(identity)?);
+        }
+        let welcomes = match (outgoing.welcome.as_ref(), welcomed.is_empty()) {
+            (Some(welcome), false) => {
+                let envelope = Envelope::seal(welcome)?.into_bytes().into();
+                vec![WelcomeFor { recipients: welcomed, envelope }]
+            }
+            _ => Vec::new(),
+        };
+        let roster = RosterChange { remove, add: Vec::new() };
+        self.queue_commit(&group.row.id, outgoing, welcomes, roster)
+    }
+
+    /// Stores a commit to be sent that came of what was received: the one that heals at once.
+    pub(super) fn queue_heal(&self, group: &Group, heal: Outgoing) -> Result<(), EngineError> {
+        let orphans = group.orphans(&[]);
+        let welcomed = match heal.welcome {
+            // A refresh: the partner that is welcomed is one of those of the pairing.
+            Some(_) => self.partners(group)?.into_iter().map(|(_, device)| device).collect(),
+            None => Vec::new(),
+        };
+        self.queue(group, Ready { outgoing: heal, welcomed, orphans })
+    }
+
+    pub(super) fn queue_commit(
+        &self,
+        group: &GroupId,
+        outgoing: Outgoing,
+        welcomes: Vec<WelcomeFor>,
+        roster: RosterChange,
+    ) -> Result<(), EngineError> {
+        let account_envelope = match &outgoing.notify {
+            Some(notify) => Envelope::seal(notify)?,
+            None => self.cover(&outgoing.commit)?,
+        };
+        let publish = PublishCommit {
+            commit: outgoing.commit.into(),
+            account_envelope: account_envelope.into_bytes().into(),
+            welcomes,
+            envelopes: Vec::<EnvelopeFor>::new(),
+            group_info: outgoing.group_info.map(Into::into),
+            roster,
+        };
+        self.enqueue(&Item::Commit { group: group.clone(), publish: Box::new(publish) })
+    }
+
+    /// Nothing for the other devices of the account, in the length of something.
+    fn cover(&self, commit: &[u8]) -> Result<Envelope, EngineError> {
+        let mut filled = true;
+        let rand = self.device().provider().rand();
+        let cover = Envelope::cover(commit, |random| match rand.random_vec(random.len()) {
+            Ok(bytes) => random.copy_from_slice(&bytes),
+            Err(_) => filled = false,
+        })?;
+        if filled { Ok(cover) } else { Err(EngineError::NoRandomness) }
+    }
+
+    /// Claims KeyPackages: of each device that is named, or of all devices of a user that have one.
+    /// With each come the devices that are to get the Welcome: all of the user, of which those that it
+    /// is not for drop it. So nobody learns who shares a leaf.
+    async fn claim(
+        &self,
+        newcomers: &[Newcomer],
+    ) -> Result<Vec<(DeviceId, Vec<DeviceId>, Vec<u8>)>, EngineError> {
+        let suite = self.session.profile().suite.code_point();
+        let client = self.client()?;
+        let mut claimed = Vec::new();
+        for newcomer in newcomers {
+            let name = super::group::identity(newcomer.user.as_bytes());
+            let view = client.user(&newcomer.user).await?;
+            let active: Vec<_> = (view.devices.into_iter())
+                .filter(|device| device.revoked_at.is_none())
+                .map(|device| device.device)
+                .collect();
+            let before = claimed.len();
+            for device in &active {
+                let named = newcomer.device.as_ref();
+                if named.is_some_and(|prefix| !device.to_string().starts_with(prefix)) {
+                    continue;
+                }
+                if *device == self.session.profile().device {
+                    continue;
+                }
+                if let Some(package) = client.claim(device, suite).await? {
+                    claimed.push((device.clone(), active.clone(), package));
+                }
+            }
+            if claimed.len() == before {
+                return Err(EngineError::NoKeyPackage(name, suite));
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// The partners of this device in a group, with their ids at the service.
+    pub(super) fn partners(&self, group: &Group) -> Result<Vec<(Number, DeviceId)>, EngineError> {
+        let pairing = group.pairing().ok_or(UsageError::NotPaired)?;
+        self.partners_of(pairing)
+    }
+
+    fn refresh(
+        &self,
+        group: &mut Group,
+        partner: Number,
+    ) -> Result<(Outgoing, DeviceId), EngineError> {
+        let partners = self.partners(group)?;
+        let device = partners.into_iter().find(|(number, _)| *number == partner);
+        let (_, device) = device.ok_or(UsageError::DeviceNotInGroup(partner))?;
+        let pairing = group.pairing().ok_or(UsageError::NotPaired)?;
+        let key = self.key_of(pairing, partner)?;
+        let LeafPackages(packages) = self.session.vault().load_leaf_packages(pairing)?;
+        let package = packages.into_iter().find(|package| {
+            matches!(MlsMessage::decode(&package.key_package),
+                Ok(MlsMessage::KeyPackage(parsed)) if parsed.leaf_node().signature_key() == key)
+        });
+        let package = package.ok_or_else(|| {
+            let suite = self.session.profile().suite.code_point();
+            EngineError::NoKeyPackage(format!("{partner}"), suite)
+        })?;
+        let (own, at) = group.as_own().ok_or(UsageError::NotAPartner)?;
+        Ok((own.refresh(at, &package.key_package)?, device))
+    }
+
+    /// Encrypts an application message and sends it.
+    pub(crate) async fn send(
+        &mut self,
+        name: &str,
+        message: &[u8],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        self.sync_mailbox(report).await?;
+        let row = self.find(name)?;
+        self.catch_up(&row, report).await?;
+        let mut group = self.group(name)?;
+        if has_proposals(&group) {
+            // MLS sends nothing while proposals wait: somebody has to commit them.
+            self.commit(name, &Change::Update, report).await?;
+            group = self.group(name)?;
+        }
+        self.device().provider().transaction(|| {
+            let message = group.send(message)?.into();
+            self.enqueue(&Item::Message { group: row.id.clone(), message })
+        })?;
+        self.flush(report).await?;
+        Ok(())
+    }
+
+    /// Proposes that this device be removed. A member that is alone in its group just goes.
+    pub(crate) async fn leave(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<Membership, EngineError> {
+        self.sync_mailbox(report).await?;
+        let row = self.find(name)?;
+        self.catch_up(&row, report).await?;
+        let mut group = self.group(name)?;
+        if group.members().count() < 2 {
+            self.store().set_membership(&row.id, Membership::Gone)?;
+            return Ok(Membership::Gone);
+        }
+        self.propose_to_leave(&mut group)?;
+        self.flush(report).await?;
+        Ok(Membership::Leaving)
+    }
+
+    pub(super) fn propose_to_leave(&self, group: &mut Group) -> Result<(), EngineError> {
+        let id = group.row.id.clone();
+        self.device().provider().transaction(|| {
+            let message = group.leave()?.into();
+            self.store().set_membership(&id, Membership::Leaving)?;
+            self.enqueue(&Item::Message { group: id.clone(), message })
+        })
+    }
+
+    /// Comes back into a group from outside, by an external commit.
+    pub(crate) async fn rejoin(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        self.sync_mailbox(report).await?;
+        for _ in 0..ATTEMPTS {
+            let row = self.find(name)?;
+            let info = self.client()?.group_info(&row.id).await?;
+            let info = info.ok_or_else(|| EngineError::NoGroupInfo(row.name.clone()))?;
+            let fate = match row.pairing {
+                None => self.rejoin_own(&row, &info, report).await?,
+                Some(pairing) => {
+                    let device = self.behind_leaf(pairing)?;
+                    let rejoin = LeafGroup::rejoin(&device, pairing, &info, &join_config())?;
+                    let outgoing = rejoin.outgoing().clone();
+                    self.queue_commit(&row.id, outgoing, Vec::new(), RosterChange::default())?;
+                    let fate = self.flush(report).await?;
+                    if fate == Some(Fate::Accepted) {
+                        let group = rejoin.confirm(&device)?;
+                        self.store().enter_group(&row.id, &row.name, Some(pairing))?;
+                        drop(group);
+                    }
+                    fate
+                }
+            };
+            if fate == Some(Fate::Accepted) {
+                let row = self.find(name)?;
+                self.catch_up(&row, report).await?;
+                return Ok(());
+            }
+        }
+        Err(EngineError::AlwaysLost(ATTEMPTS))
+    }
+
+    /// OpenMLS merges an external commit of a leaf of the device's own at once. If it loses, or the
+    /// process dies before it is sent, the next try makes another one.
+    async fn rejoin_own(
+        &mut self,
+        row: &GroupRow,
+        info: &[u8],
+        report: &mut Report,
+    ) -> Result<Option<Fate>, EngineError> {
+        self.device().provider().transaction(|| {
+            let (_, outgoing) = PairedGroup::rejoin(self.device(), info, &join_config())?;
+            self.store().enter_group(&row.id, &row.name, None)?;
+            self.queue_commit(&row.id, outgoing, Vec::new(), RosterChange::default())
+        })?;
+        let fate = self.flush(report).await?;
+        if fate != Some(Fate::Accepted) {
+            self.store().set_membership(&row.id, Membership::Gone)?;
+        }
+        Ok(fate)
+    }
+}
+
+/// Whether proposals wait for a commit.
+fn has_proposals(group: &Group) -> bool {
+    group.mls().pending_proposals().next().is_some()
+}

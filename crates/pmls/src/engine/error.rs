@@ -1,0 +1,161 @@
+//! What can go wrong with groups, pairings and the service.
+
+use paired_mls::{
+    PairingId,
+    pairing::{BookError, StateName},
+};
+use paired_mls_api::{EnvelopeError, IdError, SchemeError};
+use paired_mls_client::ClientError;
+use paired_mls_openmls::UsageError;
+use thiserror::Error;
+
+use crate::failure::Failure;
+
+/// Why a command could not do what it was asked to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum EngineError {
+    /// The MLS side refused or failed.
+    #[error(transparent)]
+    Mls(#[from] paired_mls_openmls::Error),
+    /// A step of the pairing protocol was refused or failed.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The terms of a pairing are wrong.
+    #[error(transparent)]
+    Terms(#[from] paired_mls::pairing::TermsError),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] paired_mls::VaultError),
+    /// The service is not there, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The database of the MLS state failed.
+    #[error("the database of the MLS state failed; is the disk full?")]
+    Database(#[from] rusqlite::Error),
+    /// A record of the command line is damaged.
+    #[error("a record of the command line in the database cannot be read")]
+    Record(#[from] serde_json::Error),
+    /// The session failed.
+    #[error(transparent)]
+    Session(Box<Failure>),
+    /// What came in an envelope is none, or what is to go into one is too long.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// A name on the wire is wrong.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// A suite that the service does not know.
+    #[error(transparent)]
+    Scheme(#[from] SchemeError),
+    /// No randomness.
+    #[error("the system gives no randomness")]
+    NoRandomness,
+    /// No group has this name.
+    #[error("there is no group {0}: `pmls group list` shows all")]
+    NoGroup(String),
+    /// Several groups begin like this.
+    #[error("several groups begin with {0}: give more of the name")]
+    Ambiguous(String),
+    /// The name belongs to another group.
+    #[error("another group is called {0}: choose another name")]
+    NameTaken(String),
+    /// This device is not in the group any more.
+    #[error("this device is not in {0} any more: ask a member to add it, or use `pmls group rejoin {0}`")]
+    NotIn(String),
+    /// No KeyPackage of somebody is there.
+    #[error(
+        "{0} has no KeyPackage of suite {1} at the service: run `pmls device publish` on one of its \
+         devices"
+    )]
+    NoKeyPackage(String, u16),
+    /// No such member.
+    #[error("{0} is no member of this group: `pmls tree` shows all")]
+    NoMember(String),
+    /// Others won every time.
+    #[error("{0} commits of others came first each time: try again later")]
+    AlwaysLost(u32),
+    /// The log has a commit that cannot be followed.
+    #[error("the log of {group} cannot be followed beyond epoch {epoch}: `pmls group rejoin {group}` comes back from outside")]
+    Stuck {
+        /// The group.
+        group: String,
+        /// The epoch that it is stuck in.
+        epoch: u64,
+        /// Why.
+        source: Box<paired_mls_openmls::Error>,
+    },
+    /// The service has no GroupInfo.
+    #[error("the service has no GroupInfo of {0}, or this account may not have it: ask a member to add this device")]
+    NoGroupInfo(String),
+    /// No pairing has this name.
+    #[error("there is no pairing {0}: `pmls pair status` shows all")]
+    NoPairing(String),
+    /// The digits differ.
+    #[error(
+        "the digits differ: somebody may be between the devices. The pairing is given up; begin again \
+         over another network"
+    )]
+    DigitsDiffer,
+    /// The pairing is in another state.
+    #[error("pairing {pairing} is {state}, and this needs it to be paired")]
+    NotPaired {
+        /// The pairing.
+        pairing: PairingId,
+        /// Its state.
+        state: StateName,
+    },
+    /// The seed file is none.
+    #[error("{0} is no seed file of this version: make one with `pmls pair seed`")]
+    SeedFile(String),
+    /// A token in a group without a shared leaf.
+    #[error("in {0} this device has a leaf of its own, and needs no token")]
+    NoSharedLeaf(String),
+    /// A policy in a group with a shared leaf.
+    #[error("in {0} this device shares its leaf, which is never weakened: there is nothing to choose")]
+    NothingToWeaken(String),
+    /// A user has several devices.
+    #[error("{0} has several devices: name one as {0}/DEVICE; `pmls device list {0}` shows all")]
+    SeveralDevices(String),
+    /// A user has no such device.
+    #[error("{0} has no such device besides this one: `pmls device list {0}` shows all")]
+    NoDevice(String),
+}
+
+impl EngineError {
+    /// Whether the service has looked at a request and refused it, so that it would again.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Client(ClientError::Refused(_)))
+            && !matches!(self, Self::Client(error) if error.is_transient())
+    }
+
+    /// Whether the network or the service is at fault, so that it may work later.
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self, Self::Client(error) if error.is_transient())
+    }
+
+    /// Whether it says something of this device, its network or the service, and nothing of the message
+    /// that was to be processed: that one can be processed again.
+    pub(super) fn is_local(&self) -> bool {
+        use paired_mls_openmls::Error;
+        match self {
+            Self::Client(_) => !self.is_final(),
+            Self::Mls(error) => matches!(error, Error::Vault(_) | Error::Storage { .. }),
+            Self::Book(error) => matches!(error, BookError::Vault(_)),
+            Self::Session(_) | Self::Database(_) | Self::Vault(_) | Self::NoRandomness => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<UsageError> for EngineError {
+    fn from(error: UsageError) -> Self {
+        Self::Mls(error.into())
+    }
+}
+
+impl From<paired_mls::leaf::LeafVaultError> for EngineError {
+    fn from(error: paired_mls::leaf::LeafVaultError) -> Self {
+        Self::Book(error.into())
+    }
+}

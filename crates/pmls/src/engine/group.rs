@@ -1,0 +1,288 @@
+//! A group, with a leaf of the device's own or one that it shares.
+
+use paired_mls::{Event, PairingId, Phase, anchor::LeafIndex};
+use paired_mls_openmls::{
+    Error, LeafGroup, Outgoing, PairedGroup, Received, gate, gate_capabilities,
+    openmls::prelude::{
+        Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, Member, MlsGroup,
+        MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, Proposal,
+        Sender,
+    },
+};
+
+use super::{Engine, EngineError, GroupRow, Membership};
+use crate::session::{OwnDevice, mls_suite};
+
+/// For how many past epochs messages that come late can still be read.
+const PAST_EPOCHS: usize = 4;
+
+/// Whom a group lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Everybody.
+    Open,
+    /// Members that know leaves with several signature keys, so that such leaves can come in.
+    Gated,
+}
+
+impl Door {
+    pub(crate) fn capabilities(self) -> Capabilities {
+        match self {
+            Self::Open => Capabilities::default(),
+            Self::Gated => gate_capabilities(),
+        }
+    }
+}
+
+/// A group, and the device that it is used with.
+pub(crate) struct Group {
+    pub(crate) row: GroupRow,
+    kind: Kind,
+}
+
+enum Kind {
+    /// This device has a leaf of its own.
+    Own(PairedGroup, OwnDevice),
+    /// It shares its leaf with the other devices of a pairing.
+    Shared(LeafGroup, OwnDevice),
+}
+
+/// Handshakes go in the clear: the service orders them by their epoch anyway, a shared leaf needs it, and
+/// TLS protects them on the way.
+pub(super) fn create_config(
+    engine: &Engine,
+    door: Door,
+) -> Result<MlsGroupCreateConfig, EngineError> {
+    let extensions = match door {
+        Door::Open => Extensions::empty(),
+        Door::Gated => {
+            Extensions::single(gate()).map_err(|error| mls("require an extension", error))?
+        }
+    };
+    Ok(MlsGroupCreateConfig::builder()
+        .ciphersuite(engine.ciphersuite()?)
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .max_past_epochs(PAST_EPOCHS)
+        .use_ratchet_tree_extension(true)
+        .capabilities(door.capabilities())
+        .with_group_context_extensions(extensions)
+        .build())
+}
+
+pub(super) fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .max_past_epochs(PAST_EPOCHS)
+        .use_ratchet_tree_extension(true)
+        .build()
+}
+
+pub(super) fn mls<E>(step: &'static str, source: E) -> EngineError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    EngineError::Mls(Error::Mls { step, source: Box::new(source) })
+}
+
+/// Calls the same method of both kinds of group.
+macro_rules! on_group {
+    ($self:expr, $group:ident, $device:ident => $call:expr) => {
+        match &mut $self.kind {
+            Kind::Own($group, $device) => $call,
+            Kind::Shared($group, $device) => $call,
+        }
+    };
+}
+
+impl Group {
+    /// The MLS group, to look at.
+    pub(crate) fn mls(&self) -> &MlsGroup {
+        match &self.kind {
+            Kind::Own(group, _) => group.mls(),
+            Kind::Shared(group, _) => group.mls(),
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.mls().epoch().as_u64()
+    }
+
+    /// The group in which this device has a leaf of its own, with the device; `None` if it shares it.
+    pub(super) fn as_own(&mut self) -> Option<(&mut PairedGroup, &OwnDevice)> {
+        match &mut self.kind {
+            Kind::Own(group, device) => Some((group, device)),
+            Kind::Shared(..) => None,
+        }
+    }
+
+    /// The group in which this device shares its leaf, with the device.
+    pub(super) fn as_shared(&mut self) -> Option<(&mut LeafGroup, &OwnDevice)> {
+        match &mut self.kind {
+            Kind::Own(..) => None,
+            Kind::Shared(group, device) => Some((group, device)),
+        }
+    }
+
+    /// The group in which this device has a leaf of its own, to look at.
+    pub(crate) fn paired(&self) -> Option<&PairedGroup> {
+        match &self.kind {
+            Kind::Own(group, _) => Some(group),
+            Kind::Shared(..) => None,
+        }
+    }
+
+    /// The group in which this device shares its leaf, to look at.
+    pub(crate) fn shared(&self) -> Option<&LeafGroup> {
+        match &self.kind {
+            Kind::Own(..) => None,
+            Kind::Shared(group, _) => Some(group),
+        }
+    }
+
+    /// The pairing by which commits of this device heal others, if it has not ended.
+    pub(crate) fn pairing(&self) -> Option<PairingId> {
+        match &self.kind {
+            Kind::Own(group, _) if group.phase() == Some(Phase::Active) => {
+                group.pairing_tape().map(|tape| tape.pairing)
+            }
+            Kind::Own(..) => None,
+            Kind::Shared(group, _) => Some(group.pairing_tape().pairing),
+        }
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        match &self.kind {
+            Kind::Own(group, _) => group.mls().pending_commit().is_some(),
+            Kind::Shared(group, _) => group.pending_index().is_some(),
+        }
+    }
+
+    pub(super) fn update(&mut self) -> Result<Outgoing, Error> {
+        on_group!(self, group, device => group.update(device))
+    }
+
+    pub(super) fn add(&mut self, packages: &[Vec<u8>]) -> Result<Outgoing, Error> {
+        on_group!(self, group, device => group.add(device, packages))
+    }
+
+    pub(super) fn remove(&mut self, leaves: &[LeafIndex]) -> Result<Outgoing, Error> {
+        on_group!(self, group, device => group.remove(device, leaves))
+    }
+
+    pub(super) fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        on_group!(self, group, device => group.send(device, message))
+    }
+
+    pub(super) fn leave(&mut self) -> Result<Vec<u8>, Error> {
+        on_group!(self, group, device => group.leave(device))
+    }
+
+    pub(super) fn discard(&mut self) -> Result<(), Error> {
+        on_group!(self, group, device => group.discard(device))
+    }
+
+    pub(super) fn process(&mut self, message: &[u8]) -> Result<Received, Error> {
+        on_group!(self, group, device => group.process(device, message))
+    }
+
+    pub(super) fn cease(&mut self) -> Result<(), Error> {
+        on_group!(self, group, device => group.cease(device))
+    }
+
+    /// Erases the state of a shared leaf that is out of the group.
+    pub(super) fn erase(self) -> Result<(), Error> {
+        match self.kind {
+            Kind::Own(..) => Ok(()),
+            Kind::Shared(group, device) => group.erase(&device),
+        }
+    }
+
+    /// The members, by leaf.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (LeafIndex, String)> {
+        self.mls().members().filter_map(|member| {
+            let leaf = LeafIndex::new(member.index.u32())?;
+            Some((leaf, identity(member.credential.serialized_content())))
+        })
+    }
+
+    /// Who is at a leaf.
+    pub(crate) fn member(&self, leaf: LeafIndex) -> String {
+        let member = self.mls().member_at(LeafNodeIndex::new(leaf.value()));
+        member.map_or_else(
+            || "somebody".to_owned(),
+            |member| identity(member.credential.serialized_content()),
+        )
+    }
+
+    /// The identities that have no leaf any more once these leaves are gone, and those that wait to be
+    /// removed.
+    pub(super) fn orphans(&self, removes: &[LeafIndex]) -> Vec<Vec<u8>> {
+        let mut gone: Vec<u32> = removes.iter().map(|leaf| leaf.value()).collect();
+        for queued in self.mls().pending_proposals() {
+            match (queued.proposal(), queued.sender()) {
+                (Proposal::Remove(remove), _) => gone.push(remove.removed().u32()),
+                (Proposal::SelfRemove, Sender::Member(index)) => gone.push(index.u32()),
+                _ => {}
+            }
+        }
+        let (left, staying): (Vec<_>, Vec<_>) =
+            self.mls().members().partition(|member| gone.contains(&member.index.u32()));
+        let identity = |member: Member| {
+            member.credential.serialized_content().to_vec()
+        };
+        let staying: Vec<_> = staying.into_iter().map(identity).collect();
+        let mut left: Vec<_> = left.into_iter().map(identity).collect();
+        left.retain(|identity| !staying.contains(identity));
+        left.sort();
+        left.dedup();
+        left
+    }
+}
+
+/// An identity for people: text where it is text.
+pub(crate) fn identity(bytes: &[u8]) -> String {
+    match str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
+        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
+impl Engine {
+    fn ciphersuite(&self) -> Result<Ciphersuite, EngineError> {
+        Ok(mls_suite(self.session.profile().suite)?)
+    }
+
+    /// Loads a group that this device is in.
+    pub(crate) fn load(&self, row: &GroupRow) -> Result<Group, EngineError> {
+        let kind = match row.pairing {
+            None => {
+                let device = self.session.own_device();
+                Kind::Own(PairedGroup::load(&device, row.id.as_bytes())?, device)
+            }
+            Some(pairing) => {
+                let device = self.behind_leaf(pairing)?;
+                Kind::Shared(LeafGroup::load(&device, row.id.as_bytes())?, device)
+            }
+        };
+        Ok(Group { row: row.clone(), kind })
+    }
+
+    /// Loads a group by its name, to act in it.
+    pub(crate) fn group(&self, name: &str) -> Result<Group, EngineError> {
+        let row = self.find(name)?;
+        match row.state {
+            Membership::Gone => Err(EngineError::NotIn(row.name)),
+            Membership::Active | Membership::Leaving => self.load(&row),
+        }
+    }
+}
+
+/// Whether a commit has taken this device out of the group.
+pub(super) fn is_out(events: &[Event]) -> bool {
+    events.contains(&Event::Removed)
+}
+
+/// How long KeyPackages last.
+pub(super) fn lifetime() -> Lifetime {
+    Lifetime::default()
+}

@@ -1,0 +1,215 @@
+//! The leaf that the devices of a pairing share: the device as it acts behind it, and its KeyPackages.
+
+use paired_mls::{
+    DeviceId as Number, PairingId,
+    leaf::SignatureKeys,
+    pairing::{AnchorKind, Mode, PairingState, Terms},
+};
+use paired_mls_api::{Base64Url, DeviceId, KeyPackageUpload, RegisterDevice};
+use paired_mls_openmls::{
+    LeafGroup, PackageKind, PairedGroup, VaultKey, gate_capabilities,
+    openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
+};
+
+use super::{
+    Engine, EngineError,
+    group::lifetime,
+    outbox::Item,
+};
+use crate::session::{Client, OwnDevice, Session};
+
+impl Engine {
+    /// The terms of a pairing that has come about; those of one that is ending too.
+    pub(super) fn terms(&self, pairing: PairingId) -> Result<Terms, EngineError> {
+        let state = self.book().load(pairing)?;
+        match terms_of(&state) {
+            Some(terms) => Ok(terms.clone()),
+            None => {
+                let state = self.book().resend(pairing)?.state;
+                Err(EngineError::NotPaired { pairing, state })
+            }
+        }
+    }
+
+    /// The number of this device in a pairing, if it is of it.
+    pub(super) fn own_number(&self, terms: &Terms) -> Option<Number> {
+        terms.roster().number_of(&self.party())
+    }
+
+    /// The partners in a pairing, with their ids at the service.
+    pub(super) fn partners_of(
+        &self,
+        pairing: PairingId,
+    ) -> Result<Vec<(Number, DeviceId)>, EngineError> {
+        let own = self.party();
+        let scheme = self.scheme()?;
+        let terms = self.terms(pairing)?;
+        let others = terms.roster().devices().iter().filter(|device| device.party != own);
+        Ok(others
+            .map(|device| {
+                (device.device, DeviceId::of_key(scheme, &device.party.signature_key))
+            })
+            .collect())
+    }
+
+    /// The signature key of a device of a pairing.
+    pub(super) fn key_of(
+        &self,
+        pairing: PairingId,
+        device: Number,
+    ) -> Result<Vec<u8>, EngineError> {
+        let terms = self.terms(pairing)?;
+        let party = terms.roster().party(device);
+        let party = party.ok_or_else(|| EngineError::NoPairing(format!("{pairing} of {device}")))?;
+        Ok(party.signature_key.clone())
+    }
+
+    /// This device as it acts behind the leaf of a pairing: in hidden mode with the leaf's key, in
+    /// standard mode with its own, which the leaf lists.
+    pub(super) fn behind_leaf(&self, pairing: PairingId) -> Result<OwnDevice, EngineError> {
+        let terms = self.terms(pairing)?;
+        let session = &self.session;
+        let (key, signature_key) = match terms.mode() {
+            Mode::Hidden { anchor_key } => (VaultKey::Anchor(pairing), anchor_key.clone()),
+            Mode::Standard(_) => {
+                let devices = terms.roster().devices();
+                let keys = devices.iter().map(|device| device.party.signature_key.clone());
+                let keys = SignatureKeys::new(keys.collect(), self.scheme()?.key_len())
+                    .map_err(|error| paired_mls_openmls::PeerError::SignatureKeys(error))
+                    .map_err(paired_mls_openmls::Error::from)?;
+                (VaultKey::Own, keys.encode())
+            }
+        };
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(session.profile().user.as_bytes().to_vec()).into(),
+            signature_key: signature_key.into(),
+        };
+        session.device_with(key, credential).map_err(|failure| {
+            EngineError::Session(Box::new(failure))
+        })
+    }
+
+    /// Makes KeyPackages from the tape of a pairing, and hands them to whoever is to have them: those of
+    /// a shared leaf to the service and to the partners, those for a leaf refresh to the partners only.
+    ///
+    /// Returns how many there are.
+    pub(super) fn publish_from_tape(
+        &self,
+        pairing: PairingId,
+        count: usize,
+        last_resort: LastResort,
+    ) -> Result<usize, EngineError> {
+        let terms = self.terms(pairing)?;
+        let partners = self.partners_of(pairing)?;
+        self.device().provider().transaction(|| {
+            let mut upload = KeyPackageUpload::default();
+            for _ in 0..count {
+                upload.key_packages.push(self.from_tape(pairing, &terms, PackageKind::Once)?.into());
+            }
+            if last_resort == LastResort::Included && terms.anchor() == AnchorKind::Leaf {
+                let package = self.from_tape(pairing, &terms, PackageKind::LastResort)?;
+                upload.last_resort.push(package.into());
+            }
+            let all = upload.key_packages.iter().chain(&upload.last_resort);
+            for (package, (_, partner)) in
+                all.flat_map(|package| partners.iter().map(move |partner| (package, partner)))
+            {
+                self.enqueue(&Item::letter(partner.clone(), &package.0)?)?;
+            }
+            match (terms.anchor(), terms.mode()) {
+                (AnchorKind::Node, _) => Ok(()),
+                (AnchorKind::Leaf, Mode::Standard(_)) => self.enqueue(&Item::Packages(upload)),
+                (AnchorKind::Leaf, Mode::Hidden { .. }) => {
+                    self.enqueue(&Item::AnchorPackages { pairing: pairing.0, upload })
+                }
+            }
+        })?;
+        Ok(count)
+    }
+
+    fn from_tape(
+        &self,
+        pairing: PairingId,
+        terms: &Terms,
+        kind: PackageKind,
+    ) -> Result<Vec<u8>, EngineError> {
+        let capabilities = leaf_capabilities(terms);
+        Ok(match terms.anchor() {
+            AnchorKind::Node => {
+                PairedGroup::publish(self.device(), pairing, lifetime(), capabilities)?
+            }
+            AnchorKind::Leaf => {
+                let device = self.behind_leaf(pairing)?;
+                LeafGroup::publish(&device, pairing, kind, lifetime(), capabilities)?
+            }
+        })
+    }
+
+    /// A pairing with a shared leaf has come about. Its initiator registers the leaf's key at the
+    /// directory, so that KeyPackages of it can be offered, and offers them; each device offers none of
+    /// its own any more: from outside there is one client.
+    pub(super) fn open_leaf(&self, pairing: PairingId) -> Result<(), EngineError> {
+        let terms = self.terms(pairing)?;
+        if self.own_number(&terms) == Some(terms.initiator()) {
+            if let Mode::Hidden { anchor_key } = terms.mode() {
+                let register = RegisterDevice {
+                    user: self.session.profile().user.clone(),
+                    scheme: self.scheme()?,
+                    signature_key: Base64Url(anchor_key.clone()),
+                };
+                self.enqueue(&Item::Anchor { pairing: pairing.0, register })?;
+            }
+            self.enqueue(&Item::Withdraw)?;
+            self.publish_from_tape(pairing, KEY_PACKAGES, LastResort::Included)?;
+        } else {
+            self.enqueue(&Item::Withdraw)?;
+        }
+        Ok(())
+    }
+
+    /// The id, at the service, of the key of a hidden leaf.
+    pub(super) fn anchor_id(&self, terms: &Terms) -> Result<Option<DeviceId>, EngineError> {
+        Ok(match terms.mode() {
+            Mode::Hidden { anchor_key } => Some(DeviceId::of_key(self.scheme()?, anchor_key)),
+            Mode::Standard(_) => None,
+        })
+    }
+}
+
+/// How many KeyPackages a shared leaf offers at first.
+const KEY_PACKAGES: usize = 8;
+
+/// Whether a KeyPackage of the last resort is made as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastResort {
+    Included,
+    Omitted,
+}
+
+/// A hidden leaf lists what any client lists, and a leaf with several signature keys that it knows such.
+fn leaf_capabilities(terms: &Terms) -> Capabilities {
+    match (terms.anchor(), terms.mode()) {
+        (AnchorKind::Leaf, Mode::Standard(_)) => gate_capabilities(),
+        _ => Capabilities::default(),
+    }
+}
+
+/// What the devices have agreed on, as far as they have.
+pub(super) fn terms_of(state: &PairingState) -> Option<&Terms> {
+    match state {
+        PairingState::Invited(invited) => Some(invited.terms()),
+        PairingState::Paired(paired) => Some(paired.terms()),
+        PairingState::Ceasing(ceasing) => Some(ceasing.terms()),
+        PairingState::Ceased(ceased) => Some(ceased.terms()),
+        _ => None,
+    }
+}
+
+/// The service as the key of a hidden leaf sees it.
+pub(super) fn anchor_client(session: &Session, pairing: [u8; 16]) -> Result<Client, EngineError> {
+    let pairing = PairingId(pairing);
+    session
+        .client_with(VaultKey::Anchor(pairing))
+        .map_err(|failure| EngineError::Session(Box::new(failure)))
+}
+

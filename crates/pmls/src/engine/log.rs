@@ -1,0 +1,215 @@
+//! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
+
+use paired_mls::{Event, HealPolicy, wire::MlsMessage};
+use paired_mls_api::{EntryKind, LogEntry};
+use paired_mls_openmls::{Error, PeerError, Received};
+
+use super::{
+    Engine, EngineError, Group, GroupRow, Happening, Letter, Membership, Report,
+    group::is_out,
+    report::{Followed, security_of},
+};
+
+/// How many entries are fetched at once.
+const PAGE: u32 = 256;
+
+/// What is to be done with the rest of a log.
+enum Next {
+    Continue,
+    /// This device is out of the group.
+    Stop,
+}
+
+impl Engine {
+    /// Reads the log of a group, from where it was read last.
+    pub(crate) async fn catch_up(
+        &mut self,
+        row: &GroupRow,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let Some(row) = self.store().group(&row.id)?.filter(|row| row.state != Membership::Gone)
+        else {
+            return Ok(());
+        };
+        let mut group = self.load(&row)?;
+        let mut cursor = row.cursor;
+        loop {
+            let page = self.client()?.log(&row.id, cursor, Some(PAGE)).await?;
+            let Some(last) = page.entries.last().map(|entry| entry.position) else { break };
+            for entry in page.entries {
+                let next = match self.follow(&mut group, &entry, report) {
+                    // What the mailbox has to say may be what is missing: a Notify, a Welcome, a pairing.
+                    Err(error) if entry.kind == EntryKind::Commit && !error.is_local() => {
+                        Box::pin(self.sync_mailbox(report)).await?;
+                        group = self.load(&row)?;
+                        self.follow(&mut group, &entry, report)
+                            .map_err(|error| stuck(&group, error))?
+                    }
+                    next => next?,
+                };
+                self.store().read_through(&row.id, entry.position)?;
+                if matches!(next, Next::Stop) {
+                    return Ok(());
+                }
+            }
+            cursor = last;
+            if last >= page.head {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(
+        &self,
+        group: &mut Group,
+        entry: &LogEntry,
+        report: &mut Report,
+    ) -> Result<Next, EngineError> {
+        match kind_of(&entry.message.0) {
+            Some(EntryKind::Commit) if entry.epoch == group.epoch() => {
+                self.follow_commit(group, entry, report)
+            }
+            Some(EntryKind::Proposal) if entry.epoch == group.epoch() => {
+                group.process(&entry.message.0)?;
+                Ok(Next::Continue)
+            }
+            Some(EntryKind::Application) => {
+                self.hear(group, entry, report)?;
+                Ok(Next::Continue)
+            }
+            // Of an epoch that is over: it was processed, or came before this device.
+            _ => Ok(Next::Continue),
+        }
+    }
+
+    /// In one transaction: a message can be decrypted only once.
+    fn hear(
+        &self,
+        group: &mut Group,
+        entry: &LogEntry,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let id = group.row.id.clone();
+        let heard = self.device().provider().transaction(|| {
+            let Received::Application { sender, message } = group.process(&entry.message.0)? else {
+                return Ok(None);
+            };
+            let sender = group.member(sender);
+            let letter = Letter { group: id.clone(), epoch: entry.epoch, sender, message };
+            self.store().keep_letter(&letter)?;
+            Ok::<_, EngineError>(Some(letter))
+        });
+        match heard {
+            Ok(Some(letter)) => report.heard(&group.row.name, &letter),
+            Ok(None) => {}
+            Err(error) if error.is_local() => return Err(error),
+            // From before this device, of the other devices behind its leaf, or too late: not for it.
+            Err(error) => report.dropped(&error),
+        }
+        Ok(())
+    }
+
+    fn follow_commit(
+        &self,
+        group: &mut Group,
+        entry: &LogEntry,
+        report: &mut Report,
+    ) -> Result<Next, EngineError> {
+        let received = match group.process(&entry.message.0) {
+            Err(Error::Peer(PeerError::RefreshNeedsWelcome)) => self.renew(group, entry)?,
+            received => received?,
+        };
+        let Received::Commit { events, heal } = received else { return Ok(Next::Continue) };
+        let members = group.mls().is_active().then(|| group.members().count());
+        report.add(Happening::Commit(Followed {
+            group: group.row.name.clone(),
+            epoch: group.epoch(),
+            members,
+            events: events.iter().map(Into::into).collect(),
+            security: security_of(group),
+        }));
+        self.look_for_ended(group, &events, report)?;
+        if is_out(&events) || !group.mls().is_active() {
+            self.store().set_membership(&group.row.id, Membership::Gone)?;
+            return Ok(Next::Stop);
+        }
+        if let Some(heal) = heal {
+            self.queue_heal(group, heal)?;
+        }
+        Ok(Next::Continue)
+    }
+
+    /// A partner has renewed this device's whole leaf: the Welcome came by mailbox.
+    fn renew(&self, group: &mut Group, entry: &LogEntry) -> Result<Received, EngineError> {
+        let (own, device) = group.as_own().ok_or(PeerError::RefreshNeedsWelcome).map_err(Error::from)?;
+        for (number, welcome) in self.store().welcomes()? {
+            match own.process_refresh(device, &entry.message.0, &welcome) {
+                Ok(received) => {
+                    self.store().forget_welcome(number)?;
+                    return Ok(received);
+                }
+                Err(Error::Peer(_) | Error::Usage(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::from(PeerError::RefreshNeedsWelcome).into())
+    }
+
+    /// A partner that goes on with a pairing that is ending is noticed.
+    fn look_for_ended(
+        &self,
+        group: &Group,
+        events: &[Event],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        for event in events {
+            let Event::Healed { index: Some(index), .. } = event else { continue };
+            for pairing in self.book().pairings()? {
+                if let Some(continues) = self.book().detect(pairing, *index)? {
+                    report.add(Happening::PartnerContinues {
+                        group: group.row.name.clone(),
+                        pairing: pairing.to_string(),
+                        by: continues.device.0,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Chooses what this device does when an event has weakened a partner.
+    pub(crate) fn set_heal_policy(
+        &self,
+        name: &str,
+        policy: HealPolicy,
+    ) -> Result<(), EngineError> {
+        let mut group = self.group(name)?;
+        let row = group.row.clone();
+        let (own, device) = group.as_own().ok_or(EngineError::NothingToWeaken(row.name))?;
+        Ok(own.set_heal_policy(device, policy)?)
+    }
+}
+
+/// What a message is, by its own header: the service is not taken at its word.
+fn kind_of(message: &[u8]) -> Option<EntryKind> {
+    use paired_mls::wire::ContentType;
+    let Ok(MlsMessage::Framed(header)) = MlsMessage::decode(message) else { return None };
+    match header.content_type() {
+        ContentType::COMMIT => Some(EntryKind::Commit),
+        ContentType::PROPOSAL => Some(EntryKind::Proposal),
+        ContentType::APPLICATION => Some(EntryKind::Application),
+        _ => None,
+    }
+}
+
+fn stuck(group: &Group, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Mls(source) => EngineError::Stuck {
+            group: group.row.name.clone(),
+            epoch: group.epoch(),
+            source: Box::new(source),
+        },
+        other => other,
+    }
+}

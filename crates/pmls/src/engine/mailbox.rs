@@ -1,0 +1,275 @@
+//! What comes into the device's mailbox: Welcomes, Notifies, KeyPackages of partners, the 1-to-1
+//! channel, and the pairing protocol. Much of it is for another device of the account, or for nobody.
+
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::{
+    PairingId,
+    pairing::{
+        AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source, StateName,
+    },
+    wire::{FramedHeader, KeyPackage, MlsMessage},
+};
+use paired_mls_api::{Envelope, GroupId, MailboxItem};
+use paired_mls_openmls::{
+    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_key_pair, welcome_group_id,
+};
+
+use super::{
+    Engine, EngineError, Happening, Membership, Report,
+    group::join_config,
+    leaf::{anchor_client, terms_of},
+    pairing::{CHANNEL_PREFIX, ChannelRecord},
+};
+
+/// The name of the mailbox's cursor.
+const CURSOR: &str = "mailbox";
+
+/// How many items are fetched at once.
+const PAGE: u32 = 256;
+
+impl Engine {
+    /// Reads the mailbox, from where it was read last. What was stored to be sent is sent first, and
+    /// what comes of the messages afterwards.
+    pub(crate) async fn sync_mailbox(&mut self, report: &mut Report) -> Result<(), EngineError> {
+        self.flush(report).await?;
+        loop {
+            let after = self.store().cursor(CURSOR)?;
+            let page = self.client()?.items(after, Some(PAGE)).await?;
+            let Some(last) = page.items.last().map(|item| item.position) else { break };
+            for item in page.items {
+                let position = item.position;
+                self.open_item(item, report).await?;
+                self.store().set_cursor(CURSOR, position)?;
+            }
+            self.client()?.ack(last).await?;
+            self.flush(report).await?;
+        }
+        self.settle_pairings(report)?;
+        self.flush(report).await?;
+        Ok(())
+    }
+
+    pub(super) fn mailbox_cursor(&self) -> Result<u64, EngineError> {
+        self.store().cursor(CURSOR)
+    }
+
+    /// Opens one envelope. What cannot be used is dropped: it was for another device, or is no longer of
+    /// any use, or somebody has sent nonsense.
+    async fn open_item(
+        &mut self,
+        item: MailboxItem,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let Ok(envelope) = Envelope::decode(item.envelope.0) else { return Ok(()) };
+        let content = envelope.content();
+        let opened = match MlsMessage::decode(content) {
+            Ok(MlsMessage::Welcome) => self.welcome(content, report),
+            Ok(MlsMessage::KeyPackage(package)) => self.offer(&package, content),
+            Ok(MlsMessage::Framed(header)) => self.framed(&header, content, report),
+            Ok(_) => Ok(()),
+            Err(_) => self.pairing_message(content, report).await,
+        };
+        match opened {
+            Err(error) if error.is_local() => Err(error),
+            Err(error) => {
+                report.dropped(&error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A Welcome: into a group, with a leaf of the device's own or the shared one; into a 1-to-1 channel;
+    /// or a leaf refresh, whose commit is still to come.
+    fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
+        match welcome_group_id(self.device(), welcome) {
+            Ok(id) if id.starts_with(CHANNEL_PREFIX) => {
+                return self.device().provider().transaction(|| {
+                    let channel = Channel::join(self.device(), welcome)?;
+                    let digits = channel.digits(self.device())?.to_string();
+                    let record = ChannelRecord::joined(&channel);
+                    self.keep_channel(channel.id(), &record)?;
+                    let partners = record.others(&self.party());
+                    report.add(Happening::PairingOffered { by: partners, digits });
+                    Ok(())
+                });
+            }
+            Ok(_) => {
+                return self.device().provider().transaction(|| {
+                    let group = PairedGroup::join(self.device(), welcome, &join_config())?;
+                    self.entered(&GroupId::new(group.group_id())?, None, report)
+                });
+            }
+            // For none of the device's own KeyPackages.
+            Err(_) => {}
+        }
+        for pairing in self.paired(AnchorKind::Leaf)? {
+            let device = self.behind_leaf(pairing)?;
+            let id = match LeafGroup::welcome_group_id(&device, pairing, welcome) {
+                Ok(id) => GroupId::new(id)?,
+                Err(Error::Usage(UsageError::NoTapeKeyPackage)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
+            // without a group is dropped at the next start, and the Welcome read again.
+            self.entered(&id, Some(pairing), report)?;
+            LeafGroup::join(&device, pairing, welcome, &join_config())?;
+            return Ok(());
+        }
+        if !self.paired(AnchorKind::Node)?.is_empty() {
+            self.store().keep_welcome(welcome)?;
+        }
+        Ok(())
+    }
+
+    fn entered(
+        &self,
+        id: &GroupId,
+        pairing: Option<PairingId>,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let short: String = id.to_string().chars().take(8).collect();
+        self.store().enter_group(id, &short, pairing)?;
+        let row = self.store().group(id)?;
+        let name = row.map_or(short, |row| row.name);
+        report.add(Happening::Joined { group: name, id: id.to_string() });
+        Ok(())
+    }
+
+    /// A KeyPackage that a partner has made from the tape: of the shared leaf, or for a leaf refresh.
+    fn offer(&mut self, package: &KeyPackage, content: &[u8]) -> Result<(), EngineError> {
+        let key = package.leaf_node().signature_key().to_vec();
+        for pairing in self.paired(AnchorKind::Leaf)? {
+            let device = self.behind_leaf(pairing)?;
+            if device.signature_key() == key {
+                return Ok(LeafGroup::adopt(&device, pairing, content)?);
+            }
+        }
+        for row in self.store().groups()? {
+            if row.state == Membership::Gone || row.pairing.is_some() {
+                continue;
+            }
+            let mut group = self.load(&row)?;
+            let Some(pairing) = group.pairing() else { continue };
+            let roster = self.terms(pairing)?;
+            let of_it = roster.roster().devices().iter().any(|d| d.party.signature_key == key);
+            if let (true, Some((own, device))) = (of_it, group.as_own()) {
+                return Ok(own.adopt(device, content)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message of a 1-to-1 channel, or of a partner behind a shared leaf.
+    fn framed(
+        &mut self,
+        header: &FramedHeader,
+        content: &[u8],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        if header.group_id().starts_with(CHANNEL_PREFIX) {
+            return self.over_channel(header.group_id(), content, report);
+        }
+        let row = self.store().group(&GroupId::new(header.group_id())?)?;
+        let Some(row) = row.filter(|row| row.pairing.is_some() && row.state != Membership::Gone)
+        else {
+            return Ok(());
+        };
+        let mut group = self.load(&row)?;
+        match group.process(content)? {
+            Received::TokenWanted { by } => {
+                report.add(Happening::TokenWanted { group: row.name, by: by.0 });
+            }
+            Received::TokenGiven { by } => {
+                report.add(Happening::TokenGiven { group: row.name, by: by.0 });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A pairing message of a partner by way of a channel.
+    fn over_channel(
+        &mut self,
+        id: &[u8],
+        content: &[u8],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let Some(record) = self.channel_record(id)? else { return Ok(()) };
+        let progress = self.device().provider().transaction(|| {
+            let mut channel = Channel::load(self.device(), id)?;
+            let Some((sender, message)) = channel.receive(self.device(), content)? else {
+                return Ok(None);
+            };
+            let one_to_one = channel.one_to_one(record.trust());
+            let source = Source::OneToOne { channel: &one_to_one, sender: &sender };
+            let progress = self.receive(source, message.expose())?;
+            self.keep_channel(id, &record.of(progress.pairing))?;
+            Ok::<_, EngineError>(Some(progress))
+        })?;
+        if let Some(progress) = progress {
+            self.follow_up(progress, report)?;
+        }
+        Ok(())
+    }
+
+    /// A pairing message by mailbox. What the directory says is asked of the directory itself, since
+    /// anybody can put something into a mailbox.
+    async fn pairing_message(
+        &mut self,
+        content: &[u8],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let Ok(message) = PairingMessage::decode(content) else { return Ok(()) };
+        let Some(pairing) = message.pairing_id() else { return Ok(()) };
+        let progress = match message.message_type() {
+            MessageType::InitPairing | MessageType::DirectoryAccept => {
+                let view = self.client()?.pairing(&pairing.0).await?;
+                let Some(message) = view.message else { return Ok(()) };
+                self.receive(Source::Directory, &message.0)?
+            }
+            _ => self.receive(Source::Relay, content)?,
+        };
+        self.follow_up(progress, report)
+    }
+
+    pub(super) fn receive(
+        &self,
+        source: Source<'_>,
+        message: &[u8],
+    ) -> Result<Progress, EngineError> {
+        let crypto = RustCrypto::default();
+        let is_pair = |suite, pair: &_| is_key_pair(&crypto, suite, pair);
+        Ok(self.book().receive(source, message, &is_pair)?)
+    }
+
+    /// The pairings with this anchor that have come about.
+    pub(super) fn paired(&self, anchor: AnchorKind) -> Result<Vec<PairingId>, EngineError> {
+        let mut found = Vec::new();
+        for pairing in self.book().pairings()? {
+            let state = self.book().load(pairing)?;
+            let active = matches!(state, PairingState::Paired(_) | PairingState::Ceasing(_));
+            if active && terms_of(&state).is_some_and(|terms| terms.anchor() == anchor) {
+                found.push(pairing);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The mailbox of a hidden leaf's key gets Welcomes like those of all devices of the account. Nobody
+    /// reads it: it is emptied, so that it does not fill up.
+    pub(super) async fn empty_anchor_mailboxes(&mut self) -> Result<(), EngineError> {
+        for pairing in self.paired(AnchorKind::Leaf)? {
+            let hidden = matches!(self.terms(pairing)?.mode(), Mode::Hidden { .. });
+            let settled = self.book().resend(pairing)?.state == StateName::Paired;
+            if hidden && settled {
+                let client = anchor_client(&self.session, pairing.0)?;
+                let page = client.items(0, Some(PAGE)).await?;
+                if let Some(last) = page.items.last() {
+                    client.ack(last.position).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! What a device does with its groups, its pairings and the service.
+//!
+//! ```text
+//! commands ─► Engine ─┬─ commit    make a commit, send it, follow whoever wins the epoch
+//!                     ├─ sync      mailbox, then the log of each group, each from its cursor
+//!                     ├─ pairing   the pairing protocol over mailboxes, 1-to-1 channel and directory
+//!                     ├─ leaf      the leaf that devices share: its key, its KeyPackages
+//!                     └─ outbox    what is to be sent, stored with the state that it comes from
+//! ```
+//!
+//! # Crashes
+//!
+//! A message is stored to be sent in one transaction with the MLS state that made it, and the service
+//! answers a repeated request like the first. What is received is processed again if the process dies
+//! before the cursor moves: a commit that is merged already is passed over by its epoch, and an
+//! application message is decrypted, kept and passed in one transaction.
+
+mod commit;
+mod error;
+mod group;
+mod leaf;
+mod log;
+mod mailbox;
+mod outbox;
+mod pairing;
+mod report;
+mod store;
+mod sync;
+mod tree;
+mod watch;
+
+use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
+use paired_mls::pairing::{PairingBook, Party};
+use paired_mls_api::{GroupId, SignatureScheme};
+use paired_mls_openmls::{Error, UsageError};
+
+pub(crate) use self::{
+    commit::Change,
+    error::EngineError,
+    group::Group,
+    pairing::{Invitation, PairingView, Start},
+    report::{Happening, Report},
+    store::{GroupRow, Letter, Membership, Store, Which},
+    tree::{Picture, TreeView},
+    watch::{Watch, Watching},
+};
+use crate::{
+    failure::Failure,
+    session::{Client, Crypto, OwnDevice, Session},
+    settings::GlobalOptions,
+};
+
+/// A device at work.
+pub(crate) struct Engine {
+    session: Session,
+}
+
+impl Engine {
+    /// Opens the device's home. What a crash has left half done is tidied up here and with the next
+    /// [`Engine::sync`].
+    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, Failure> {
+        let session = Session::open(options)?;
+        let engine = Self { session };
+        engine.store().prepare()?;
+        engine.drop_unsent()?;
+        Ok(engine)
+    }
+
+    /// The device's home.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn store(&self) -> Store<'_> {
+        Store(self.device().provider().connection())
+    }
+
+    fn device(&self) -> &OwnDevice {
+        self.session.device()
+    }
+
+    fn client(&self) -> Result<&Client, EngineError> {
+        self.session.client().map_err(|failure| EngineError::Session(Box::new(failure)))
+    }
+
+    fn crypto(&self) -> &Crypto {
+        self.device().provider().crypto()
+    }
+
+    fn party(&self) -> Party {
+        Party {
+            identity: self.session.profile().user.as_bytes().to_vec(),
+            signature_key: self.device().signature_key().to_vec(),
+        }
+    }
+
+    fn book(&self) -> PairingBook<'_> {
+        PairingBook::new(self.session.vault(), self.party())
+    }
+
+    fn scheme(&self) -> Result<SignatureScheme, EngineError> {
+        Ok(SignatureScheme::of_suite(self.session.profile().suite.code_point())?)
+    }
+
+    /// The group of a name, an identifier, or the beginning of one.
+    pub(crate) fn find(&self, name: &str) -> Result<GroupRow, EngineError> {
+        let rows = self.store().groups()?;
+        if let Some(row) = rows.iter().find(|row| row.name == name) {
+            return Ok(row.clone());
+        }
+        let mut matching = rows.iter().filter(|row| row.id.to_string().starts_with(name));
+        match (matching.next(), matching.next()) {
+            (Some(row), None) => Ok(row.clone()),
+            (Some(_), Some(_)) => Err(EngineError::Ambiguous(name.to_owned())),
+            (None, _) => Err(EngineError::NoGroup(name.to_owned())),
+        }
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], EngineError> {
+        let random = self.device().provider().rand().random_array();
+        random.map_err(|_| EngineError::NoRandomness)
+    }
+
+    fn random_vec(&self, len: usize) -> Result<Vec<u8>, EngineError> {
+        let random = self.device().provider().rand().random_vec(len);
+        random.map_err(|_| EngineError::NoRandomness)
+    }
+
+    fn new_group_id(&self) -> Result<GroupId, EngineError> {
+        Ok(GroupId::new(self.random::<16>()?)?)
+    }
+
+    /// A commit that waits although nothing of it is to be sent was never sent, and a group that is not
+    /// there was never joined: the process died in between.
+    fn drop_unsent(&self) -> Result<(), EngineError> {
+        for row in self.store().groups()?.into_iter().filter(|row| row.state != Membership::Gone) {
+            let mut group = match self.load(&row) {
+                Err(EngineError::Mls(Error::Usage(UsageError::NoSuchGroup))) => {
+                    self.store().forget_group(&row.id)?;
+                    continue;
+                }
+                loaded => loaded?,
+            };
+            if group.has_pending() && !self.commit_is_queued(&row.id)? {
+                group.discard()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_is_queued(&self, group: &GroupId) -> Result<bool, EngineError> {
+        let outbox = self.store().outbox()?;
+        Ok(outbox.iter().any(|(_, item)| {
+            matches!(item, outbox::Item::Commit { group: of, .. } if of == group)
+        }))
+    }
+}

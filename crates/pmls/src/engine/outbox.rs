@@ -1,0 +1,118 @@
+//! What is to be sent: stored in one transaction with the state that it comes from, sent in its order,
+//! and forgotten once the service has it. The service answers a repeated request like the first one,
+//! so a device that dies in between sends it again.
+
+use paired_mls_api::{
+    Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, PublishCommit,
+    RegisterDevice,
+};
+use paired_mls_client::Publication;
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, EngineError, leaf::anchor_client, report::Report};
+
+/// One request to the service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Item {
+    /// A new group.
+    Group(CreateGroup),
+    /// A commit, with everything that belongs to it.
+    Commit { group: GroupId, publish: Box<PublishCommit> },
+    /// A proposal or an application message.
+    Message { group: GroupId, message: Base64Url },
+    /// An envelope for a mailbox.
+    Letter { to: DeviceId, envelope: Base64Url },
+    /// A request of the pairing protocol to the directory.
+    Pairing(Base64Url),
+    /// The key of a leaf that devices share is registered like a device of its own.
+    Anchor { pairing: [u8; 16], register: RegisterDevice },
+    /// KeyPackages of that leaf.
+    AnchorPackages { pairing: [u8; 16], upload: KeyPackageUpload },
+    /// KeyPackages of the device.
+    Packages(KeyPackageUpload),
+    /// No more KeyPackages of the device are given out.
+    Withdraw,
+    /// The key of a leaf that is shared no more is taken out of use.
+    Revoke(DeviceId),
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is in the log.
+    Accepted,
+    /// Another one has won its epoch.
+    Lost,
+}
+
+impl Item {
+    /// An envelope with this content for a mailbox.
+    pub(super) fn letter(to: DeviceId, content: &[u8]) -> Result<Self, EngineError> {
+        let envelope = Envelope::seal(content)?.into_bytes().into();
+        Ok(Self::Letter { to, envelope })
+    }
+}
+
+impl Engine {
+    /// Stores a request; [`Engine::flush`] sends it.
+    pub(super) fn enqueue(&self, item: &Item) -> Result<(), EngineError> {
+        self.store().enqueue(item)
+    }
+
+    /// Sends what is to be sent, in its order. Returns what became of the last commit among it.
+    ///
+    /// A request that the service refuses for good is dropped and reported, so that it does not hold up
+    /// the others for ever.
+    pub(super) async fn flush(&mut self, report: &mut Report) -> Result<Option<Fate>, EngineError> {
+        let mut fate = None;
+        for (id, item) in self.store().outbox()? {
+            match self.dispatch(&item).await {
+                Ok(None) => {}
+                Ok(decided) => fate = decided,
+                Err(error) if error.is_final() => report.refused(&error),
+                Err(error) => return Err(error),
+            }
+            self.store().sent(id)?;
+        }
+        Ok(fate)
+    }
+
+    async fn dispatch(&mut self, item: &Item) -> Result<Option<Fate>, EngineError> {
+        let client = self.client()?;
+        match item {
+            Item::Group(create) => {
+                client.create_group(create).await?;
+            }
+            Item::Commit { group, publish } => {
+                return Ok(Some(match client.publish_commit(group, publish).await? {
+                    Publication::Accepted(_) => Fate::Accepted,
+                    Publication::Lost { .. } => Fate::Lost,
+                }));
+            }
+            Item::Message { group, message } => {
+                client.publish_message(group, &message.0).await?;
+            }
+            Item::Letter { to, envelope } => {
+                client.post(to, &Envelope::decode(envelope.0.clone())?).await?;
+            }
+            Item::Pairing(request) => {
+                client.ask_pairing(&request.0).await?;
+            }
+            Item::Anchor { pairing, register } => {
+                let device = register.device();
+                client.approve(&device).await?;
+                let anchor = anchor_client(&self.session, *pairing)?;
+                anchor.register(register).await?;
+            }
+            Item::AnchorPackages { pairing, upload } => {
+                anchor_client(&self.session, *pairing)?.upload(upload).await?;
+            }
+            Item::Packages(upload) => client.upload(upload).await?,
+            Item::Withdraw => client.withdraw().await?,
+            Item::Revoke(device) => {
+                client.revoke(device).await?;
+            }
+        }
+        Ok(None)
+    }
+}

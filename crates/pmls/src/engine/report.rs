@@ -1,0 +1,299 @@
+//! What happened, for people and for scripts.
+
+use std::fmt;
+
+use paired_mls::{EpochSecurity, Event, PairingId, pairing::StateName};
+use serde::Serialize;
+
+use super::{EngineError, Group, Letter, group::identity, pairing::short_state};
+
+/// What happened while a command ran.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) events: Vec<Happening>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Happening {
+    /// This device is in a group.
+    Joined { group: String, id: String },
+    /// Somebody's commit, or this device's own.
+    Commit(Followed),
+    /// A message.
+    Message { group: String, epoch: u64, from: String, text: String },
+    /// Devices want to pair with this one: their digits are to be compared.
+    PairingOffered { by: Vec<String>, digits: String },
+    /// A pairing is in another state.
+    Pairing { pairing: String, state: &'static str },
+    /// A pairing is used in a group.
+    PairedIn { group: String, pairing: String },
+    /// A partner goes on with a pairing that this device is ending.
+    PartnerContinues { group: String, pairing: String, by: u16 },
+    /// A pairing is over, and its tape erased.
+    Ended { pairing: String, leaves: bool },
+    /// After the end of a pairing: this device is to be added again.
+    ReturnAnew { pairing: String },
+    /// After the end of a pairing of several devices: those that stay pair again.
+    PairAnew { pairing: String },
+    /// A partner behind the shared leaf wants to send messages.
+    TokenWanted { group: String, by: u16 },
+    /// A partner behind the shared leaf sends no more.
+    TokenGiven { group: String, by: u16 },
+    /// Something that came was of no use.
+    Dropped { why: String },
+    /// The service has refused something for good.
+    Refused { why: String },
+}
+
+/// A commit that was followed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Followed {
+    pub(crate) group: String,
+    pub(crate) epoch: u64,
+    /// How many leaves the group has now; nothing if this device is out of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<usize>,
+    /// What it changed for the pairing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) events: Vec<PairingEvent>,
+    /// How safe the epoch is for this device, if it is paired here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) security: Option<&'static str>,
+}
+
+/// What a commit changed for a pairing.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub(crate) enum PairingEvent {
+    Healed { by: u16, devices: Vec<u16>, position: Option<u64> },
+    LeafRenewed { by: u16, device: u16 },
+    SecurityChanged { device: u16, from: &'static str, to: &'static str },
+    AnchorBlanked,
+    AnchorShrunk { left_out: Vec<u16> },
+    Suspended,
+    Restored,
+    CommitLost,
+    NotSettled,
+    HealingFailed,
+    DeviceLeft { device: u16 },
+    TokenTaken { by: u16 },
+    Removed,
+    Other,
+}
+
+impl From<&Event> for PairingEvent {
+    fn from(event: &Event) -> Self {
+        let numbers =
+            |devices: &[paired_mls::DeviceId]| devices.iter().map(|device| device.0).collect();
+        match event {
+            Event::Healed { by, devices, index } => Self::Healed {
+                by: by.0,
+                devices: numbers(devices),
+                position: index.map(|index| index.position()),
+            },
+            Event::LeafRenewed { by, device } => {
+                Self::LeafRenewed { by: by.0, device: device.0 }
+            }
+            Event::SecurityChanged { device, from, to } => {
+                Self::SecurityChanged { device: device.0, from: from.name(), to: to.name() }
+            }
+            Event::AnchorBlanked => Self::AnchorBlanked,
+            Event::AnchorShrunk { left_out } => {
+                Self::AnchorShrunk { left_out: numbers(left_out) }
+            }
+            Event::Suspended => Self::Suspended,
+            Event::Restored => Self::Restored,
+            Event::CommitLost { .. } => Self::CommitLost,
+            Event::NotSettled => Self::NotSettled,
+            Event::HealingFailed => Self::HealingFailed,
+            Event::DeviceLeft { device } => Self::DeviceLeft { device: device.0 },
+            Event::TokenTaken { by } => Self::TokenTaken { by: by.0 },
+            Event::Removed => Self::Removed,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, happening: Happening) {
+        self.events.push(happening);
+    }
+
+    pub(super) fn heard(&mut self, group: &str, letter: &Letter) {
+        self.add(Happening::Message {
+            group: group.to_owned(),
+            epoch: letter.epoch,
+            from: letter.sender.clone(),
+            text: identity(&letter.message),
+        });
+    }
+
+    pub(super) fn pairing(&mut self, pairing: PairingId, state: StateName) {
+        self.add(Happening::Pairing { pairing: pairing.to_string(), state: short_state(state) });
+    }
+
+    pub(super) fn dropped(&mut self, error: &EngineError) {
+        self.add(Happening::Dropped { why: with_causes(error) });
+    }
+
+    pub(super) fn refused(&mut self, error: &EngineError) {
+        self.add(Happening::Refused { why: with_causes(error) });
+    }
+}
+
+fn with_causes(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let causes =
+        std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    for cause in causes {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// How safe the epoch is for this device.
+pub(super) fn security_of(group: &Group) -> Option<&'static str> {
+    if let Some(shared) = group.shared() {
+        return Some(shared.security().name());
+    }
+    let own = group.paired()?;
+    let leaf = own.mls().own_leaf_index().u32();
+    let (number, _) = own.devices().into_iter().find(|(_, at)| at.value() == leaf)?;
+    own.security(number).map(EpochSecurity::name)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.events.is_empty() {
+            return f.write_str("nothing new");
+        }
+        for (n, event) in self.events.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{event}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { group, .. } => write!(f, "joined {group}"),
+            Self::Commit(followed) => write!(f, "{followed}"),
+            Self::Message { group, from, text, .. } => write!(f, "{group}: {from}: {text}"),
+            Self::PairingOffered { by, digits } => write!(
+                f,
+                "{} wants to pair with this device. Compare these digits with those on the other \
+                 one, and then run `pmls pair confirm`:\n{digits}",
+                by.join(" and ")
+            ),
+            Self::Pairing { pairing, state } => write!(f, "pairing {}: {state}", short(pairing)),
+            Self::PairedIn { group, pairing } => {
+                write!(f, "{group}: pairing {} is used here", short(pairing))
+            }
+            Self::PartnerContinues { group, pairing, by } => write!(
+                f,
+                "{group}: device {by} goes on with pairing {}, which this device is ending",
+                short(pairing)
+            ),
+            Self::Ended { pairing, leaves: true } => write!(
+                f,
+                "pairing {} is over and its tape erased; this device leaves the groups of it",
+                short(pairing)
+            ),
+            Self::Ended { pairing, leaves: false } => {
+                write!(f, "pairing {} is over and its tape erased", short(pairing))
+            }
+            Self::ReturnAnew { .. } => f.write_str(
+                "this device leaves its groups of the pairing: run `pmls device publish`, and let a \
+                 member add it again",
+            ),
+            Self::PairAnew { .. } => {
+                f.write_str("the devices that stay may pair again: `pmls pair start`")
+            }
+            Self::TokenWanted { group, by } => write!(
+                f,
+                "{group}: device {by} wants to send: `pmls token give {group}` lets it"
+            ),
+            Self::TokenGiven { group, by } => write!(
+                f,
+                "{group}: device {by} sends no more: `pmls update {group}` takes the token"
+            ),
+            Self::Dropped { why } => write!(f, "dropped: {why}"),
+            Self::Refused { why } => write!(f, "refused by the service: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: epoch {}", self.group, self.epoch)?;
+        if let Some(members) = self.members {
+            write!(f, ", {members} {}", if members == 1 { "member" } else { "members" })?;
+        }
+        if let Some(security) = self.security {
+            write!(f, ", this device is {security}")?;
+        }
+        for event in &self.events {
+            write!(f, "\n    {event}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PairingEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |devices: &[u16]| {
+            devices.iter().map(|device| format!("device {device}")).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::Healed { by, devices, position: Some(position) } if devices.is_empty() => {
+                write!(f, "device {by} healed the leaf, with tape position {position}")
+            }
+            Self::Healed { by, devices, position: Some(position) } => {
+                write!(f, "device {by} healed {}, with tape position {position}", list(devices))
+            }
+            Self::Healed { by, devices, position: None } => {
+                write!(f, "device {by} healed {}", list(devices))
+            }
+            Self::LeafRenewed { by, device } => {
+                write!(f, "device {by} renewed the whole leaf of device {device}")
+            }
+            Self::SecurityChanged { device, from, to } => {
+                write!(f, "device {device} was {from} and is {to}")
+            }
+            Self::AnchorBlanked => f.write_str("the anchor is blank until the next paired commit"),
+            Self::AnchorShrunk { left_out } => {
+                write!(f, "the anchor has shrunk: {} is not healed any more", list(left_out))
+            }
+            Self::Suspended => f.write_str(
+                "strangers sit under every node of the pairing: commits of this device heal nobody \
+                 else",
+            ),
+            Self::Restored => f.write_str("the anchor stands above all devices again"),
+            Self::CommitLost => {
+                f.write_str("this device's own commit has lost the epoch; its tape index is burned")
+            }
+            Self::NotSettled => f.write_str("the vault could not erase a used value: see its disk"),
+            Self::HealingFailed => {
+                f.write_str("the commit that should heal could not be made: run `pmls update`")
+            }
+            Self::DeviceLeft { device } => write!(f, "device {device} left the group"),
+            Self::TokenTaken { by } => write!(f, "device {by} sends from the shared leaf now"),
+            Self::Removed => f.write_str("this device was removed"),
+            Self::Other => f.write_str("something that this version does not know"),
+        }
+    }
+}
+
+/// The beginning of an identifier.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}

@@ -1,0 +1,322 @@
+//! What the command line remembers beside the MLS state, in the same database: names of groups, how
+//! far their logs were read, what was heard, and what is still to be sent.
+//!
+//! Nothing of it is secret from a thief of the MLS state, and nothing of the vault is in it.
+
+use paired_mls::PairingId;
+use paired_mls_api::GroupId;
+use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
+use serde::Serialize;
+
+use super::{EngineError, outbox::Item};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS pmls_groups (
+    group_id BLOB PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    pairing  BLOB,              -- of the leaf that is shared; NULL for a leaf of the device's own
+    state    TEXT NOT NULL,     -- active, leaving, gone
+    cursor   INTEGER NOT NULL   -- the position in the log that was read last
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_outbox (
+    id   INTEGER PRIMARY KEY,
+    item TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_inbox (
+    id       INTEGER PRIMARY KEY,
+    group_id BLOB NOT NULL,
+    epoch    INTEGER NOT NULL,
+    sender   TEXT NOT NULL,
+    message  BLOB NOT NULL,
+    seen     INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_channels (
+    channel_id BLOB PRIMARY KEY,
+    channel    TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_welcomes (
+    id      INTEGER PRIMARY KEY,
+    welcome BLOB NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_cursors (
+    name   TEXT PRIMARY KEY,
+    cursor INTEGER NOT NULL
+) STRICT;
+";
+
+/// The tables, on the connection of the MLS state.
+pub(crate) struct Store<'a>(pub(super) &'a Connection);
+
+/// A group that the device is or was in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupRow {
+    pub(crate) id: GroupId,
+    pub(crate) name: String,
+    /// The pairing of the leaf that is shared in this group.
+    pub(crate) pairing: Option<PairingId>,
+    pub(crate) state: Membership,
+    pub(crate) cursor: u64,
+}
+
+/// Whether the device is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Membership {
+    /// It is.
+    Active,
+    /// It has proposed to leave, and another member has to commit that.
+    Leaving,
+    /// It is not any more.
+    Gone,
+}
+
+impl Membership {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Leaving => "leaving",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// A message that somebody sent in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) group: GroupId,
+    pub(crate) epoch: u64,
+    pub(crate) sender: String,
+    pub(crate) message: Vec<u8>,
+}
+
+impl Store<'_> {
+    /// Makes the tables.
+    pub(super) fn prepare(&self) -> Result<(), EngineError> {
+        Ok(self.0.execute_batch(SCHEMA)?)
+    }
+
+    /// All groups, by name.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupRow>, EngineError> {
+        let mut statement = self.0.prepare("SELECT * FROM pmls_groups ORDER BY name")?;
+        let rows = statement.query_map([], group_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A group by its identifier.
+    pub(crate) fn group(&self, id: &GroupId) -> Result<Option<GroupRow>, EngineError> {
+        let mut statement = self.0.prepare("SELECT * FROM pmls_groups WHERE group_id = ?1")?;
+        Ok(statement.query_row([id.as_bytes()], group_row).optional()?)
+    }
+
+    /// A group that the device is in from now on, with its log unread. A name that is taken gets a
+    /// number.
+    pub(super) fn enter_group(
+        &self,
+        id: &GroupId,
+        name: &str,
+        pairing: Option<PairingId>,
+    ) -> Result<(), EngineError> {
+        let known = self.group(id)?.map(|row| row.name);
+        let mut free = known.unwrap_or_else(|| name.to_owned());
+        let taken = |name: &str| -> Result<bool, EngineError> {
+            let mut statement =
+                self.0.prepare("SELECT 1 FROM pmls_groups WHERE name = ?1 AND group_id != ?2")?;
+            Ok(statement.exists(params![name, id.as_bytes()])?)
+        };
+        for n in 2.. {
+            if !taken(&free)? {
+                break;
+            }
+            free = format!("{name}-{n}");
+        }
+        let pairing = pairing.map(|pairing| pairing.0);
+        self.0.execute(
+            "INSERT OR REPLACE INTO pmls_groups VALUES (?1, ?2, ?3, 'active', 0)",
+            params![id.as_bytes(), free, pairing],
+        )?;
+        Ok(())
+    }
+
+    /// Gives a group another name.
+    pub(crate) fn rename_group(&self, id: &GroupId, name: &str) -> Result<(), EngineError> {
+        if self.groups()?.iter().any(|row| row.name == name && row.id != *id) {
+            return Err(EngineError::NameTaken(name.to_owned()));
+        }
+        let sql = "UPDATE pmls_groups SET name = ?2 WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), name])?;
+        Ok(())
+    }
+
+    pub(super) fn set_membership(
+        &self,
+        id: &GroupId,
+        state: Membership,
+    ) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET state = ?2 WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), state.name()])?;
+        Ok(())
+    }
+
+    /// Forgets a group, and what was heard in it.
+    pub(super) fn forget_group(&self, id: &GroupId) -> Result<(), EngineError> {
+        self.0.execute("DELETE FROM pmls_groups WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
+        Ok(())
+    }
+
+    pub(super) fn read_through(&self, id: &GroupId, position: u64) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET cursor = ?2 WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), to_sql(position)])?;
+        Ok(())
+    }
+
+    pub(super) fn cursor(&self, name: &str) -> Result<u64, EngineError> {
+        let mut statement = self.0.prepare("SELECT cursor FROM pmls_cursors WHERE name = ?1")?;
+        let found: Option<i64> = statement.query_row([name], |row| row.get(0)).optional()?;
+        Ok(found.map_or(0, from_sql))
+    }
+
+    pub(super) fn set_cursor(&self, name: &str, cursor: u64) -> Result<(), EngineError> {
+        let sql = "INSERT OR REPLACE INTO pmls_cursors VALUES (?1, ?2)";
+        self.0.execute(sql, params![name, to_sql(cursor)])?;
+        Ok(())
+    }
+
+    pub(super) fn enqueue(&self, item: &Item) -> Result<(), EngineError> {
+        let sql = "INSERT INTO pmls_outbox (item) VALUES (?1)";
+        self.0.execute(sql, [serde_json::to_string(item)?])?;
+        Ok(())
+    }
+
+    /// What is to be sent, in its order.
+    pub(super) fn outbox(&self) -> Result<Vec<(i64, Item)>, EngineError> {
+        let mut statement = self.0.prepare("SELECT id, item FROM pmls_outbox ORDER BY id")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+        let mut items = Vec::new();
+        for row in rows {
+            let (id, item) = row?;
+            items.push((id, serde_json::from_str(&item)?));
+        }
+        Ok(items)
+    }
+
+    pub(super) fn sent(&self, id: i64) -> Result<(), EngineError> {
+        self.0.execute("DELETE FROM pmls_outbox WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    pub(super) fn keep_letter(&self, letter: &Letter) -> Result<(), EngineError> {
+        let Letter { group, epoch, sender, message } = letter;
+        let sql = "INSERT INTO pmls_inbox (group_id, epoch, sender, message, seen)
+                   VALUES (?1, ?2, ?3, ?4, 0)";
+        self.0.execute(sql, params![group.as_bytes(), to_sql(*epoch), sender, message])?;
+        Ok(())
+    }
+
+    /// The messages of a group that nobody has read, or all that are kept, each with its number.
+    pub(crate) fn letters(
+        &self,
+        group: &GroupId,
+        which: Which,
+    ) -> Result<Vec<(i64, Letter)>, EngineError> {
+        let limit = match which {
+            Which::Unread => 0,
+            Which::All => 1,
+        };
+        let mut statement = self.0.prepare(
+            "SELECT id, epoch, sender, message FROM pmls_inbox
+             WHERE group_id = ?1 AND seen <= ?2 ORDER BY id",
+        )?;
+        let rows = statement.query_map(params![group.as_bytes(), limit], |row| {
+            let letter = Letter {
+                group: group.clone(),
+                epoch: from_sql(row.get(1)?),
+                sender: row.get(2)?,
+                message: row.get(3)?,
+            };
+            Ok((row.get(0)?, letter))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes that the messages of a group up to a number have been read.
+    pub(crate) fn letters_read(&self, group: &GroupId, through: i64) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_inbox SET seen = 1 WHERE group_id = ?1 AND id <= ?2";
+        self.0.execute(sql, params![group.as_bytes(), through])?;
+        Ok(())
+    }
+
+    pub(super) fn keep_channel(&self, id: &[u8], channel: &str) -> Result<(), EngineError> {
+        self.0
+            .execute("INSERT OR REPLACE INTO pmls_channels VALUES (?1, ?2)", params![id, channel])?;
+        Ok(())
+    }
+
+    pub(super) fn channels(&self) -> Result<Vec<(Vec<u8>, String)>, EngineError> {
+        let mut statement = self.0.prepare("SELECT channel_id, channel FROM pmls_channels")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(super) fn forget_channel(&self, id: &[u8]) -> Result<(), EngineError> {
+        self.0.execute("DELETE FROM pmls_channels WHERE channel_id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Keeps a Welcome whose commit is still to come: a leaf refresh.
+    pub(super) fn keep_welcome(&self, welcome: &[u8]) -> Result<(), EngineError> {
+        self.0.execute("INSERT OR IGNORE INTO pmls_welcomes (welcome) VALUES (?1)", [welcome])?;
+        Ok(())
+    }
+
+    pub(super) fn welcomes(&self) -> Result<Vec<(i64, Vec<u8>)>, EngineError> {
+        let mut statement = self.0.prepare("SELECT id, welcome FROM pmls_welcomes ORDER BY id")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(super) fn forget_welcome(&self, id: i64) -> Result<(), EngineError> {
+        self.0.execute("DELETE FROM pmls_welcomes WHERE id = ?1", [id])?;
+        Ok(())
+    }
+}
+
+/// Which messages of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that nobody has read.
+    Unread,
+    /// All that are kept.
+    All,
+}
+
+fn group_row(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
+    let wrong = |column, what: &str| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what.to_owned().into())
+    };
+    let state = match row.get::<_, String>("state")?.as_str() {
+        "active" => Membership::Active,
+        "leaving" => Membership::Leaving,
+        "gone" => Membership::Gone,
+        _ => return Err(wrong(3, "no state of a group")),
+    };
+    let pairing: Option<[u8; 16]> = row.get("pairing")?;
+    let id: Vec<u8> = row.get("group_id")?;
+    Ok(GroupRow {
+        id: GroupId::new(id).map_err(|error| wrong(0, &error.to_string()))?,
+        name: row.get("name")?,
+        pairing: pairing.map(PairingId),
+        state,
+        cursor: from_sql(row.get("cursor")?),
+    })
+}
+
+/// SQLite's integers have a sign; positions and epochs do not get that far.
+fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn from_sql(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! The ratchet tree of a group, drawn with its anchor.
+
+use std::{collections::BTreeMap, fmt};
+
+use paired_mls::anchor::{LeafIndex, NodeIndex, Tree};
+use paired_mls_openmls::ratchet_tree;
+use serde::Serialize;
+
+use super::{Engine, EngineError, Group, report::security_of};
+
+/// A group as a picture and as data.
+#[derive(Debug, Serialize)]
+pub(crate) struct TreeView {
+    pub(crate) group: String,
+    pub(crate) epoch: u64,
+    /// The epoch's authenticator (RFC 9420 section 8.7), in hexadecimal: equal on all members.
+    pub(crate) authenticator: String,
+    /// From left to right, by their position in the tree.
+    pub(crate) nodes: Vec<NodeView>,
+    /// How safe the epoch is for this device, if it is paired here.
+    pub(crate) security: Option<&'static str>,
+    #[serde(skip)]
+    pub(crate) picture: Picture,
+}
+
+/// One node.
+#[derive(Debug, Serialize)]
+pub(crate) struct NodeView {
+    /// Its position (RFC 9420 appendix C).
+    pub(crate) position: u32,
+    pub(crate) level: u32,
+    pub(crate) state: NodeState,
+    /// Whose leaf it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<String>,
+    /// The device of the pairing whose leaf it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<u16>,
+    /// How safe the epoch is for that device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) security: Option<&'static str>,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NodeState {
+    Blank,
+    Filled,
+    /// The anchor of the pairing.
+    Anchor,
+    /// This device's own leaf.
+    Own,
+}
+
+/// The tree in lines of text: the root at the left, the leaves at the right.
+#[derive(Debug, Default)]
+pub(crate) struct Picture(String);
+
+impl Engine {
+    /// Looks at a group.
+    pub(crate) fn look(&self, name: &str) -> Result<TreeView, EngineError> {
+        let group = self.group(name)?;
+        let tree = ratchet_tree(group.mls())?;
+        let nodes = nodes(&group, &tree)?;
+        let authenticator = group.mls().epoch_authenticator();
+        let picture = Picture::draw(&tree, &nodes);
+        Ok(TreeView {
+            group: group.row.name.clone(),
+            epoch: group.epoch(),
+            authenticator: hex::encode(authenticator.as_slice()),
+            security: security_of(&group),
+            nodes: nodes.into_values().collect(),
+            picture,
+        })
+    }
+}
+
+fn nodes(group: &Group, tree: &Tree) -> Result<BTreeMap<u32, NodeView>, EngineError> {
+    let own = group.mls().own_leaf_index().u32();
+    let anchor = match group.paired().filter(|own| own.is_paired()) {
+        Some(paired) => paired.anchorage()?.anchor().map(|anchor| anchor.node()),
+        None => None,
+    };
+    let devices: BTreeMap<u32, u16> = match group.paired() {
+        Some(paired) => {
+            paired.devices().into_iter().map(|(device, leaf)| (leaf.value(), device.0)).collect()
+        }
+        None => BTreeMap::new(),
+    };
+    let members: BTreeMap<u32, String> =
+        group.members().map(|(leaf, name)| (leaf.value(), name)).collect();
+    let mut views = BTreeMap::new();
+    let width = 2 * tree.size().leaves() - 1;
+    for node in (0..width).filter_map(NodeIndex::new) {
+        let leaf = node.leaf().map(LeafIndex::value);
+        let device = leaf.and_then(|leaf| devices.get(&leaf)).copied();
+        let state = if leaf == Some(own) {
+            NodeState::Own
+        } else if tree.is_blank(node) {
+            NodeState::Blank
+        } else if Some(node) == anchor {
+            NodeState::Anchor
+        } else {
+            NodeState::Filled
+        };
+        let security = device.and_then(|device| {
+            let paired = group.paired()?;
+            Some(paired.security(paired_mls::DeviceId(device))?.name())
+        });
+        views.insert(
+            node.value(),
+            NodeView {
+                position: node.value(),
+                level: node.level(),
+                state,
+                member: leaf.and_then(|leaf| members.get(&leaf)).cloned(),
+                device,
+                security,
+            },
+        );
+    }
+    Ok(views)
+}
+
+impl Picture {
+    fn draw(tree: &Tree, nodes: &BTreeMap<u32, NodeView>) -> Self {
+        let mut lines = String::new();
+        branch(&mut lines, nodes, tree.size().root(), "", Side::Root);
+        lines.truncate(lines.trim_end().len());
+        Self(lines)
+    }
+}
+
+/// Which child of its parent a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Root,
+    Left,
+    Right,
+}
+
+/// The node, and below it its children, indented.
+fn branch(
+    lines: &mut String,
+    nodes: &BTreeMap<u32, NodeView>,
+    node: NodeIndex,
+    indent: &str,
+    side: Side,
+) {
+    let (edge, below) = match side {
+        Side::Root => ("", ""),
+        Side::Left => ("├─ ", "│  "),
+        Side::Right => ("└─ ", "   "),
+    };
+    let label = nodes.get(&node.value()).map(ToString::to_string).unwrap_or_default();
+    lines.push_str(&format!("{indent}{edge}{label}\n"));
+    let indent = format!("{indent}{below}");
+    for (child, side) in [(node.left(), Side::Left), (node.right(), Side::Right)] {
+        if let Some(child) = child {
+            branch(lines, nodes, child, &indent, side);
+        }
+    }
+}
+
+impl fmt::Display for NodeView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.state {
+            NodeState::Blank => "○",
+            NodeState::Filled | NodeState::Own => "●",
+            NodeState::Anchor => "◆",
+        };
+        f.write_str(sign)?;
+        if let Some(member) = &self.member {
+            write!(f, " {member}")?;
+        }
+        match (self.state, self.device, self.security) {
+            (NodeState::Anchor, ..) => f.write_str(" anchor")?,
+            (NodeState::Own, None, _) => f.write_str(" (this device)")?,
+            (NodeState::Own, Some(device), Some(security)) => {
+                write!(f, " (this device, {device} of the pairing: {security})")?;
+            }
+            (_, Some(device), Some(security)) => write!(f, " ({device} of the pairing: {security})")?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TreeView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.authenticator.get(..16).unwrap_or_default();
+        writeln!(f, "{}, epoch {}, authenticator {short}…", self.group, self.epoch)?;
+        f.write_str(&self.picture.0)
+    }
+}

@@ -1,0 +1,116 @@
+//! To live at the service: subscribe, catch up whenever something comes, reconnect, resume.
+//!
+//! A subscription only says that there is something; what is done with it is [`Engine::sync`], from the
+//! same cursors. So a notification that is lost or comes twice does no harm.
+
+use std::{pin::Pin, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{SelectAll, Stream, select_all},
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Engine, EngineError, Membership, Report};
+
+/// How long a service that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// One round of watching.
+pub(crate) enum Watch {
+    /// Something happened.
+    News(Report),
+    /// The service failed, or a group cannot be followed; it goes on.
+    Trouble(EngineError),
+    /// The time is over.
+    Over,
+}
+
+type Signals = SelectAll<Pin<Box<dyn Stream<Item = ()>>>>;
+
+/// What is subscribed to.
+pub(crate) struct Watching {
+    signals: Option<Signals>,
+    groups: usize,
+    until: Option<Instant>,
+}
+
+impl Watching {
+    /// For so long, or for ever.
+    pub(crate) fn new(time: Option<Duration>) -> Self {
+        Self { signals: None, groups: 0, until: time.map(|time| Instant::now() + time) }
+    }
+}
+
+impl Engine {
+    /// Waits until something comes, and catches up with it.
+    pub(crate) async fn watch(
+        &mut self,
+        watching: &mut Watching,
+    ) -> Result<Watch, EngineError> {
+        loop {
+            let mut report = Report::default();
+            let synced = self.sync(&mut report).await;
+            if !report.events.is_empty() {
+                return Ok(Watch::News(report));
+            }
+            if let Err(error) = synced {
+                let serious = !matches!(error, EngineError::Stuck { .. }) && !error.is_network();
+                if serious {
+                    return Err(error);
+                }
+                watching.signals = None;
+                if ended(watching.until, sleep(PAUSE)).await {
+                    return Ok(Watch::Over);
+                }
+                return Ok(Watch::Trouble(error));
+            }
+            let signals = self.signals(watching)?;
+            if ended(watching.until, wait(signals)).await {
+                return Ok(Watch::Over);
+            }
+        }
+    }
+
+    /// The subscriptions: to the mailbox, and to each group that this device is in now.
+    fn signals<'a>(&self, watching: &'a mut Watching) -> Result<&'a mut Signals, EngineError> {
+        let groups: Vec<_> = self.store().groups()?;
+        let groups: Vec<_> =
+            groups.into_iter().filter(|row| row.state != Membership::Gone).collect();
+        if watching.groups != groups.len() {
+            watching.signals = None;
+            watching.groups = groups.len();
+        }
+        let client = self.client()?;
+        let mailbox = self.mailbox_cursor()?;
+        Ok(watching.signals.get_or_insert_with(|| {
+            let mailbox: Pin<Box<dyn Stream<Item = ()>>> =
+                Box::pin(client.mailbox_events(mailbox).map(|_| ()));
+            let logs = groups.iter().map(|row| {
+                let log = client.group_events(&row.id, row.cursor).map(|_| ());
+                Box::pin(log) as Pin<Box<dyn Stream<Item = ()>>>
+            });
+            select_all(std::iter::once(mailbox).chain(logs))
+        }))
+    }
+}
+
+async fn wait(signals: &mut Signals) {
+    if signals.next().await.is_none() {
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether the time was over before `work` was done.
+async fn ended(until: Option<Instant>, work: impl Future<Output = ()>) -> bool {
+    match until {
+        None => {
+            work.await;
+            false
+        }
+        Some(until) => tokio::select! {
+            () = sleep_until(until) => true,
+            () = work => false,
+        },
+    }
+}

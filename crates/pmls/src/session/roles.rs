@@ -1,0 +1,63 @@
+//! The device in its other roles: behind a leaf that it shares, and at the service.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use paired_mls_client::Server;
+use paired_mls_openmls::{
+    VaultKey,
+    openmls::prelude::CredentialWithKey,
+};
+
+use super::{Client, DeviceKey, OwnDevice, Session};
+use crate::failure::Failure;
+
+/// The client of the service, once it was needed.
+pub(super) type LazyClient = Rc<OnceCell<Client>>;
+
+impl Session {
+    /// The device once more, on the same state, to be kept with a group.
+    pub(crate) fn own_device(&self) -> OwnDevice {
+        OwnDevice::new(
+            self.device().provider().clone(),
+            self.vault().clone(),
+            self.key().clone(),
+            self.device().credential().clone(),
+        )
+    }
+
+    /// The device with another key or another credential, on the same state: behind a shared leaf.
+    pub(crate) fn device_with(
+        &self,
+        key: VaultKey,
+        credential: CredentialWithKey,
+    ) -> Result<OwnDevice, Failure> {
+        let provider = self.device().provider().clone();
+        Ok(OwnDevice::new(provider, self.vault().clone(), self.key_of(key)?, credential))
+    }
+
+    /// The service as this device sees it.
+    pub(crate) fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(self.server()?, self.key().clone())?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// The service as the holder of another key of the vault sees it.
+    pub(crate) fn client_with(&self, key: VaultKey) -> Result<Client, Failure> {
+        Ok(Client::new(self.server()?, self.key_of(key)?)?)
+    }
+
+    fn server(&self) -> Result<Server, Failure> {
+        Ok(Server::new(self.profile().server.as_str()).map_err(paired_mls_client::ClientError::from)?)
+    }
+
+    fn key_of(&self, key: VaultKey) -> Result<DeviceKey, Failure> {
+        match key {
+            VaultKey::Own => Ok(self.key().clone()),
+            anchor => DeviceKey::in_vault(self.vault(), anchor, self.profile().suite)?
+                .ok_or(Failure::NoKey),
+        }
+    }
+}
