@@ -1,0 +1,288 @@
+//! Signed requests, and their answers.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration, time::SystemTime};
+
+use bytes::Bytes;
+use paired_mls_api::{
+    DeviceId, Fields, JSON, PROBLEM, Problem, ProblemKind, RequestKey, SigningError, Target,
+    sign_request,
+};
+use reqwest::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    ClientError, Server, ServerError, WrongClock,
+    backoff::Backoff,
+    clock::Clock,
+    request::{Repeat, Request},
+};
+
+/// How often a request is made at most.
+const ATTEMPTS: u32 = 5;
+/// How long a connection may take to be there.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long nothing may come. The service says something on each subscription every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// A key that a client can sign with: any [`RequestKey`] whose errors can be passed on.
+pub trait ClientKey: RequestKey<Error: Into<Box<dyn Error + Send + Sync>>> {}
+
+impl<K: RequestKey<Error: Into<Box<dyn Error + Send + Sync>>>> ClientKey for K {}
+
+/// A device that talks to the service. A clone is the same device, on the same connections.
+///
+/// Each call is one request, signed with the device's key. One that did not reach the service, or that
+/// the service was too busy for, is made again a few times, each time with a new signature and nonce;
+/// one whose fate is unknown is made again only if that changes nothing. When the service says that
+/// requests come too fast, the next waits for as long as it says.
+///
+/// The calls run on a tokio runtime with I/O and time. Their futures can be sent to other threads if the
+/// key can.
+pub struct Client<K> {
+    inner: Arc<Inner<K>>,
+}
+
+struct Inner<K> {
+    server: Server,
+    http: reqwest::Client,
+    key: K,
+    device: DeviceId,
+    clock: Clock,
+}
+
+impl<K> Clone for Client<K> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<K> fmt::Debug for Client<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { server, device, .. } = &*self.inner;
+        f.debug_struct("Client").field("server", server).field("device", device).finish()
+    }
+}
+
+/// The whole answer to a request that was served.
+pub(crate) struct Answer {
+    server: String,
+    status: StatusCode,
+    media_type: String,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The JSON in it.
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        let read = (self.media_type == JSON).then(|| serde_json::from_slice(&self.body).ok());
+        read.flatten().ok_or_else(|| self.not_the_service())
+    }
+
+    /// The body, of this media type.
+    pub(crate) fn bytes(self, media_type: &str) -> Result<Vec<u8>, ClientError> {
+        if self.media_type != media_type {
+            return Err(self.not_the_service());
+        }
+        Ok(self.body.into())
+    }
+
+    /// Nothing: what was asked for is done.
+    pub(crate) fn nothing(self) -> Result<(), ClientError> {
+        if self.status != StatusCode::NO_CONTENT {
+            return Err(self.not_the_service());
+        }
+        Ok(())
+    }
+
+    fn not_the_service(self) -> ClientError {
+        ClientError::NotTheService { server: self.server, status: self.status.as_u16() }
+    }
+}
+
+/// Nothing, where the service says that there is nothing.
+pub(crate) fn if_found<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Err(error) if error.problem() == Some(ProblemKind::NotFound) => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+impl<K: ClientKey> Client<K> {
+    /// A client of `server` that signs with `key`, by the clock of the operating system. It does not
+    /// connect yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Server`] if it cannot be found out whom to trust.
+    pub fn new(server: Server, key: K) -> Result<Self, ClientError> {
+        Self::with_clock(server, key, SystemTime::now)
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Server`] if it cannot be found out whom to trust.
+    pub fn with_clock(
+        server: Server,
+        key: K,
+        now: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Result<Self, ClientError> {
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(server.tls()?)
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            // A signature is for one address.
+            .redirect(Policy::none());
+        if server.is_this_machine() {
+            http = http.no_proxy();
+        }
+        let http = http.build().expect("the TLS of this rustls is known to reqwest");
+        let device = DeviceId::of_key(key.scheme(), &key.public_key());
+        let clock = Clock::new(now);
+        Ok(Self { inner: Arc::new(Inner { server, http, key, device, clock }) })
+    }
+
+    /// The id of the device, which is that of its key.
+    pub fn device(&self) -> &DeviceId {
+        &self.inner.device
+    }
+
+    /// Makes a request, and makes it again where that may help and does not harm.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Answer, ClientError> {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match self.try_once(&request).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if backoff.failures() + 1 >= ATTEMPTS || !may_repeat(&error, request.repeat) {
+                return Err(error);
+            }
+            backoff.wait(error.retry_after()).await?;
+        }
+    }
+
+    async fn try_once(&self, request: &Request) -> Result<Answer, ClientError> {
+        let response = self.open(request).await?;
+        let status = response.status();
+        let media_type = media_type(response.headers());
+        let body = self.read(response).await?;
+        Ok(Answer { server: self.inner.server.to_string(), status, media_type, body })
+    }
+
+    /// Makes a request once. Returns the answer with its body still to come, if it was served.
+    pub(crate) async fn open(&self, request: &Request) -> Result<Response, ClientError> {
+        let Inner { server, http, clock, .. } = &*self.inner;
+        let now = clock.now();
+        let fields = self.sign(request, now)?;
+        let mut sent = http
+            .request(request.method.clone(), server.at(&request.path_and_query()))
+            .header("content-digest", fields.content_digest)
+            .header("signature-input", fields.signature_input)
+            .header("signature", fields.signature);
+        if !request.media_type.is_empty() {
+            sent = sent.header(CONTENT_TYPE, request.media_type);
+        }
+        let answer = sent.body(request.body.clone()).send().await;
+        let answer = answer.map_err(|error| ClientError::no_answer(server, error))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer, now).await) }
+    }
+
+    fn sign(&self, request: &Request, now: u64) -> Result<Fields, ClientError> {
+        let Inner { server, key, .. } = &*self.inner;
+        let mut nonce = [0; 24];
+        getrandom::fill(&mut nonce).map_err(ClientError::Randomness)?;
+        let target = Target {
+            method: request.method.as_str(),
+            authority: server.authority(),
+            path: &request.path,
+            query: &request.query,
+        };
+        let signed = sign_request(key, target, &request.body, now, &nonce);
+        signed.map_err(|error| match error {
+            SigningError::Key(error) => ClientError::Key(error.into()),
+            _ => ServerError::NotAnAddress.into(),
+        })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Bytes, ClientError> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = response.chunk().await;
+            let chunk = chunk.map_err(|error| ClientError::no_answer(&self.inner.server, error))?;
+            let Some(chunk) = chunk else { return Ok(body.into()) };
+            if body.len() + chunk.len() > LONGEST {
+                return Err(ClientError::TooLong { limit: LONGEST });
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+
+    /// What an answer says that does not say that all is well.
+    async fn refusal(&self, response: Response, now: u64) -> ClientError {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = match self.read(response).await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        let problem = (media_type(&headers) == PROBLEM)
+            .then(|| serde_json::from_slice(&body).ok())
+            .flatten()
+            .filter(|problem: &Problem| problem.status == status.as_u16());
+        let server = self.inner.server.to_string();
+        match (status.as_u16(), problem) {
+            (status @ 502..=504, problem) => {
+                let retry_after = problem.and_then(|problem| problem.retry_after);
+                let retry_after = retry_after.or_else(|| text(&headers, RETRY_AFTER)?.parse().ok());
+                ClientError::Unavailable { server, status, retry_after }
+            }
+            (_, Some(problem)) if problem.known_kind() == Some(ProblemKind::NotFresh) => {
+                WrongClock::new(now, text(&headers, DATE)).into()
+            }
+            (_, Some(problem)) => ClientError::Refused(Box::new(printable(problem))),
+            (status, None) => ClientError::NotTheService { server, status },
+        }
+    }
+
+    pub(crate) fn not_the_service(&self, status: StatusCode) -> ClientError {
+        let server = self.inner.server.to_string();
+        ClientError::NotTheService { server, status: status.as_u16() }
+    }
+}
+
+fn may_repeat(error: &ClientError, repeat: Repeat) -> bool {
+    match error {
+        ClientError::NoAnswer { .. } | ClientError::Unavailable { .. } => {
+            repeat == Repeat::Harmless
+        }
+        // The service has not begun with it.
+        error => error.is_transient(),
+    }
+}
+
+fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The media type of a body, without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let value = text(headers, CONTENT_TYPE).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Without anything that would steer the terminal it is shown on.
+fn printable(mut problem: Problem) -> Problem {
+    problem.title.retain(|character| !character.is_control());
+    if let Some(detail) = &mut problem.detail {
+        detail.retain(|character| !character.is_control());
+    }
+    problem
+}

@@ -1,0 +1,78 @@
+//! Users, devices, and pairings of standard mode.
+
+use paired_mls_api::{
+    Approval, DeviceId, DeviceView, PAIRING_MESSAGE, PairingView, RegisterDevice, RevokeDevice,
+    UserId, UserView, path,
+};
+
+use crate::{Client, ClientError, ClientKey, request::Request};
+
+impl<K: ClientKey> Client<K> {
+    /// Registers this device. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`]: not approved by another device of the user, if it has one; registered
+    /// for another user; revoked.
+    pub async fn register(&self, device: &RegisterDevice) -> Result<DeviceView, ClientError> {
+        self.ask(Request::post(path::DEVICES).json(device)).await?.json()
+    }
+
+    /// Lets a further device register for this device's user.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn approve(&self, device: &DeviceId) -> Result<(), ClientError> {
+        let approval = Approval { device: device.clone() };
+        self.ask(Request::post(path::APPROVALS).json(&approval)).await?.nothing()
+    }
+
+    /// What is known of a device.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not known.
+    pub async fn device_view(&self, device: &DeviceId) -> Result<DeviceView, ClientError> {
+        self.ask(Request::get(path::of_device(path::DEVICE, device))).await?.json()
+    }
+
+    /// What is known of a user.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not known.
+    pub async fn user(&self, user: &UserId) -> Result<UserView, ClientError> {
+        self.ask(Request::get(path::of_user(user))).await?.json()
+    }
+
+    /// Revokes a device of this device's user, for ever. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if the user has no such device.
+    pub async fn revoke(&self, device: &DeviceId) -> Result<RevokeDevice, ClientError> {
+        self.ask(Request::delete(path::of_device(path::DEVICE, device))).await?.json()
+    }
+
+    /// Asks for a pairing of standard mode, with the message that each of its devices sends. Doing it
+    /// again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if the request is not valid, not this device's to make, of hidden mode, or
+    /// other than that of another device.
+    pub async fn ask_pairing(&self, request: &[u8]) -> Result<PairingView, ClientError> {
+        let request = Request::post(path::PAIRINGS).bytes(PAIRING_MESSAGE, request.to_vec());
+        self.ask(request).await?.json()
+    }
+
+    /// What is known of a pairing of standard mode.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not known.
+    pub async fn pairing(&self, pairing: &[u8; 16]) -> Result<PairingView, ClientError> {
+        self.ask(Request::get(path::of_pairing(pairing))).await?.json()
+    }
+}

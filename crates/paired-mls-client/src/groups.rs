@@ -1,0 +1,131 @@
+//! Groups.
+
+use futures_util::Stream;
+use paired_mls_api::{
+    CreateGroup, GroupId, GroupView, LogEntry, LogPage, MLS_MESSAGE, ProblemKind, PublishCommit,
+    Published, path,
+};
+
+use crate::{
+    Client, ClientError, ClientKey, client::if_found, request::Request, subscription::subscribe,
+};
+
+/// What became of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a commit that has lost must be discarded"]
+pub enum Publication {
+    /// It has its place in the log.
+    Accepted(Published),
+    /// Another commit was faster, or this one is of another epoch. Nothing of it has taken effect: fetch
+    /// the log, and make another one.
+    Lost {
+        /// The epoch that the group is in.
+        epoch: u64,
+    },
+}
+
+impl<K: ClientKey> Client<K> {
+    /// Creates a group, with this device's account on its roster. It is not asked for twice: the group
+    /// would be said to exist.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NoAnswer`], [`ClientError::Unavailable`]: it may be there; [`Self::group`] tells.
+    /// [`ClientError::Refused`] if it exists.
+    pub async fn create_group(&self, group: &CreateGroup) -> Result<GroupView, ClientError> {
+        let request = Request::post(path::GROUPS).json(group).never_blindly_again();
+        self.ask(request).await?.json()
+    }
+
+    /// Where a group is.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if there is no such group, or not for this account.
+    pub async fn group(&self, group: &GroupId) -> Result<GroupView, ClientError> {
+        self.ask(Request::get(path::of_group(path::GROUP, group))).await?.json()
+    }
+
+    /// Publishes a commit with everything that belongs to it, all or nothing. The same commit again is
+    /// answered as before, for as long as the log is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not valid, or not this account's to make.
+    pub async fn publish_commit(
+        &self,
+        group: &GroupId,
+        commit: &PublishCommit,
+    ) -> Result<Publication, ClientError> {
+        let path = path::of_group(path::GROUP_COMMITS, group);
+        match self.ask(Request::post(path).json(commit)).await {
+            Ok(answer) => answer.json().map(Publication::Accepted),
+            Err(ClientError::Refused(problem)) => {
+                match (problem.known_kind(), problem.current_epoch) {
+                    (Some(ProblemKind::WrongEpoch), Some(epoch)) => Ok(Publication::Lost { epoch }),
+                    _ => Err(ClientError::Refused(problem)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publishes a proposal or an application message. The same one again is answered as before.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not valid, of another epoch, or not this account's to send.
+    pub async fn publish_message(
+        &self,
+        group: &GroupId,
+        message: &[u8],
+    ) -> Result<Published, ClientError> {
+        let path = path::of_group(path::GROUP_MESSAGES, group);
+        self.ask(Request::post(path).bytes(MLS_MESSAGE, message.to_vec())).await?.json()
+    }
+
+    /// The log of a group after a position, `limit` entries at most, or as many as the service gives at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TooLong`]: ask for fewer. [`ClientError::Refused`] if there is no such group, or
+    /// not for this account.
+    pub async fn log(
+        &self,
+        group: &GroupId,
+        after: u64,
+        limit: Option<u32>,
+    ) -> Result<LogPage, ClientError> {
+        let path = path::of_group(path::GROUP_MESSAGES, group);
+        self.ask(Request::get(path).with("after", after).limited(limit)).await?.json()
+    }
+
+    /// The GroupInfo of the current epoch; nothing if the last commit brought none, or if there is no such
+    /// group for this account.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn group_info(&self, group: &GroupId) -> Result<Option<Vec<u8>>, ClientError> {
+        let request = Request::get(path::of_group(path::GROUP_INFO, group));
+        let found = if_found(self.ask(request).await)?;
+        found.map(|answer| answer.bytes(MLS_MESSAGE)).transpose()
+    }
+
+    /// The log of a group after a position, and then as it grows, each entry once and in its order. The
+    /// stream reconnects by itself and resumes after its last entry.
+    ///
+    /// The last entry for an account that is removed is the commit that does it. The stream then waits
+    /// for the account to be added again.
+    ///
+    /// It holds an error where it ends for good, and one for each attempt after five in a row have
+    /// failed: whoever reads on waits until the service is back.
+    pub fn group_events(
+        &self,
+        group: &GroupId,
+        after: u64,
+    ) -> impl Stream<Item = Result<LogEntry, ClientError>> + Unpin + use<K> {
+        subscribe(self.clone(), path::of_group(path::GROUP_EVENTS, group), after)
+    }
+}
