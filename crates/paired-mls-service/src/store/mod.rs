@@ -36,6 +36,7 @@ pub(crate) use self::{
     housekeeping::{Ping, Sweep},
     key_package::{
         ClaimKeyPackage, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
+        WithdrawKeyPackages,
     },
     log::{EntriesAfter, Removed},
     mailbox::{Ack, ItemsAfter, Letter, Post, Sent},
