@@ -4,6 +4,7 @@ use std::{fmt, io, path::PathBuf, process::ExitCode};
 
 use paired_mls::{VaultError, pairing::BookError};
 use paired_mls_api::SchemeError;
+use paired_mls_client::ClientError;
 use paired_mls_openmls::{SqliteError, UsageError};
 use paired_mls_service::StartError;
 use paired_mls_vault::{
@@ -13,6 +14,7 @@ use paired_mls_vault::{
 use thiserror::Error;
 
 use crate::{
+    engine::EngineError,
     session::{Holder, KeyError, ProfileError},
     settings::SettingsError,
 };
@@ -127,6 +129,24 @@ pub(crate) enum Failure {
     /// The operating system gives no async runtime.
     #[error("cannot start: {0}; free some memory or file descriptors")]
     Runtime(#[source] io::Error),
+
+    /// Standard input.
+    #[error("cannot read the message from standard input: {0}")]
+    Input(#[source] io::Error),
+    /// Nothing to heal.
+    #[error(
+        "this device is paired in no group: name one, or pair with another device by `pmls pair start`"
+    )]
+    NothingToUpdate,
+    /// Hidden mode without a leaf.
+    #[error("hidden mode shares the key of one leaf: add `--anchor leaf`")]
+    HiddenAtNode,
+    /// Groups, pairings and the service.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The service.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 
     /// The settings, from file, environment or flags.
     #[error(transparent)]
@@ -245,7 +265,13 @@ impl Failure {
     /// The exit code of the process.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::WhoseDevice => Exit::Usage,
+            Self::Settings(_) | Self::WhoseDevice | Self::HiddenAtNode => Exit::Usage,
+            Self::Client(error) | Self::Engine(EngineError::Client(error))
+                if error.is_transient() =>
+            {
+                Exit::Unreachable
+            }
+            Self::Engine(EngineError::Session(failure)) => failure.exit(),
             Self::HomeInUse { .. }
             | Self::Disk(DiskError::InUse { .. })
             | Self::Sealed(SealedError::Disk(DiskError::InUse { .. }))

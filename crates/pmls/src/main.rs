@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod demo;
+mod engine;
 mod failure;
 mod output;
 mod session;

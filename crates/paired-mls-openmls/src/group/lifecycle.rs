@@ -9,7 +9,8 @@ use tls_codec::DeserializeBytes as _;
 
 use super::{Paired, PairedGroup};
 use crate::{
-    Device, Error, PeerError, Platform, UsageError, gate::check_signature_keys,
+    Device, Error, PeerError, Platform, UsageError,
+    gate::check_signature_keys,
     provider::{atomically, undone},
 };
 
@@ -90,10 +91,7 @@ impl PairedGroup {
 /// # Errors
 ///
 /// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, or is damaged.
-pub fn welcome_group_id<P: Platform>(
-    device: &Device<P>,
-    welcome: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub fn welcome_group_id<P: Platform>(device: &Device<P>, welcome: &[u8]) -> Result<Vec<u8>, Error> {
     let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
         return Err(PeerError::Kind("Welcome").into());
     };

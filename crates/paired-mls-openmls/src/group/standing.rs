@@ -42,7 +42,11 @@ pub(super) struct Standing {
 impl Standing {
     /// The standing of the current epoch.
     pub(super) fn of(mls: &MlsGroup, record: &GroupRecord) -> Result<Self, Error> {
-        Ok(Self { tree: ratchet_tree(mls)?, own: leaf(mls.own_leaf_index()), seats: seats(mls, record) })
+        Ok(Self {
+            tree: ratchet_tree(mls)?,
+            own: leaf(mls.own_leaf_index()),
+            seats: seats(mls, record),
+        })
     }
 
     pub(super) fn leaves(&self) -> Vec<LeafIndex> {

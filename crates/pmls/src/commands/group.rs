@@ -155,9 +155,7 @@ pub(super) async fn run(
             let leaves = leaves(&engine.group(&args.group)?, &args.members)?;
             engine.commit(&args.group, &Change::Remove(leaves), &mut report).await
         }
-        GroupCommand::Leave(args) => {
-            engine.leave(&args.group, &mut report).await.map(|_| ())
-        }
+        GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await.map(|_| ()),
         GroupCommand::Send(args) => {
             let message = match &args.message {
                 Some(message) => message.clone().into_bytes(),

@@ -3,7 +3,10 @@
 use clap::Args;
 use paired_mls_api::UserId;
 
-use crate::{engine::{EngineError, Newcomer}, failure::Failure};
+use crate::{
+    engine::{EngineError, Newcomer},
+    failure::Failure,
+};
 
 /// Other users' devices.
 #[derive(Args)]

@@ -1,10 +1,18 @@
 //! `pmls pair …`: the pairing protocol.
 
-use std::{fmt, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::{Path, PathBuf}};
+use std::{
+    fmt, fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand, ValueEnum};
-use paired_mls::{Secret, pairing::{PairingMessage, ShareRand}};
+use paired_mls::{
+    Secret,
+    pairing::{PairingMessage, ShareRand},
+};
 use serde::Serialize;
 
 use super::{newcomer, told};
@@ -158,17 +166,13 @@ pub(super) async fn run(
         }
         PairCommand::Load(args) => {
             let pairing = engine.load_seed(&read_seed(&args.file)?)?;
-            return output.show(&SeedFile {
-                pairing: pairing.to_string(),
-                file: args.file.clone(),
-            });
+            return output
+                .show(&SeedFile { pairing: pairing.to_string(), file: args.file.clone() });
         }
         PairCommand::Publish(args) => {
             engine.publish_packages(&args.pairing, args.count, &mut report).await
         }
-        PairCommand::End(args) if args.force => {
-            engine.force_end(&args.pairing, &mut report).await
-        }
+        PairCommand::End(args) if args.force => engine.force_end(&args.pairing, &mut report).await,
         PairCommand::End(args) => engine.end_pairing(&args.pairing, &mut report).await,
         PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing),
     };

@@ -11,10 +11,6 @@ pub(crate) struct TreeArgs {
     group: String,
 }
 
-pub(super) fn run(
-    args: &TreeArgs,
-    options: &GlobalOptions,
-    output: Output,
-) -> Result<(), Failure> {
+pub(super) fn run(args: &TreeArgs, options: &GlobalOptions, output: Output) -> Result<(), Failure> {
     output.show(&Engine::open(options)?.look(&args.group)?)
 }

@@ -24,6 +24,9 @@ pub(crate) enum EngineError {
     /// The terms of a pairing are wrong.
     #[error(transparent)]
     Terms(#[from] paired_mls::pairing::TermsError),
+    /// A pairing message is too long.
+    #[error(transparent)]
+    TooLarge(#[from] paired_mls::pairing::TooLarge),
     /// The vault failed.
     #[error(transparent)]
     Vault(#[from] paired_mls::VaultError),
@@ -61,7 +64,9 @@ pub(crate) enum EngineError {
     #[error("another group is called {0}: choose another name")]
     NameTaken(String),
     /// This device is not in the group any more.
-    #[error("this device is not in {0} any more: ask a member to add it, or use `pmls group rejoin {0}`")]
+    #[error(
+        "this device is not in {0} any more: ask a member to add it, or use `pmls group rejoin {0}`"
+    )]
     NotIn(String),
     /// No KeyPackage of somebody is there.
     #[error(
@@ -76,7 +81,9 @@ pub(crate) enum EngineError {
     #[error("{0} commits of others came first each time: try again later")]
     AlwaysLost(u32),
     /// The log has a commit that cannot be followed.
-    #[error("the log of {group} cannot be followed beyond epoch {epoch}: `pmls group rejoin {group}` comes back from outside")]
+    #[error(
+        "the log of {group} cannot be followed beyond epoch {epoch}: `pmls group rejoin {group}` comes back from outside"
+    )]
     Stuck {
         /// The group.
         group: String,
@@ -86,7 +93,9 @@ pub(crate) enum EngineError {
         source: Box<paired_mls_openmls::Error>,
     },
     /// The service has no GroupInfo.
-    #[error("the service has no GroupInfo of {0}, or this account may not have it: ask a member to add this device")]
+    #[error(
+        "the service has no GroupInfo of {0}, or this account may not have it: ask a member to add this device"
+    )]
     NoGroupInfo(String),
     /// No pairing has this name.
     #[error("there is no pairing {0}: `pmls pair status` shows all")]
@@ -112,7 +121,9 @@ pub(crate) enum EngineError {
     #[error("in {0} this device has a leaf of its own, and needs no token")]
     NoSharedLeaf(String),
     /// A policy in a group with a shared leaf.
-    #[error("in {0} this device shares its leaf, which is never weakened: there is nothing to choose")]
+    #[error(
+        "in {0} this device shares its leaf, which is never weakened: there is nothing to choose"
+    )]
     NothingToWeaken(String),
     /// A user has several devices.
     #[error("{0} has several devices: name one as {0}/DEVICE; `pmls device list {0}` shows all")]

@@ -2,7 +2,7 @@
 
 use paired_mls::{Event, PairingId, Phase, anchor::LeafIndex};
 use paired_mls_openmls::{
-    Error, LeafGroup, Outgoing, PairedGroup, Received, gate, gate_capabilities,
+    Error, LeafGroup, Outgoing, PairedGroup, Received, UsageError, gate, gate_capabilities,
     openmls::prelude::{
         Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, Member, MlsGroup,
         MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, Proposal,
@@ -11,7 +11,7 @@ use paired_mls_openmls::{
 };
 
 use super::{Engine, EngineError, GroupRow, Membership};
-use crate::session::{OwnDevice, mls_suite};
+use crate::session::OwnDevice;
 
 /// For how many past epochs messages that come late can still be read.
 const PAST_EPOCHS: usize = 4;
@@ -227,9 +227,7 @@ impl Group {
         }
         let (left, staying): (Vec<_>, Vec<_>) =
             self.mls().members().partition(|member| gone.contains(&member.index.u32()));
-        let identity = |member: Member| {
-            member.credential.serialized_content().to_vec()
-        };
+        let identity = |member: Member| member.credential.serialized_content().to_vec();
         let staying: Vec<_> = staying.into_iter().map(identity).collect();
         let mut left: Vec<_> = left.into_iter().map(identity).collect();
         left.retain(|identity| !staying.contains(identity));
@@ -249,7 +247,8 @@ pub(crate) fn identity(bytes: &[u8]) -> String {
 
 impl Engine {
     fn ciphersuite(&self) -> Result<Ciphersuite, EngineError> {
-        Ok(mls_suite(self.session.profile().suite)?)
+        let known = Ciphersuite::try_from(self.session.profile().suite.code_point());
+        known.map_err(|_| UsageError::CipherSuite.into())
     }
 
     /// Loads a group that this device is in.

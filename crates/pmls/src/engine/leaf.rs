@@ -11,11 +11,7 @@ use paired_mls_openmls::{
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
-use super::{
-    Engine, EngineError,
-    group::lifetime,
-    outbox::Item,
-};
+use super::{Engine, EngineError, group::lifetime, outbox::Item};
 use crate::session::{Client, OwnDevice, Session};
 
 impl Engine {
@@ -46,9 +42,7 @@ impl Engine {
         let terms = self.terms(pairing)?;
         let others = terms.roster().devices().iter().filter(|device| device.party != own);
         Ok(others
-            .map(|device| {
-                (device.device, DeviceId::of_key(scheme, &device.party.signature_key))
-            })
+            .map(|device| (device.device, DeviceId::of_key(scheme, &device.party.signature_key)))
             .collect())
     }
 
@@ -60,7 +54,8 @@ impl Engine {
     ) -> Result<Vec<u8>, EngineError> {
         let terms = self.terms(pairing)?;
         let party = terms.roster().party(device);
-        let party = party.ok_or_else(|| EngineError::NoPairing(format!("{pairing} of {device}")))?;
+        let party =
+            party.ok_or_else(|| EngineError::NoPairing(format!("{pairing} of {device}")))?;
         Ok(party.signature_key.clone())
     }
 
@@ -84,9 +79,9 @@ impl Engine {
             credential: BasicCredential::new(session.profile().user.as_bytes().to_vec()).into(),
             signature_key: signature_key.into(),
         };
-        session.device_with(key, credential).map_err(|failure| {
-            EngineError::Session(Box::new(failure))
-        })
+        session
+            .device_with(key, credential)
+            .map_err(|failure| EngineError::Session(Box::new(failure)))
     }
 
     /// Makes KeyPackages from the tape of a pairing, and hands them to whoever is to have them: those of
@@ -104,7 +99,9 @@ impl Engine {
         self.device().provider().transaction(|| {
             let mut upload = KeyPackageUpload::default();
             for _ in 0..count {
-                upload.key_packages.push(self.from_tape(pairing, &terms, PackageKind::Once)?.into());
+                upload
+                    .key_packages
+                    .push(self.from_tape(pairing, &terms, PackageKind::Once)?.into());
             }
             if last_resort == LastResort::Included && terms.anchor() == AnchorKind::Leaf {
                 let package = self.from_tape(pairing, &terms, PackageKind::LastResort)?;
@@ -212,4 +209,3 @@ pub(super) fn anchor_client(session: &Session, pairing: [u8; 16]) -> Result<Clie
         .client_with(VaultKey::Anchor(pairing))
         .map_err(|failure| EngineError::Session(Box::new(failure)))
 }
-

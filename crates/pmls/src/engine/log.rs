@@ -142,7 +142,8 @@ impl Engine {
 
     /// A partner has renewed this device's whole leaf: the Welcome came by mailbox.
     fn renew(&self, group: &mut Group, entry: &LogEntry) -> Result<Received, EngineError> {
-        let (own, device) = group.as_own().ok_or(PeerError::RefreshNeedsWelcome).map_err(Error::from)?;
+        let (own, device) =
+            group.as_own().ok_or(PeerError::RefreshNeedsWelcome).map_err(Error::from)?;
         for (number, welcome) in self.store().welcomes()? {
             match own.process_refresh(device, &entry.message.0, &welcome) {
                 Ok(received) => {

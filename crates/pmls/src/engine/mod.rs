@@ -26,6 +26,7 @@ mod pairing;
 mod report;
 mod store;
 mod sync;
+mod token;
 mod tree;
 mod watch;
 
@@ -36,12 +37,12 @@ use paired_mls_openmls::{Error, UsageError};
 
 pub(crate) use self::{
     commit::Change,
+    commit::Newcomer,
     error::EngineError,
-    group::Group,
-    pairing::{Invitation, PairingView, Start},
+    group::{Door, Group},
+    pairing::{Invitation, PairingView, Start, seed_of},
     report::{Happening, Report},
     store::{GroupRow, Letter, Membership, Store, Which},
-    tree::{Picture, TreeView},
     watch::{Watch, Watching},
 };
 use crate::{
@@ -150,8 +151,8 @@ impl Engine {
 
     fn commit_is_queued(&self, group: &GroupId) -> Result<bool, EngineError> {
         let outbox = self.store().outbox()?;
-        Ok(outbox.iter().any(|(_, item)| {
-            matches!(item, outbox::Item::Commit { group: of, .. } if of == group)
-        }))
+        Ok(outbox
+            .iter()
+            .any(|(_, item)| matches!(item, outbox::Item::Commit { group: of, .. } if of == group)))
     }
 }

@@ -3,8 +3,8 @@
 //! so a device that dies in between sends it again.
 
 use paired_mls_api::{
-    Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, PublishCommit,
-    RegisterDevice,
+    Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, ProblemKind,
+    PublishCommit, RegisterDevice,
 };
 use paired_mls_client::Publication;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,12 @@ impl Engine {
             match self.dispatch(&item).await {
                 Ok(None) => {}
                 Ok(decided) => fate = decided,
-                Err(error) if error.is_final() => report.refused(&error),
+                Err(error) if error.is_final() => {
+                    report.refused(&error);
+                    if let Item::Commit { group, .. } = &item {
+                        self.drop_commit(group)?;
+                    }
+                }
                 Err(error) => return Err(error),
             }
             self.store().sent(id)?;
@@ -77,12 +82,21 @@ impl Engine {
         Ok(fate)
     }
 
+    /// A commit that the service does not take at all.
+    fn drop_commit(&self, group: &GroupId) -> Result<(), EngineError> {
+        let Some(row) = self.store().group(group)? else { return Ok(()) };
+        let mut group = self.load(&row)?;
+        if group.has_pending() { Ok(group.discard()?) } else { Ok(()) }
+    }
+
     async fn dispatch(&mut self, item: &Item) -> Result<Option<Fate>, EngineError> {
         let client = self.client()?;
         match item {
-            Item::Group(create) => {
-                client.create_group(create).await?;
-            }
+            // That it exists is the answer to a repeated request.
+            Item::Group(create) => match client.create_group(create).await {
+                Err(error) if error.problem() == Some(ProblemKind::Exists) => {}
+                created => drop(created?),
+            },
             Item::Commit { group, publish } => {
                 return Ok(Some(match client.publish_commit(group, publish).await? {
                     Publication::Accepted(_) => Fate::Accepted,

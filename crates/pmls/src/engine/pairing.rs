@@ -70,10 +70,8 @@ impl ChannelRecord {
     }
 
     pub(super) fn joined(channel: &Channel) -> Self {
-        let member = |party: Party| Member {
-            identity: party.identity,
-            signature_key: party.signature_key,
-        };
+        let member =
+            |party: Party| Member { identity: party.identity, signature_key: party.signature_key };
         let members = channel.members().into_iter().map(member).collect();
         Self { members, pairing: None, start: None, compared: Compared::NotYet }
     }
@@ -91,8 +89,7 @@ impl ChannelRecord {
 
     /// Who else is in it, for people.
     pub(super) fn others(&self, own: &Party) -> Vec<String> {
-        let others =
-            self.members.iter().filter(|member| member.signature_key != own.signature_key);
+        let others = self.members.iter().filter(|member| member.signature_key != own.signature_key);
         others.map(|member| identity(&member.identity)).collect()
     }
 }
@@ -605,9 +602,9 @@ impl Engine {
         for pairing in self.book().pairings()? {
             views.push(self.pairing_view(pairing)?);
         }
-        for (id, record) in self.channels()?.into_iter().filter(|(_, record)| {
-            record.pairing.is_none()
-        }) {
+        for (id, record) in
+            self.channels()?.into_iter().filter(|(_, record)| record.pairing.is_none())
+        {
             let digits = Channel::load(self.device(), &id)?.digits(self.device())?.to_string();
             let with = record.others(&self.party()).into_iter();
             let partner = |user| PartnerView { number: 0, user, device: String::new() };
@@ -751,6 +748,7 @@ fn state_name(state: &PairingState) -> &'static str {
         PairingState::Paired(_) => "paired",
         PairingState::Ceasing(_) => "ceasing",
         PairingState::Ceased(_) => "ceased",
+        _ => "unknown",
     }
 }
 
@@ -764,6 +762,7 @@ pub(super) fn short_state(state: StateName) -> &'static str {
         StateName::Ceasing => "ceasing",
         StateName::Ceased => "ceased",
         StateName::Token => "token",
+        _ => "unknown",
     }
 }
 

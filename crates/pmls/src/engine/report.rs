@@ -93,16 +93,12 @@ impl From<&Event> for PairingEvent {
                 devices: numbers(devices),
                 position: index.map(|index| index.position()),
             },
-            Event::LeafRenewed { by, device } => {
-                Self::LeafRenewed { by: by.0, device: device.0 }
-            }
+            Event::LeafRenewed { by, device } => Self::LeafRenewed { by: by.0, device: device.0 },
             Event::SecurityChanged { device, from, to } => {
                 Self::SecurityChanged { device: device.0, from: from.name(), to: to.name() }
             }
             Event::AnchorBlanked => Self::AnchorBlanked,
-            Event::AnchorShrunk { left_out } => {
-                Self::AnchorShrunk { left_out: numbers(left_out) }
-            }
+            Event::AnchorShrunk { left_out } => Self::AnchorShrunk { left_out: numbers(left_out) },
             Event::Suspended => Self::Suspended,
             Event::Restored => Self::Restored,
             Event::CommitLost { .. } => Self::CommitLost,
@@ -145,8 +141,7 @@ impl Report {
 
 fn with_causes(error: &EngineError) -> String {
     let mut text = error.to_string();
-    let causes =
-        std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     for cause in causes {
         let cause = cause.to_string();
         if !text.contains(&cause) {

@@ -191,8 +191,8 @@ impl Store<'_> {
     /// What is to be sent, in its order.
     pub(super) fn outbox(&self) -> Result<Vec<(i64, Item)>, EngineError> {
         let mut statement = self.0.prepare("SELECT id, item FROM pmls_outbox ORDER BY id")?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
         let mut items = Vec::new();
         for row in rows {
             let (id, item) = row?;
@@ -248,8 +248,10 @@ impl Store<'_> {
     }
 
     pub(super) fn keep_channel(&self, id: &[u8], channel: &str) -> Result<(), EngineError> {
-        self.0
-            .execute("INSERT OR REPLACE INTO pmls_channels VALUES (?1, ?2)", params![id, channel])?;
+        self.0.execute(
+            "INSERT OR REPLACE INTO pmls_channels VALUES (?1, ?2)",
+            params![id, channel],
+        )?;
         Ok(())
     }
 

@@ -48,10 +48,11 @@ impl Engine {
         let partners = self.partners_of(pairing)?;
         self.device().provider().transaction(|| {
             let name = group.row.name.clone();
-            let (shared, device) =
-                group.as_shared().ok_or(EngineError::NoSharedLeaf(name))?;
+            let (shared, device) = group.as_shared().ok_or(EngineError::NoSharedLeaf(name))?;
             let message = say(shared, device)?;
-            partners.iter().try_for_each(|(_, to)| self.enqueue(&Item::letter(to.clone(), &message)?))
+            partners
+                .iter()
+                .try_for_each(|(_, to)| self.enqueue(&Item::letter(to.clone(), &message)?))
         })?;
         self.flush(report).await?;
         Ok(())

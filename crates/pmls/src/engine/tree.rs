@@ -180,7 +180,9 @@ impl fmt::Display for NodeView {
             (NodeState::Own, Some(device), Some(security)) => {
                 write!(f, " (this device, {device} of the pairing: {security})")?;
             }
-            (_, Some(device), Some(security)) => write!(f, " ({device} of the pairing: {security})")?,
+            (_, Some(device), Some(security)) => {
+                write!(f, " ({device} of the pairing: {security})")?
+            }
             _ => {}
         }
         Ok(())

@@ -44,10 +44,7 @@ impl Watching {
 
 impl Engine {
     /// Waits until something comes, and catches up with it.
-    pub(crate) async fn watch(
-        &mut self,
-        watching: &mut Watching,
-    ) -> Result<Watch, EngineError> {
+    pub(crate) async fn watch(&mut self, watching: &mut Watching) -> Result<Watch, EngineError> {
         loop {
             let mut report = Report::default();
             let synced = self.sync(&mut report).await;
@@ -65,8 +62,9 @@ impl Engine {
                 }
                 return Ok(Watch::Trouble(error));
             }
+            let until = watching.until;
             let signals = self.signals(watching)?;
-            if ended(watching.until, wait(signals)).await {
+            if ended(until, wait(signals)).await {
                 return Ok(Watch::Over);
             }
         }

@@ -45,9 +45,13 @@ pub(crate) enum KeyError {
 }
 
 impl DeviceKey {
-    /// The key in the vault; `None` if it has none yet.
-    pub(super) fn in_vault(vault: &Vault, suite: CipherSuite) -> Result<Option<Self>, Failure> {
-        let signer = VaultSigner::new(RustCrypto::default(), vault.clone(), VaultKey::Own, suite)?;
+    /// A key in the vault; `None` if it has none yet.
+    pub(super) fn in_vault(
+        vault: &Vault,
+        key: VaultKey,
+        suite: CipherSuite,
+    ) -> Result<Option<Self>, Failure> {
+        let signer = VaultSigner::new(RustCrypto::default(), vault.clone(), key, suite)?;
         let Some(public_key) = signer.public_key()? else {
             return Ok(None);
         };

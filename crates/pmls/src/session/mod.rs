@@ -7,6 +7,7 @@ mod home;
 mod key;
 mod keyring;
 mod profile;
+mod roles;
 mod set_up;
 mod unlock;
 mod vault;
@@ -15,11 +16,12 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{CipherSuite, Vault, pairing::Party};
 use paired_mls_api::RequestKey as _;
 use paired_mls_openmls::{
-    SqliteProvider,
+    KeyVectorCrypto, SqliteProvider, VaultKey,
     openmls::prelude::{BasicCredential, CredentialWithKey},
 };
 use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 
+use self::roles::LazyClient;
 pub(crate) use self::{
     home::{Holder, Home},
     key::{DeviceKey, KeyError},
@@ -29,8 +31,14 @@ pub(crate) use self::{
 };
 use crate::{failure::Failure, settings::GlobalOptions};
 
+/// Cryptography that knows leaves with several signature keys.
+pub(crate) type Crypto = KeyVectorCrypto<RustCrypto>;
+
 /// Cryptography, and the MLS state in the home.
-pub(crate) type Provider = SqliteProvider<RustCrypto>;
+pub(crate) type Provider = SqliteProvider<Crypto>;
+
+/// The service as a device sees it.
+pub(crate) type Client = paired_mls_client::Client<DeviceKey>;
 
 /// The device as a member of groups, with its own key.
 pub(crate) type OwnDevice = paired_mls_openmls::Device<Provider>;
@@ -41,6 +49,7 @@ pub(crate) struct Session {
     device: OwnDevice,
     key: DeviceKey,
     open_vault: OpenVault,
+    client: LazyClient,
     // The lock is the last to go.
     home: Home,
 }
@@ -74,13 +83,13 @@ impl Session {
         open_vault: OpenVault,
         key: DeviceKey,
     ) -> Result<Self, Failure> {
-        let provider = SqliteProvider::open(RustCrypto::default(), &home.mls_state())?;
+        let provider = SqliteProvider::open(Crypto::new(RustCrypto::default()), &home.mls_state())?;
         let credential = CredentialWithKey {
             credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
             signature_key: key.public_key().into(),
         };
         let device = OwnDevice::new(provider, open_vault.vault(), key.clone(), credential);
-        Ok(Self { profile, device, key, open_vault, home })
+        Ok(Self { profile, device, key, open_vault, client: LazyClient::default(), home })
     }
 
     /// Who the device is.
@@ -137,6 +146,6 @@ fn device_key(
             }
         }
         (KeyPlace::Token { .. }, _) => Err(Failure::OtherKey),
-        (KeyPlace::Vault, _) => DeviceKey::in_vault(&open_vault.vault(), suite),
+        (KeyPlace::Vault, _) => DeviceKey::in_vault(&open_vault.vault(), VaultKey::Own, suite),
     }
 }

@@ -3,10 +3,7 @@
 use std::{cell::OnceCell, rc::Rc};
 
 use paired_mls_client::Server;
-use paired_mls_openmls::{
-    VaultKey,
-    openmls::prelude::CredentialWithKey,
-};
+use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
 use super::{Client, DeviceKey, OwnDevice, Session};
 use crate::failure::Failure;
@@ -50,7 +47,8 @@ impl Session {
     }
 
     fn server(&self) -> Result<Server, Failure> {
-        Ok(Server::new(self.profile().server.as_str()).map_err(paired_mls_client::ClientError::from)?)
+        Ok(Server::new(self.profile().server.as_str())
+            .map_err(paired_mls_client::ClientError::from)?)
     }
 
     fn key_of(&self, key: VaultKey) -> Result<DeviceKey, Failure> {

@@ -9,7 +9,7 @@
 
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::CipherSuite;
-use paired_mls_openmls::generate_signature_key;
+use paired_mls_openmls::{VaultKey, generate_signature_key};
 use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
 use url::Url;
 
@@ -99,7 +99,7 @@ fn make_key(
         (KeyPlace::Vault, _) => {
             let vault = open_vault.vault();
             vault.store_signature_key(&generate_signature_key(&RustCrypto::default(), suite)?)?;
-            DeviceKey::in_vault(&vault, suite)?.ok_or(Failure::NoKey)
+            DeviceKey::in_vault(&vault, VaultKey::Own, suite)?.ok_or(Failure::NoKey)
         }
     }
 }
