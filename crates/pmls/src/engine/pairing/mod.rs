@@ -1,0 +1,125 @@
+//! The pairing protocol, carried by mailboxes, the 1-to-1 channel and the directory.
+//!
+//! ```text
+//! pair start      -> 1-to-1 channel (Welcome), ShareRand          standard mode: InitPairing -> directory
+//! pair confirm    both users have compared the digits             hidden mode:   InitPairing -> channel
+//! sync            <- Accept of each device: paired, and used in every group that all devices are in
+//! pair end        -> CeasePair   <- CeaseAck: tapes erased, leaves leave
+//! ```
+
+mod channel;
+mod settle;
+mod start;
+mod view;
+
+use paired_mls::{
+    PairingId,
+    pairing::{AnchorKind, PairingMessage, Progress, Route, ShareRand},
+};
+use paired_mls_openmls::{Channel, UsageError};
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::{
+    channel::{CHANNEL_PREFIX, ChannelRecord},
+    view::short_state,
+};
+pub(crate) use self::{
+    start::Invitation,
+    view::{PairingView, PartnerView},
+};
+use super::{Engine, EngineError, Report, leaf::LastResort, outbox::Item};
+
+/// What a pairing is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Start {
+    /// Each device has a leaf and a key of its own.
+    Node,
+    /// One leaf, that lists the key of each device.
+    Leaf,
+    /// One leaf with one key: nobody sees that there are several devices.
+    Hidden,
+}
+
+impl Start {
+    /// The anchor that is asked for in standard mode.
+    fn standard(self) -> Option<AnchorKind> {
+        match self {
+            Self::Node => Some(AnchorKind::Node),
+            Self::Leaf => Some(AnchorKind::Leaf),
+            Self::Hidden => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Stores what a step of the protocol has to send, for each way.
+    pub(in crate::engine) fn follow_up(
+        &self,
+        progress: Progress,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let pairing = progress.pairing;
+        for outbound in progress.send {
+            match &outbound.route {
+                Route::Directory => {
+                    let request = outbound.message.expose().to_vec().into();
+                    self.enqueue(&Item::Pairing(request))?;
+                }
+                Route::OneToOne => {
+                    let (id, record) = self
+                        .channel_of(pairing)?
+                        .ok_or_else(|| EngineError::NoPairing(pairing.to_string()))?;
+                    let mut channel = Channel::load(self.device(), &id)?;
+                    let message = channel.send(self.device(), &outbound)?;
+                    for to in self.addresses(&record)? {
+                        self.enqueue(&Item::letter(to, &message)?)?;
+                    }
+                }
+                Route::Partners(numbers) => {
+                    for (number, to) in self.partners_of(pairing)? {
+                        if numbers.contains(&number) {
+                            self.enqueue(&Item::letter(to, outbound.message.expose())?)?;
+                        }
+                    }
+                }
+                _ => return Err(UsageError::NotForTheChannel.into()),
+            }
+        }
+        report.pairing(pairing, progress.state);
+        Ok(())
+    }
+
+    /// The pairing whose identifier begins like this; the only one, for nothing.
+    pub(crate) fn find_pairing(&self, name: &str) -> Result<PairingId, EngineError> {
+        let pairings = self.book().pairings()?;
+        let mut found = pairings.into_iter().filter(|id| id.to_string().starts_with(name));
+        match (found.next(), found.next()) {
+            (Some(id), None) => Ok(id),
+            (Some(_), Some(_)) => Err(EngineError::Ambiguous(name.to_owned())),
+            (None, _) => Err(EngineError::NoPairing(name.to_owned())),
+        }
+    }
+
+    /// Makes further KeyPackages from the tape of a pairing.
+    pub(crate) async fn publish_packages(
+        &mut self,
+        name: &str,
+        count: usize,
+        report: &mut Report,
+    ) -> Result<PairingId, EngineError> {
+        self.sync_mailbox(report).await?;
+        let pairing = self.find_pairing(name)?;
+        self.publish_from_tape(pairing, count, LastResort::Omitted)?;
+        self.flush(report).await?;
+        Ok(pairing)
+    }
+}
+
+/// Reads the message of a seed file.
+pub(crate) fn seed_of(bytes: &[u8]) -> Option<ShareRand> {
+    match PairingMessage::decode(bytes) {
+        Ok(PairingMessage::ShareRand(share)) => Some(share),
+        _ => None,
+    }
+}

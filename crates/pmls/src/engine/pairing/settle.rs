@@ -1,0 +1,208 @@
+//! Pairings that have come about are put to use in groups, and those that are over, out of it.
+
+use paired_mls::{
+    DeviceId as Number, PairingId,
+    pairing::{AnchorKind, PairingState, Step, Terms},
+};
+
+use crate::engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item};
+
+impl Engine {
+    /// Puts pairings that have come about to use, and those that are over out of it.
+    pub(in crate::engine) fn settle_pairings(
+        &mut self,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        for pairing in self.book().pairings()? {
+            match self.book().load(pairing)? {
+                PairingState::Paired(paired) => {
+                    if let Some((id, _)) = self.channel_of(pairing)? {
+                        self.close_channel(&id)?;
+                    }
+                    match paired.terms().anchor() {
+                        AnchorKind::Leaf => self.open_leaf_once(pairing)?,
+                        AnchorKind::Node => self.pair_groups(pairing, report)?,
+                    }
+                }
+                PairingState::Ceasing(_) => self.cease_groups(pairing)?,
+                PairingState::Ceased(_) => self.tidy_up(pairing, report)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn open_leaf_once(&self, pairing: PairingId) -> Result<(), EngineError> {
+        let opened = format!("leaf {pairing}");
+        if self.store().cursor(&opened)? > 0 {
+            return Ok(());
+        }
+        self.device().provider().transaction(|| {
+            self.open_leaf(pairing)?;
+            self.store().set_cursor(&opened, 1)
+        })
+    }
+
+    /// Uses a pairing at a node in each group that all of its devices are in.
+    pub(super) fn pair_groups(
+        &self,
+        pairing: PairingId,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let terms = self.terms(pairing)?;
+        for row in self.store().groups()? {
+            if row.state != Membership::Active || row.pairing.is_some() {
+                continue;
+            }
+            let mut group = self.load(&row)?;
+            let keys: Vec<_> = group.mls().members().map(|member| member.signature_key).collect();
+            let devices = terms.roster().devices();
+            let all = devices.iter().all(|device| keys.contains(&device.party.signature_key));
+            let pending = group.has_pending();
+            let Some((own, device)) = group.as_own() else { continue };
+            if all && !pending && !own.is_paired() {
+                own.pair(device, &terms.pairing())?;
+                report.add(Happening::PairedIn { group: row.name, pairing: pairing.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn groups_of(&self, pairing: PairingId) -> Result<Vec<Group>, EngineError> {
+        let mut groups = Vec::new();
+        for row in self.store().groups()? {
+            if row.state == Membership::Gone {
+                continue;
+            }
+            let group = self.load(&row)?;
+            let tape = match (group.paired(), group.shared()) {
+                (Some(own), _) => own.pairing_tape(),
+                (_, Some(shared)) => Some(shared.pairing_tape().clone()),
+                _ => None,
+            };
+            if tape.is_some_and(|tape| tape.pairing == pairing) {
+                groups.push(group);
+            }
+        }
+        Ok(groups)
+    }
+
+    pub(super) fn cease_groups(&self, pairing: PairingId) -> Result<(), EngineError> {
+        self.groups_of(pairing)?.iter_mut().try_for_each(|group| Ok(group.cease()?))
+    }
+
+    /// Ends a pairing: asks the partners, draws nothing more, and, once they have answered, leaves.
+    pub(crate) async fn end_pairing(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<PairingId, EngineError> {
+        self.sync(report).await?;
+        let pairing = self.find_pairing(name)?;
+        let progress = self.book().end(pairing)?;
+        self.cease_groups(pairing)?;
+        self.follow_up(progress, report)?;
+        self.flush(report).await?;
+        Ok(pairing)
+    }
+
+    /// Ends a pairing without the partners that do not answer.
+    pub(crate) async fn force_end(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<PairingId, EngineError> {
+        self.sync(report).await?;
+        let pairing = self.find_pairing(name)?;
+        let progress = self.book().force_end(pairing)?;
+        self.follow_up(progress, report)?;
+        self.settle_pairings(report)?;
+        self.flush(report).await?;
+        Ok(pairing)
+    }
+
+    /// Gives up a pairing that has not come about.
+    pub(crate) fn abandon_pairing(&mut self, name: &str) -> Result<PairingId, EngineError> {
+        let pairing = self.find_pairing(name)?;
+        self.book().abandon(pairing)?;
+        if let Some((id, _)) = self.channel_of(pairing)? {
+            self.close_channel(&id)?;
+        }
+        Ok(pairing)
+    }
+
+    /// The pairing is over: its tape goes, and this device takes the steps of the plan that are its own.
+    pub(super) fn tidy_up(
+        &self,
+        pairing: PairingId,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        if self.session.vault().pairing_info(pairing).is_err() {
+            return Ok(());
+        }
+        let terms = self.terms(pairing)?;
+        let own = self.own_number(&terms);
+        let mut groups = self.groups_of(pairing)?;
+        let plan = match self.book().load(pairing)? {
+            PairingState::Ceased(ceased) => ceased.plan(),
+            _ => return Ok(()),
+        };
+        let mut leaves = false;
+        for step in plan.steps() {
+            let ours = |devices: &[Number]| own.is_some_and(|own| devices.contains(&own));
+            match step {
+                Step::Leave(devices) if ours(devices) => {
+                    leaves = true;
+                    self.leave_groups(&terms, &mut groups)?;
+                }
+                Step::Return(devices) if ours(devices) => {
+                    report.add(Happening::ReturnAnew { pairing: pairing.to_string() });
+                }
+                Step::PairAnew(devices) if ours(devices) => {
+                    report.add(Happening::PairAnew { pairing: pairing.to_string() });
+                }
+                _ => {}
+            }
+        }
+        for group in &mut groups {
+            if let Some((own, device)) = group.as_own() {
+                own.unpair(device)?;
+            }
+        }
+        if let (Some(anchor), true) = (self.anchor_id(&terms)?, own == Some(terms.initiator())) {
+            self.enqueue(&Item::Revoke(anchor))?;
+        }
+        // The tape of a shared leaf is needed until the leaf is out of its groups.
+        let shared = groups.iter().any(|group| group.shared().is_some());
+        if !shared {
+            for row in self.store().groups()? {
+                if row.pairing == Some(pairing) {
+                    self.load(&row)?.erase()?;
+                    self.store().forget_group(&row.id)?;
+                }
+            }
+            let ids: Vec<_> = self.store().groups()?;
+            let ids: Vec<_> = ids.iter().map(|row| row.id.as_bytes().to_vec()).collect();
+            self.book().erase(pairing, &ids)?;
+            report.add(Happening::Ended { pairing: pairing.to_string(), leaves });
+        }
+        Ok(())
+    }
+
+    /// The devices at a node leave each for itself; those behind a leaf, once for all: the initiator's
+    /// proposal does it.
+    pub(super) fn leave_groups(
+        &self,
+        terms: &Terms,
+        groups: &mut [Group],
+    ) -> Result<(), EngineError> {
+        let shared = terms.anchor() == AnchorKind::Leaf;
+        if shared && self.own_number(terms) != Some(terms.initiator()) {
+            return Ok(());
+        }
+        for group in groups.iter_mut().filter(|group| group.row.state == Membership::Active) {
+            self.propose_to_leave(group)?;
+        }
+        Ok(())
+    }
+}
