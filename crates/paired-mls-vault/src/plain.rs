@@ -41,6 +41,25 @@ impl PlainFile {
         Ok(Self { folder, _lock: lock })
     }
 
+    /// The names of the records, which are not secret; of a name too long for a file system, its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::Io`] if the directory cannot be read.
+    pub fn record_names(&self) -> Result<Vec<String>, DiskError> {
+        let mut names = Vec::new();
+        for path in disk::list(&self.folder)? {
+            let suffix = path.extension().and_then(|suffix| suffix.to_str());
+            if matches!(suffix, Some("record" | "hashed"))
+                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// The file of a record. The suffix keeps a hash apart from a name that looks like one.
     fn path(&self, name: &RecordName) -> PathBuf {
         let name = name.to_string();
@@ -98,6 +117,9 @@ mod tests {
         for (number, name) in (0..).zip(&names) {
             assert_eq!(expose(storage.load(name).unwrap()), Some(vec![number]), "{name}");
         }
+        let listed = storage.record_names().unwrap();
+        assert_eq!(listed.len(), names.len(), "{listed:?}");
+        assert!(listed.contains(&names[2].to_string()), "{listed:?}");
         storage.remove(&names[0]).unwrap();
         storage.remove(&names[0]).unwrap();
         assert_eq!(expose(storage.load(&names[0]).unwrap()), None);

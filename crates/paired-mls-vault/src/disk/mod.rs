@@ -49,9 +49,7 @@ impl Lock {
     /// Takes the lock of a directory, then removes what a killed writer left behind.
     pub(crate) fn inside(folder: &Path) -> Result<Self, DiskError> {
         let lock = Self::take(&folder.join(".lock"))?;
-        let entries = fs::read_dir(folder).map_err(failed("list", folder))?;
-        for entry in entries {
-            let path = entry.map_err(failed("list", folder))?.path();
+        for path in list(folder)? {
             if path.extension().is_some_and(|extension| extension == "new") {
                 discard(&path).map_err(failed("remove the leftover of a crash,", &path))?;
             }
@@ -95,6 +93,12 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), DiskError> {
         }
     }
     Ok(())
+}
+
+/// The paths of what lies in a directory.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, DiskError> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    Ok(entries.map_err(failed("list", folder))?.into_iter().map(|entry| entry.path()).collect())
 }
 
 /// Reads a file; `None` if there is none.

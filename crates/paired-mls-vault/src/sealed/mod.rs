@@ -117,6 +117,15 @@ impl SealedFile {
         self.lock().header.generation
     }
 
+    /// The names of the records, which are not secret.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk refuses.
+    pub fn record_names(&self) -> Result<Vec<String>, SealedError> {
+        Ok(self.lock().read()?.into_keys().collect())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         // A panic leaves no half-made state here: the header follows the file.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
