@@ -35,13 +35,7 @@ pub struct Server {
 ///
 /// [`StartError`] if it cannot start, or if a listener fails.
 pub async fn serve(config: &Config) -> Result<(), StartError> {
-    let mut server = Server::start(config).await?;
-    tracing::info!(listening = %server.listening(), "serving");
-    tokio::select! {
-        () = told_to_stop() => tracing::info!("stopping"),
-        ended = server.ended() => return ended,
-    }
-    server.stop().await
+    Server::start(config).await?.until_told_to_stop().await
 }
 
 impl Server {
@@ -86,6 +80,20 @@ impl Server {
             ended.map_err(io::Error::other).flatten().map_err(StartError::Serve)?;
         }
         Ok(())
+    }
+
+    /// Serves until the process is told to stop, by SIGINT or SIGTERM, and then stops.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Serve`] if a listener fails.
+    pub async fn until_told_to_stop(mut self) -> Result<(), StartError> {
+        tracing::info!(listening = %self.listening, "serving");
+        tokio::select! {
+            () = told_to_stop() => tracing::info!("stopping"),
+            ended = self.ended() => return ended,
+        }
+        self.stop().await
     }
 
     /// Takes no more connections, ends subscriptions, lets requests end, and closes the database.
