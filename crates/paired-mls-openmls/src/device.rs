@@ -8,7 +8,7 @@ use openmls_traits::{
 };
 use paired_mls::Vault;
 
-use crate::{Error, Platform, outgoing::message_bytes};
+use crate::{Error, PackageKind, Platform, outgoing::message_bytes};
 
 /// One device: cryptography and MLS storage, signer and credential, and the vault.
 pub struct Device<P> {
@@ -73,8 +73,22 @@ impl<P: Platform> Device<P> {
         ciphersuite: Ciphersuite,
         capabilities: Capabilities,
     ) -> Result<Vec<u8>, Error> {
-        let bundle = KeyPackage::builder()
-            .leaf_node_capabilities(capabilities)
+        self.key_package_of(ciphersuite, capabilities, PackageKind::Once)
+    }
+
+    /// Makes a KeyPackage like [`Device::key_package_with`], for one group or for the last resort.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if OpenMLS cannot make or store it.
+    pub fn key_package_of(
+        &self,
+        ciphersuite: Ciphersuite,
+        capabilities: Capabilities,
+        kind: PackageKind,
+    ) -> Result<Vec<u8>, Error> {
+        let builder = kind.mark(KeyPackage::builder(), capabilities);
+        let bundle = builder
             .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())
             .map_err(Error::mls("make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())

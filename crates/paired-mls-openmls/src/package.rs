@@ -4,8 +4,8 @@
 //! partners can derive them too: that is how a forged KeyPackage is told from a real one.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialWithKey, ExtensionType, KeyPackage, KeyPackageIn,
-    Lifetime, MlsGroup, MlsMessageBodyIn, ProtocolVersion, Welcome,
+    Capabilities, Ciphersuite, CredentialWithKey, ExtensionType, KeyPackage, KeyPackageBuilder,
+    KeyPackageIn, Lifetime, MlsGroup, MlsMessageBodyIn, ProtocolVersion, Welcome,
 };
 use openmls_traits::{crypto::OpenMlsCrypto as _, storage::StorageProvider as _};
 use paired_mls::{
@@ -34,6 +34,21 @@ pub enum PackageKind {
     LastResort,
 }
 
+impl PackageKind {
+    pub(crate) fn mark(
+        self,
+        builder: KeyPackageBuilder,
+        capabilities: Capabilities,
+    ) -> KeyPackageBuilder {
+        match self {
+            Self::Once => builder.leaf_node_capabilities(capabilities),
+            Self::LastResort => builder
+                .mark_as_last_resort()
+                .leaf_node_capabilities(with_last_resort(&capabilities)),
+        }
+    }
+}
+
 /// Makes a KeyPackage; returns its `MLSMessage`. Of its private keys nothing is stored.
 pub(crate) fn publish<P: Platform>(
     device: &Device<P>,
@@ -47,12 +62,7 @@ pub(crate) fn publish<P: Platform>(
     let index = device.vault().reserve(&tape)?;
     let rand = randomness(device, pairing, index)?;
     let builder = KeyPackage::builder().key_package_lifetime(lifetime);
-    let builder = match kind {
-        PackageKind::Once => builder.leaf_node_capabilities(capabilities),
-        PackageKind::LastResort => {
-            builder.mark_as_last_resort().leaf_node_capabilities(with_last_resort(&capabilities))
-        }
-    };
+    let builder = kind.mark(builder, capabilities);
     // OpenMLS stores the private keys: that is undone.
     let key_package = undone(device.provider(), || {
         let provider = ReplayProvider::new(device.provider(), &rand);
