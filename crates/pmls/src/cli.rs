@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     form: FormOption,
     #[command(flatten)]
-    device: DeviceSettings,
+    pub(crate) device: DeviceSettings,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -3,15 +3,16 @@
 use std::{fmt, io, path::PathBuf, process::ExitCode};
 
 use paired_mls::{VaultError, pairing::BookError};
-use paired_mls_api::SchemeError;
-use paired_mls_client::ClientError;
+use paired_mls_api::{DeviceId, ProblemKind, SchemeError};
+use paired_mls_client::{ClientError, ServerError};
 use paired_mls_openmls::{SqliteError, UsageError};
 use paired_mls_service::StartError;
 use paired_mls_vault::{
-    CounterError, DiskError, FormatError, SealedError, keyring_core,
+    CounterError, DiskError, FormatError, ParameterError, SealedError, keyring_core,
     pkcs11::{TokenError, TokenVaultError},
 };
 use thiserror::Error;
+use url::Url;
 
 use crate::{
     engine::EngineError,
@@ -111,7 +112,31 @@ pub(crate) enum Failure {
     /// Two different entries of a new passphrase.
     #[error("the two passphrases differ: try again")]
     PassphrasesDiffer,
+    /// The vault is of a kind that has no passphrase.
+    #[error(
+        "a vault of kind {kind} has no passphrase: {}",
+        if *kind == "pkcs11" {
+            "change the PIN of the token with its own tool"
+        } else {
+            "set up a device with `--vault sealed` to have one"
+        }
+    )]
+    NoPassphraseKind {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// A file that is no part of a home.
+    #[error("cannot {action} {path}: {source}; check the path and its permissions")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
     /// There is no keyring to remember the passphrase in.
+    #[cfg(not(target_os = "linux"))]
     #[error("there is no keyring on this platform: use a vault of kind `sealed`")]
     NoKeyring,
     /// The key is not where the profile says.
@@ -148,6 +173,42 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Client(#[from] ClientError),
 
+    /// The address of the service.
+    #[error("{url} cannot be the service: {source}; correct --server")]
+    Server {
+        /// The address.
+        url: Url,
+        /// What is wrong with it.
+        source: ServerError,
+    },
+    /// Another device of the user has to approve this one.
+    #[error(
+        "{user} has other devices, and one of them has to approve this one: run there\n\n    \
+         pmls device approve {device}\n\nand then here `pmls device register`"
+    )]
+    NotApproved {
+        /// The user.
+        user: String,
+        /// This device.
+        device: DeviceId,
+    },
+    /// Nobody of that name has registered a device.
+    #[error(
+        "the service knows no user {user}: check the name, or wait until a device is registered"
+    )]
+    NoUser {
+        /// The name.
+        user: String,
+    },
+    /// A signature key in a token, and no token.
+    #[error("only a vault of kind pkcs11 has a token for the signature key: add --vault pkcs11")]
+    NoTokenForKey,
+    /// The device is about to shut itself out.
+    #[error(
+        "this is the device itself, which could do nothing any more: add --myself if you mean it"
+    )]
+    OwnDevice,
+
     /// The settings, from file, environment or flags.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -166,6 +227,9 @@ pub(crate) enum Failure {
     /// A sealed vault.
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    /// The parameters of Argon2id.
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
     /// The bytes of a vault.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -262,16 +326,32 @@ impl Failure {
         move |source| Self::Home { action, path, source }
     }
 
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+
     /// The exit code of the process.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::WhoseDevice | Self::HiddenAtNode => Exit::Usage,
+            Self::Settings(_)
+            | Self::WhoseDevice
+            | Self::HiddenAtNode
+            | Self::NoTokenForKey
+            | Self::OwnDevice
+            | Self::Parameters(_)
+            | Self::Server { .. } => Exit::Usage,
+            Self::NotApproved { .. } => Exit::Waiting,
+            Self::Engine(EngineError::Session(failure)) => failure.exit(),
+            // Too many requests are an answer.
             Self::Client(error) | Self::Engine(EngineError::Client(error))
-                if error.is_transient() =>
+                if error.is_transient() && error.problem() != Some(ProblemKind::TooFast) =>
             {
                 Exit::Unreachable
             }
-            Self::Engine(EngineError::Session(failure)) => failure.exit(),
             Self::HomeInUse { .. }
             | Self::Disk(DiskError::InUse { .. })
             | Self::Sealed(SealedError::Disk(DiskError::InUse { .. }))

@@ -17,11 +17,13 @@ use std::process::ExitCode;
 use cli::{Cli, Parsed};
 use failure::Failure;
 use output::Output;
+use paired_mls_vault::{Hardening, harden_process};
 
 fn main() -> ExitCode {
+    let hardening = harden_process();
     let parsed = Cli::read();
     let output = parsed.cli.output();
-    match run(parsed, output) {
+    match run(&parsed, &hardening, output) {
         Ok(code) => code,
         Err(failure) => {
             output.fail(&failure);
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(parsed: Parsed, output: Output) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Failure::Runtime)?.block_on(commands::run(parsed, output))
+fn run(parsed: &Parsed, hardening: &Hardening, output: Output) -> Result<ExitCode, Failure> {
+    let runtime = parsed.cli.command.runtime().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(commands::run(parsed, hardening, output))
 }

@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
 };
 
+use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 use serde_json::json;
 
@@ -17,6 +18,9 @@ use crate::failure::Failure;
 pub(crate) trait Report: Serialize + fmt::Display {}
 
 impl<T: Serialize + fmt::Display> Report for T {}
+
+/// How an error begins.
+const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// The form that is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +42,6 @@ impl Output {
         Self { form }
     }
 
-    /// The form that is printed.
-    pub(crate) fn form(self) -> Form {
-        self.form
-    }
-
     /// Prints a report, and hands it on at once. A command that goes on prints one for each event.
     pub(crate) fn show(self, report: &impl Report) -> Result<(), Failure> {
         self.write(report).map_err(Failure::Output)
@@ -57,17 +56,10 @@ impl Output {
         out.flush()
     }
 
-    /// Tells a person at the terminal what is going on; nothing in a script or a pipe.
-    pub(crate) fn progress(self, text: impl fmt::Display) {
-        if self.form == Form::Text && io::stderr().is_terminal() {
-            anstream::eprintln!("{text}");
-        }
-    }
-
     /// Prints why the command failed, to standard error.
     pub(crate) fn fail(self, failure: &Failure) {
         let told = match self.form {
-            Form::Text => format!("pmls: {}", failure.message()),
+            Form::Text => format!("{ERROR}pmls:{ERROR:#} {}", failure.message()),
             Form::Json => {
                 let exit_code = failure.exit() as u8;
                 json!({ "error": failure.message().to_string(), "exit_code": exit_code })

@@ -1,9 +1,12 @@
 //! The commands. Each module has the arguments of one, what it does, and what it reports.
 
+mod config;
 mod device;
+mod generate;
 mod group;
 mod newcomer;
 mod pair;
+mod serve;
 mod sync;
 mod token;
 mod tree;
@@ -13,6 +16,8 @@ mod vault;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use paired_mls_vault::Hardening;
+use tokio::runtime::Builder;
 
 use crate::{
     cli::Parsed,
@@ -48,16 +53,38 @@ pub(crate) enum Command {
     /// The right to send from a leaf that devices share.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// The configuration: file, environment and flags.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Run the delivery service and directory.
+    Serve(serve::ServeArgs),
     /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
     Demo(demo::Options),
+    /// Print completions for a shell.
+    Completions(generate::CompletionsArgs),
+    /// Write the manual, one page for each command.
+    Man(generate::ManArgs),
+}
+
+impl Command {
+    /// A device does one thing after the other, on one thread; a server many at once.
+    pub(crate) fn runtime(&self) -> Builder {
+        match self {
+            Self::Serve(_) => Builder::new_multi_thread(),
+            _ => Builder::new_current_thread(),
+        }
+    }
 }
 
 /// Does what was said.
-pub(crate) async fn run(parsed: Parsed, output: Output) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(
+    parsed: &Parsed,
+    hardening: &Hardening,
+    output: Output,
+) -> Result<ExitCode, Failure> {
     let options = || parsed.options();
     match &parsed.cli.command {
         Command::Device(command) => device::run(command, &options()?, output).await?,
-        Command::Vault(command) => vault::run(command, &options()?, output)?,
         Command::Group(command) => group::run(command, &options()?, output).await?,
         Command::Pair(command) => pair::run(command, &options()?, output).await?,
         Command::Update(args) => update::run(args, &options()?, output).await?,
@@ -65,7 +92,15 @@ pub(crate) async fn run(parsed: Parsed, output: Output) -> Result<ExitCode, Fail
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
         Command::Tree(args) => tree::run(args, &options()?, output)?,
         Command::Token(command) => token::run(command, &options()?, output).await?,
+        Command::Vault(command) => vault::run(command, &options()?, hardening, output)?,
+        Command::Config(command) => config::run(command, parsed, output)?,
+        Command::Serve(args) => {
+            let matches = parsed.matches.subcommand_matches("serve").unwrap_or(&parsed.matches);
+            serve::run(args, &parsed.config_file()?, matches, output).await?;
+        }
         Command::Demo(options) => return Ok(demo::run(options)?),
+        Command::Completions(args) => generate::completions(args)?,
+        Command::Man(args) => generate::man(args)?,
     }
     Ok(Exit::Done.into())
 }

@@ -13,7 +13,7 @@ mod unlock;
 mod vault;
 
 use openmls_rust_crypto::RustCrypto;
-use paired_mls::{CipherSuite, Vault, pairing::Party};
+use paired_mls::{CipherSuite, Secret, Vault};
 use paired_mls_api::RequestKey as _;
 use paired_mls_openmls::{
     KeyVectorCrypto, SqliteProvider, VaultKey,
@@ -21,14 +21,15 @@ use paired_mls_openmls::{
 };
 use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 
-use self::roles::LazyClient;
 pub(crate) use self::{
     home::{Holder, Home},
-    key::{DeviceKey, KeyError},
-    profile::{DeviceFile, KeyPlace, Profile, ProfileError, VaultPlace},
+    key::{DeviceKey, KeyError, mls_suite},
+    profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
     set_up::NewDevice,
+    unlock::{Wanted, ask},
     vault::{OpenVault, Opening},
 };
+use self::{keyring::Remembered, roles::LazyClient};
 use crate::{failure::Failure, settings::GlobalOptions};
 
 /// Cryptography that knows leaves with several signature keys.
@@ -65,8 +66,10 @@ impl Session {
         let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
         let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
         let mut profile = file.profile(&path)?.ok_or_else(unfinished)?;
-        if let Some(server) = &options.server {
-            profile.server = server.clone();
+        profile.server = profile.server.with(options);
+        if let Some(path) = &options.vault_path {
+            let absolute = std::path::absolute(path).map_err(Failure::home("find", path))?;
+            profile.vault = profile.vault.at(absolute);
         }
         let open_vault =
             OpenVault::open(&profile.vault, home.folder(), options, Opening::Existing)?;
@@ -112,6 +115,29 @@ impl Session {
         &self.open_vault
     }
 
+    /// The passphrase of a sealed vault once more, for what asks for it again.
+    pub(crate) fn passphrase(&self, options: &GlobalOptions) -> Result<Secret, Failure> {
+        let remembered = self.remembered()?.map(|entry| entry.passphrase()).transpose()?.flatten();
+        if let Some(passphrase) = remembered {
+            return Ok(passphrase);
+        }
+        ask(Wanted::Passphrase, options.passphrase_file.as_deref())
+    }
+
+    /// Tells the keyring a new passphrase, if it remembers the old one.
+    pub(crate) fn remember_passphrase(&self, passphrase: &Secret) -> Result<(), Failure> {
+        self.remembered()?.map_or(Ok(()), |entry| entry.remember(passphrase))
+    }
+
+    fn remembered(&self) -> Result<Option<Remembered>, Failure> {
+        match &self.profile.vault {
+            VaultPlace::SealedKeyring { path, .. } => {
+                Remembered::of(&self.home.folder().join(path)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The home.
     pub(crate) fn home(&self) -> &Home {
         &self.home
@@ -120,14 +146,6 @@ impl Session {
     /// The device's signature key.
     pub(crate) fn key(&self) -> &DeviceKey {
         &self.key
-    }
-
-    /// The device as the pairing protocol knows it.
-    pub(crate) fn party(&self) -> Party {
-        Party {
-            identity: self.profile.user.as_bytes().to_vec(),
-            signature_key: self.key.public_key(),
-        }
     }
 }
 

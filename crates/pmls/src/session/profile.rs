@@ -8,11 +8,13 @@ use std::{
 
 use paired_mls::CipherSuite;
 use paired_mls_api::{DeviceId, IdError, UserId};
+use paired_mls_client::{Server, ServerError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
 use super::NewDevice;
+use crate::{failure::Failure, settings::GlobalOptions};
 
 /// The facts of a device that was set up.
 #[derive(Clone, Debug)]
@@ -26,11 +28,74 @@ pub(crate) struct Profile {
     /// What its owner calls it.
     pub(crate) name: String,
     /// The service that it uses.
-    pub(crate) server: Url,
+    pub(crate) server: ServerPlace,
     /// Where its vault is.
     pub(crate) vault: VaultPlace,
     /// Where its signature key is.
     pub(crate) key: KeyPlace,
+}
+
+/// Where the service is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ServerPlace {
+    /// Its address.
+    pub(crate) url: Url,
+    /// Its root certificate, where it is none that the system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) root: Option<PathBuf>,
+    /// Whether it may be one without TLS.
+    #[serde(default, skip_serializing_if = "Transport::is_protected")]
+    pub(crate) transport: Transport,
+}
+
+/// What a connection to the service has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Transport {
+    /// TLS, or within this machine.
+    #[default]
+    Protected,
+    /// Anything: the network is protected by other means.
+    InTheClear,
+}
+
+impl Transport {
+    fn is_protected(&self) -> bool {
+        *self == Self::Protected
+    }
+}
+
+impl ServerPlace {
+    /// The place with what the options say instead.
+    pub(crate) fn with(mut self, options: &GlobalOptions) -> Self {
+        self.url = options.server.clone().unwrap_or(self.url);
+        self.root = options.server_root.clone().or(self.root);
+        self.transport = match options.allow_http {
+            Some(true) => Transport::InTheClear,
+            Some(false) => Transport::Protected,
+            None => self.transport,
+        };
+        self
+    }
+
+    /// The service, for a client.
+    pub(crate) fn server(&self) -> Result<Server, Failure> {
+        let server = match self.transport {
+            Transport::Protected => Server::new(self.url.as_str()),
+            Transport::InTheClear => Server::in_the_clear(self.url.as_str()),
+        };
+        let server = server.map_err(|source| self.failure(source))?;
+        let Some(path) = &self.root else {
+            return Ok(server);
+        };
+        let pem = fs::read(path).map_err(Failure::file("read", path))?;
+        server.with_root(&pem).map_err(|source| self.failure(source))
+    }
+
+    fn failure(&self, source: ServerError) -> Failure {
+        Failure::Server { url: self.url.clone(), source }
+    }
 }
 
 /// Where a vault is, and of which kind. Relative paths begin at the home.
@@ -139,7 +204,7 @@ pub(crate) struct DeviceFile {
     pub(crate) user: String,
     pub(crate) name: String,
     pub(crate) suite: u16,
-    pub(crate) server: Url,
+    pub(crate) server: ServerPlace,
     /// Not there until the device has a signature key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) device: Option<DeviceId>,
@@ -194,6 +259,12 @@ impl DeviceFile {
         CipherSuite::try_from(self.suite).map_err(unknown)
     }
 
+    /// Whether a device can be made of this.
+    pub(super) fn check(&self, path: &Path) -> Result<(), Failure> {
+        self.profile(path)?;
+        self.server.server().map(drop)
+    }
+
     /// The device's facts; `None` if it has no signature key yet.
     pub(crate) fn profile(&self, path: &Path) -> Result<Option<Profile>, ProfileError> {
         let at = || path.to_owned();
@@ -238,5 +309,14 @@ impl fmt::Display for VaultPlace {
             Self::Pkcs11 { .. } => "pkcs11",
         };
         write!(f, "{kind}, at {}", self.path().display())
+    }
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vault => f.write_str("in the vault"),
+            Self::Token { label } => write!(f, "in the token, as {label}"),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use paired_mls_client::Server;
 use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
 use super::{Client, DeviceKey, OwnDevice, Session};
@@ -37,18 +36,13 @@ impl Session {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::new(self.server()?, self.key().clone())?;
+        let client = Client::new(self.profile().server.server()?, self.key().clone())?;
         Ok(self.client.get_or_init(|| client))
     }
 
     /// The service as the holder of another key of the vault sees it.
     pub(crate) fn client_with(&self, key: VaultKey) -> Result<Client, Failure> {
-        Ok(Client::new(self.server()?, self.key_of(key)?)?)
-    }
-
-    fn server(&self) -> Result<Server, Failure> {
-        Ok(Server::new(self.profile().server.as_str())
-            .map_err(paired_mls_client::ClientError::from)?)
+        Ok(Client::new(self.profile().server.server()?, self.key_of(key)?)?)
     }
 
     fn key_of(&self, key: VaultKey) -> Result<DeviceKey, Failure> {

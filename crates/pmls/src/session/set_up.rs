@@ -11,10 +11,10 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::CipherSuite;
 use paired_mls_openmls::{VaultKey, generate_signature_key};
 use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
-use url::Url;
 
 use super::{
-    DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, Session, VaultPlace, device_key,
+    DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, ServerPlace, Session, VaultPlace,
+    device_key,
 };
 use crate::{failure::Failure, settings::GlobalOptions};
 
@@ -28,7 +28,7 @@ pub(crate) struct NewDevice {
     /// Its cipher suite.
     pub(crate) suite: CipherSuite,
     /// The service that it uses.
-    pub(crate) server: Url,
+    pub(crate) server: ServerPlace,
     /// Where its vault is to be.
     pub(crate) vault: VaultPlace,
     /// Where its signature key is to be.
@@ -49,8 +49,8 @@ impl Session {
             (None, None) => return Err(Failure::WhoseDevice),
             (None, Some(wanted)) => {
                 let file = DeviceFile::from(wanted);
-                // Before it is written, what cannot be read again is refused.
-                file.profile(&path)?;
+                // What cannot be read again, or used, is refused before it is written.
+                file.check(&path)?;
                 file.write(&path)?;
                 file
             }

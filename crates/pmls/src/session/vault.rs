@@ -45,8 +45,7 @@ impl OpenVault {
         options: &GlobalOptions,
         opening: Opening,
     ) -> Result<Self, Failure> {
-        let path = options.vault_path.as_ref().unwrap_or_else(|| place.path());
-        let path = home.join(path);
+        let path = home.join(place.path());
         let there = match (path.exists(), opening) {
             (true, _) => There::Already,
             (false, Opening::OrNew) => There::NotYet,
@@ -97,6 +96,17 @@ impl OpenVault {
 }
 
 impl VaultPlace {
+    /// The same vault, found somewhere else.
+    pub(super) fn at(self, elsewhere: PathBuf) -> Self {
+        let path = elsewhere;
+        match self {
+            Self::Plain { .. } => Self::Plain { path },
+            Self::Sealed { counter, .. } => Self::Sealed { path, counter },
+            Self::SealedKeyring { counter, .. } => Self::SealedKeyring { path, counter },
+            Self::Pkcs11 { module, token, .. } => Self::Pkcs11 { path, module, token },
+        }
+    }
+
     /// Its file or folder; a relative path begins at the home.
     pub(crate) fn path(&self) -> &PathBuf {
         match self {

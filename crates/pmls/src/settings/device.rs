@@ -43,6 +43,29 @@ pub(crate) struct DeviceSettings {
     #[arg(long, global = true, value_name = "URL", env = "PMLS_SERVER", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<Url>,
+    /// The root certificate of the service, in PEM, where it is none that the system trusts.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PMLS_SERVER_ROOT",
+        hide_env_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_root: Option<PathBuf>,
+    /// Whether the service may be one without TLS on another machine: only on a network that is safe.
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        env = "PMLS_ALLOW_HTTP",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_http: Option<bool>,
 }
 
 /// What holds for a command that acts as a device.
@@ -56,6 +79,10 @@ pub(crate) struct GlobalOptions {
     pub(crate) passphrase_file: Option<PathBuf>,
     /// The service, if not the one that the device was set up with.
     pub(crate) server: Option<Url>,
+    /// Its root certificate.
+    pub(crate) server_root: Option<PathBuf>,
+    /// Whether it may be one without TLS.
+    pub(crate) allow_http: Option<bool>,
 }
 
 impl DeviceSettings {
@@ -78,8 +105,9 @@ impl TryFrom<DeviceSettings> for GlobalOptions {
     type Error = SettingsError;
 
     fn try_from(settings: DeviceSettings) -> Result<Self, SettingsError> {
-        let DeviceSettings { home, vault_path, passphrase_file, server } = settings;
+        let DeviceSettings { home, vault_path, passphrase_file, .. } = settings;
+        let DeviceSettings { server, server_root, allow_http, .. } = settings;
         let home = home.ok_or(SettingsError::NoDataFolder)?;
-        Ok(Self { home, vault_path, passphrase_file, server })
+        Ok(Self { home, vault_path, passphrase_file, server, server_root, allow_http })
     }
 }

@@ -38,6 +38,9 @@ pub(crate) enum SettingsError {
         /// Where, and what is wrong.
         source: Box<toml::de::Error>,
     },
+    /// The environment says something that is no setting.
+    #[error(transparent)]
+    Environment(#[from] clap::Error),
     /// A certificate without its key, or a key without its certificate.
     #[error("TLS needs --tls-certificates and --tls-private-key: give both, or neither")]
     HalfOfTls,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use paired_mls::CipherSuite;
 
-use super::show::DeviceReport;
+use super::register::{RegisterArgs, Registered, register};
 use crate::{
     failure::Failure,
     output::Output,
-    session::{KeyPlace, NewDevice, Session, VaultPlace},
+    session::{KeyPlace, NewDevice, ServerPlace, Session, Transport, VaultPlace},
     settings::GlobalOptions,
 };
 
@@ -37,6 +37,20 @@ pub(crate) struct InitArgs {
     /// The label of the token.
     #[arg(long, value_name = "LABEL", required_if_eq("vault", "pkcs11"))]
     token_label: Option<String>,
+    /// Where the signature key is: in the vault, or in the token, which it cannot leave.
+    #[arg(long, value_enum, default_value_t = KeyKind::Vault)]
+    signature_key: KeyKind,
+    #[command(flatten)]
+    register: RegisterArgs,
+}
+
+/// Where a signature key can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum KeyKind {
+    /// A record in the vault.
+    Vault,
+    /// A key of the token.
+    Token,
 }
 
 /// The kinds of vault.
@@ -66,9 +80,9 @@ pub(super) async fn init(
     args: &InitArgs,
     options: &GlobalOptions,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<Registered, Failure> {
     let session = Session::set_up(options, args.wanted(options)?)?;
-    output.show(&DeviceReport::of(&session))
+    register(&args.register, &session, output).await
 }
 
 impl InitArgs {
@@ -77,10 +91,20 @@ impl InitArgs {
         let Some(user) = self.user.clone() else {
             return Ok(None);
         };
-        let server = options.server.clone().ok_or(Failure::WhoseDevice)?;
+        let url = options.server.clone().ok_or(Failure::WhoseDevice)?;
+        let root = options.server_root.as_ref().map(absolute).transpose()?;
+        let server = ServerPlace { url, root, transport: Transport::default() }.with(options);
         let (name, suite) = (self.name.clone(), self.suite);
+        let key = match (self.signature_key, self.vault) {
+            (KeyKind::Vault, _) => KeyPlace::Vault,
+            // One user has one device of a name; others have another token.
+            (KeyKind::Token, VaultKind::Pkcs11) => {
+                KeyPlace::Token { label: format!("paired-mls {user} {name}") }
+            }
+            (KeyKind::Token, _) => return Err(Failure::NoTokenForKey),
+        };
         let vault = self.vault_place(options)?;
-        Ok(Some(NewDevice { user, name, suite, server, vault, key: KeyPlace::Vault }))
+        Ok(Some(NewDevice { user, name, suite, server, vault, key }))
     }
 
     fn vault_place(&self, options: &GlobalOptions) -> Result<VaultPlace, Failure> {
@@ -106,4 +130,8 @@ impl InitArgs {
             },
         })
     }
+}
+
+fn absolute(path: &PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(Failure::file("find", path))
 }

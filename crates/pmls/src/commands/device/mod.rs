@@ -1,19 +1,34 @@
 //! `pmls device …`: this device, and the user's others.
 
+mod directory;
 mod init;
+mod packages;
+mod register;
 mod show;
 
 use clap::Subcommand;
 
-use crate::{failure::Failure, output::Output, settings::GlobalOptions};
+use crate::{failure::Failure, output::Output, session::Session, settings::GlobalOptions};
 
 /// What is to be done with a device.
 #[derive(Subcommand)]
 pub(crate) enum DeviceCommand {
-    /// Set this device up; after an interruption, go on with it.
+    /// Set this device up and register it; after an interruption, go on with it.
     Init(init::InitArgs),
+    /// Register this device at the service, once another one of the user has approved it.
+    Register(register::RegisterArgs),
     /// Show who this device is.
     Show,
+    /// List the devices of a user.
+    List(directory::ListArgs),
+    /// Let another device of the user register.
+    Approve(directory::ApproveArgs),
+    /// Shut out a device of the user, for ever.
+    Revoke(directory::RevokeArgs),
+    /// Publish KeyPackages, by which others add this device to groups.
+    Publish(packages::PublishArgs),
+    /// Withdraw all KeyPackages of this device.
+    Withdraw,
 }
 
 pub(super) async fn run(
@@ -21,8 +36,21 @@ pub(super) async fn run(
     options: &GlobalOptions,
     output: Output,
 ) -> Result<(), Failure> {
+    if let DeviceCommand::Init(args) = command {
+        return output.show(&init::init(args, options, output).await?);
+    }
+    let session = Session::open(options)?;
     match command {
-        DeviceCommand::Init(args) => init::init(args, options, output).await,
-        DeviceCommand::Show => output.show(&show::show(options)?),
+        DeviceCommand::Init(_) | DeviceCommand::Show => {
+            output.show(&show::DeviceReport::of(&session))
+        }
+        DeviceCommand::Register(args) => {
+            output.show(&register::register(args, &session, output).await?)
+        }
+        DeviceCommand::List(args) => output.show(&directory::list(args, &session).await?),
+        DeviceCommand::Approve(args) => output.show(&directory::approve(args, &session).await?),
+        DeviceCommand::Revoke(args) => output.show(&directory::revoke(args, &session).await?),
+        DeviceCommand::Publish(args) => output.show(&packages::publish(args, &session).await?),
+        DeviceCommand::Withdraw => output.show(&packages::withdraw(&session).await?),
     }
 }

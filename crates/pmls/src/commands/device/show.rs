@@ -4,13 +4,10 @@ use std::{fmt, path::PathBuf};
 
 use paired_mls_api::DeviceId;
 use serde::Serialize;
-use url::Url;
 
 use crate::{
-    failure::Failure,
     output::printable,
-    session::{Session, VaultPlace},
-    settings::GlobalOptions,
+    session::{ServerPlace, Session, VaultPlace},
 };
 
 /// Who a device is.
@@ -20,14 +17,9 @@ pub(crate) struct DeviceReport {
     user: String,
     name: String,
     suite: u16,
-    server: Url,
+    server: ServerPlace,
     home: PathBuf,
     vault: VaultPlace,
-}
-
-/// Opens the home, so that what is shown is what works.
-pub(super) fn show(options: &GlobalOptions) -> Result<DeviceReport, Failure> {
-    Ok(DeviceReport::of(&Session::open(options)?))
 }
 
 impl DeviceReport {
@@ -49,7 +41,7 @@ impl fmt::Display for DeviceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Device  {} ({}'s {})", self.device, self.user, self.name)?;
         writeln!(f, "Suite   {}", self.suite)?;
-        writeln!(f, "Server  {}", self.server)?;
+        writeln!(f, "Server  {}", self.server.url)?;
         writeln!(f, "Home    {}", self.home.display())?;
         write!(f, "Vault   {}", self.vault)
     }

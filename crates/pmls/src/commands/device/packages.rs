@@ -1,0 +1,79 @@
+//! `pmls device publish` and `withdraw`: KeyPackages, by which others add this device to groups.
+
+use std::fmt;
+
+use clap::Args;
+use paired_mls_api::{KeyPackageCount, KeyPackageUpload};
+use paired_mls_openmls::{PackageKind, gate_capabilities, openmls::prelude::Capabilities};
+use serde::Serialize;
+
+use crate::{
+    failure::Failure,
+    session::{Session, mls_suite},
+};
+
+/// How many KeyPackages.
+#[derive(Args)]
+pub(crate) struct PublishArgs {
+    /// How many to make; each is for one group.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    count: u16,
+    /// Make one for the last resort as well: for any number of groups, where no other one is left.
+    #[arg(long)]
+    last_resort: bool,
+    /// Make them fit for groups with leaves that have several signature keys, too.
+    #[arg(long)]
+    gated: bool,
+}
+
+/// What the service can give out now.
+#[derive(Serialize)]
+pub(super) struct Published {
+    published: usize,
+    claimable: Vec<KeyPackageCount>,
+}
+
+/// Nothing is given out any more.
+#[derive(Serialize)]
+pub(super) struct Withdrawn {
+    claimable: Vec<KeyPackageCount>,
+}
+
+pub(super) async fn publish(args: &PublishArgs, session: &Session) -> Result<Published, Failure> {
+    let suite = mls_suite(session.profile().suite)?;
+    let capabilities = || if args.gated { gate_capabilities() } else { Capabilities::default() };
+    let make = |kind| session.device().key_package_of(suite, capabilities(), kind);
+    let once = (0..args.count).map(|_| Ok(make(PackageKind::Once)?.into()));
+    let key_packages = once.collect::<Result<Vec<_>, Failure>>()?;
+    let mut last_resort = Vec::new();
+    if args.last_resort {
+        last_resort.push(make(PackageKind::LastResort)?.into());
+    }
+    let published = key_packages.len().saturating_add(last_resort.len());
+    session.client()?.upload(&KeyPackageUpload { key_packages, last_resort }).await?;
+    Ok(Published { published, claimable: session.client()?.count().await? })
+}
+
+pub(super) async fn withdraw(session: &Session) -> Result<Withdrawn, Failure> {
+    session.client()?.withdraw().await?;
+    Ok(Withdrawn { claimable: session.client()?.count().await? })
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Published {} KeyPackages.", self.published)?;
+        for KeyPackageCount { suite, once, last_resort } in &self.claimable {
+            write!(
+                f,
+                "\nThe service has {once} of suite {suite}, and {last_resort} for the last resort."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nobody can add this device to a group until `pmls device publish`.")
+    }
+}

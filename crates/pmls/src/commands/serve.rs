@@ -1,0 +1,66 @@
+//! `pmls serve`: the delivery service and directory.
+
+use std::{fmt, net::SocketAddr};
+
+use clap::{ArgMatches, Args};
+use paired_mls_service::{Config, Server, init_logging};
+use serde::Serialize;
+
+use crate::{
+    failure::Failure,
+    output::Output,
+    settings::{ConfigFile, LimitSettings, ServeSettings},
+};
+
+/// How to serve.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    serve: ServeSettings,
+    #[command(flatten)]
+    limits: LimitSettings,
+}
+
+/// Where the service is: printed once it can be reached.
+#[derive(Serialize)]
+struct Serving {
+    url: String,
+    listening: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
+}
+
+/// Serves until the process is told to stop, by SIGINT or SIGTERM.
+pub(super) async fn run(
+    args: &ServeArgs,
+    file: &ConfigFile,
+    matches: &ArgMatches,
+    output: Output,
+) -> Result<(), Failure> {
+    let limits = args.limits.effective(file, matches)?.settings;
+    let serve = args.serve.effective(file, matches)?.settings;
+    init_logging(serve.log_format());
+    let config = serve.config(limits.into())?;
+    let server = Server::start(&config).await?;
+    output.show(&Serving::of(&server, &config))?;
+    Ok(server.until_told_to_stop().await?)
+}
+
+impl Serving {
+    fn of(server: &Server, config: &Config) -> Self {
+        let listening = server.listening();
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{listening}");
+        Self { url, listening, metrics: server.metrics_listening() }
+    }
+}
+
+impl fmt::Display for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Serving at {}", self.url)?;
+        match self.metrics {
+            Some(metrics) => write!(f, ", metrics at http://{metrics}/metrics"),
+            None => Ok(()),
+        }
+    }
+}
