@@ -71,7 +71,12 @@ impl Engine {
                 self.follow_commit(group, entry, report)
             }
             Some(EntryKind::Proposal) if entry.epoch == group.epoch() => {
-                group.process(&entry.message.0)?;
+                match group.process(&entry.message.0).map_err(EngineError::from) {
+                    Err(error) if error.is_local() => return Err(error),
+                    // Nobody can commit what this device cannot accept, or it is its own.
+                    Err(error) => report.dropped(&error),
+                    Ok(_) => {}
+                }
                 Ok(Next::Continue)
             }
             Some(EntryKind::Application) => {

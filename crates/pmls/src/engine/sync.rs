@@ -3,13 +3,36 @@
 
 use super::{Engine, EngineError, Membership, Report};
 
+/// How often a sync goes round because something came of what it has found.
+const ROUNDS: usize = 4;
+
 impl Engine {
     /// Catches up with everything.
     ///
-    /// One group that cannot be followed does not keep the others from being: it is reported, and the
-    /// error is returned at the end.
+    /// One group that cannot be followed does not keep the others from being: the error is returned at the
+    /// end.
     pub(crate) async fn sync(&mut self, report: &mut Report) -> Result<(), EngineError> {
         self.sync_mailbox(report).await?;
+        let mut stuck = None;
+        for _ in 0..ROUNDS {
+            stuck = self.catch_up_with_all(report).await?;
+            self.settle_pairings(report)?;
+            // A commit of this device, made to heal at once: it is in the log now, or another one.
+            if self.flush(report).await?.is_none() {
+                break;
+            }
+        }
+        self.empty_anchor_mailboxes().await?;
+        match stuck {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    async fn catch_up_with_all(
+        &mut self,
+        report: &mut Report,
+    ) -> Result<Option<EngineError>, EngineError> {
         let mut stuck = None;
         for row in self.store().groups()? {
             if row.state == Membership::Gone {
@@ -20,12 +43,6 @@ impl Engine {
                 done => done?,
             }
         }
-        self.settle_pairings(report)?;
-        self.flush(report).await?;
-        self.empty_anchor_mailboxes().await?;
-        match stuck {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        Ok(stuck)
     }
 }

@@ -142,50 +142,50 @@ impl Engine {
         }
         let terms = self.terms(pairing)?;
         let own = self.own_number(&terms);
-        let mut groups = self.groups_of(pairing)?;
         let plan = match self.book().load(pairing)? {
             PairingState::Ceased(ceased) => ceased.plan(),
             _ => return Ok(()),
         };
+        let ours = |devices: &[Number]| own.is_some_and(|own| devices.contains(&own));
+        let mut next = Vec::new();
         let mut leaves = false;
         for step in plan.steps() {
-            let ours = |devices: &[Number]| own.is_some_and(|own| devices.contains(&own));
             match step {
-                Step::Leave(devices) if ours(devices) => {
-                    leaves = true;
-                    self.leave_groups(&terms, &mut groups)?;
-                }
+                Step::Leave(devices) => leaves = ours(devices),
                 Step::Return(devices) if ours(devices) => {
-                    report.add(Happening::ReturnAnew { pairing: pairing.to_string() });
+                    next.push(Happening::ReturnAnew { pairing: pairing.to_string() });
                 }
                 Step::PairAnew(devices) if ours(devices) => {
-                    report.add(Happening::PairAnew { pairing: pairing.to_string() });
+                    next.push(Happening::PairAnew { pairing: pairing.to_string() });
                 }
                 _ => {}
             }
+        }
+        let mut groups = self.groups_of(pairing)?;
+        if leaves {
+            self.leave_groups(&terms, &mut groups)?;
+        }
+        if groups.iter().any(|group| group.shared().is_some()) {
+            // What partners have sent before they knew needs the tape, until the leaf is out.
+            return Ok(());
         }
         for group in &mut groups {
             if let Some((own, device)) = group.as_own() {
                 own.unpair(device)?;
             }
         }
+        let rows = self.store().groups()?;
+        for row in rows.iter().filter(|row| row.pairing == Some(pairing)) {
+            self.load(row)?.erase()?;
+            self.store().forget_group(&row.id)?;
+        }
         if let (Some(anchor), true) = (self.anchor_id(&terms)?, own == Some(terms.initiator())) {
             self.enqueue(&Item::Revoke(anchor))?;
         }
-        // The tape of a shared leaf is needed until the leaf is out of its groups.
-        let shared = groups.iter().any(|group| group.shared().is_some());
-        if !shared {
-            for row in self.store().groups()? {
-                if row.pairing == Some(pairing) {
-                    self.load(&row)?.erase()?;
-                    self.store().forget_group(&row.id)?;
-                }
-            }
-            let ids: Vec<_> = self.store().groups()?;
-            let ids: Vec<_> = ids.iter().map(|row| row.id.as_bytes().to_vec()).collect();
-            self.book().erase(pairing, &ids)?;
-            report.add(Happening::Ended { pairing: pairing.to_string(), leaves });
-        }
+        let ids: Vec<_> = rows.iter().map(|row| row.id.as_bytes().to_vec()).collect();
+        self.book().erase(pairing, &ids)?;
+        report.add(Happening::Ended { pairing: pairing.to_string(), leaves });
+        next.into_iter().for_each(|happening| report.add(happening));
         Ok(())
     }
 

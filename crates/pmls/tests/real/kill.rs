@@ -1,0 +1,84 @@
+//! Devices and the server die in the middle of anything, and start again: nothing is lost.
+
+use std::{process::Stdio, thread::sleep, time::Duration};
+
+use crate::world::{Device, World, agree, pmls, settle};
+
+/// How long a process is let live, in milliseconds: from before it has opened anything to after it is
+/// done.
+fn moments() -> impl Iterator<Item = u64> {
+    (0..12).map(|n| n * 9 + 2)
+}
+
+fn start_and_kill(device: &Device, args: &[&str], after: u64) {
+    let mut command = pmls(&device.home);
+    let command = command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    sleep(Duration::from_millis(after));
+    // It may be done already.
+    let _ = process.kill();
+    process.wait().unwrap();
+}
+
+fn group(world: &World) -> [Device; 3] {
+    let devices = ["phone", "sensor", "bob"].map(|user| world.device(user));
+    let [phone, sensor, bob] = &devices;
+    phone.run(&["group", "create", "family"]);
+    phone.run(&["group", "add", "family", "sensor", "bob"]);
+    for device in [sensor, bob] {
+        device.sync();
+        device.call_it("family");
+    }
+    phone.run(&["pair", "start", "sensor"]);
+    sensor.sync();
+    phone.run(&["pair", "confirm"]);
+    sensor.run(&["pair", "confirm"]);
+    settle(&[phone, sensor]);
+    devices
+}
+
+#[test]
+fn a_device_is_killed() {
+    let world = World::new();
+    let devices = group(&world);
+    let [phone, sensor, bob] = &devices;
+    for (n, after) in moments().enumerate() {
+        start_and_kill(phone, &["update", "family"], after);
+        start_and_kill(sensor, &["sync"], after);
+        start_and_kill(bob, &["group", "send", "family", &format!("message {n}")], after);
+        start_and_kill(sensor, &["sync"], after / 2);
+    }
+    bob.run(&["group", "send", "family", "last"]);
+    settle(&[phone, sensor, bob]);
+    agree(&[phone, sensor, bob], "family");
+    // What the one has got of Bob's, the other has got: nothing fell between MLS state and inbox.
+    let (at_phone, at_sensor) = (phone.read("family"), sensor.read("family"));
+    assert_eq!(at_phone, at_sensor);
+    assert_eq!(at_phone.last().map(String::as_str), Some("bob: last"));
+    phone.run(&["update", "family"]);
+    settle(&[sensor, bob]);
+    agree(&[phone, sensor, bob], "family");
+}
+
+#[test]
+fn the_server_is_killed() {
+    let mut world = World::new();
+    let devices = group(&world);
+    let [phone, sensor, bob] = &devices;
+    for after in moments() {
+        let mut update = pmls(&phone.home);
+        let update = update.args(["update", "family"]).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut update = update.spawn().unwrap();
+        sleep(Duration::from_millis(after));
+        world.kill();
+        world.restart();
+        // It has tried again, or given up and left the commit to be sent.
+        update.wait().unwrap();
+        sensor.sync();
+    }
+    settle(&[phone, sensor, bob]);
+    agree(&[phone, sensor, bob], "family");
+    phone.run(&["update", "family"]);
+    settle(&[sensor, bob]);
+    agree(&[phone, sensor, bob], "family");
+}

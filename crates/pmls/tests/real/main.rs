@@ -1,0 +1,7 @@
+//! The command line as it is used: a server process, and a process for each command of each device.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod kill;
+mod leaf;
+mod node;
+mod world;

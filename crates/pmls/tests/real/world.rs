@@ -1,0 +1,227 @@
+//! A server, and devices with a home each.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A service on a port of its own, with its database in a folder of the test.
+pub(crate) struct World {
+    folder: TempDir,
+    server: Child,
+    pub(crate) url: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, url) = serve(folder.path(), "127.0.0.1:0");
+        Self { folder, server, url }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills the server where it stands.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again, on the same port and database.
+    pub(crate) fn restart(&mut self) {
+        let port = self.url.rsplit(':').next().unwrap();
+        let (server, url) = serve(self.folder.path(), &format!("127.0.0.1:{port}"));
+        assert_eq!(url, self.url);
+        self.server = server;
+    }
+
+    /// A device of a user that has none yet, with KeyPackages at the service.
+    pub(crate) fn device(&self, user: &str) -> Device {
+        let device = self.unregistered(user, user);
+        device.run(&["device", "publish", "--count", "8"]);
+        device
+    }
+
+    /// A further device of a user.
+    pub(crate) fn another(&self, first: &Device, user: &str, name: &str) -> Device {
+        let home = self.folder().join(name);
+        let init = self.init(&home, user, name);
+        let device = Device { home };
+        let id = match init.status.code() {
+            Some(0) => None,
+            _ => Some(device.id()),
+        };
+        if let Some(id) = id {
+            first.run(&["device", "approve", &id]);
+            device.run(&["device", "register"]);
+        }
+        device.run(&["device", "publish", "--count", "8"]);
+        device
+    }
+
+    fn unregistered(&self, user: &str, name: &str) -> Device {
+        let home = self.folder().join(name);
+        let init = self.init(&home, user, name);
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        Device { home }
+    }
+
+    fn init(&self, home: &Path, user: &str, name: &str) -> Output {
+        let mut command = pmls(home);
+        command.args(["--server", &self.url, "device", "init", "--vault", "plain"]);
+        command.args(["--user", user, "--name", name]).output().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn serve(folder: &Path, listen: &str) -> (Child, String) {
+    let database = format!("sqlite://{}", folder.join("service.db").display());
+    let mut server = Command::new(env!("CARGO_BIN_EXE_pmls"))
+        .args(["serve", "--listen", listen, "--database", &database, "--json"])
+        .args(["--requests-per-second", "100000", "--request-burst", "100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let serving: Value = serde_json::from_str(&line).unwrap();
+    (server, serving["url"].as_str().unwrap().to_owned())
+}
+
+/// The command line of the device in this home, without whatever the tester's own environment says.
+pub(crate) fn pmls(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pmls"));
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PMLS_"))
+    {
+        command.env_remove(name);
+    }
+    command.env("XDG_CONFIG_HOME", home.join("no-configuration"));
+    command.arg("--json").arg("--home").arg(home).stdin(Stdio::null());
+    command
+}
+
+/// A device.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) home: PathBuf,
+}
+
+impl Device {
+    /// Runs a command that works; what it has printed.
+    pub(crate) fn run(&self, args: &[&str]) -> Value {
+        let output = pmls(&self.home).args(args).output().unwrap();
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{} {args:?}: {out}{error}", self.home.display());
+        serde_json::from_str(out.lines().last().unwrap_or("null")).unwrap()
+    }
+
+    /// Runs a command that fails; its exit code and error.
+    pub(crate) fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = pmls(&self.home).args(args).output().unwrap();
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(!output.status.success(), "{args:?} worked: {out}");
+        (output.status.code().unwrap_or(-1), error)
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.run(&["device", "show"])["device"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn sync(&self) -> Vec<Value> {
+        self.run(&["sync"])["events"].as_array().unwrap().clone()
+    }
+
+    /// Calls the only group of the device by this name.
+    pub(crate) fn call_it(&self, name: &str) {
+        let groups = self.run(&["group", "list"]);
+        let groups = groups["groups"].as_array().unwrap();
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        self.run(&["group", "rename", groups[0]["group"].as_str().unwrap(), name]);
+    }
+
+    pub(crate) fn authenticator(&self, group: &str) -> String {
+        self.run(&["group", "show", group])["authenticator"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn epoch(&self, group: &str) -> u64 {
+        self.run(&["group", "show", group])["epoch"].as_u64().unwrap()
+    }
+
+    /// What others have said that was not read yet.
+    pub(crate) fn read(&self, group: &str) -> Vec<String> {
+        let read = self.run(&["group", "read", group]);
+        let messages = read["messages"].as_array().unwrap().iter();
+        messages
+            .map(|said| format!("{}: {}", text_of(&said["from"]), text_of(&said["text"])))
+            .collect()
+    }
+}
+
+/// Everybody catches up until nobody has anything to say to anybody.
+pub(crate) fn settle(devices: &[&Device]) -> Vec<Value> {
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        for device in devices {
+            events.extend(device.sync());
+        }
+    }
+    events
+}
+
+/// All devices are in the same epoch of this group.
+pub(crate) fn agree(devices: &[&Device], group: &str) {
+    let all: Vec<_> = devices.iter().map(|device| device.authenticator(group)).collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "{all:?}");
+}
+
+/// What commits have changed for pairings.
+pub(crate) fn changes(events: &[Value]) -> Vec<Value> {
+    let commits = events.iter().filter(|event| event["event"] == "commit");
+    commits.flat_map(|commit| commit["events"].as_array().cloned().unwrap_or_default()).collect()
+}
+
+/// Whether a commit has healed these devices of a pairing.
+pub(crate) fn healed(events: &[Value], devices: &[u16]) -> bool {
+    changes(events)
+        .iter()
+        .any(|change| change["what"] == "healed" && change["devices"] == serde_json::json!(devices))
+}
+
+pub(crate) fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Copies a folder as it is.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&source, &target);
+        } else {
+            fs::copy(source, target).unwrap();
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+}
