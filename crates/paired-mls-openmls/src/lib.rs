@@ -16,6 +16,7 @@ mod outgoing;
 mod package;
 mod pairing;
 mod provider;
+mod signal;
 mod steer;
 
 pub use openmls;
@@ -31,6 +32,7 @@ pub use pairing::{AnchorSigner, Channel, generate_anchor_key, is_key_pair};
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
+pub use signal::{Announcement, announcements};
 pub use steer::{
     AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

@@ -14,6 +14,7 @@ use paired_mls::{
     pairing::{
         AnchorKind, ChannelTrust, Mode, OneToOne, Outbound, PairingBook, PairingDevice,
         PairingState, Party, Progress, RegistryEntry, Request, Roster, Route, Source, StateName,
+        Terms,
     },
     vault::MemoryStorage,
 };
@@ -80,6 +81,14 @@ impl Gadget {
         PairingBook::new(self.own.vault(), self.party.clone())
     }
 
+    /// What it is paired under.
+    pub(crate) fn terms(&self) -> Terms {
+        match self.book().load(ID).unwrap() {
+            PairingState::Paired(paired) => paired.terms().clone(),
+            _ => panic!("not paired"),
+        }
+    }
+
     pub(crate) fn state(&self) -> StateName {
         self.book().resend(ID).unwrap().state
     }
@@ -88,21 +97,19 @@ impl Gadget {
     /// the vault; in standard mode with its own, which the leaf lists.
     pub(crate) fn behind_the_leaf(&self) -> Device<Platform> {
         let vault = self.own.vault().clone();
-        let PairingState::Paired(paired) = self.book().load(ID).unwrap() else {
-            panic!("not paired");
-        };
+        let terms = self.terms();
         let credential = |signature_key: Vec<u8>| CredentialWithKey {
             credential: BasicCredential::new(self.party.identity.clone()).into(),
             signature_key: signature_key.into(),
         };
-        match paired.terms().mode() {
+        match terms.mode() {
             Mode::Hidden { anchor_key } => {
                 let crypto = RustCrypto::default();
                 let signer = AnchorSigner::new(crypto, vault.clone(), ID, SUITE).unwrap();
                 Device::new(platform(), vault, signer, credential(anchor_key.clone()))
             }
             Mode::Standard(_) => {
-                let devices = paired.terms().roster().devices();
+                let devices = terms.roster().devices();
                 let keys = devices.iter().map(|device| device.party.signature_key.clone());
                 let keys = SignatureKeys::new(keys.collect(), 32).unwrap().encode();
                 let (private, public) = self.key.clone();
@@ -289,18 +296,24 @@ pub(crate) fn ada_adds(ada: &mut Stock, packages: Vec<Vec<u8>>) -> (Vec<u8>, Vec
 
 /// The devices come into Ada's group, each with a leaf of its own, and pair there.
 pub(crate) fn at_a_node(pairing: &Pairing, ada: &mut Stock) -> Vec<PairedGroup> {
-    // A filler, so that the devices are siblings.
     let mut filler = Stock::behind(Door::Open, SUITE, Framing::Public, "a filler").unwrap();
-    let mut packages = vec![filler.key_package().unwrap()];
+    at_a_node_beside(&mut filler, pairing, ada)
+}
+
+/// The same, with another member at the leaf beside Ada's, so that the devices are siblings.
+pub(crate) fn at_a_node_beside(
+    other: &mut impl Member,
+    pairing: &Pairing,
+    ada: &mut Stock,
+) -> Vec<PairedGroup> {
+    let mut packages = vec![other.key_package().unwrap()];
     let own = pairing.gadgets.iter().map(|gadget| gadget.own.key_package(CIPHERSUITE).unwrap());
     packages.extend(own);
     let (_, welcome) = ada_adds(ada, packages);
+    other.join(&welcome).unwrap();
     let join = |gadget: &Gadget| {
         let mut group = PairedGroup::join(&gadget.own, &welcome, &join_config()).unwrap();
-        let PairingState::Paired(paired) = gadget.book().load(ID).unwrap() else {
-            panic!("not paired");
-        };
-        group.pair(&gadget.own, &paired.terms().pairing()).unwrap();
+        group.pair(&gadget.own, &gadget.terms().pairing()).unwrap();
         group
     };
     pairing.gadgets.iter().map(join).collect()

@@ -4,3 +4,4 @@
 mod beginning;
 mod cast;
 mod ending;
+mod signal;

@@ -303,6 +303,7 @@ fn group_record(tape: TapeId) -> GroupRecord {
         security: SecurityTable::exposed([A, B]),
         devices: devices.to_vec(),
         heal_policy: crate::HealPolicy::Manual,
+        signal: SignalPolicy::Silent,
         pending: None,
     }
 }
