@@ -1,5 +1,7 @@
 //! Devices with a book each, a 1-to-1 channel, a directory, and a group to be in.
 
+use std::rc::Rc;
+
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, Lifetime, MlsGroupJoinConfig,
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
@@ -8,7 +10,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{crypto::OpenMlsCrypto as _, random::OpenMlsRand as _};
 use paired_mls::{
-    CipherSuite, DeviceId, PairingId, Secret, Vault,
+    CipherSuite, DeviceId, PairingId, RecordName, Secret, Vault, VaultStorage as _,
     conformance::{Content, Framing, Listener as _, Member},
     leaf::SignatureKeys,
     pairing::{
@@ -42,9 +44,12 @@ fn platform() -> Platform {
 
 /// A device of the user `identity`, with a signature key of its own.
 pub(crate) struct Gadget {
-    pub(crate) own: Device<Platform>,
+    pub(crate) own: Rc<Device<Platform>>,
     pub(crate) party: Party,
     key: (Vec<u8>, Vec<u8>),
+    pub(crate) storage: MemoryStorage,
+    /// The pairing that is looked at.
+    pub(crate) pairing: PairingId,
     pub(crate) channel: Option<Channel>,
 }
 
@@ -63,8 +68,33 @@ impl Gadget {
         let key = RustCrypto::default().signature_key_gen(CIPHERSUITE.signature_algorithm());
         let key = key.unwrap();
         let party = Party { identity: identity.into(), signature_key: key.1.clone() };
-        let own = device(Vault::new(MemoryStorage::new()), identity, key.clone());
-        Self { own, party, key, channel: None }
+        let storage = MemoryStorage::new();
+        let own = Rc::new(device(Vault::new(storage.clone()), identity, key.clone()));
+        Self { own, party, key, storage, pairing: ID, channel: None }
+    }
+
+    /// The same device in another pairing.
+    pub(crate) fn in_pairing(&self, pairing: PairingId) -> Self {
+        let (own, storage) = (self.own.clone(), self.storage.clone());
+        let (party, key) = (self.party.clone(), self.key.clone());
+        Self { own, party, key, storage, pairing, channel: None }
+    }
+
+    /// Somebody with this device's MLS state and these records of its vault.
+    pub(crate) fn thief(
+        &self,
+        state: &Device<Platform>,
+        records: &[RecordName],
+    ) -> Device<Platform> {
+        let vault = MemoryStorage::new();
+        for name in records {
+            vault.store(name, &self.storage.load(name).unwrap().unwrap()).unwrap();
+        }
+        let crypto = Crypto::new(RustCrypto::default());
+        let provider = MemoryProvider::with_records(crypto, state.provider().records());
+        let (private, public) = self.key.clone();
+        let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, public);
+        Device::new(provider, Vault::new(vault), signer, state.credential().clone())
     }
 
     /// The same device with the same vault and another signature key.
@@ -73,8 +103,8 @@ impl Gadget {
         let key = key.unwrap();
         let identity = String::from_utf8(self.party.identity.clone()).unwrap();
         let party = Party { signature_key: key.1.clone(), ..self.party.clone() };
-        let own = device(self.own.vault().clone(), &identity, key.clone());
-        Self { own, party, key, channel: None }
+        let own = Rc::new(device(self.own.vault().clone(), &identity, key.clone()));
+        Self { own, party, key, ..self.in_pairing(self.pairing) }
     }
 
     pub(crate) fn book(&self) -> PairingBook<'_> {
@@ -83,14 +113,14 @@ impl Gadget {
 
     /// What it is paired under.
     pub(crate) fn terms(&self) -> Terms {
-        match self.book().load(ID).unwrap() {
+        match self.book().load(self.pairing).unwrap() {
             PairingState::Paired(paired) => paired.terms().clone(),
             _ => panic!("not paired"),
         }
     }
 
     pub(crate) fn state(&self) -> StateName {
-        self.book().resend(ID).unwrap().state
+        self.book().resend(self.pairing).unwrap().state
     }
 
     /// The device as it acts behind the shared leaf: in hidden mode with the anchor's key, which lies in
@@ -105,7 +135,7 @@ impl Gadget {
         match terms.mode() {
             Mode::Hidden { anchor_key } => {
                 let crypto = RustCrypto::default();
-                let signer = AnchorSigner::new(crypto, vault.clone(), ID, SUITE).unwrap();
+                let signer = AnchorSigner::new(crypto, vault.clone(), self.pairing, SUITE).unwrap();
                 Device::new(platform(), vault, signer, credential(anchor_key.clone()))
             }
             Mode::Standard(_) => {
@@ -137,8 +167,24 @@ pub(crate) struct Pairing {
 
 impl Pairing {
     pub(crate) fn of(identities: &[&str]) -> Self {
-        let gadgets = identities.iter().map(|identity| Gadget::new(identity)).collect();
+        Self::between(identities.iter().map(|identity| Gadget::new(identity)).collect())
+    }
+
+    pub(crate) fn between(gadgets: Vec<Gadget>) -> Self {
         Self { gadgets, directory: None, trust: ChannelTrust::Compared }
+    }
+
+    pub(crate) fn id(&self) -> PairingId {
+        self.gadgets[PHONE].pairing
+    }
+
+    /// Somebody carries the seed to each device.
+    pub(crate) fn carry_seed(&self) {
+        let seed = Secret::new(RustCrypto::default().random_vec(SUITE.kdf_len()).unwrap());
+        for gadget in &self.gadgets {
+            let _ = gadget.book().load_seed(self.roster(), &seed).unwrap();
+        }
+        self.all_are(StateName::Seeded);
     }
 
     /// Opens the channel, compares the digits, and sends the seed through it.
@@ -165,7 +211,7 @@ impl Pairing {
         let listed = (0..).map(DeviceId).zip(&self.gadgets);
         let listed =
             listed.map(|(device, gadget)| PairingDevice { device, party: gadget.party.clone() });
-        Roster::new(ID, SUITE, listed.collect()).unwrap()
+        Roster::new(self.id(), SUITE, listed.collect()).unwrap()
     }
 
     pub(crate) fn one_to_one(&self) -> OneToOne {
@@ -180,7 +226,8 @@ impl Pairing {
     }
 
     pub(crate) fn initiate_standard(&mut self, anchor: AnchorKind) {
-        let progress = self.gadgets[PHONE].book().initiate(ID, Request::Standard(anchor)).unwrap();
+        let progress =
+            self.gadgets[PHONE].book().initiate(self.id(), Request::Standard(anchor)).unwrap();
         self.post(PHONE, progress);
     }
 
@@ -188,7 +235,7 @@ impl Pairing {
         let key_pair = generate_anchor_key(&RustCrypto::default(), SUITE).unwrap();
         let channel = self.one_to_one();
         let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
-        let progress = self.gadgets[PHONE].book().initiate(ID, request).unwrap();
+        let progress = self.gadgets[PHONE].book().initiate(self.id(), request).unwrap();
         self.post(PHONE, progress);
     }
 
@@ -327,13 +374,14 @@ pub(crate) fn behind_a_leaf(
     let devices: Vec<_> = pairing.gadgets.iter().map(Gadget::behind_the_leaf).collect();
     let [first, others @ ..] = devices.as_slice() else { panic!("no devices") };
     let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
-    let package = LeafGroup::publish(first, ID, kind, lifetime, gate_capabilities()).unwrap();
+    let id = pairing.id();
+    let package = LeafGroup::publish(first, id, kind, lifetime, gate_capabilities()).unwrap();
     for other in others {
-        LeafGroup::adopt(other, ID, &package).unwrap();
+        LeafGroup::adopt(other, id, &package).unwrap();
     }
     let (_, welcome) = ada_adds(ada, vec![package]);
     let join = |device: Device<Platform>| {
-        let group = LeafGroup::join(&device, ID, &welcome, &join_config()).unwrap();
+        let group = LeafGroup::join(&device, id, &welcome, &join_config()).unwrap();
         (device, group)
     };
     devices.into_iter().map(join).collect()

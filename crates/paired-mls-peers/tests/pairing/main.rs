@@ -4,4 +4,5 @@
 mod beginning;
 mod cast;
 mod ending;
+mod many;
 mod signal;
