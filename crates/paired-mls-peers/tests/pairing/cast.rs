@@ -30,8 +30,12 @@ pub(crate) const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 pub(crate) const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 pub(crate) const ID: PairingId = PairingId([7; 16]);
+/// Another pairing, of those that stay.
+pub(crate) const AGAIN: PairingId = PairingId([8; 16]);
+pub(crate) const GROUP: &[u8] = b"a group";
 pub(crate) const PHONE: usize = 0;
 pub(crate) const SENSOR: usize = 1;
+pub(crate) const WATCH: usize = 2;
 
 /// Knows leaves with several signature keys, and is the plain provider for everything else.
 pub(crate) type Crypto = KeyVectorCrypto<RustCrypto>;
@@ -393,6 +397,10 @@ pub(crate) fn events(received: Received) -> Vec<paired_mls::Event> {
         Received::Commit { events, .. } => events,
         other => panic!("{other:?} is no commit"),
     }
+}
+
+pub(crate) fn is_healed(events: &[paired_mls::Event]) -> bool {
+    events.iter().any(|event| matches!(event, paired_mls::Event::Healed { .. }))
 }
 
 pub(crate) fn same_epoch(ada: &Stock, mls: &openmls::group::MlsGroup) {

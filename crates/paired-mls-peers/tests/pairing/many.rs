@@ -10,7 +10,7 @@ use paired_mls_openmls::{Error, LeafGroup, PairedGroup, UsageError};
 use paired_mls_peers::Door;
 
 use crate::cast::{
-    Gadget, ID, PHONE, Pairing, SENSOR, ada, at_a_node, behind_a_leaf, events, same_epoch,
+    AGAIN, Gadget, ID, PHONE, Pairing, SENSOR, ada, at_a_node, behind_a_leaf, events, same_epoch,
 };
 
 fn healed(events: &[Event]) -> Option<Index> {
@@ -85,8 +85,7 @@ fn a_group_has_one_pairing_of_a_device() {
     pairing.carry_seed();
     pairing.initiate_standard(AnchorKind::Node);
     let mut groups = at_a_node(&pairing, &mut ada(Door::Open, b"a group"));
-    let again = PairingId([8; 16]);
-    let gadgets = pairing.gadgets.iter().map(|gadget| gadget.in_pairing(again)).collect();
+    let gadgets = pairing.gadgets.iter().map(|gadget| gadget.in_pairing(AGAIN)).collect();
     let mut other = Pairing::between(gadgets);
     other.carry_seed();
     other.initiate_standard(AnchorKind::Node);

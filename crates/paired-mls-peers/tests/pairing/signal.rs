@@ -15,11 +15,10 @@ use paired_mls_openmls::{
 use paired_mls_peers::{Door, StockMlsRs};
 
 use crate::cast::{
-    ID, PHONE, Pairing, SENSOR, SUITE, Stock, ada, at_a_node_beside, events, join_config,
+    GROUP, ID, PHONE, Pairing, SENSOR, SUITE, Stock, ada, at_a_node_beside, events, join_config,
     same_epoch,
 };
 
-const GROUP: &[u8] = b"a group";
 /// The leaves of Ada, Bob, the phone and the sensor, in this order.
 const LEAVES: [u32; 2] = [2, 3];
 
