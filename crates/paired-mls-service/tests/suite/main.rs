@@ -19,3 +19,4 @@ mod signatures;
 mod sockets;
 mod subscriptions;
 mod trace;
+mod welcomes;
