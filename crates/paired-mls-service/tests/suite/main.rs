@@ -8,6 +8,7 @@ mod device;
 mod directory;
 mod key_packages;
 mod limits;
+mod logs;
 mod mailboxes;
 mod messages;
 mod meta;
