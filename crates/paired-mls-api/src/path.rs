@@ -18,7 +18,7 @@ pub const APPROVALS: &str = "/v1/approvals";
 pub const PAIRINGS: &str = "/v1/pairings";
 /// `GET`: what is known of a pairing of standard mode.
 pub const PAIRING: &str = "/v1/pairings/{pairing}";
-/// `POST`: upload KeyPackages. `GET`: count them.
+/// `POST`: upload KeyPackages. `GET`: count them. `DELETE`: withdraw all of them.
 pub const KEY_PACKAGES: &str = "/v1/key-packages";
 /// `GET`: the items after a cursor. `DELETE`: drop those up to a position: `?through=7`.
 pub const MAILBOX: &str = "/v1/mailbox";

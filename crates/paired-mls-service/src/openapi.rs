@@ -210,6 +210,12 @@ fn directory(generator: &mut SchemaGenerator) -> Vec<Operation> {
             (200, Body::Json(schema::<Vec<KeyPackageCount>>(g))),
         ),
         new(
+            ("delete", path::KEY_PACKAGES),
+            "Withdraw all of one's own KeyPackages, those of the last resort too.",
+            Body::None,
+            (204, Body::None),
+        ),
+        new(
             ("post", path::DEVICE_KEY_PACKAGE),
             "Claim a KeyPackage of a device.",
             Body::None,

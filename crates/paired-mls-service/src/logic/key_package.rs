@@ -19,7 +19,7 @@ use crate::{
     AppState,
     store::{
         ClaimKeyPackage, CountKeyPackages, DeviceById, NewKeyPackage, PairingsOfDevice,
-        StoreKeyPackages, Stored, Use,
+        StoreKeyPackages, Stored, Use, WithdrawKeyPackages,
     },
 };
 
@@ -130,6 +130,12 @@ pub(crate) async fn claim(
 ) -> Result<Vec<u8>, Failure> {
     let claim = ClaimKeyPackage { device, suite, now: state.clock.now() };
     state.store.run(&claim).await?.ok_or(Failure::NotFound)
+}
+
+/// Drops those of the caller: from the answer on, nobody is given one. Devices that come to share a leaf
+/// stop to offer leaves of their own.
+pub(crate) async fn withdraw(state: &AppState, caller: &Caller) -> Result<(), Failure> {
+    Ok(state.store.run(&WithdrawKeyPackages { device: &caller.device }).await?)
 }
 
 /// How many are left.

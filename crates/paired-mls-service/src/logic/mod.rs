@@ -14,7 +14,7 @@ pub(crate) use self::{
     directory::{approve, device, revoke, user},
     failure::Failure,
     group::{create, group_info, log, publish_commit, publish_message, view, visible},
-    key_package::{claim, count, upload},
+    key_package::{claim, count, upload, withdraw},
     mailbox::{ack, items, post},
     pairing::{ask, look},
 };

@@ -29,6 +29,14 @@ pub(super) async fn count(
     logic::count(&state, &caller).await.map(Json)
 }
 
+pub(super) async fn withdraw(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<StatusCode, Failure> {
+    logic::withdraw(&state, &caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Which suite is wanted.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

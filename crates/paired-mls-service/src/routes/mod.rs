@@ -30,7 +30,10 @@ pub fn app(state: AppState) -> Router {
         .route(path::APPROVALS, post(directory::approve))
         .route(path::PAIRINGS, post(pairing::ask))
         .route(path::PAIRING, get(pairing::look))
-        .route(path::KEY_PACKAGES, post(key_package::upload).get(key_package::count))
+        .route(
+            path::KEY_PACKAGES,
+            post(key_package::upload).get(key_package::count).delete(key_package::withdraw),
+        )
         .route(path::MAILBOX, delete(mailbox::ack).get(mailbox::items))
         .route(path::MAILBOX_EVENTS, get(mailbox::events))
         .route(path::MAILBOX_SOCKET, get(mailbox::socket))

@@ -119,6 +119,15 @@ impl StoreKeyPackages<'_> {
     }
 }
 
+/// Claims and withdrawals of one device's KeyPackages come one after the other.
+async fn take_turn(tx: &mut Tx, device: &DeviceId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE devices SET mailbox_head = mailbox_head WHERE device_id = $1")
+        .bind(device.as_bytes())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
 /// Takes one KeyPackage out, the one that ends first; the last resort stays.
 pub(crate) struct ClaimKeyPackage<'a> {
     pub(crate) device: &'a DeviceId,
@@ -131,11 +140,7 @@ impl Transaction for ClaimKeyPackage<'_> {
     type Output = Option<Vec<u8>>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Vec<u8>>, StoreError> {
-        // Claims of one device's KeyPackages come one after the other.
-        sqlx::query("UPDATE devices SET mailbox_head = mailbox_head WHERE device_id = $1")
-            .bind(self.device.as_bytes())
-            .execute(tx.connection())
-            .await?;
+        take_turn(tx, self.device).await?;
         let row = sqlx::query(
             "SELECT digest, last_resort, not_after, key_package FROM key_packages
              WHERE device_id = $1 AND suite = $2 AND not_after >= $3
@@ -160,6 +165,25 @@ impl Transaction for ClaimKeyPackage<'_> {
                 .await?;
         }
         Ok(Some(bytes(&row, 3)?))
+    }
+}
+
+/// Drops the KeyPackages of a device that nobody has claimed, and those of the last resort.
+pub(crate) struct WithdrawKeyPackages<'a> {
+    pub(crate) device: &'a DeviceId,
+}
+
+impl Transaction for WithdrawKeyPackages<'_> {
+    const NAME: &'static str = "withdraw_key_packages";
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        take_turn(tx, self.device).await?;
+        sqlx::query("DELETE FROM key_packages WHERE device_id = $1")
+            .bind(self.device.as_bytes())
+            .execute(tx.connection())
+            .await?;
+        Ok(())
     }
 }
 

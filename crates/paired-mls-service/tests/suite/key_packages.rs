@@ -20,6 +20,7 @@ on_both!(
     an_upload_is_taken_as_a_whole,
     an_account_uses_the_keys_of_its_devices,
     those_that_ended_are_not_given_out,
+    those_that_are_withdrawn_are_not_given_out,
 );
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
@@ -177,4 +178,26 @@ async fn those_that_ended_are_not_given_out(backend: Backend) {
     assert_eq!(count(&replica, &alice).await[0].once, 1);
     assert_eq!(claim(&replica, &alice, &alice).await.body, long);
     claim(&replica, &alice, &alice).await.problem(ProblemKind::NotFound);
+}
+
+async fn those_that_are_withdrawn_are_not_given_out(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let partner = alice.sibling(&replica).await;
+    let (claimed, kept, last) = (own(&alice), own(&alice), own(&alice));
+    upload(&replica, &alice, vec![claimed.clone()], Vec::new()).await.done();
+    assert_eq!(claim(&replica, &partner, &alice).await.body, claimed);
+    upload(&replica, &alice, vec![kept.clone()], vec![last]).await.done();
+    upload(&replica, &partner, vec![own(&partner)], Vec::new()).await.done();
+
+    alice.delete(&replica, path::KEY_PACKAGES).await.done();
+    assert_eq!(count(&replica, &alice).await, []);
+    claim(&replica, &partner, &alice).await.problem(ProblemKind::NotFound);
+    // Those of the other device of the account stay.
+    assert_eq!(count(&replica, &partner).await[0].once, 1);
+    // There may be none, and what was never given out may be offered again; what was, may not.
+    alice.delete(&replica, path::KEY_PACKAGES).await.done();
+    upload(&replica, &alice, vec![claimed], Vec::new()).await.problem(ProblemKind::Exists);
+    upload(&replica, &alice, vec![kept.clone()], Vec::new()).await.done();
+    assert_eq!(claim(&replica, &partner, &alice).await.body, kept);
 }
