@@ -65,3 +65,14 @@ async fn key_packages_are_uploaded_counted_and_claimed() {
     assert_eq!(error.problem(), Some(ProblemKind::Exists));
     service.stop().await;
 }
+
+#[tokio::test]
+async fn key_packages_that_are_withdrawn_are_gone() {
+    let service = Service::start().await;
+    let bob = service.device("bob").await;
+    let (alice, _) = with_key_packages(&service.address(), "alice", 2).await;
+    alice.withdraw().await.unwrap();
+    assert_eq!(alice.count().await.unwrap(), []);
+    assert_eq!(bob.claim(alice.device(), 1).await.unwrap(), None);
+    service.stop().await;
+}
