@@ -17,6 +17,9 @@ softhsm_module() {
   return 1
 }
 
+# Debian keeps initdb off the path.
+have_postgresql() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 install() {
   [ "$(id -u)" = 0 ] && have apt-get || return 1
   DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
@@ -34,6 +37,11 @@ have cc || install gcc libc6-dev || left_out+=("everything: no C compiler, which
 softhsm_module >/dev/null || install softhsm2 || true
 if ! softhsm_module >/dev/null; then
   left_out+=("the PKCS#11 vault: no SoftHSM2 (Debian: softhsm2)")
+fi
+
+have_postgresql || install postgresql || true
+if ! have_postgresql; then
+  left_out+=("the service on PostgreSQL: no PostgreSQL server (Debian: postgresql)")
 fi
 
 # The demo, as a script would run it, is among these tests: every fact has to hold.

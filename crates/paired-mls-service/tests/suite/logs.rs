@@ -20,7 +20,9 @@ fn shapes(bytes: &[u8]) -> Vec<String> {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let base64 = paired_mls_api::Base64Url(bytes.to_vec()).to_string();
     let standard = base64.replace('-', "+").replace('_', "/");
-    vec![list.join(", "), list.join(","), hex.to_uppercase(), hex, base64, standard]
+    let escaped = bytes.escape_ascii().to_string();
+    let twice = escaped.replace('\\', r"\\");
+    vec![list.join(", "), list.join(","), hex.to_uppercase(), hex, base64, standard, escaped, twice]
 }
 
 /// Bytes that are found again wherever they are in a message: three alignments of base64.

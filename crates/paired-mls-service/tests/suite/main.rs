@@ -15,6 +15,7 @@ mod meta;
 mod pairings;
 mod postgres;
 mod race;
+mod replicas;
 mod restart;
 mod signatures;
 mod sockets;
