@@ -41,10 +41,11 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --workspace --all-features --locked 2>&1 | tee "$log"
 
-# Two paired devices, killed at random moments and restarted; a thousand times: cargo xtask crash.
+# Two devices that pair, killed at random moments and restarted; a thousand times: cargo xtask crash.
 # Built with the features of the tests, so that nothing is built twice.
 cargo build --workspace --all-features --bin xtask --locked
 "${CARGO_TARGET_DIR:-target}/debug/xtask" crash --runs 50
+"${CARGO_TARGET_DIR:-target}/debug/xtask" crash --runs 50 --vault sealed --anchor leaf
 
 # The vectors, by an implementation of their own. The Rust tests above do not need it.
 if have python3 && python3 -c 'import cryptography' 2>/dev/null; then
