@@ -1,10 +1,11 @@
 //! One device: its home, its vault, and what the directory knows of it, with a real server and a process
 //! for each command.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
 mod directory;
 mod init;
 mod serve;
+mod settings;
 mod vault;
 #[path = "../real/world.rs"]
 #[allow(dead_code, reason = "another test program uses the rest")]
