@@ -8,7 +8,7 @@ use paired_mls::{
 use crate::engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item};
 
 impl Engine {
-    /// Puts pairings that have come about to use, and those that are over out of it.
+    /// Puts pairings that have come about to use, and draws nothing more from those that end.
     pub(in crate::engine) fn settle_pairings(
         &mut self,
         report: &mut Report,
@@ -24,9 +24,22 @@ impl Engine {
                         AnchorKind::Node => self.pair_groups(pairing, report)?,
                     }
                 }
-                PairingState::Ceasing(_) => self.cease_groups(pairing)?,
-                PairingState::Ceased(_) => self.tidy_up(pairing, report)?,
+                PairingState::Ceasing(_) | PairingState::Ceased(_) => self.cease_groups(pairing)?,
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes pairings that are over out of use. Only after all groups have been caught up with: what
+    /// partners have sent before they knew needs the tape.
+    pub(in crate::engine) fn tidy_up_pairings(
+        &self,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        for pairing in self.book().pairings()? {
+            if matches!(self.book().load(pairing)?, PairingState::Ceased(_)) {
+                self.tidy_up(pairing, report)?;
             }
         }
         Ok(())
@@ -116,8 +129,7 @@ impl Engine {
         let pairing = self.find_pairing(name)?;
         let progress = self.book().force_end(pairing)?;
         self.follow_up(progress, report)?;
-        self.settle_pairings(report)?;
-        self.flush(report).await?;
+        self.sync(report).await?;
         Ok(pairing)
     }
 
