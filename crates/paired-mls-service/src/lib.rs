@@ -42,7 +42,7 @@ pub use self::{
     error::StartError,
     log_format::{LogFormat, init_logging},
     routes::{app, metrics_app},
-    serve::{Server, serve},
+    serve::{Server, StopSignals, serve},
     state::AppState,
     store::StoreError,
 };

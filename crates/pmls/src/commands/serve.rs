@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use clap::{ArgMatches, Args};
-use paired_mls_service::{Config, Server, init_logging};
+use paired_mls_service::{Config, Server, StopSignals, init_logging};
 use serde::Serialize;
 
 use crate::{
@@ -41,9 +41,10 @@ pub(super) async fn run(
     let serve = args.serve.effective(file, matches)?.settings;
     init_logging(serve.log_format());
     let config = serve.config(limits.into())?;
+    let signals = StopSignals::listen()?;
     let server = Server::start(&config).await?;
     output.show(&Serving::of(&server, &config))?;
-    Ok(server.until_told_to_stop().await?)
+    Ok(server.serve_until(signals).await?)
 }
 
 impl Serving {
