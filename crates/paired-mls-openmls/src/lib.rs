@@ -36,5 +36,5 @@ pub use provider::{MemoryProvider, Platform};
 pub use signal::{Announcement, announcements};
 pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
-    AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
+    AnyKey, CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

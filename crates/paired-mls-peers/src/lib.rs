@@ -16,6 +16,7 @@ mod leaf_device;
 mod stock_mls_rs;
 mod stock_openmls;
 mod thief;
+mod watch;
 
 pub use adapter::OpenMlsAdapter;
 pub use config::Door;
@@ -25,3 +26,4 @@ pub use leaf_device::{LeafMode, OpenMlsLeafDevice};
 pub use stock_mls_rs::StockMlsRs;
 pub use stock_openmls::StockOpenMls;
 pub use thief::OpenMlsThief;
+pub use watch::{NonceWatch, WatchedCrypto};

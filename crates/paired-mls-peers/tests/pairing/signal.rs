@@ -1,6 +1,11 @@
 //! The optional signal in real leaves: stock members carry it, and whoever wants to reads it.
 
-use openmls::prelude::LeafNodeIndex;
+use openmls::prelude::{
+    BasicCredential, Capabilities, CredentialWithKey, Extension, ExtensionType, Extensions,
+    KeyPackage, LeafNodeIndex, Lifetime, MlsMessageOut, UnknownExtension,
+};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     DeviceId,
     anchor::LeafIndex,
@@ -9,14 +14,13 @@ use paired_mls::{
     pairing::{AnchorKind, PairedSignal, SignalError, SignalPolicy},
 };
 use paired_mls_openmls::{
-    Announcement, Error, Outgoing, PairedGroup, UsageError, announcements,
-    openmls::prelude::{Capabilities, Lifetime},
+    Announcement, Error, MemoryProvider, Outgoing, PairedGroup, UsageError, announcements,
 };
 use paired_mls_peers::{Door, StockMlsRs};
 
 use crate::cast::{
-    GROUP, ID, PHONE, Pairing, SENSOR, SUITE, Stock, ada, at_a_node_beside, events, join_config,
-    same_epoch,
+    CIPHERSUITE, GROUP, ID, PHONE, Pairing, SENSOR, SUITE, Stock, ada, at_a_node_beside, events,
+    join_config, same_epoch,
 };
 
 /// The leaves of Ada, Bob, the phone and the sensor, in this order.
@@ -189,6 +193,41 @@ fn a_refresh_and_a_return_are_said() {
     events(town.groups[SENSOR].process(sensor, &sent.commit).unwrap());
     town.others_hear(&sent.commit);
     assert_eq!(town.read(), [said(2, &[3], &[3])]);
+}
+
+/// What stands in the leaf of a KeyPackage was not said by a commit; and what is no signal says nothing.
+#[test]
+fn a_newcomers_words_are_no_commit() {
+    let mut town = Town::new();
+    let terms = town.pairing.gadgets[PHONE].terms();
+    let words = PairedSignal::new(&terms, DeviceId(1), &[DeviceId(0)]).unwrap().encode().unwrap();
+    for (words, expected) in [(words, vec![said(4, &[2], &[])]), (b"no signal".to_vec(), vec![])] {
+        let signer = SignatureKeyPair::new(CIPHERSUITE.signature_algorithm()).unwrap();
+        let credential = CredentialWithKey {
+            credential: BasicCredential::new(b"mallory".into()).into(),
+            signature_key: signer.public().into(),
+        };
+        let provider = MemoryProvider::new(RustCrypto::default());
+        let says = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_SIGNAL);
+        let package = KeyPackage::builder()
+            .leaf_node_capabilities(Capabilities::new(None, None, Some(&[says]), None, None))
+            .leaf_node_extensions(
+                Extensions::single(Extension::Unknown(
+                    EXTENSION_TYPE_PAIRED_SIGNAL,
+                    UnknownExtension(words),
+                ))
+                .unwrap(),
+            )
+            .build(CIPHERSUITE, &provider, &signer, credential)
+            .unwrap();
+        let package = MlsMessageOut::from(package.into_key_package()).to_bytes().unwrap();
+        let sent = town.groups[PHONE].add(&town.pairing.gadgets[PHONE].own, &[package]).unwrap();
+        town.deliver(PHONE, &sent);
+        assert_eq!(announcements(town.ada.group().unwrap()), expected);
+        let mallory = LeafIndex::new(4).unwrap();
+        let sent = town.groups[PHONE].remove(&town.pairing.gadgets[PHONE].own, &[mallory]).unwrap();
+        town.deliver(PHONE, &sent);
+    }
 }
 
 /// Hidden mode is never announced: devices with one key have no signal.

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::Failure;
 
+/// In every so many epochs the devices let each other renew their leaves.
+const EPOCHS_PER_REFRESH: u64 = 4;
+
 /// What a device does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Errand {
@@ -169,13 +172,13 @@ fn turn(
     errand: Errand,
 ) -> Result<bool, Failure> {
     let epoch = member.epoch();
+    let partner = NAMES.get(1 - home.device).copied().unwrap_or_default();
     if let Some(commit) = round.commit_of(epoch)? {
-        let partner = NAMES.get(1 - home.device).copied().unwrap_or_default();
         if let Some(notify) = get(&round.notify_of(epoch, partner))? {
             member.process(device, &notify)?;
         }
         // Its own or the partner's: also after a death in the middle.
-        member.process(device, &commit)?;
+        member.follow(device, &commit, get(&round.welcome_of(epoch, partner))?)?;
         return Ok(false);
     }
     if member.pending_index().is_some() {
@@ -185,11 +188,23 @@ fn turn(
     if errand == Errand::Finish {
         return Ok(true);
     }
-    let sent = member.update(device)?;
+    let own = round.refresh_of(epoch, home.name());
+    if epoch.is_multiple_of(EPOCHS_PER_REFRESH)
+        && !own.exists()
+        && let Some(package) = member.for_a_refresh(device, round.pairing())?
+    {
+        put(&own, &package)?;
+    }
+    let published = get(&round.refresh_of(epoch, partner))?;
+    let renews = published.is_some();
+    let sent = member.commit(device, published)?;
     let index = member.pending_index().ok_or("a paired commit has an index")?;
     home.write_down(&format!("{} {index}", round.number))?;
     if let Some(notify) = &sent.notify {
         put(&round.notify_of(epoch, home.name()), notify)?;
+    }
+    if let Some(welcome) = sent.welcome.filter(|_| renews) {
+        put(&round.welcome_of(epoch, home.name()), &welcome)?;
     }
     if round.offer(epoch, &sent.commit, home.name())? {
         member.confirm(device)?;

@@ -248,6 +248,16 @@ impl Round {
         self.log().join(format!("{epoch}.notify-of-{name}"))
     }
 
+    /// A KeyPackage of a device, for a leaf refresh in this epoch.
+    pub(super) fn refresh_of(&self, epoch: u64, name: &str) -> PathBuf {
+        self.log().join(format!("{epoch}.refresh-of-{name}"))
+    }
+
+    /// The Welcome of a leaf refresh that a device has made in this epoch.
+    pub(super) fn welcome_of(&self, epoch: u64, name: &str) -> PathBuf {
+        self.log().join(format!("{epoch}.welcome-of-{name}"))
+    }
+
     /// Offers a commit for an epoch: the first one wins, as a whole or not at all.
     pub(super) fn offer(&self, epoch: u64, commit: &[u8], name: &str) -> Result<bool, Failure> {
         let draft = self.log().join(format!("{epoch}.draft-of-{name}"));
@@ -263,10 +273,15 @@ impl Round {
 
     /// The number of commits that the delivery service has accepted.
     pub(super) fn commits(&self) -> Result<usize, Failure> {
+        self.count(".commit")
+    }
+
+    /// The number of files in the log of this kind.
+    pub(super) fn count(&self, kind: &str) -> Result<usize, Failure> {
         let names = fs::read_dir(self.log())?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
             .collect::<Result<Vec<String>, std::io::Error>>()?;
-        Ok(names.iter().filter(|name| name.ends_with(".commit")).count())
+        Ok(names.iter().filter(|name| name.contains(kind)).count())
     }
 }
 

@@ -1,9 +1,11 @@
 //! The group of a device, with either anchor.
 
-use openmls::prelude::{Lifetime, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY};
+use openmls::prelude::{
+    Capabilities, Lifetime, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
+};
 use paired_mls::{Index, Pairing, PairingId};
 use paired_mls_openmls::{
-    Error, LeafGroup, Outgoing, PackageKind, PairedGroup, UsageError, gate_capabilities,
+    Error, LeafGroup, Outgoing, PackageKind, PairedGroup, PeerError, UsageError, gate_capabilities,
 };
 
 use super::{
@@ -84,10 +86,48 @@ impl Member {
         }
     }
 
-    pub(super) fn update(&mut self, device: &FileDevice) -> Result<Outgoing, Error> {
+    /// A KeyPackage with which the partner can renew this device's leaf.
+    pub(super) fn for_a_refresh(
+        &self,
+        device: &FileDevice,
+        pairing: PairingId,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
         match self {
-            Self::Node(group) => group.update(device),
-            Self::Leaf(group) => group.update(device),
+            Self::Node(_) => {
+                PairedGroup::publish(device, pairing, lifetime, capabilities).map(Some)
+            }
+            Self::Leaf(_) => Ok(None),
+        }
+    }
+
+    /// Commits; where the partner has published a KeyPackage, its leaf is renewed with it.
+    pub(super) fn commit(
+        &mut self,
+        device: &FileDevice,
+        published: Option<Vec<u8>>,
+    ) -> Result<Outgoing, Error> {
+        match (self, published) {
+            (Self::Node(group), Some(package)) => group.refresh(device, &package),
+            (Self::Node(group), None) => group.update(device),
+            (Self::Leaf(group), _) => group.update(device),
+        }
+    }
+
+    /// Processes a commit; `welcome` is what came with it, if it renews this device's leaf.
+    pub(super) fn follow(
+        &mut self,
+        device: &FileDevice,
+        commit: &[u8],
+        welcome: Option<Vec<u8>>,
+    ) -> Result<(), Failure> {
+        match (self.process(device, commit), self) {
+            (Err(Error::Peer(PeerError::RefreshNeedsWelcome)), Self::Node(group)) => {
+                let welcome = welcome.ok_or("the Welcome of a leaf refresh is lost")?;
+                group.process_refresh(device, commit, &welcome)?;
+                Ok(())
+            }
+            (done, _) => Ok(done?),
         }
     }
 

@@ -36,8 +36,6 @@ use self::{
 };
 use crate::Failure;
 
-/// After how many kills the devices pair anew.
-const KILLS_PER_PAIRING: u64 = 20;
 /// More kills than this without a pairing, and something is wrong.
 const MOST_KILLS_PER_PAIRING: u64 = 500;
 
@@ -79,7 +77,16 @@ impl VaultKind {
         match self {
             Self::Plain => 120,
             // Each write goes to the disk twice, with the counter.
-            Self::Sealed => 240,
+            Self::Sealed => 300,
+        }
+    }
+
+    /// After how many kills the devices pair anew. A sealed file is written as a whole, and grows with
+    /// each pairing.
+    fn kills_per_pairing(self) -> u64 {
+        match self {
+            Self::Plain => 20,
+            Self::Sealed => 50,
         }
     }
 }
@@ -146,7 +153,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         if since >= MOST_KILLS_PER_PAIRING {
             return Err(format!("after {since} kills the devices are still not paired").into());
         }
-        if since >= KILLS_PER_PAIRING && is_settled && kills < options.runs {
+        if since >= kind.vault.kills_per_pairing() && is_settled && kills < options.runs {
             since = 0;
             towns.push(Town::found(folder, kind, towns.len())?);
         }
@@ -172,7 +179,8 @@ fn report(
     kills: u64,
     elapsed: Duration,
 ) -> Result<(), Failure> {
-    let (mut used, mut drawn, mut commits) = (BTreeSet::new(), 0, 0);
+    let (mut used, mut drawn) = (BTreeSet::new(), 0);
+    let (mut commits, mut refreshes) = (0, 0);
     let homes = [0, 1].map(|device| Home::new(folder, device, kind));
     let homes = homes.into_iter().collect::<Result<Vec<_>, _>>()?;
     for index in homes.iter().map(Home::journal).collect::<Result<Vec<_>, _>>()?.concat() {
@@ -190,6 +198,7 @@ fn report(
             return Err(format!("in group {number} the stock members are in {expected}, and the devices in {states:?}").into());
         }
         commits += round.commits()?;
+        refreshes += round.count(".welcome-of-")?;
     }
     let stray = stray_secrets(folder, &homes, pairings)?;
     if !stray.is_empty() {
@@ -199,7 +208,7 @@ fn report(
         return Err("nothing happened: give it more runs".into());
     }
     println!(
-        "{kills} kills in {:.0} s: {pairings} pairings, {commits} commits accepted, {drawn} indices drawn, \
+        "{kills} kills in {:.0} s: {pairings} pairings, {commits} commits accepted, {refreshes} leaf refreshes made, {drawn} indices drawn, \
          none twice; devices and stock members in the same epochs; no secret in a stray file",
         elapsed.as_secs_f64()
     );

@@ -35,18 +35,19 @@ pub(super) fn stray_secrets(
         }
         drop(vault);
         let storage = home.storage()?;
-        let before = secrets.len();
+        let mut found = Vec::new();
         for name in (0..rounds).flat_map(|number| tapes(&Round::new(folder, number))) {
             if let Some(record) = storage.load(&name)? {
                 let windows = record.expose().windows(SECRET_LEN + 1);
                 let windows = windows.filter_map(<[u8]>::split_first);
                 let secret = |(length, _): &(&u8, _)| usize::from(**length) == SECRET_LEN;
-                secrets.extend(windows.filter(secret).map(|(_, secret)| secret.to_vec()));
+                found.extend(windows.filter(secret).map(|(_, secret)| secret.to_vec()));
             }
         }
-        if secrets.len() == before {
+        if found.is_empty() {
             return Err("a vault holds no tape".into());
         }
+        secrets.extend(found);
     }
 
     let mut stray = Vec::new();
