@@ -1,11 +1,14 @@
 //! Pairings that have come about are put to use in groups, and those that are over, out of it.
 
 use paired_mls::{
-    DeviceId as Number, PairingId,
-    pairing::{AnchorKind, PairingState, Step, Terms},
+    DeviceId as Number, HealPolicy, PairingId,
+    pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
 
+use paired_mls_openmls::PairedGroup;
+
 use crate::engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item};
+use crate::session::OwnDevice;
 
 impl Engine {
     /// Puts pairings that have come about to use, and draws nothing more from those that end.
@@ -217,4 +220,31 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// Chooses what this device does when an event has weakened a partner.
+    pub(crate) fn set_heal_policy(
+        &self,
+        name: &str,
+        policy: HealPolicy,
+    ) -> Result<(), EngineError> {
+        let mut group = self.group(name)?;
+        let (own, device) = own_leaf(&mut group)?;
+        Ok(own.set_heal_policy(device, policy)?)
+    }
+
+    /// Chooses whether the group is told that this device is paired.
+    pub(crate) fn set_signal_policy(
+        &self,
+        name: &str,
+        policy: SignalPolicy,
+    ) -> Result<(), EngineError> {
+        let mut group = self.group(name)?;
+        let (own, device) = own_leaf(&mut group)?;
+        Ok(own.set_signal_policy(device, policy)?)
+    }
+}
+
+fn own_leaf(group: &mut Group) -> Result<(&mut PairedGroup, &OwnDevice), EngineError> {
+    let name = group.row.name.clone();
+    group.as_own().ok_or(EngineError::SharedLeaf(name))
 }
