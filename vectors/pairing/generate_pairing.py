@@ -17,12 +17,15 @@ Beside `kind`, `description`, `suite` and `expected`, which are those of the oth
     pairing-step        device `own` of `pairing` is in `state` and receives `message` from `source`,
                         over the 1-to-1 channel from `sender`. Accepted: its next state, and what it
                         sends. `registered` is `invited` after the directory's Accept
+    pairing-signal      the extension `paired_signal` in the leaf of device `own` of `pairing`, whose
+                        commit has healed the devices `healed`. Accepted: it is `extension_data`
 
 The layer that refuses:
 
     pairing envelope    version, length or end of the message
     pairing body        a field, or the end, of the structure inside
     pairing terms       nobody can pair like this; the reason follows
+    pairing signal      no device makes it; the reason follows
     pairing step        the message does not fit the device's state, the way that it came, or the tape;
                         the reason follows
 """
