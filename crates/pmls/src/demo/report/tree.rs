@@ -88,7 +88,7 @@ fn node(page: &mut String, (x, y): (f64, f64), spot: &Spot) -> fmt::Result {
     }
     let radius = if spot.blank { RADIUS * 0.6 } else { RADIUS };
     writeln!(page, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>")?;
-    if let Some(member) = &spot.member {
+    if let Some(member) = spot.member {
         // Two short lines: "Alice's" and "phone".
         for (line, word) in member.split_whitespace().enumerate() {
             let y = y + RADIUS + 16.0 + 13.0 * line as f64;
