@@ -17,6 +17,9 @@ softhsm_module() {
   return 1
 }
 
+# Debian keeps initdb off the path.
+have_postgresql() { have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 install() {
   [ "$(id -u)" = 0 ] && have apt-get || return 1
   DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null 2>&1 ||
@@ -36,15 +39,21 @@ if ! softhsm_module >/dev/null; then
   left_out+=("the PKCS#11 vault: no SoftHSM2 (Debian: softhsm2)")
 fi
 
+have_postgresql || install postgresql || true
+if ! have_postgresql; then
+  left_out+=("the service on PostgreSQL: no PostgreSQL server (Debian: postgresql)")
+fi
+
 # The demo, as a script would run it, is among these tests: every fact has to hold.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --workspace --all-features --locked 2>&1 | tee "$log"
 
-# Two paired devices, killed at random moments and restarted; a thousand times: cargo xtask crash.
+# Two devices that pair, killed at random moments and restarted; a thousand times: cargo xtask crash.
 # Built with the features of the tests, so that nothing is built twice.
 cargo build --workspace --all-features --bin xtask --locked
 "${CARGO_TARGET_DIR:-target}/debug/xtask" crash --runs 50
+"${CARGO_TARGET_DIR:-target}/debug/xtask" crash --runs 50 --vault sealed --anchor leaf
 
 # The vectors, by an implementation of their own. The Rust tests above do not need it.
 if have python3 && python3 -c 'import cryptography' 2>/dev/null; then

@@ -131,8 +131,13 @@ class Pairing:
     def directory_accept(self):
         return self.pairing_id + vector(self.hash(self.init_pairing()))
 
-    def cease_pair(self, number):
-        return self.pairing_id + uint(number, 2) + vector(self.tag("cease pair tag", number))
+    def cease_pair_tag(self, number, ended_by):
+        return self.tag("cease pair tag", number, uint(ended_by, 2))
+
+    def cease_pair(self, number, ended_by=None):
+        ended_by = number if ended_by is None else ended_by
+        tag = self.cease_pair_tag(number, ended_by)
+        return self.pairing_id + uint(number, 2) + uint(ended_by, 2) + vector(tag)
 
     def cease_ack(self, number):
         return self.pairing_id + uint(number, 2) + vector(self.tag("cease ack tag", number))
@@ -194,7 +199,7 @@ def derivation(suite):
         "transcript_hash": transcript,
         "request_hash": pairing.hash(pairing.init_pairing()),
         "accept_tag": pairing.tag("accept tag", B),
-        "cease_pair_tag": pairing.tag("cease pair tag", B),
+        "cease_pair_tag": pairing.cease_pair_tag(B, B),
         "cease_ack_tag": pairing.tag("cease ack tag", B),
         "token_offer_tag": pairing.offer_tag(B, A, 3),
         "token_take_tag": pairing.take_tag(B, 3),
@@ -394,7 +399,8 @@ def steps():
     step("accept-foreign", "The Accept of a device that is not of the pairing.", "registered",
          envelope("Accept", leaf.accept(STRANGER)), "pairing step: foreign device", leaf)
     step("accept-cease-tag", "An Accept with the tag of a CeasePair.", "registered",
-         envelope("Accept", leaf.cease_pair(B)), "pairing step: wrong tag", leaf)
+         envelope("Accept", leaf.pairing_id + uint(B, 2) + vector(leaf.cease_pair_tag(B, B))),
+         "pairing step: wrong tag", leaf)
     other = Pairing(anchor=LEAF)
     other.pairing_id = data("another pairing", 16)
     step("accept-other-pairing", "An Accept of another pairing.", "registered",
@@ -416,7 +422,17 @@ def steps():
     step("cease-pair-three", "One of two partners ends it; this device answers and tells the "
          "other.", "paired", envelope("CeasePair", three.cease_pair(B)),
          becomes("ceasing", envelope("CeaseAck", three.cease_ack(A)),
-                 envelope("CeasePair", three.cease_pair(A))), three)
+                 envelope("CeasePair", three.cease_pair(A, B))), three)
+    step("cease-pair-passed-on", "A partner passes on that the other one has ended it; so does this "
+         "device.", "paired", envelope("CeasePair", three.cease_pair(B, C)),
+         becomes("ceasing", envelope("CeaseAck", three.cease_ack(A)),
+                 envelope("CeasePair", three.cease_pair(A, C))), three)
+    step("cease-pair-other-ender", "A CeasePair with the tag for another ender.", "paired",
+         envelope("CeasePair", three.pairing_id + uint(B, 2) + uint(C, 2)
+                  + vector(three.cease_pair_tag(B, B))),
+         "pairing step: wrong tag", three)
+    step("cease-pair-foreign-ender", "A CeasePair that names an ender from elsewhere.", "paired",
+         envelope("CeasePair", leaf.cease_pair(B, C)), "pairing step: foreign device", leaf)
     step("cease-pair-wrong-tag", "A CeasePair whose tag has one bit changed.", "paired",
          cease[:-1] + bytes([cease[-1] ^ 1]), "pairing step: wrong tag", leaf)
     step("cease-ack-early", "A CeaseAck that nobody asked for.", "paired",

@@ -7,7 +7,7 @@ use paired_mls::{
     wire::{MlsMessage, PublicCommit},
 };
 use thiserror::Error;
-use tls_codec::{Serialize as _, VLByteSlice};
+use tls_codec::{Serialize as _, Size as _, VLByteSlice};
 
 /// The lengths that an envelope can have, in bytes. It takes the smallest that fits.
 pub const PADDED_LENGTHS: [usize; 6] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20];
@@ -154,28 +154,20 @@ impl Envelope {
 /// The length that the ciphertext of a Notify for this commit would have. A commit that is encrypted
 /// does not say what is in it; then it is that of a short one.
 fn notify_len(commit: &[u8]) -> usize {
-    const FIXED: usize = 1 + 8;
+    // The version, the kind and the index.
+    const FIXED: usize = 1 + 1 + 8;
     const TAG: usize = 16;
     let Ok(Some(public)) = PublicCommit::decode(commit) else { return FIXED + TAG + 320 };
-    let proposals = public.commit().map_or(0, |commit| commit.proposals().len());
-    let path = public.commit().and_then(|commit| commit.path());
-    let leaf_node = path.map_or(0, |path| path.leaf_node().encode().len());
+    let commit = public.commit();
+    let leaf_node = commit.and_then(|commit| commit.path()).map(|path| path.leaf_node().encode());
     let fields = [
-        proposals,
-        public.content().authenticated_data().len(),
-        leaf_node,
-        public.signature().len(),
+        commit.map_or(&[][..], |commit| commit.proposals()),
+        public.content().authenticated_data(),
+        leaf_node.as_deref().unwrap_or_default(),
+        public.signature(),
     ];
-    FIXED + TAG + fields.into_iter().map(vector_len).sum::<usize>()
-}
-
-/// The length of `opaque bytes<V>` with a content of this length (RFC 9420 section 2.1.2).
-fn vector_len(content: usize) -> usize {
-    match content {
-        0..0x40 => content + 1,
-        0x40..0x4000 => content + 2,
-        _ => content + 4,
-    }
+    let vectors = fields.into_iter().map(|field| VLByteSlice(field).tls_serialized_len());
+    FIXED + TAG + vectors.sum::<usize>()
 }
 
 fn padded_len(content: usize) -> Option<usize> {
@@ -191,52 +183,5 @@ fn vector(message: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EnvelopeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use paired_mls::wire::{ContentType, PrivateHeader};
-
-    #[test]
-    fn content_survives_and_lengths_are_few() {
-        for len in [0, 1, 1020, 1021, 4092, 5000, 70_000, Envelope::MAX_CONTENT] {
-            let content = vec![7; len];
-            let envelope = Envelope::seal(&content).unwrap();
-            assert!(PADDED_LENGTHS.contains(&envelope.as_bytes().len()));
-            let read = Envelope::decode(envelope.clone().into_bytes()).unwrap();
-            assert_eq!(read.content(), content);
-        }
-        let long = vec![0; Envelope::MAX_CONTENT + 1];
-        assert_eq!(Envelope::seal(&long), Err(EnvelopeError::TooLong(long.len())));
-    }
-
-    #[test]
-    fn other_forms_are_refused() {
-        let good = Envelope::seal(b"hello").unwrap().into_bytes();
-        let short = good[..1000].to_vec();
-        assert_eq!(Envelope::decode(short), Err(EnvelopeError::Length(1000)));
-        let mut padded = good.clone();
-        padded[1023] = 1;
-        assert_eq!(Envelope::decode(padded), Err(EnvelopeError::Padding));
-        let mut long = good.clone();
-        long[2] = 4;
-        assert_eq!(Envelope::decode(long), Err(EnvelopeError::Content(1029)));
-        let mut roomy = good;
-        roomy.resize(4096, 0);
-        assert_eq!(Envelope::decode(roomy), Err(EnvelopeError::Content(5)));
-    }
-
-    #[test]
-    fn cover_has_the_header_of_a_commit() {
-        let mut commit = vec![0, 1, 0, 2, 5];
-        commit.extend_from_slice(b"group");
-        commit.extend_from_slice(&5_u64.to_be_bytes());
-        commit.extend_from_slice(&[3, 0, 1, 7, 2, 7, 7]);
-        let cover = Envelope::cover(&commit, |random| random.fill(9)).unwrap();
-        let header = PrivateHeader::decode(cover.content()).unwrap().unwrap();
-        assert_eq!(header.group_id(), b"group");
-        assert_eq!(header.epoch(), 5);
-        assert_eq!(header.content_type(), ContentType::COMMIT);
-        assert_eq!(cover.as_bytes().len(), 1024);
-        let nothing = Envelope::cover(b"nothing", |_| {});
-        assert_eq!(nothing, Err(EnvelopeError::NotACommit));
-    }
-}
+#[path = "envelope_tests.rs"]
+mod tests;

@@ -50,7 +50,9 @@ pub struct GroupView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WelcomeFor {
-    /// The devices whose mailboxes it goes to; their accounts join the roster.
+    /// The devices whose mailboxes it goes to, all those of an account as a rule; their accounts join the
+    /// roster. A device that was revoked or whose mailbox is full is left out as long as another one of
+    /// its account is reached; otherwise the commit is refused, and the problem names the device.
     pub recipients: Vec<DeviceId>,
     /// The Welcome, an `MLSMessage` in an [`Envelope`](crate::Envelope).
     pub envelope: Base64Url,

@@ -26,13 +26,17 @@ impl Backoff {
     /// Waits after a further failure: for as long as the service has told, or twice as long as before,
     /// with jitter, so that not all clients of a service come back at once.
     pub(crate) async fn wait(&mut self, told: Option<u64>) -> Result<(), ClientError> {
-        let wait = match told {
-            Some(seconds) => Duration::from_secs(seconds.min(LONGEST_TOLD)),
-            None => jitter(self.delay())?,
-        };
+        let wait = self.duration(told)?;
         self.failures = self.failures.saturating_add(1);
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+
+    fn duration(self, told: Option<u64>) -> Result<Duration, ClientError> {
+        match told {
+            Some(seconds) => Ok(Duration::from_secs(seconds.min(LONGEST_TOLD))),
+            None => jitter(self.delay()),
+        }
     }
 
     fn delay(self) -> Duration {
@@ -60,5 +64,11 @@ mod tests {
             let wait = jitter(LONGEST).unwrap();
             assert!((LONGEST / 2..=LONGEST).contains(&wait), "{wait:?}");
         }
+    }
+
+    #[test]
+    fn the_service_can_say_how_long() {
+        let wait = |told| Backoff { failures: 9 }.duration(Some(told)).unwrap().as_secs();
+        assert_eq!([wait(0), wait(7), wait(u64::MAX)], [0, 7, 60]);
     }
 }

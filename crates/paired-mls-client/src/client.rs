@@ -4,18 +4,17 @@ use std::{error::Error, fmt, sync::Arc, time::Duration, time::SystemTime};
 
 use bytes::Bytes;
 use paired_mls_api::{
-    DeviceId, Fields, JSON, PROBLEM, Problem, ProblemKind, RequestKey, SigningError, Target,
-    sign_request,
+    DeviceId, Fields, PROBLEM, Problem, ProblemKind, RequestKey, SigningError, Target, sign_request,
 };
 use reqwest::{
     Response, StatusCode,
-    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, RETRY_AFTER},
     redirect::Policy,
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     ClientError, Server, ServerError, WrongClock,
+    answer::{Answer, media_type, printable, text},
     backoff::Backoff,
     clock::Clock,
     request::{Repeat, Request},
@@ -66,50 +65,6 @@ impl<K> fmt::Debug for Client<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { server, device, .. } = &*self.inner;
         f.debug_struct("Client").field("server", server).field("device", device).finish()
-    }
-}
-
-/// The whole answer to a request that was served.
-pub(crate) struct Answer {
-    server: String,
-    status: StatusCode,
-    media_type: String,
-    body: Bytes,
-}
-
-impl Answer {
-    /// The JSON in it.
-    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
-        let read = (self.media_type == JSON).then(|| serde_json::from_slice(&self.body).ok());
-        read.flatten().ok_or_else(|| self.not_the_service())
-    }
-
-    /// The body, of this media type.
-    pub(crate) fn bytes(self, media_type: &str) -> Result<Vec<u8>, ClientError> {
-        if self.media_type != media_type {
-            return Err(self.not_the_service());
-        }
-        Ok(self.body.into())
-    }
-
-    /// Nothing: what was asked for is done.
-    pub(crate) fn nothing(self) -> Result<(), ClientError> {
-        if self.status != StatusCode::NO_CONTENT {
-            return Err(self.not_the_service());
-        }
-        Ok(())
-    }
-
-    fn not_the_service(self) -> ClientError {
-        ClientError::NotTheService { server: self.server, status: self.status.as_u16() }
-    }
-}
-
-/// Nothing, where the service says that there is nothing.
-pub(crate) fn if_found<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
-    match answer {
-        Err(error) if error.problem() == Some(ProblemKind::NotFound) => Ok(None),
-        answer => answer.map(Some),
     }
 }
 
@@ -268,21 +223,29 @@ fn may_repeat(error: &ClientError, repeat: Repeat) -> bool {
     }
 }
 
-fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The media type of a body, without its parameters.
-pub(crate) fn media_type(headers: &HeaderMap) -> String {
-    let value = text(headers, CONTENT_TYPE).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// Without anything that would steer the terminal it is shown on.
-fn printable(mut problem: Problem) -> Problem {
-    problem.title.retain(|character| !character.is_control());
-    if let Some(detail) = &mut problem.detail {
-        detail.retain(|character| !character.is_control());
+    #[test]
+    fn what_was_not_begun_is_harmless_to_make_again() {
+        let server = || "https://ds.example".to_owned();
+        let source = || "cut".into();
+        let refused = |kind| ClientError::Refused(Box::new(Problem::new(kind)));
+        let unavailable =
+            ClientError::Unavailable { server: server(), status: 503, retry_after: None };
+        let cases = [
+            (ClientError::Unreachable { server: server(), source: source() }, [true, true]),
+            (refused(ProblemKind::TooFast), [true, true]),
+            (ClientError::NoAnswer { server: server(), source: source() }, [true, false]),
+            (unavailable, [true, false]),
+            // The same status as TooFast, and nobody makes room by waiting.
+            (refused(ProblemKind::Full), [false, false]),
+            (ClientError::Untrusted { server: server(), source: source() }, [false, false]),
+        ];
+        for (error, expected) in cases {
+            let repeated = [Repeat::Harmless, Repeat::NeverBlindly];
+            assert_eq!(repeated.map(|repeat| may_repeat(&error, repeat)), expected, "{error:?}");
+        }
     }
-    problem
 }

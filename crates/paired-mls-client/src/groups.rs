@@ -7,7 +7,7 @@ use paired_mls_api::{
 };
 
 use crate::{
-    Client, ClientError, ClientKey, client::if_found, request::Request, subscription::subscribe,
+    Client, ClientError, ClientKey, answer::if_found, request::Request, subscription::subscribe,
 };
 
 /// What became of a commit.

@@ -2,7 +2,7 @@
 
 use paired_mls_api::{DeviceId, KeyPackageCount, KeyPackageUpload, MLS_MESSAGE, path};
 
-use crate::{Client, ClientError, ClientKey, client::if_found, request::Request};
+use crate::{Client, ClientError, ClientKey, answer::if_found, request::Request};
 
 impl<K: ClientKey> Client<K> {
     /// Uploads KeyPackages of this device, all or none. Those that are there already are no error.

@@ -2,7 +2,7 @@
 //! signed requests.
 //!
 //! ```no_run
-//! # use paired_mls_api::{Envelope, GroupId};
+//! # use paired_mls_api::GroupId;
 //! use futures_util::StreamExt as _;
 //! use paired_mls_client::{Client, ClientError, ClientKey, Server};
 //!
@@ -10,7 +10,8 @@
 //! let client = Client::new(Server::new("https://ds.example:8443")?, key)?;
 //! let mut log = client.group_events(group, 0);
 //! while let Some(entry) = log.next().await {
-//!     println!("{:?} at {}", entry.as_ref()?.kind, entry?.position);
+//!     let entry = entry?;
+//!     println!("{:?} at {}", entry.kind, entry.position);
 //! }
 //! # Ok(())
 //! # }
@@ -20,6 +21,7 @@
 //! knows nothing of MLS, and trusts the service no more than its caller does. Whoever keeps a cursor, the
 //! position of the last entry or item it has processed, can stop and go on at any time.
 
+mod answer;
 mod backoff;
 mod client;
 mod clock;

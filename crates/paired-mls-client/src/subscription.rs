@@ -11,7 +11,7 @@ use sse_core::{SseDecoder, SseEvent};
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    Client, ClientError, ClientKey, backoff::Backoff, client::media_type, request::Request,
+    Client, ClientError, ClientKey, answer::media_type, backoff::Backoff, request::Request,
 };
 
 /// How many attempts in a row may fail before each further one is reported.

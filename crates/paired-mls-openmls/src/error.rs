@@ -4,6 +4,7 @@ use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
     anchor::{LeafIndex, LocateError, TreeError},
     leaf::{LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
+    pairing::SignalError,
     wire::WireError,
 };
 use thiserror::Error;
@@ -200,6 +201,9 @@ pub enum UsageError {
     /// A 1-to-1 channel with nobody.
     #[error("a 1-to-1 channel needs the KeyPackage of every partner, and none was given")]
     EmptyChannel,
+    /// A pairing that is not announced.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
     /// A pairing message that does not go over the 1-to-1 channel.
     #[error("this pairing message is for the directory: it does not go over the 1-to-1 channel")]
     NotForTheChannel,

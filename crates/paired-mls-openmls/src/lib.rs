@@ -16,6 +16,7 @@ mod outgoing;
 mod package;
 mod pairing;
 mod provider;
+mod signal;
 mod signer;
 mod steer;
 
@@ -32,7 +33,8 @@ pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
+pub use signal::{Announcement, announcements};
 pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
-    AnyKey, CryptoHook, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
+    AnyKey, CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

@@ -7,7 +7,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use openmls::prelude::{Ciphersuite, MlsGroupCreateConfig, MlsGroupJoinConfig};
+use openmls::prelude::{
+    Capabilities, Ciphersuite, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig,
+};
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, RecordName, Secret, Seed, StorageError,
@@ -16,6 +18,7 @@ use paired_mls::{
 use paired_mls_openmls::{Device, Error, MemoryProvider, PairedGroup, Received};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+const PAIRING: PairingId = PairingId([4; 16]);
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 
 /// A storage that has room for some more writes only.
@@ -68,7 +71,7 @@ fn paired(phone: &Member, sensor: &Member) -> (PairedGroup, PairedGroup) {
     at_phone.confirm(phone).unwrap();
     let join = MlsGroupJoinConfig::builder().build();
     let mut at_sensor = PairedGroup::join(sensor, &sent.welcome.unwrap(), &join).unwrap();
-    let pairing = Pairing::new(PairingId([4; 16]), [phone.signature_key(), sensor.signature_key()]);
+    let pairing = Pairing::new(PAIRING, [phone.signature_key(), sensor.signature_key()]);
     for (device, group, own) in [(phone, &mut at_phone, 0), (sensor, &mut at_sensor, 1)] {
         let seed = Seed::new(SUITE, Secret::new(vec![9; 32])).unwrap();
         pairing.install(device.vault(), SUITE, seed, DeviceId(own)).unwrap();
@@ -130,5 +133,50 @@ fn a_sender_whose_vault_fails_sends_nothing() {
     assert_eq!(at_phone.pending_index().unwrap().position(), 1, "the burned index stays burned");
     at_phone.confirm(&phone.device).unwrap();
     at_sensor.process(&sensor.device, &sent.commit).unwrap();
+    assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
+}
+
+/// A sensor whose leaf is renewed dies at any write of its vault: it is in the epoch before, as a whole, or
+/// in the one after.
+#[test]
+fn a_refresh_at_a_vault_that_fails_is_processed_later() {
+    let (phone, sensor) = (member("phone"), member("sensor"));
+    let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
+    let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
+    let package = PairedGroup::publish(&sensor.device, PAIRING, lifetime, capabilities).unwrap();
+    let sent = at_phone.refresh(&phone.device, &package).unwrap();
+    at_phone.confirm(&phone.device).unwrap();
+    let welcome = sent.welcome.unwrap();
+    let (before, records) = (authenticator(&at_sensor), sensor.device.provider().records());
+
+    let mut failures = 0;
+    let events = loop {
+        sensor.writes_left.store(failures, Ordering::SeqCst);
+        match at_sensor.process_refresh(&sensor.device, &sent.commit, &welcome) {
+            Ok(Received::Commit { events, .. }) => break events,
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => assert!(matches!(error, Error::Vault(_)), "{failures}: {error:?}"),
+        }
+        assert_eq!(authenticator(&at_sensor), before, "{failures}");
+        assert_eq!(sensor.device.provider().records(), records, "{failures}");
+        at_sensor = PairedGroup::load(&sensor.device, b"group").unwrap();
+        failures += 1;
+    };
+    assert!(failures > 0, "the vault is written before the MLS state");
+    assert_eq!(
+        events.last(),
+        Some(&Event::NotSettled),
+        "what follows the swap did not get through"
+    );
+    at_sensor = PairedGroup::load(&sensor.device, b"group").unwrap();
+    assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
+
+    sensor.writes_left.store(usize::MAX, Ordering::SeqCst);
+    let sent = at_phone.update(&phone.device).unwrap();
+    at_phone.confirm(&phone.device).unwrap();
+    at_sensor.process(&sensor.device, &sent.commit).unwrap();
+    let sent = at_sensor.update(&sensor.device).unwrap();
+    at_sensor.confirm(&sensor.device).unwrap();
+    at_phone.process(&phone.device, &sent.commit).unwrap();
     assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
 }

@@ -18,6 +18,7 @@ mod stock;
 mod stock_mls_rs;
 mod stock_openmls;
 mod thief;
+mod watch;
 
 pub use adapter::OpenMlsAdapter;
 pub use config::Door;
@@ -28,3 +29,4 @@ pub use stock::{SignFn, Stock};
 pub use stock_mls_rs::StockMlsRs;
 pub use stock_openmls::StockOpenMls;
 pub use thief::{OpenMlsThief, Spoils};
+pub use watch::{NonceWatch, WatchedCrypto};

@@ -74,6 +74,19 @@ impl StockMlsRs {
         Ok(Self { client, suite, secret, public, group: None })
     }
 
+    /// The data of an extension that a member's leaf has.
+    ///
+    /// # Errors
+    ///
+    /// A member outside of any group, or a leaf that is blank.
+    pub fn leaf_extension(&self, leaf: u32, extension: u16) -> Result<Option<Vec<u8>>, Refused> {
+        let group = self.group.as_ref().ok_or("this member is in no group")?;
+        let member = group.roster().member_with_index(leaf)?;
+        let found =
+            member.extensions.iter().find(|found| found.extension_type.raw_value() == extension);
+        Ok(found.map(|found| found.extension_data.clone()))
+    }
+
     fn group(&mut self) -> Result<&mut Group<Config>, Refused> {
         Ok(self.group.as_mut().ok_or("this member is in no group")?)
     }

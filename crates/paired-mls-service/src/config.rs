@@ -63,8 +63,8 @@ pub struct Limits {
     pub signature_window: u64,
     /// Of how many past epochs application messages are taken.
     pub past_epochs: u64,
-    /// Items in one mailbox. Half of them are for the account's own devices and for Welcomes, so that
-    /// strangers cannot shut them out.
+    /// Items in one mailbox. A quarter of them is for the account's own devices, and another quarter for
+    /// them and for Welcomes, so that strangers cannot shut them out.
     pub mailbox_items: u64,
     /// After how many seconds an item is dropped that nobody has fetched.
     pub mailbox_seconds: u64,

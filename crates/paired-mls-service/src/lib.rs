@@ -14,7 +14,8 @@
 //! # What the service could learn from traffic
 //!
 //! It sees which account does what and when, from which address, and which groups an account is in. It
-//! keeps less: an entry of a log or mailbox has neither sender nor time. It cannot tell a paired commit
+//! keeps less: an entry of a log has neither sender nor time, an item of a mailbox no sender. Which device
+//! of an account has committed follows from which one got no envelope. It cannot tell a paired commit
 //! from an ordinary one: both are one commit, one envelope for each other device of the account (a
 //! Notify, or cover), and the Welcomes there are. That the devices of an account act in turn, or that
 //! two of them fetch what one has published, is the same for any user of two devices. A pairing of
@@ -41,7 +42,7 @@ pub use self::{
     error::StartError,
     log_format::{LogFormat, init_logging},
     routes::{app, metrics_app},
-    serve::{Server, serve},
+    serve::{Server, StopSignals, serve},
     state::AppState,
     store::StoreError,
 };

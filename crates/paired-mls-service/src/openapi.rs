@@ -79,7 +79,10 @@ impl Body {
             Self::None => None,
             Self::Json(schema) => Some(json!({ JSON: { "schema": schema } })),
             Self::Bytes(media_type) => Some(json!({ *media_type: {} })),
-            Self::Events(schema) => Some(json!({ EVENT_STREAM: { "itemSchema": schema } })),
+            // OpenAPI 3.1 has no word for what the data of an event is.
+            Self::Events(schema) => Some(json!({
+                EVENT_STREAM: { "schema": { "type": "string" }, "x-event-data": schema },
+            })),
         }
     }
 
@@ -129,7 +132,7 @@ pub(crate) fn document() -> Value {
                 "type": "apiKey", "in": "header", "name": "Signature",
                 "description": "HTTP Message Signature (RFC 9421) by the device's key, labelled pmls, \
                     over @method, @authority, @path, @query and content-digest, with the parameters \
-                    created, nonce, keyid (the device id) and tag=\"paired-mls\".",
+                    created, nonce, keyid (the device id) and tag=\"paired-mls\", in this order.",
             } },
         },
     })

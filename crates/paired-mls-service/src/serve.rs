@@ -13,7 +13,10 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
 
 use crate::{AppState, Config, StartError, SystemClock, TlsFiles, app, metrics_app};
 
@@ -35,7 +38,32 @@ pub struct Server {
 ///
 /// [`StartError`] if it cannot start, or if a listener fails.
 pub async fn serve(config: &Config) -> Result<(), StartError> {
-    Server::start(config).await?.until_told_to_stop().await
+    let signals = StopSignals::listen()?;
+    Server::start(config).await?.serve_until(signals).await
+}
+
+/// SIGINT and SIGTERM, which from now on do not end the process by themselves.
+#[derive(Debug)]
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Listens to them. Whoever announces that it serves does so before: it may be told to stop at once.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Serve`] if the operating system refuses.
+    pub fn listen() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Serve);
+        let interrupt = listen(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
 }
 
 impl Server {
@@ -82,15 +110,15 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until the process is told to stop, by SIGINT or SIGTERM, and then stops.
+    /// Serves until the process is told to stop, and then stops.
     ///
     /// # Errors
     ///
     /// [`StartError::Serve`] if a listener fails.
-    pub async fn until_told_to_stop(mut self) -> Result<(), StartError> {
+    pub async fn serve_until(mut self, mut signals: StopSignals) -> Result<(), StartError> {
         tracing::info!(listening = %self.listening, "serving");
         tokio::select! {
-            () = told_to_stop() => tracing::info!("stopping"),
+            () = signals.received() => tracing::info!("stopping"),
             ended = self.ended() => return ended,
         }
         self.stop().await
@@ -150,17 +178,4 @@ fn tls(files: &TlsFiles) -> io::Result<RustlsConfig> {
         .map_err(io::Error::other)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(RustlsConfig::from_config(Arc::new(config)))
-}
-
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-        }
-        Err(_) => {
-            let _interrupted = interrupt.await;
-        }
-    }
 }

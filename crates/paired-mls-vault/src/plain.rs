@@ -127,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_records_are_public() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault");
+        let storage = PlainFile::open(&path).unwrap();
+        storage.store(&group(b"work"), &Secret::new(vec![1])).unwrap();
+        let named = |entry: std::fs::DirEntry| {
+            entry.file_name().to_string_lossy().contains(&group(b"work").to_string())
+        };
+        let mut entries = std::fs::read_dir(&path).unwrap();
+        assert!(entries.any(|entry| named(entry.unwrap())), "with the group's identifier");
+    }
+
+    #[test]
     fn a_second_opener_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vault");

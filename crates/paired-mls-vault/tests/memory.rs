@@ -77,3 +77,23 @@ fn no_record_stays_in_memory_after_a_call() {
     drop(record);
     assert_eq!(copies_in_memory(&masked), 0, "after load");
 }
+
+#[test]
+fn the_passphrase_does_not_stay_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let mut masked = [0; 48];
+    getrandom::fill(&mut masked).unwrap();
+    let unmasked = || Secret::new(masked.iter().map(|byte| byte ^ MASK).collect());
+    let options = || SealedFile::at(&path).parameters(KdfParameters::RANDOM_KEY);
+    let vault = options().create(&unmasked()).unwrap();
+    assert_eq!(copies_in_memory(&masked), 0, "after it was made");
+    drop(vault);
+
+    let passphrase = unmasked();
+    let vault = options().open(&passphrase).unwrap();
+    assert!(copies_in_memory(&masked) > 0, "in the hand of the caller");
+    drop(passphrase);
+    assert_eq!(copies_in_memory(&masked), 0, "while it is open");
+    drop(vault);
+}

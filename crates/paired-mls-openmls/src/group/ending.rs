@@ -6,7 +6,7 @@
 //! leave, and come back with another signature key, as the plan says
 //! ```
 
-use paired_mls::{GroupRecord, HealPolicy, Phase, RecordName};
+use paired_mls::{HealPolicy, Phase, RecordName};
 
 use super::{Paired, PairedGroup};
 use crate::{Device, Error, Platform, UsageError};
@@ -20,21 +20,16 @@ impl PairedGroup {
     /// The pairing is ending: this device draws nothing more, so that its commits are ordinary ones,
     /// and nobody is healed by them. What partners have sent before they knew is still followed.
     ///
-    /// A commit of this device that waits may still be confirmed.
+    /// A commit of this device that waits may still be confirmed. A signal goes from its leaf with the next.
     ///
     /// # Errors
     ///
     /// [`UsageError::NotPaired`], [`Error::Vault`].
     pub fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
-        let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
-        let record = GroupRecord {
-            phase: Phase::Ceasing,
-            heal_policy: HealPolicy::Manual,
-            ..paired.record.clone()
-        };
-        device.vault().store_group(&record)?;
-        paired.record = record;
-        Ok(())
+        self.change_record(device, |record| {
+            record.phase = Phase::Ceasing;
+            record.heal_policy = HealPolicy::Manual;
+        })
     }
 
     /// Takes the pairing out of this group: its record, and its sub-tape, are erased. May be called

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
     CipherSuite, DeviceId, EpochContext, EpochSecurity, Event, GroupRecord, HealPolicy, Index,
-    Pairing, Phase, TapeId, anchor::LeafIndex, group::SecurityTable,
+    Pairing, Phase, TapeId, anchor::LeafIndex, group::SecurityTable, pairing::SignalPolicy,
 };
 
 pub use self::lifecycle::welcome_group_id;
@@ -24,7 +24,7 @@ pub(crate) use self::{
     rejoin::forget,
     standing::leaf,
 };
-use self::{merge::Merged, standing::Standing};
+use self::{merge::Merged, send::signal, standing::Standing};
 pub use self::{
     receive::Received,
     standing::{Footing, ratchet_tree},
@@ -143,6 +143,7 @@ impl PairedGroup {
             devices: pairing.devices.clone(),
             heal_policy: HealPolicy::default(),
             phase: Phase::Active,
+            signal: SignalPolicy::default(),
             security: SecurityTable::exposed(info.devices),
             pending: None,
         };
@@ -157,6 +158,25 @@ impl PairedGroup {
         footing
     }
 
+    /// Chooses whether the group is told, from this device's next commit on: its leaf then says whom it
+    /// is paired with and whom the commit has healed. By default nothing says so.
+    ///
+    /// Each device decides for itself. [`announcements`](crate::announcements) reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NotPaired`], [`UsageError::Signal`], [`Error::Vault`].
+    pub fn set_signal_policy<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        policy: SignalPolicy,
+    ) -> Result<(), Error> {
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        let record = GroupRecord { signal: policy, ..paired.record.clone() };
+        signal(self.mls.ciphersuite(), &record, &paired.standing, &[])?;
+        self.change_record(device, |record| record.signal = policy)
+    }
+
     /// Chooses what happens when an event has weakened a partner.
     ///
     /// # Errors
@@ -167,8 +187,17 @@ impl PairedGroup {
         device: &Device<P>,
         heal_policy: HealPolicy,
     ) -> Result<(), Error> {
+        self.change_record(device, |record| record.heal_policy = heal_policy)
+    }
+
+    fn change_record<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        change: impl FnOnce(&mut GroupRecord),
+    ) -> Result<(), Error> {
         let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
-        let record = GroupRecord { heal_policy, ..paired.record.clone() };
+        let mut record = paired.record.clone();
+        change(&mut record);
         device.vault().store_group(&record)?;
         paired.record = record;
         Ok(())

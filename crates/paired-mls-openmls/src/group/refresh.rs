@@ -108,7 +108,8 @@ impl PairedGroup {
         if !covered.contains(&place) {
             return Err(UsageError::RefreshPlace.into());
         }
-        self.commit(device, Content { adds: vec![parsed], removes: vec![seat] })
+        let (adds, removes, renews) = (vec![parsed], vec![seat], vec![partner]);
+        self.commit(device, Content { adds, removes, renews, ..Content::default() })
     }
 
     /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that

@@ -5,7 +5,7 @@ use openmls::{
     prelude::{GroupId, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
 };
 use paired_mls::{
-    EpochContext, GroupRecord,
+    DeviceId, EpochContext, GroupRecord,
     anchor::{Anchor, Changes, LeafIndex, Tree, stale_recipients},
     group::CommitFacts,
     wire::RatchetTree,
@@ -15,11 +15,12 @@ use tls_codec::Serialize as _;
 use super::{
     Paired, PairedGroup,
     lifecycle::parse,
+    send::signal,
     standing::{Standing, device_of},
 };
 use crate::{
     Device, Error, GuardError, Outgoing, PeerError, Platform, provider::atomically,
-    steer::build_paired,
+    signal::new_leaf, steer::build_paired,
 };
 
 impl PairedGroup {
@@ -58,6 +59,14 @@ impl PairedGroup {
             None => None,
         };
 
+        let told = match (&record, &seat) {
+            (Some(record), Some(seat)) => {
+                signal(ciphersuite, record, &seat.standing, &seat.healed())?
+            }
+            _ => None,
+        };
+        let leaf = told.as_ref().map(new_leaf).transpose()?.unwrap_or_default();
+
         let provider = device.provider();
         let (mls, outgoing) = atomically(provider, || {
             forget(device, &group_id)?;
@@ -65,6 +74,7 @@ impl PairedGroup {
                 .with_config(config.clone())
                 .build_group(provider, info, device.credential().clone())
                 .map_err(PeerError::message)?
+                .leaf_node_parameters(leaf)
                 .load_psks(provider.storage())
                 .map_err(Error::mls("load the pre-shared keys of a commit"))?;
             let anchor = seat.as_ref().and_then(|seat| seat.anchor.as_ref());
@@ -137,6 +147,12 @@ impl Seat {
         Ok(Self { standing, anchor })
     }
 
+    /// The partners that the commit heals.
+    fn healed(&self) -> Vec<DeviceId> {
+        let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
+        covered.iter().filter_map(|leaf| self.standing.device_at(*leaf)).collect()
+    }
+
     /// The new epoch: this device is new from the leaf up, and the covered partners are healed.
     fn renew(&self, record: &mut GroupRecord, own_key: &[u8]) -> Result<(), Error> {
         record.pending = None;
@@ -146,7 +162,7 @@ impl Seat {
         others.retain(|leaf| leaf != own && !covered.contains(leaf));
         let facts = CommitFacts {
             committer: device_of(record, own_key),
-            healed: covered.iter().filter_map(|leaf| self.standing.device_at(*leaf)).collect(),
+            healed: self.healed(),
             sealed_to_leaves: stale_recipients(tree, *own, &others, &[*own])
                 .map_err(GuardError::Locate)?,
             ..CommitFacts::default()

@@ -1,19 +1,23 @@
 //! What this device sends: commits, application messages, and the proposal to leave.
 
 use openmls::prelude::{
-    CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex, LoadedPsks, MlsGroup,
+    Ciphersuite, CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex,
+    LeafNodeParameters, LoadedPsks, MlsGroup,
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    Event, GroupRecord, Phase,
+    DeviceId, Event, GroupRecord, Phase,
     anchor::{Anchor, LeafIndex},
     group::PendingCommit,
+    pairing::{PairedSignal, SignalPolicy},
 };
 
-use super::{Paired, PairedGroup, facts::Proposals, merge::merge_own};
+use super::{
+    Paired, PairedGroup, facts::Proposals, merge::merge_own, standing::Standing, suite_of,
+};
 use crate::{
     Device, Error, Outgoing, Platform, UsageError, gate::check_staged, outgoing::message_bytes,
-    package::newcomers, steer::build_paired,
+    package::newcomers, signal::next_leaf, steer::build_paired,
 };
 
 /// What a commit of this device does, by value.
@@ -21,6 +25,18 @@ use crate::{
 pub(super) struct Content {
     pub(super) adds: Vec<KeyPackage>,
     pub(super) removes: Vec<LeafIndex>,
+    /// The partners that the commit removes and adds again with new leaves.
+    pub(super) renews: Vec<DeviceId>,
+    /// A change of the own leaf; the keys change in any case.
+    pub(super) leaf: Option<LeafNodeParameters>,
+}
+
+/// Whom a commit reaches.
+#[derive(Default)]
+struct Aim {
+    /// `None` if it has no partner to notify.
+    anchor: Option<Anchor>,
+    heals: Vec<DeviceId>,
 }
 
 impl PairedGroup {
@@ -134,10 +150,19 @@ impl PairedGroup {
     pub(super) fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
-        content: Content,
+        mut content: Content,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
-        let anchor = self.anchor_after(&content)?;
+        let Aim { anchor, heals } = self.aim(&content)?;
+        let told = match &self.paired {
+            Some(Paired { record, standing }) => {
+                signal(self.mls.ciphersuite(), record, standing, &heals)?
+            }
+            None => None,
+        };
+        if let Some(own) = self.mls.own_leaf_node() {
+            content.leaf = next_leaf(own, told.as_ref())?;
+        }
         let next_epoch = self.next_epoch();
 
         self.transact(device, |mls, paired| {
@@ -167,13 +192,13 @@ impl PairedGroup {
         })
     }
 
-    /// The anchor of a commit with this content; `None` if it has no partner to notify.
-    fn anchor_after(&self, content: &Content) -> Result<Option<Anchor>, Error> {
+    /// Whom a commit with this content reaches.
+    fn aim(&self, content: &Content) -> Result<Aim, Error> {
         let Some(Paired { record, standing }) = &self.paired else {
-            return Ok(None);
+            return Ok(Aim::default());
         };
         if record.phase == Phase::Ceasing {
-            return Ok(None);
+            return Ok(Aim::default());
         }
         let own = self.own_leaf();
         let mut proposals = Proposals::of(self.mls.pending_proposals(), own);
@@ -184,7 +209,29 @@ impl PairedGroup {
             proposals.remove(*removed);
         }
         let (after, added) = proposals.apply(standing, record)?;
-        Ok(after.anchorage(own, &added)?.anchor().cloned())
+        let anchor = after.anchorage(own, &added)?.anchor().cloned();
+        let covered = anchor.as_ref().map(Anchor::covered).unwrap_or_default();
+        let followers = covered.iter().filter(|leaf| !added.contains(leaf));
+        let mut heals: Vec<_> = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
+        heals.extend(&content.renews);
+        heals.sort_unstable();
+        Ok(Aim { anchor, heals })
+    }
+}
+
+/// What the group is told of a commit of the device at `own`, if it is told.
+pub(super) fn signal(
+    ciphersuite: Ciphersuite,
+    record: &GroupRecord,
+    standing: &Standing,
+    heals: &[DeviceId],
+) -> Result<Option<PairedSignal>, UsageError> {
+    let suite = suite_of(ciphersuite).ok_or(UsageError::CipherSuite)?;
+    match (record.signal, record.phase, standing.device_at(standing.own)) {
+        (SignalPolicy::Announce, Phase::Active, Some(own)) => {
+            Ok(Some(PairedSignal::of(suite, &record.devices, own, heals)?))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -210,6 +257,7 @@ fn load<'a, P: Platform>(
         .propose_adds(content.adds)
         .propose_removals(removes)
         .force_self_update(true)
+        .leaf_node_parameters(content.leaf.unwrap_or_default())
         .load_psks(device.provider().storage())
         .map_err(Error::mls("load the pre-shared keys of a commit"))
 }

@@ -4,7 +4,7 @@ use std::{cell::Cell, path::Path, rc::Rc};
 
 use openmls_sqlite_storage::{Codec, SqliteStorageProvider};
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
-use rusqlite::Connection;
+use rusqlite::{Connection, backup::Backup};
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -95,9 +95,15 @@ impl<C> SqliteProvider<C> {
              PRAGMA secure_delete = ON;
              BEGIN EXCLUSIVE; COMMIT;",
         )?;
-        SqliteStorageProvider::<JsonCodec, _>::new(&mut connection)
-            .run_migrations()
-            .map_err(|error| SqliteError::Migrate(Box::new(error)))?;
+        if is_empty(&connection)? {
+            // Each table and the note that it is there are transactions of their own, and a death between
+            // them would lock the device out. So they are made elsewhere, and copied in one transaction.
+            let mut tables = Connection::open_in_memory()?;
+            migrate(&mut tables)?;
+            Backup::new(&tables, &mut connection)?.step(-1)?;
+        } else {
+            migrate(&mut connection)?;
+        }
         let connection = Rc::new(connection);
         let storage = SqliteStorageProvider::new(connection.clone());
         Ok(Self { crypto: Rc::new(crypto), storage, connection, depth: Rc::default() })
@@ -174,6 +180,16 @@ impl<C> SqliteProvider<C> {
 enum Fate {
     Kept,
     Undone,
+}
+
+fn is_empty(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), SqliteError> {
+    SqliteStorageProvider::<JsonCodec, _>::new(connection)
+        .run_migrations()
+        .map_err(|error| SqliteError::Migrate(Box::new(error)))
 }
 
 impl<C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for SqliteProvider<C> {

@@ -36,6 +36,9 @@ pub trait CryptoHook: Send + Sync {
         None
     }
 
+    /// Sees what `aead_encrypt` is asked for.
+    fn encrypting(&self, _: &Encrypting<'_>) {}
+
     /// Instead of `verify_signature`; `verify` is the real one, for a key of the hook's choice.
     fn verify(
         &self,
@@ -57,6 +60,18 @@ pub struct Sealing<'a> {
     /// The additional data.
     pub aad: &'a [u8],
     /// What is sealed.
+    pub plaintext: &'a [u8],
+}
+
+/// What `aead_encrypt` is asked for (RFC 5116 section 2.1).
+pub struct Encrypting<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The nonce, which a key never sees twice.
+    pub nonce: &'a [u8],
+    /// The additional data.
+    pub aad: &'a [u8],
+    /// What is encrypted.
     pub plaintext: &'a [u8],
 }
 
@@ -209,6 +224,7 @@ where
         nonce: &[u8],
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
+        self.hook.encrypting(&Encrypting { key, nonce, aad, plaintext: data });
         self.inner.aead_encrypt(alg, key, data, nonce, aad)
     }
 

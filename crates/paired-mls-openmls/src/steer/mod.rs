@@ -28,7 +28,7 @@ use std::sync::{Mutex, PoisonError};
 use self::guard::Guard;
 pub(crate) use self::signature_keys::key_len;
 pub use self::{
-    crypto::{CryptoHook, Exporting, Sealing, SteeredCrypto, Verifying},
+    crypto::{CryptoHook, Encrypting, Exporting, Sealing, SteeredCrypto, Verifying},
     signature_keys::{AnyKey, KeyVectorCrypto},
 };
 pub(crate) use self::{

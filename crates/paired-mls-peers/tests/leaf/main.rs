@@ -5,5 +5,6 @@
 mod cast;
 mod commits;
 mod hidden;
+mod nonces;
 mod replay;
 mod standard;

@@ -1,5 +1,7 @@
 //! Devices with a book each, a 1-to-1 channel, a directory, and a group to be in.
 
+use std::rc::Rc;
+
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, Lifetime, MlsGroupJoinConfig,
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
@@ -8,12 +10,13 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{crypto::OpenMlsCrypto as _, random::OpenMlsRand as _};
 use paired_mls::{
-    CipherSuite, DeviceId, PairingId, Secret, Vault,
+    CipherSuite, DeviceId, PairingId, RecordName, Secret, Vault, VaultStorage as _,
     conformance::{Content, Framing, Listener as _, Member},
     leaf::SignatureKeys,
     pairing::{
         AnchorKind, ChannelTrust, Mode, OneToOne, Outbound, PairingBook, PairingDevice,
         PairingState, Party, Progress, RegistryEntry, Request, Roster, Route, Source, StateName,
+        Terms,
     },
     vault::MemoryStorage,
 };
@@ -27,8 +30,12 @@ pub(crate) const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 pub(crate) const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 pub(crate) const ID: PairingId = PairingId([7; 16]);
+/// Another pairing, of those that stay.
+pub(crate) const AGAIN: PairingId = PairingId([8; 16]);
+pub(crate) const GROUP: &[u8] = b"a group";
 pub(crate) const PHONE: usize = 0;
 pub(crate) const SENSOR: usize = 1;
+pub(crate) const WATCH: usize = 2;
 
 /// Knows leaves with several signature keys, and is the plain provider for everything else.
 pub(crate) type Crypto = KeyVectorCrypto<RustCrypto>;
@@ -41,9 +48,12 @@ fn platform() -> Platform {
 
 /// A device of the user `identity`, with a signature key of its own.
 pub(crate) struct Gadget {
-    pub(crate) own: Device<Platform>,
+    pub(crate) own: Rc<Device<Platform>>,
     pub(crate) party: Party,
     key: (Vec<u8>, Vec<u8>),
+    pub(crate) storage: MemoryStorage,
+    /// The pairing that is looked at.
+    pub(crate) pairing: PairingId,
     pub(crate) channel: Option<Channel>,
 }
 
@@ -62,8 +72,33 @@ impl Gadget {
         let key = RustCrypto::default().signature_key_gen(CIPHERSUITE.signature_algorithm());
         let key = key.unwrap();
         let party = Party { identity: identity.into(), signature_key: key.1.clone() };
-        let own = device(Vault::new(MemoryStorage::new()), identity, key.clone());
-        Self { own, party, key, channel: None }
+        let storage = MemoryStorage::new();
+        let own = Rc::new(device(Vault::new(storage.clone()), identity, key.clone()));
+        Self { own, party, key, storage, pairing: ID, channel: None }
+    }
+
+    /// The same device in another pairing.
+    pub(crate) fn in_pairing(&self, pairing: PairingId) -> Self {
+        let (own, storage) = (self.own.clone(), self.storage.clone());
+        let (party, key) = (self.party.clone(), self.key.clone());
+        Self { own, party, key, storage, pairing, channel: None }
+    }
+
+    /// Somebody with this device's MLS state and these records of its vault.
+    pub(crate) fn thief(
+        &self,
+        state: &Device<Platform>,
+        records: &[RecordName],
+    ) -> Device<Platform> {
+        let vault = MemoryStorage::new();
+        for name in records {
+            vault.store(name, &self.storage.load(name).unwrap().unwrap()).unwrap();
+        }
+        let crypto = Crypto::new(RustCrypto::default());
+        let provider = MemoryProvider::with_records(crypto, state.provider().records());
+        let (private, public) = self.key.clone();
+        let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, public);
+        Device::new(provider, Vault::new(vault), signer, state.credential().clone())
     }
 
     /// The same device with the same vault and another signature key.
@@ -72,38 +107,44 @@ impl Gadget {
         let key = key.unwrap();
         let identity = String::from_utf8(self.party.identity.clone()).unwrap();
         let party = Party { signature_key: key.1.clone(), ..self.party.clone() };
-        let own = device(self.own.vault().clone(), &identity, key.clone());
-        Self { own, party, key, channel: None }
+        let own = Rc::new(device(self.own.vault().clone(), &identity, key.clone()));
+        Self { own, party, key, ..self.in_pairing(self.pairing) }
     }
 
     pub(crate) fn book(&self) -> PairingBook<'_> {
         PairingBook::new(self.own.vault(), self.party.clone())
     }
 
+    /// What it is paired under.
+    pub(crate) fn terms(&self) -> Terms {
+        match self.book().load(self.pairing).unwrap() {
+            PairingState::Paired(paired) => paired.terms().clone(),
+            _ => panic!("not paired"),
+        }
+    }
+
     pub(crate) fn state(&self) -> StateName {
-        self.book().resend(ID).unwrap().state
+        self.book().resend(self.pairing).unwrap().state
     }
 
     /// The device as it acts behind the shared leaf: in hidden mode with the anchor's key, which lies in
     /// the vault; in standard mode with its own, which the leaf lists.
     pub(crate) fn behind_the_leaf(&self) -> Device<Platform> {
         let vault = self.own.vault().clone();
-        let PairingState::Paired(paired) = self.book().load(ID).unwrap() else {
-            panic!("not paired");
-        };
+        let terms = self.terms();
         let credential = |signature_key: Vec<u8>| CredentialWithKey {
             credential: BasicCredential::new(self.party.identity.clone()).into(),
             signature_key: signature_key.into(),
         };
-        match paired.terms().mode() {
+        match terms.mode() {
             Mode::Hidden { anchor_key } => {
                 let crypto = RustCrypto::default();
-                let signer =
-                    VaultSigner::new(crypto, vault.clone(), VaultKey::Anchor(ID), SUITE).unwrap();
+                let key = VaultKey::Anchor(self.pairing);
+                let signer = VaultSigner::new(crypto, vault.clone(), key, SUITE).unwrap();
                 Device::new(platform(), vault, signer, credential(anchor_key.clone()))
             }
             Mode::Standard(_) => {
-                let devices = paired.terms().roster().devices();
+                let devices = terms.roster().devices();
                 let keys = devices.iter().map(|device| device.party.signature_key.clone());
                 let keys = SignatureKeys::new(keys.collect(), 32).unwrap().encode();
                 let (private, public) = self.key.clone();
@@ -131,8 +172,24 @@ pub(crate) struct Pairing {
 
 impl Pairing {
     pub(crate) fn of(identities: &[&str]) -> Self {
-        let gadgets = identities.iter().map(|identity| Gadget::new(identity)).collect();
+        Self::between(identities.iter().map(|identity| Gadget::new(identity)).collect())
+    }
+
+    pub(crate) fn between(gadgets: Vec<Gadget>) -> Self {
         Self { gadgets, directory: None, trust: ChannelTrust::Compared }
+    }
+
+    pub(crate) fn id(&self) -> PairingId {
+        self.gadgets[PHONE].pairing
+    }
+
+    /// Somebody carries the seed to each device.
+    pub(crate) fn carry_seed(&self) {
+        let seed = Secret::new(RustCrypto::default().random_vec(SUITE.kdf_len()).unwrap());
+        for gadget in &self.gadgets {
+            let _ = gadget.book().load_seed(self.roster(), &seed).unwrap();
+        }
+        self.all_are(StateName::Seeded);
     }
 
     /// Opens the channel, compares the digits, and sends the seed through it.
@@ -159,7 +216,7 @@ impl Pairing {
         let listed = (0..).map(DeviceId).zip(&self.gadgets);
         let listed =
             listed.map(|(device, gadget)| PairingDevice { device, party: gadget.party.clone() });
-        Roster::new(ID, SUITE, listed.collect()).unwrap()
+        Roster::new(self.id(), SUITE, listed.collect()).unwrap()
     }
 
     pub(crate) fn one_to_one(&self) -> OneToOne {
@@ -174,7 +231,8 @@ impl Pairing {
     }
 
     pub(crate) fn initiate_standard(&mut self, anchor: AnchorKind) {
-        let progress = self.gadgets[PHONE].book().initiate(ID, Request::Standard(anchor)).unwrap();
+        let progress =
+            self.gadgets[PHONE].book().initiate(self.id(), Request::Standard(anchor)).unwrap();
         self.post(PHONE, progress);
     }
 
@@ -182,7 +240,7 @@ impl Pairing {
         let key_pair = generate_signature_key(&RustCrypto::default(), SUITE).unwrap();
         let channel = self.one_to_one();
         let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
-        let progress = self.gadgets[PHONE].book().initiate(ID, request).unwrap();
+        let progress = self.gadgets[PHONE].book().initiate(self.id(), request).unwrap();
         self.post(PHONE, progress);
     }
 
@@ -290,18 +348,24 @@ pub(crate) fn ada_adds(ada: &mut Stock, packages: Vec<Vec<u8>>) -> (Vec<u8>, Vec
 
 /// The devices come into Ada's group, each with a leaf of its own, and pair there.
 pub(crate) fn at_a_node(pairing: &Pairing, ada: &mut Stock) -> Vec<PairedGroup> {
-    // A filler, so that the devices are siblings.
     let mut filler = Stock::behind(Door::Open, SUITE, Framing::Public, "a filler").unwrap();
-    let mut packages = vec![filler.key_package().unwrap()];
+    at_a_node_beside(&mut filler, pairing, ada)
+}
+
+/// The same, with another member at the leaf beside Ada's, so that the devices are siblings.
+pub(crate) fn at_a_node_beside(
+    other: &mut impl Member,
+    pairing: &Pairing,
+    ada: &mut Stock,
+) -> Vec<PairedGroup> {
+    let mut packages = vec![other.key_package().unwrap()];
     let own = pairing.gadgets.iter().map(|gadget| gadget.own.key_package(CIPHERSUITE).unwrap());
     packages.extend(own);
     let (_, welcome) = ada_adds(ada, packages);
+    other.join(&welcome).unwrap();
     let join = |gadget: &Gadget| {
         let mut group = PairedGroup::join(&gadget.own, &welcome, &join_config()).unwrap();
-        let PairingState::Paired(paired) = gadget.book().load(ID).unwrap() else {
-            panic!("not paired");
-        };
-        group.pair(&gadget.own, &paired.terms().pairing()).unwrap();
+        group.pair(&gadget.own, &gadget.terms().pairing()).unwrap();
         group
     };
     pairing.gadgets.iter().map(join).collect()
@@ -315,13 +379,14 @@ pub(crate) fn behind_a_leaf(
     let devices: Vec<_> = pairing.gadgets.iter().map(Gadget::behind_the_leaf).collect();
     let [first, others @ ..] = devices.as_slice() else { panic!("no devices") };
     let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
-    let package = LeafGroup::publish(first, ID, kind, lifetime, gate_capabilities()).unwrap();
+    let id = pairing.id();
+    let package = LeafGroup::publish(first, id, kind, lifetime, gate_capabilities()).unwrap();
     for other in others {
-        LeafGroup::adopt(other, ID, &package).unwrap();
+        LeafGroup::adopt(other, id, &package).unwrap();
     }
     let (_, welcome) = ada_adds(ada, vec![package]);
     let join = |device: Device<Platform>| {
-        let group = LeafGroup::join(&device, ID, &welcome, &join_config()).unwrap();
+        let group = LeafGroup::join(&device, id, &welcome, &join_config()).unwrap();
         (device, group)
     };
     devices.into_iter().map(join).collect()
@@ -333,6 +398,10 @@ pub(crate) fn events(received: Received) -> Vec<paired_mls::Event> {
         Received::Commit { events, .. } => events,
         other => panic!("{other:?} is no commit"),
     }
+}
+
+pub(crate) fn is_healed(events: &[paired_mls::Event]) -> bool {
+    events.iter().any(|event| matches!(event, paired_mls::Event::Healed { .. }))
 }
 
 pub(crate) fn same_epoch(ada: &Stock, mls: &openmls::group::MlsGroup) {

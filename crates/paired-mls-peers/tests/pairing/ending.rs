@@ -1,21 +1,18 @@
-//! The end of a pairing in its groups: for each anchor and mode, and whatever the partner does.
+//! The end of a pairing below a node, in its group, whatever the partner does.
 
-use openmls::prelude::Ciphersuite;
 use paired_mls::{
     DeviceId, Event, Phase,
     anchor::LeafIndex,
     conformance::{Content, Listener as _, Member as _},
     pairing::{AnchorKind, PartnerPromise, Progress, StateName, Step},
 };
-use paired_mls_openmls::{Error, Outgoing, PairedGroup, UsageError};
+use paired_mls_openmls::{Footing, Outgoing, PairedGroup};
 use paired_mls_peers::Door;
 
 use crate::cast::{
-    CIPHERSUITE, Gadget, ID, PHONE, Pairing, SENSOR, Stock, ada, ada_adds, at_a_node,
-    behind_a_leaf, events, join_config, same_epoch,
+    AGAIN, CIPHERSUITE, GROUP, ID, PHONE, Pairing, SENSOR, Stock, WATCH, ada, ada_adds, at_a_node,
+    events, is_healed, join_config, same_epoch,
 };
-
-const GROUP: &[u8] = b"a group";
 
 /// Two devices below a node, paired.
 struct Node {
@@ -64,38 +61,40 @@ impl Node {
 
     /// A device leaves, and comes back under another signature key.
     fn leave_and_return(&mut self, n: usize) {
-        let old = &self.pairing.gadgets[n];
-        let proposal = self.groups[n].leave(&old.own).unwrap();
+        self.leave(n);
+        self.come_back(n);
+    }
+
+    fn leave(&mut self, n: usize) {
+        let proposal = self.groups[n].leave(&self.pairing.gadgets[n].own).unwrap();
         self.ada.process(&proposal).unwrap();
-        for (other, group) in self.groups.iter_mut().enumerate() {
-            if other != n {
-                group.process(&self.pairing.gadgets[other].own, &proposal).unwrap();
-            }
-        }
+        self.members_hear(&proposal, Some(n));
         let sent = self.ada.commit(&Content::default()).unwrap();
         self.ada.confirm().unwrap();
-        for (n, group) in self.groups.iter_mut().enumerate() {
-            group.process(&self.pairing.gadgets[n].own, &sent.commit).unwrap();
-        }
+        self.members_hear(&sent.commit, None);
         assert!(!self.groups[n].mls().is_active());
+    }
 
+    fn come_back(&mut self, n: usize) {
+        let old = &self.pairing.gadgets[n];
         let new = old.renamed();
-        assert_ne!(new.party.signature_key, self.pairing.gadgets[n].party.signature_key);
+        assert_ne!(new.party.signature_key, old.party.signature_key);
         let (commit, welcome) =
             ada_adds(&mut self.ada, vec![new.own.key_package(CIPHERSUITE).unwrap()]);
-        for (other, group) in self.groups.iter_mut().enumerate() {
-            if other != n {
-                group.process(&self.pairing.gadgets[other].own, &commit).unwrap();
-            }
-        }
+        self.members_hear(&commit, Some(n));
         self.groups[n] = PairedGroup::join(&new.own, &welcome, &join_config()).unwrap();
         self.pairing.gadgets[n] = new;
         same_epoch(&self.ada, self.groups[n].mls());
     }
-}
 
-fn is_healed(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Healed { .. }))
+    /// All devices that are in the group hear a message, but for its sender.
+    fn members_hear(&mut self, message: &[u8], sender: Option<usize>) {
+        for (n, group) in self.groups.iter_mut().enumerate() {
+            if Some(n) != sender && group.mls().is_active() {
+                group.process(&self.pairing.gadgets[n].own, message).unwrap();
+            }
+        }
+    }
 }
 
 /// Standard mode at a node: request, confirmation, tape kept until then; the one that ended it leaves
@@ -179,96 +178,50 @@ fn a_partner_that_is_lost_is_removed() {
     assert_eq!(node.ada.group().unwrap().members().count(), 3);
 }
 
-/// Of three devices one ends the pairing: all stop, and the plan has the other two pair anew.
+/// Of three devices one ends the pairing: all stop, leave and come back under new keys, and the other two
+/// pair anew, with another tape.
 #[test]
-fn of_three_devices_all_stop() {
+fn of_three_devices_all_leave_and_two_pair_anew() {
     let mut node = Node::new(&["a phone", "a sensor", "a watch"]);
+    assert!(is_healed(&node.update(PHONE)));
     let ending = node.end(SENSOR);
     node.pairing.post(SENSOR, ending);
     node.pairing.all_are(StateName::Ceased);
-    let book = node.pairing.gadgets[PHONE].book();
-    let plan = book.erase(ID, &[GROUP.to_vec()]).unwrap();
-    let staying = vec![DeviceId(0), DeviceId(2)];
-    assert_eq!(plan.steps().last(), Some(&Step::PairAnew(staying)));
-    for n in 0..3 {
+    let all = [PHONE, SENSOR, WATCH];
+    for n in all {
         let gadget = &node.pairing.gadgets[n];
-        gadget.book().erase(ID, &[GROUP.to_vec()]).unwrap();
+        let plan = gadget.book().erase(ID, &[GROUP.to_vec()]).unwrap();
+        let everybody = vec![DeviceId(0), DeviceId(1), DeviceId(2)];
+        assert!(plan.steps().contains(&Step::Leave(everybody)));
+        let staying = vec![DeviceId(0), DeviceId(2)];
+        assert_eq!(plan.steps().last(), Some(&Step::PairAnew(staying)));
         node.groups[n].unpair(&gadget.own).unwrap();
     }
-    for n in 0..3 {
+    for n in all {
         assert!(!is_healed(&node.update(n)));
     }
-}
+    all.into_iter().for_each(|n| node.leave(n));
+    // Side by side, those that stay.
+    [PHONE, WATCH, SENSOR].into_iter().for_each(|n| node.come_back(n));
 
-/// A shared leaf, in both modes: nobody commits from it any more, it leaves, and each device comes back
-/// with a leaf and a key of its own. Nothing of the shared one is left on either.
-#[test]
-fn both_leave_a_leaf() {
-    for door in [Door::Open, Door::Gated] {
-        let mut pairing = Pairing::of(&["alice"; 2]);
-        pairing.seed();
-        match door {
-            Door::Gated => pairing.initiate_standard(AnchorKind::Leaf),
-            _ => pairing.initiate_hidden(),
-        }
-        let mut ada = ada(door, GROUP);
-        let mut leaf = behind_a_leaf(&pairing, &mut ada);
-        let ending = pairing.gadgets[PHONE].book().end(ID).unwrap();
-        {
-            let (device, group) = &mut leaf[PHONE];
-            group.cease(device).unwrap();
-            let refused = group.update(device).unwrap_err();
-            assert!(matches!(refused, Error::Usage(UsageError::Ceasing)));
-        }
-        // The sensor does not know yet; the phone follows, and notices.
-        let (device, group) = &mut leaf[SENSOR];
-        let sent = group.update(device).unwrap();
-        let index = group.pending_index().unwrap();
-        group.confirm(device).unwrap();
-        ada.process(&sent.commit).unwrap();
-        let (device, group) = &mut leaf[PHONE];
-        assert!(is_healed(&events(group.process(device, &sent.commit).unwrap())));
-        let noticed = pairing.gadgets[PHONE].book().detect(ID, index).unwrap().unwrap();
-        assert_eq!(noticed.device, DeviceId(1));
-
-        pairing.post(PHONE, ending);
-        pairing.all_are(StateName::Ceased);
-        let proposal = group.leave(device).unwrap();
-        ada.process(&proposal).unwrap();
-        let (device, group) = &mut leaf[SENSOR];
-        group.cease(device).unwrap();
-        group.process(device, &proposal).unwrap();
-        let sent = ada.commit(&Content::default()).unwrap();
-        ada.confirm().unwrap();
-        for (device, group) in &mut leaf {
-            let heard = events(group.process(device, &sent.commit).unwrap());
-            assert!(heard.contains(&Event::Removed));
-        }
-        for (n, (device, group)) in leaf.into_iter().enumerate() {
-            group.erase(&device).unwrap();
-            // OpenMLS forgets to erase the proposal that has removed the leaf, which is public.
-            let records = device.provider().records().into_keys();
-            let left: Vec<_> = records.filter(|key| !key.starts_with(b"QueuedProposal")).collect();
-            assert!(left.is_empty(), "of the leaf is left: {left:?}");
-            let book = pairing.gadgets[n].book();
-            let plan = book.erase(ID, &[GROUP.to_vec()]).unwrap();
-            assert!(plan.steps().contains(&Step::Return(vec![DeviceId(0), DeviceId(1)])));
-            assert!(device.key_package(CIPHERSUITE).is_err() == (door == Door::Open));
-        }
-        return_apart(&pairing.gadgets, &mut ada);
+    let staying = [PHONE, WATCH].map(|n| node.pairing.gadgets[n].in_pairing(AGAIN));
+    let mut again = Pairing::between(staying.into());
+    again.carry_seed();
+    again.initiate_standard(AnchorKind::Node);
+    again.all_are(StateName::Paired);
+    for (gadget, n) in again.gadgets.iter().zip([PHONE, WATCH]) {
+        let footing = node.groups[n].pair(&gadget.own, &gadget.terms().pairing()).unwrap();
+        assert_eq!(footing, Footing::Whole);
     }
-}
-
-/// The devices come back, each for itself.
-fn return_apart(gadgets: &[Gadget], ada: &mut Stock) {
-    let suite: Ciphersuite = CIPHERSUITE;
-    let capabilities = paired_mls_openmls::gate_capabilities;
-    let packages =
-        gadgets.iter().map(|gadget| gadget.own.key_package_with(suite, capabilities()).unwrap());
-    let (_, welcome) = ada_adds(ada, packages.collect());
-    for gadget in gadgets {
-        let group = PairedGroup::join(&gadget.own, &welcome, &join_config()).unwrap();
-        same_epoch(ada, group.mls());
-        assert!(!group.is_paired());
+    for by in [PHONE, WATCH] {
+        let sent = node.groups[by].update(&node.pairing.gadgets[by].own).unwrap();
+        node.groups[by].confirm(&node.pairing.gadgets[by].own).unwrap();
+        node.ada.process(&sent.commit).unwrap();
+        for n in all.into_iter().filter(|n| *n != by) {
+            let gadget = &node.pairing.gadgets[n];
+            let heard = events(node.groups[n].process(&gadget.own, &sent.commit).unwrap());
+            assert_eq!(is_healed(&heard), n != SENSOR);
+            same_epoch(&node.ada, node.groups[n].mls());
+        }
     }
 }

@@ -4,3 +4,6 @@
 mod beginning;
 mod cast;
 mod ending;
+mod ending_leaf;
+mod many;
+mod signal;

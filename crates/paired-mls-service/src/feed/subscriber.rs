@@ -75,10 +75,14 @@ async fn revoked(state: AppState, device: DeviceId) {
     let store = Arc::clone(&state.store);
     // A stream that waits must not keep the replica alive.
     drop(state);
-    while wakes.changed().await.is_ok() {
+    loop {
+        // Also the first time: it may have been revoked since its request was let in.
         match store.run(&DeviceById(&device)).await {
             Ok(Some(device)) if device.revoked_at.is_none() => {}
             _ => return,
+        }
+        if wakes.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Groups: the total order of commits, and what else goes into the log.
 
+use std::collections::BTreeSet;
+
 use paired_mls_api::{
     CreateGroup, DeviceId, EntryKind, GroupId, GroupView, LogPage, PublishCommit, Published, UserId,
 };
@@ -12,8 +14,8 @@ use super::{
 use crate::{
     AppState,
     store::{
-        Age, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter, OpenGroup,
-        Publish,
+        Age, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter, LetterKind,
+        OpenGroup, Publish,
     },
 };
 
@@ -72,23 +74,23 @@ pub(crate) async fn publish_commit(
         check_group_info(group, header.epoch.saturating_add(1), &group_info.0)?;
     }
     let account_envelope = envelope(request.account_envelope.0)?;
-    let mut envelopes: Vec<(DeviceId, Vec<u8>)> = Vec::new();
-    let mut welcomed = Vec::new();
-    for welcome in request.welcomes {
+    let mut envelopes: Vec<(DeviceId, LetterKind, Vec<u8>)> = Vec::new();
+    for (number, welcome) in request.welcomes.into_iter().enumerate() {
         let sealed = envelope(welcome.envelope.0)?;
-        welcomed.extend(welcome.recipients.iter().cloned());
-        envelopes.extend(welcome.recipients.into_iter().map(|device| (device, sealed.clone())));
+        let recipients: BTreeSet<_> = welcome.recipients.into_iter().collect();
+        let copy = |device| (device, LetterKind::Welcome(number), sealed.clone());
+        envelopes.extend(recipients.into_iter().map(copy));
     }
     for further in request.envelopes {
-        envelopes.push((further.recipient, envelope(further.envelope.0)?));
+        envelopes.push((further.recipient, LetterKind::Other, envelope(further.envelope.0)?));
     }
     if envelopes.len() + request.roster.add.len() > state.limits.recipients {
         return Err(Failure::Full(None));
     }
-    welcomed.sort();
-    welcomed.dedup();
-    let letters: Vec<_> =
-        envelopes.iter().map(|(device, bytes)| letter(state, device.clone(), bytes)).collect();
+    let letters: Vec<_> = envelopes
+        .iter()
+        .map(|(device, kind, bytes)| Letter { kind: *kind, ..letter(state, device.clone(), bytes) })
+        .collect();
     let publish = Publish {
         group,
         user: &caller.user,
@@ -100,7 +102,6 @@ pub(crate) async fn publish_commit(
         group_info: request.group_info.as_ref().map(|message| message.0.as_slice()),
         remove: &request.roster.remove,
         add: &request.roster.add,
-        welcomed: &welcomed,
         letters: &letters,
         to_siblings: letter(state, caller.device.clone(), &account_envelope),
     };
@@ -144,7 +145,8 @@ fn published(appended: Appended) -> (Published, Age) {
 
 pub(super) fn letter<'a>(state: &AppState, recipient: DeviceId, envelope: &'a [u8]) -> Letter<'a> {
     let expires_at = state.clock.now().saturating_add(state.limits.mailbox_seconds);
-    Letter { recipient, envelope, limit: state.limits.mailbox_items, expires_at }
+    let limit = state.limits.mailbox_items;
+    Letter { recipient, envelope, kind: LetterKind::Other, limit, expires_at }
 }
 
 /// The log after a cursor.

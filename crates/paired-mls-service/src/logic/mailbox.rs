@@ -5,7 +5,7 @@ use paired_mls_api::{DeviceId, MailboxPage};
 use super::{Caller, Failure, group::letter, message::envelope};
 use crate::{
     AppState,
-    store::{Ack, ItemsAfter, Post, Sent},
+    store::{Ack, ItemsAfter, Post},
 };
 
 /// Puts an envelope into a device's mailbox.
@@ -17,11 +17,7 @@ pub(crate) async fn post(
 ) -> Result<(), Failure> {
     let envelope = envelope(bytes)?;
     let letter = letter(state, recipient, &envelope);
-    match state.store.run(&Post { from: &caller.user, letter }).await? {
-        Sent::Placed => Ok(()),
-        Sent::Full(device) => Err(Failure::Full(Some(device))),
-        Sent::Unknown(device) => Err(Failure::UnknownRecipient(Some(device))),
-    }
+    Ok(state.store.run(&Post { from: &caller.user, letter }).await??)
 }
 
 /// The items after a cursor.

@@ -39,6 +39,7 @@ pub(crate) async fn ask(
         let ask = AskForPairing {
             pairing: &pairing.0,
             request,
+            user: &caller.user,
             device: &caller.device,
             seen: &seen,
             letters: &letters,

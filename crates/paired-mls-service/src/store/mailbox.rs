@@ -5,9 +5,8 @@ use paired_mls_api::{DeviceId, MailboxItem, UserId};
 use sqlx::any::AnyRow;
 
 use super::{
-    StoreError, Topic, Transaction, Tx,
-    directory::DeviceById,
-    row::{bytes, device, int, uint},
+    Refusal, StoreError, Topic, Transaction, Tx,
+    row::{bytes, device, int, uint, user},
 };
 
 /// An envelope and whose mailbox it goes to.
@@ -15,52 +14,68 @@ use super::{
 pub(crate) struct Letter<'a> {
     pub(crate) recipient: DeviceId,
     pub(crate) envelope: &'a [u8],
-    /// How many items the mailbox may have, this one included.
+    pub(crate) kind: LetterKind,
+    /// How many items a mailbox has at most.
     pub(crate) limit: u64,
     pub(crate) expires_at: u64,
 }
 
-/// What became of a letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// It is in the mailbox.
-    Placed,
-    /// The mailbox has no room.
-    Full(DeviceId),
-    /// There is no such device, or not any more.
-    Unknown(DeviceId),
+/// What a letter is, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LetterKind {
+    /// A copy of a Welcome, by its number among those of its commit.
+    Welcome(usize),
+    /// Anything else.
+    Other,
 }
 
-/// Puts a letter into its mailbox. The mailbox stays locked until the end of the transaction: whoever
+impl Letter<'_> {
+    /// How many items the mailbox may have, this one included. Accounts leave room for one another: what
+    /// a stranger sends does not keep Welcomes out, and Welcomes, which a stranger can send too, not what
+    /// the owner's other devices send.
+    fn room(&self, from: &UserId, owner: &UserId) -> u64 {
+        match self.kind {
+            _ if from == owner => self.limit,
+            LetterKind::Welcome(_) => self.limit - self.limit / 4,
+            LetterKind::Other => self.limit / 2,
+        }
+    }
+}
+
+/// Puts a letter of an account into its mailbox. The mailbox stays locked until the end of the transaction: whoever
 /// posts several does it in the order of their recipients.
-pub(super) async fn post(tx: &mut Tx, letter: &Letter<'_>) -> Result<Sent, StoreError> {
+pub(super) async fn post(
+    tx: &mut Tx,
+    from: &UserId,
+    letter: &Letter<'_>,
+) -> Result<Result<(), Refusal>, StoreError> {
     let recipient = &letter.recipient;
-    let head = sqlx::query(
+    let owner = sqlx::query(
         "UPDATE devices SET mailbox_head = mailbox_head + 1
-         WHERE device_id = $1 AND revoked_at IS NULL RETURNING mailbox_head",
+         WHERE device_id = $1 AND revoked_at IS NULL RETURNING mailbox_head, user_id",
     )
     .bind(recipient.as_bytes())
     .fetch_optional(tx.connection())
     .await?;
-    let Some(head) = head else { return Ok(Sent::Unknown(recipient.clone())) };
+    let Some(owner) = owner else { return Ok(Err(Refusal::UnknownDevice(recipient.clone()))) };
     let items = sqlx::query("SELECT COUNT(*) FROM mailbox WHERE device_id = $1")
         .bind(recipient.as_bytes())
         .fetch_one(tx.connection())
         .await?;
-    if uint(&items, 0)? >= letter.limit {
-        return Ok(Sent::Full(recipient.clone()));
+    if uint(&items, 0)? >= letter.room(from, &user(&owner, 1)?) {
+        return Ok(Err(Refusal::Full(recipient.clone())));
     }
     sqlx::query(
         "INSERT INTO mailbox (device_id, position, envelope, expires_at) VALUES ($1, $2, $3, $4)",
     )
     .bind(recipient.as_bytes())
-    .bind(int(uint(&head, 0)?)?)
+    .bind(int(uint(&owner, 0)?)?)
     .bind(letter.envelope)
     .bind(int(letter.expires_at)?)
     .execute(tx.connection())
     .await?;
     tx.wake(Topic::mailbox(recipient));
-    Ok(Sent::Placed)
+    Ok(Ok(()))
 }
 
 /// The other devices of an account that are not revoked.
@@ -80,7 +95,7 @@ pub(super) async fn siblings(
     rows.iter().map(|row| device(row, 0)).collect()
 }
 
-/// Posts one letter. One for a device of another account has half of the room.
+/// Posts one letter.
 pub(crate) struct Post<'a> {
     pub(crate) from: &'a UserId,
     pub(crate) letter: Letter<'a>,
@@ -88,19 +103,14 @@ pub(crate) struct Post<'a> {
 
 impl Transaction for Post<'_> {
     const NAME: &'static str = "post_letter";
-    type Output = Sent;
+    type Output = Result<(), Refusal>;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Sent, StoreError> {
-        let mut letter = self.letter.clone();
-        let known = DeviceById(&letter.recipient).run(tx).await?;
-        if known.is_none_or(|device| device.user != *self.from) {
-            letter.limit /= 2;
-        }
-        post(tx, &letter).await
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        post(tx, self.from, &self.letter).await
     }
 
-    fn keeps(sent: &Sent) -> bool {
-        *sent == Sent::Placed
+    fn keeps(posted: &Self::Output) -> bool {
+        posted.is_ok()
     }
 }
 

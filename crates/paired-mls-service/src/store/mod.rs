@@ -7,6 +7,7 @@
 //! databases.
 
 mod connect;
+mod deliver;
 mod directory;
 mod error;
 mod group;
@@ -39,7 +40,7 @@ pub(crate) use self::{
         WithdrawKeyPackages,
     },
     log::{EntriesAfter, Removed},
-    mailbox::{Ack, ItemsAfter, Letter, Post, Sent},
+    mailbox::{Ack, ItemsAfter, Letter, LetterKind, Post},
     nonce::SpendNonce,
     pairing::{AskForPairing, PairingById, PairingsOfDevice, StoredPairing},
     publish::{Age, Append, Appended, Joining, Publish, Refusal},

@@ -1,9 +1,9 @@
 //! Pairings of standard mode.
 
-use paired_mls_api::DeviceId;
+use paired_mls_api::{DeviceId, UserId};
 
 use super::{
-    StoreError, Topic, Transaction, Tx,
+    StoreError, Transaction, Tx,
     mailbox::{Letter, post},
     row::{bytes, device},
 };
@@ -66,6 +66,7 @@ impl Transaction for PairingsOfDevice<'_> {
 pub(crate) struct AskForPairing<'a> {
     pub(crate) pairing: &'a [u8],
     pub(crate) request: &'a [u8],
+    pub(crate) user: &'a UserId,
     pub(crate) device: &'a DeviceId,
     /// The devices that had asked when the caller looked.
     pub(crate) seen: &'a [DeviceId],
@@ -104,8 +105,7 @@ impl Transaction for AskForPairing<'_> {
         .await?;
         for letter in self.letters {
             // A full mailbox, or a device that is not known yet: it can ask for the pairing itself.
-            post(tx, letter).await?;
-            tx.wake(Topic::mailbox(&letter.recipient));
+            let _missed = post(tx, self.user, letter).await?;
         }
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Writing the log of a group: its total order.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use paired_mls_api::{Access, DeviceId, EntryKind, GroupId, UserId};
 
@@ -8,7 +8,7 @@ use super::{
     StoreError, Topic, Transaction, Tx,
     directory::DeviceById,
     group::{Group, GroupById, Standing, list},
-    mailbox::{Letter, Sent, post, siblings},
+    mailbox::{Letter, LetterKind},
     row::{int, uint},
 };
 
@@ -60,9 +60,7 @@ pub(crate) struct Publish<'a> {
     pub(crate) group_info: Option<&'a [u8]>,
     pub(crate) remove: &'a [UserId],
     pub(crate) add: &'a [UserId],
-    /// The devices that are welcomed, whose accounts join the roster.
-    pub(crate) welcomed: &'a [DeviceId],
-    /// Welcomes and envelopes, in the order of the recipients.
+    /// Welcomes and envelopes. The accounts that are welcomed join the roster.
     pub(crate) letters: &'a [Letter<'a>],
     /// What goes to each other device of the account, apart from the recipient.
     pub(crate) to_siblings: Letter<'a>,
@@ -111,10 +109,14 @@ impl Transaction for Publish<'_> {
         let position = uint(&head, 0)?;
         let entry = NewEntry { position, epoch: self.epoch, kind: EntryKind::Commit };
         entry.insert(tx, self.group, self.commit, self.digest).await?;
-        if let Err(refusal) = self.change_roster(tx, position).await? {
+        let welcomed = match self.welcomed(tx).await? {
+            Ok(welcomed) => welcomed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = self.change_roster(tx, position, &welcomed).await? {
             return Ok(Err(refusal));
         }
-        if let Err(refusal) = self.post(tx).await? {
+        if let Err(refusal) = self.deliver(tx, &welcomed).await? {
             return Ok(Err(refusal));
         }
         tx.wake(Topic::group(self.group));
@@ -126,11 +128,28 @@ impl Transaction for Publish<'_> {
     }
 }
 
+/// The devices that are welcomed, and whose they are.
+pub(super) type Welcomed = BTreeMap<DeviceId, UserId>;
+
 impl Publish<'_> {
+    /// Also devices that were revoked: what that means depends on the others of their accounts.
+    async fn welcomed(&self, tx: &mut Tx) -> Result<Result<Welcomed, Refusal>, StoreError> {
+        let mut welcomed = Welcomed::new();
+        for letter in self.letters {
+            let LetterKind::Welcome(_) = letter.kind else { continue };
+            let Some(device) = DeviceById(&letter.recipient).run(tx).await? else {
+                return Ok(Err(Refusal::UnknownDevice(letter.recipient.clone())));
+            };
+            welcomed.insert(device.device, device.user);
+        }
+        Ok(Ok(welcomed))
+    }
+
     async fn change_roster(
         &self,
         tx: &mut Tx,
         position: u64,
+        welcomed: &Welcomed,
     ) -> Result<Result<(), Refusal>, StoreError> {
         for user in self.remove {
             sqlx::query(
@@ -147,12 +166,7 @@ impl Publish<'_> {
         if self.standing == Joining::Outside {
             add.push(self.user.clone());
         }
-        for welcomed in self.welcomed {
-            match DeviceById(welcomed).run(tx).await? {
-                Some(device) if device.revoked_at.is_none() => add.push(device.user),
-                _ => return Ok(Err(Refusal::UnknownDevice(welcomed.clone()))),
-            }
-        }
+        add.extend(welcomed.values().cloned());
         add.sort();
         add.dedup();
         for user in &add {
@@ -164,25 +178,6 @@ impl Publish<'_> {
                 return Ok(Err(Refusal::UnknownUser));
             }
             list(tx, self.group, user).await?;
-        }
-        Ok(Ok(()))
-    }
-
-    async fn post(&self, tx: &mut Tx) -> Result<Result<(), Refusal>, StoreError> {
-        let siblings = siblings(tx, self.user, self.device).await?;
-        let to_sibling = |recipient| (Letter { recipient, ..self.to_siblings.clone() }, true);
-        let mut letters: Vec<_> = siblings.into_iter().map(to_sibling).collect();
-        letters.extend(self.letters.iter().map(|letter| (letter.clone(), false)));
-        letters.sort_by(|(a, _), (b, _)| a.recipient.cmp(&b.recipient));
-        for (letter, is_sibling) in letters {
-            match post(tx, &letter).await? {
-                Sent::Placed => {}
-                // A device that was away for long must not keep its partner from healing it: what it
-                // misses it finds without a Notify.
-                Sent::Full(_) if is_sibling => {}
-                Sent::Full(device) => return Ok(Err(Refusal::Full(device))),
-                Sent::Unknown(device) => return Ok(Err(Refusal::UnknownDevice(device))),
-            }
         }
         Ok(Ok(()))
     }

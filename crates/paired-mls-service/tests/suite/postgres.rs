@@ -28,16 +28,14 @@ pub(crate) fn fresh_database() -> Option<String> {
     Some(format!("postgres://postgres@localhost/{name}?host={}", socket.display()))
 }
 
+/// Where `initdb`, `postgres` and `psql` are: Debian keeps them off the path, by their version.
 fn programs() -> Option<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|version| version.path().join("bin"))
-        .filter(|bin| bin.join("initdb").exists())
-        .collect();
-    found.sort();
-    found.pop()
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = versions.map(|version| version.path().join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let complete =
+        |bin: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| bin.join(name).exists());
+    debian.chain(env::split_paths(&path)).find(complete)
 }
 
 fn start() -> Option<PathBuf> {
@@ -49,7 +47,7 @@ fn start() -> Option<PathBuf> {
         return None;
     };
     let folder = tempfile::Builder::new().prefix("pmls").tempdir().unwrap().keep();
-    // PostgreSQL does not run as root.
+    // PostgreSQL does not run as root; Debian's package brings a user for it.
     let root = is_root();
     if root {
         assert!(Command::new("chown").arg("postgres").arg(&folder).status().unwrap().success());

@@ -10,8 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use paired_mls_api::{GroupId, JSON, LogPage, Problem, PublishCommit, Published, path};
-use paired_mls_service::{Config, Server};
+use paired_mls_api::{
+    Base64Url, GroupId, JSON, LogPage, MailboxItem, MailboxPage, Problem, PublishCommit, Published,
+    path,
+};
+use paired_mls_service::{Config, LogFormat, Server, init_logging};
 
 use crate::{
     backend::{Backend, on_both},
@@ -25,12 +28,17 @@ on_both!(a_killed_server_loses_nothing);
 const ROUNDS: u64 = 6;
 const DATABASE: &str = "PAIRED_MLS_TEST_DATABASE";
 const ADDRESS_FILE: &str = "PAIRED_MLS_TEST_ADDRESS_FILE";
+const LOGS: &str = "PAIRED_MLS_TEST_LOGS";
 
 /// Not a test of its own: the process that is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_process() {
     let Ok(database) = env::var(DATABASE) else { return };
+    if env::var_os(LOGS).is_some() {
+        init_logging(LogFormat::Json);
+    }
     let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
+    config.limits.mailbox_items = 1_000_000;
     config.limits.requests_per_second = 10_000;
     config.limits.request_burst = 10_000;
     let mut server = Server::start(&config).await.unwrap();
@@ -41,7 +49,7 @@ async fn child_process() {
 }
 
 /// A server in a process of its own, killed when it is dropped.
-struct Victim(Child);
+pub(crate) struct Victim(Child);
 
 impl Drop for Victim {
     fn drop(&mut self) {
@@ -51,8 +59,19 @@ impl Drop for Victim {
 }
 
 async fn start(database: &str, file: &Path) -> (Victim, Remote) {
+    spawn(&mut Command::new(env::current_exe().unwrap()), database, file).await
+}
+
+/// Starts one that writes all the logs there are into a file.
+pub(crate) async fn start_logging(database: &str, file: &Path, log: &Path) -> (Victim, Remote) {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.env(LOGS, "yes").env("RUST_LOG", "trace").stderr(fs::File::create(log).unwrap());
+    spawn(&mut command, database, file).await
+}
+
+async fn spawn(command: &mut Command, database: &str, file: &Path) -> (Victim, Remote) {
     fs::remove_file(file).ok();
-    let child = Command::new(env::current_exe().unwrap())
+    let child = command
         .args(["--exact", "restart::child_process", "--nocapture"])
         .env(DATABASE, database)
         .env(ADDRESS_FILE, file)
@@ -71,7 +90,8 @@ async fn start(database: &str, file: &Path) -> (Victim, Remote) {
     }
 }
 
-type Accepted = Arc<Mutex<BTreeMap<u64, Vec<u8>>>>;
+/// The commits that the service has accepted, by their epochs.
+type Accepted = Arc<Mutex<BTreeMap<u64, PublishCommit>>>;
 
 /// Commits until the server is gone. Returns a commit whose fate is unknown.
 async fn commit_until_killed(
@@ -92,7 +112,7 @@ async fn commit_until_killed(
         let Ok(body) = answer.bytes().await else { return commit };
         if status == 201 {
             let published: Published = serde_json::from_slice(&body).unwrap();
-            let before = accepted.lock().unwrap().insert(published.epoch, commit.commit.0);
+            let before = accepted.lock().unwrap().insert(published.epoch, commit);
             assert_eq!(before, None, "two winners of epoch {epoch}");
             epoch += 1;
         } else {
@@ -106,6 +126,7 @@ async fn a_killed_server_loses_nothing(backend: Backend) {
     let file = backend.folder.path().join("address");
     let (mut victim, mut remote) = start(&backend.config.database, &file).await;
     let alice = remote.register("alice").await;
+    let partner = remote.sibling(&alice).await;
     let group = remote.group(&alice).await;
     let accepted = Accepted::default();
     for round in 0..ROUNDS {
@@ -123,13 +144,29 @@ async fn a_killed_server_loses_nothing(backend: Backend) {
         }
     }
     let log = read_log(&remote, &alice, &group).await;
+    let envelopes = read_mailbox(&remote, &partner).await;
     let accepted = accepted.lock().unwrap();
     assert!(accepted.len() as u64 > ROUNDS, "{} commits", accepted.len());
     // Whatever is in the log was accepted, or settled by a retry; and it is in one order.
     assert_eq!(log.len(), accepted.len());
     for (n, (position, epoch, message)) in log.iter().enumerate() {
         assert_eq!((*position, *epoch), (n as u64 + 1, n as u64));
-        assert_eq!(accepted.get(epoch), Some(message));
+        assert_eq!(&accepted[epoch].commit.0, message);
+    }
+    // The other device of the account has what belongs to each of them, once and in their order.
+    assert!(envelopes.iter().eq(accepted.values().map(|commit| &commit.account_envelope)));
+}
+
+async fn read_mailbox(remote: &Remote, device: &Device) -> Vec<Base64Url> {
+    let mut items: Vec<MailboxItem> = Vec::new();
+    loop {
+        let after = items.last().map_or(0, |item| item.position);
+        let page: MailboxPage =
+            remote.get(device, &format!("{}?after={after}", path::MAILBOX)).await;
+        if page.items.is_empty() {
+            return items.into_iter().map(|item| item.envelope).collect();
+        }
+        items.extend(page.items);
     }
 }
 
@@ -148,7 +185,7 @@ async fn settle(
     let body = answer.bytes().await.unwrap();
     if [200, 201].contains(&status) {
         let published: Published = serde_json::from_slice(&body).unwrap();
-        let before = accepted.lock().unwrap().insert(published.epoch, commit.commit.0.clone());
+        let before = accepted.lock().unwrap().insert(published.epoch, commit.clone());
         assert_eq!(before, None);
     } else {
         assert_eq!(status, 409);

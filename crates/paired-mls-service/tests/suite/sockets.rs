@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::StreamExt as _;
 use paired_mls_api::{
-    Access, CreateGroup, GroupId, GroupView, JSON, LogEntry, Published, RegisterDevice,
+    Access, Approval, CreateGroup, GroupId, GroupView, JSON, LogEntry, Published, RegisterDevice,
     RequestKey as _, path,
 };
 use paired_mls_service::{Clock as _, Server, SystemClock, TlsFiles};
@@ -84,11 +84,26 @@ impl Remote {
 
     pub(crate) async fn register(&self, user: &str) -> Device {
         let device = Device::new(user);
+        self.take(&device).await;
+        device
+    }
+
+    /// Registers a further device of an account.
+    pub(crate) async fn sibling(&self, of: &Device) -> Device {
+        let device = Device { user: of.user.clone(), ..Device::new("a further one") };
+        let approval = Approval { device: device.id.clone() };
+        let body = serde_json::to_vec(&approval).unwrap();
+        let approved = self.send(of, "POST", path::APPROVALS, JSON, body).await.unwrap();
+        assert_eq!(approved.status(), 204);
+        self.take(&device).await;
+        device
+    }
+
+    async fn take(&self, device: &Device) {
         let signature_key = device.public_key().into();
         let body =
             RegisterDevice { user: device.user.clone(), scheme: device.scheme(), signature_key };
-        let _: serde_json::Value = self.post(&device, path::DEVICES, &body).await;
-        device
+        let _: serde_json::Value = self.post(device, path::DEVICES, &body).await;
     }
 
     pub(crate) async fn group(&self, device: &Device) -> GroupId {

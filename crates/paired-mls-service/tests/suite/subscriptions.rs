@@ -86,6 +86,10 @@ impl Reader {
 
     /// The next event; nothing if the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Seen> {
+        timeout(SOON, self.event()).await.expect("an event in time")
+    }
+
+    async fn event(&mut self) -> Option<Seen> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let seen = parse(event);
@@ -95,13 +99,13 @@ impl Reader {
                     None => continue,
                 }
             }
-            let chunk = timeout(SOON, self.body.next()).await.expect("an event in time")?;
+            let chunk = self.body.next().await?;
             self.text.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
         }
     }
 
     /// The positions and kinds of the next events.
-    async fn take(&mut self, count: usize) -> Vec<(u64, String)> {
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<(u64, String)> {
         let mut taken = Vec::new();
         for _ in 0..count {
             let seen = self.next().await.expect("another event");

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{CounterError, FileCounter};
+use crate::{CounterError, FileCounter, format::SealedRecords};
 
 fn passphrase(text: &str) -> Secret {
     Secret::copy_of(text.as_bytes())
@@ -82,6 +82,23 @@ fn records_come_back_after_a_restart() {
     assert_eq!((load(&vault), vault.generation()), (None, generation + 1));
     vault.remove(&name()).unwrap();
     assert_eq!(vault.generation(), generation + 1, "nothing to remove");
+}
+
+/// What a thief of the file reads without the passphrase, and what he does not.
+#[test]
+fn numbers_are_public_and_names_are_not() {
+    let bench = Bench::new();
+    let vault = bench.create();
+    store(&vault, b"a record");
+    let (file, generation) = (bench.file(), vault.generation());
+    let sealed = SealedRecords::parse(&file).unwrap();
+    assert_eq!(sealed.header().generation, generation);
+    let KeySlot::Passphrase(slot) = &sealed.header().slot else { panic!("a passphrase") };
+    assert_eq!(slot.parameters().unwrap(), vault.parameters().unwrap());
+    let record_name = name().to_string();
+    assert!(!file.windows(record_name.len()).any(|window| window == record_name.as_bytes()));
+    store(&vault, b"a longer record");
+    assert_eq!(bench.file().len(), file.len() + b"longer ".len(), "the length is public");
 }
 
 #[test]

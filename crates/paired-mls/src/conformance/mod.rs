@@ -48,6 +48,7 @@ macro_rules! leaf_anchor_conformance {
             notify: a_lost_one_is_survived,
                 a_late_one_helps,
                 a_duplicate_changes_nothing,
+                they_come_in_any_order,
                 forged_ones_are_refused,
                 it_looks_like_a_commit;
             failures: a_refused_commit_burns_its_index,
@@ -57,6 +58,7 @@ macro_rules! leaf_anchor_conformance {
                 a_crash_at_any_point_loses_nothing;
             entering: a_forged_key_package_is_refused,
                 a_last_resort_serves_twice,
+                a_batch_serves_in_any_order,
                 a_thief_of_a_published_key_package_stays_out,
                 a_device_that_lost_everything_comes_back,
                 a_device_that_missed_weeks_catches_up;

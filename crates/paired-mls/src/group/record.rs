@@ -7,6 +7,7 @@
 //!     opaque group_id<V>;
 //!     uint8  heal_policy;              // 0 leave it to the caller, 1 at once, 2 by a leaf refresh
 //!     uint8  phase;                    // 1 active, 2 ceasing
+//!     uint8  signal;                   // 0 silent, 1 announce
 //!     Device devices<V>;               // in ascending order of their numbers
 //!     optional<PendingCommit> pending; // the last own commit
 //! } GroupRecord;
@@ -22,7 +23,7 @@ use thiserror::Error;
 use tls_codec::{Deserialize as _, Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::{EpochSecurity, LeafKey, PairedDevice, SecurityTable};
-use crate::{DeviceId, Index, PairingId, Secret, TapeId};
+use crate::{DeviceId, Index, PairingId, Secret, TapeId, pairing::SignalPolicy};
 
 const VERSION: u8 = 1;
 
@@ -78,6 +79,8 @@ pub struct GroupRecord {
     pub heal_policy: HealPolicy,
     /// Whether this device still draws from the tape.
     pub phase: Phase,
+    /// Whether the group is told of the pairing.
+    pub signal: SignalPolicy,
     /// How safe the current epoch is, for each device.
     pub security: SecurityTable,
     /// The last own commit. It waits for the delivery service's answer if the MLS state says so;
@@ -117,6 +120,7 @@ struct Wire {
     group_id: VLBytes,
     heal_policy: u8,
     phase: u8,
+    signal: u8,
     devices: Vec<WireDevice>,
     pending: Option<WirePending>,
 }
@@ -151,6 +155,10 @@ impl GroupRecord {
                 HealPolicy::Refresh => 2,
             },
             phase: self.phase.to_wire(),
+            signal: match self.signal {
+                SignalPolicy::Silent => 0,
+                SignalPolicy::Announce => 1,
+            },
             devices: (self.devices.iter())
                 .map(|paired| WireDevice {
                     device: paired.device.0,
@@ -202,6 +210,11 @@ impl GroupRecord {
                 _ => return Err(GroupRecordError::Malformed),
             },
             phase: Phase::from_wire(wire.phase).ok_or(GroupRecordError::Malformed)?,
+            signal: match wire.signal {
+                0 => SignalPolicy::Silent,
+                1 => SignalPolicy::Announce,
+                _ => return Err(GroupRecordError::Malformed),
+            },
             security: SecurityTable::from_entries(securities),
             pending: wire.pending.map(|pending| PendingCommit {
                 hash: pending.hash.into(),
@@ -244,6 +257,7 @@ mod tests {
             devices: vec![device(0), device(1)],
             heal_policy: HealPolicy::AtOnce,
             phase: Phase::Ceasing,
+            signal: SignalPolicy::Announce,
             security,
             pending: Some(PendingCommit { hash: vec![9; 32], index: Index::new(DeviceId(0), 4) }),
         }

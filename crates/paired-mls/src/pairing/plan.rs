@@ -12,6 +12,12 @@
 //!
 //! The last line answers a TODO of the draft: a tape that some devices have erased cannot go on among
 //! the others, whose lanes and copaths would differ, and one that left knows its old values.
+//!
+//! CeasePair names the device that ended it, also where another one passes it on, so that all devices
+//! have the same plan. If several end it at once, one that has not heard of all of them yet may still
+//! count on one of them; that one does not pair anew.
+
+use std::collections::BTreeSet;
 
 use super::terms::{AnchorKind, Terms};
 use crate::DeviceId;
@@ -45,12 +51,13 @@ pub enum Step {
 }
 
 impl Plan {
-    pub(super) fn new(terms: &Terms, ended_by: DeviceId) -> Self {
+    pub(super) fn new(terms: &Terms, ended_by: &BTreeSet<DeviceId>) -> Self {
         let all = terms.roster().numbers();
-        let staying: Vec<_> = all.iter().copied().filter(|device| *device != ended_by).collect();
+        let staying: Vec<_> =
+            all.iter().copied().filter(|device| !ended_by.contains(device)).collect();
         let standard = matches!(terms.mode(), super::Mode::Standard(_));
         let leaving = match (terms.anchor(), all.len()) {
-            (AnchorKind::Node, 2) => vec![ended_by],
+            (AnchorKind::Node, 2) => ended_by.iter().copied().collect(),
             _ => all,
         };
 

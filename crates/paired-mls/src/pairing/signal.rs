@@ -6,6 +6,8 @@
 //! ignore it: a leaf lists the types of its own extensions in its own capabilities (RFC 9420 section
 //! 7.2), and nobody else need know them.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     terms::{Mode, Terms},
     transcript::hash,
 };
-use crate::{CipherSuite, DeviceId};
+use crate::{CipherSuite, DeviceId, PairedDevice};
 
 /// Whether the group is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub enum SignalPolicy {
 ///
 /// It says which leaves are paired, to the group and, with public handshakes, to the delivery
 /// service. Off by default, and refused in hidden mode, where no one is to know.
+///
+/// It is the committer's word, under its signature: nobody outside of the pairing can see whether a
+/// commit has healed a partner. Take it as a reason to be patient with a silent member, not as a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairedSignal {
     /// The hashes of the partners' signature keys.
@@ -74,20 +79,37 @@ impl PairedSignal {
         if let Mode::Hidden { .. } = terms.mode() {
             return Err(SignalError::HiddenMode);
         }
-        let roster = terms.roster();
-        let key_hash = |device: DeviceId| {
-            let party = roster.party(device).ok_or(SignalError::ForeignDevice(device))?;
-            Ok(hash(roster.suite(), &party.signature_key))
+        Self::of(terms.roster().suite(), &terms.pairing().devices, own, healed)
+    }
+
+    /// The same, for devices as their group knows them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PairedSignal::new`]; hidden mode is told by the key that devices share.
+    pub fn of(
+        suite: CipherSuite,
+        devices: &[PairedDevice],
+        own: DeviceId,
+        healed: &[DeviceId],
+    ) -> Result<Self, SignalError> {
+        let keys: BTreeSet<_> = devices.iter().map(|paired| &paired.signature_key).collect();
+        if keys.len() < devices.len() {
+            return Err(SignalError::HiddenMode);
+        }
+        let key_hash = |device: DeviceId| -> Result<Vec<u8>, SignalError> {
+            let paired = devices.iter().find(|paired| paired.device == device);
+            let paired = paired.ok_or(SignalError::ForeignDevice(device))?;
+            Ok(hash(suite, &paired.signature_key))
         };
         key_hash(own)?;
-        let partners = roster.numbers().into_iter().filter(|device| *device != own);
+        let partners = devices.iter().map(|paired| paired.device).filter(|device| *device != own);
+        let hashes = |devices: Vec<DeviceId>| -> Result<Vec<_>, SignalError> {
+            devices.into_iter().map(key_hash).collect()
+        };
         Ok(Self {
-            paired_with: partners.map(key_hash).collect::<Result<_, SignalError>>()?,
-            on_behalf_of: healed
-                .iter()
-                .copied()
-                .map(key_hash)
-                .collect::<Result<_, SignalError>>()?,
+            paired_with: hashes(partners.collect())?,
+            on_behalf_of: hashes(healed.to_vec())?,
         })
     }
 
@@ -117,6 +139,11 @@ impl PairedSignal {
                 on_behalf_of: hashes(reader, "on_behalf_of")?,
             })
         })
+    }
+
+    /// Whether the signal names the leaf with this signature key among the partners.
+    pub fn is_paired_with(&self, suite: CipherSuite, signature_key: &[u8]) -> bool {
+        self.paired_with.contains(&hash(suite, signature_key))
     }
 
     /// Whether the signal names the leaf with this signature key among those that were healed.

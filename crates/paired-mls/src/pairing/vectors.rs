@@ -287,13 +287,14 @@ impl DerivationScenario {
         let take = TagInput::with_details(TagPurpose::TokenTake, &transcript, |writer| {
             take.details(writer);
         });
+        let cease = CeasePair::input(&transcript, DeviceId(self.own));
         let exporter = Secret::copy_of(&self.exporter_secret.0);
         let one_line = |digits: ShortAuthString| digits.to_string().replace('\n', " ");
         DerivationResult {
             transcript_hash: Hex::from(transcript.hash()),
             request_hash: Hex(transcript::request_hash(&terms).unwrap()),
             accept_tag: plain(TagPurpose::Accept),
-            cease_pair_tag: plain(TagPurpose::CeasePair),
+            cease_pair_tag: tag(cease.unwrap()),
             cease_ack_tag: plain(TagPurpose::CeaseAck),
             token_offer_tag: tag(offer.unwrap()),
             token_take_tag: tag(take.unwrap()),

@@ -236,6 +236,25 @@ impl Capabilities {
         self.extensions.as_slice()
     }
 
+    /// The same with this extension type, at the end of the list if it is new there: a leaf lists the
+    /// types of its own extensions (RFC 9420 section 7.2).
+    #[must_use]
+    pub fn with_extension(&self, extension_type: ExtensionType) -> Self {
+        let mut listed = self.extensions().to_vec();
+        if !listed.contains(&extension_type.0) {
+            listed.push(extension_type.0);
+        }
+        Self { extensions: listed.into(), ..self.clone() }
+    }
+
+    /// The same without this extension type.
+    #[must_use]
+    pub fn without_extension(&self, extension_type: ExtensionType) -> Self {
+        let listed = self.extensions().iter().copied();
+        let others: Vec<_> = listed.filter(|listed| *listed != extension_type.0).collect();
+        Self { extensions: others.into(), ..self.clone() }
+    }
+
     /// The proposal types beyond the default ones.
     pub fn proposals(&self) -> &[u16] {
         self.proposals.as_slice()

@@ -54,6 +54,12 @@ impl<T> List<T> {
     }
 }
 
+impl<T> From<Vec<T>> for List<T> {
+    fn from(elements: Vec<T>) -> Self {
+        Self(elements)
+    }
+}
+
 impl<T: Size> Size for List<T> {
     fn tls_serialized_len(&self) -> usize {
         self.0.tls_serialized_len()

@@ -3,8 +3,9 @@
 use std::{fmt, io::Read as _};
 
 use clap::{Args, Subcommand, ValueEnum};
-use paired_mls::{HealPolicy, anchor::LeafIndex};
+use paired_mls::{HealPolicy, anchor::LeafIndex, pairing::SignalPolicy};
 use paired_mls_api::Access;
+use paired_mls_openmls::{Announcement, announcements};
 use serde::Serialize;
 
 use super::{newcomer::Newcomers, told};
@@ -40,6 +41,8 @@ pub(crate) enum GroupCommand {
     Rejoin(NameArgs),
     /// Choose what happens when an event has weakened a partner.
     Policy(PolicyArgs),
+    /// Choose whether the group is told that this device is paired, and for whom it commits.
+    Signal(SignalArgs),
 }
 
 /// A new group.
@@ -118,6 +121,24 @@ pub(crate) struct PolicyArgs {
     policy: Policy,
 }
 
+/// A signal.
+#[derive(Args)]
+pub(crate) struct SignalArgs {
+    /// The group's name, or the beginning of its identifier.
+    group: String,
+    /// From this device's next commit on.
+    signal: Signal,
+}
+
+/// Whether a group is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Signal {
+    /// Nobody is told; the default.
+    Off,
+    /// The device's leaf says it, to all members.
+    On,
+}
+
 /// What a device does after a weakening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Policy {
@@ -174,6 +195,14 @@ pub(super) async fn run(
             engine.set_heal_policy(&args.group, policy)?;
             return output.show(&GroupView::of(&engine.group(&args.group)?));
         }
+        GroupCommand::Signal(args) => {
+            let policy = match args.signal {
+                Signal::Off => SignalPolicy::Silent,
+                Signal::On => SignalPolicy::Announce,
+            };
+            engine.set_signal_policy(&args.group, policy)?;
+            return output.show(&GroupView::of(&engine.group(&args.group)?));
+        }
     };
     told(done, &report, output)
 }
@@ -224,6 +253,40 @@ struct GroupView {
     shared_leaf: bool,
     pairing: Option<String>,
     members: Vec<MemberView>,
+    /// What members say of their pairings; nobody can check it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    announcements: Vec<AnnouncementView>,
+}
+
+#[derive(Debug, Serialize)]
+struct AnnouncementView {
+    by: u32,
+    paired_with: Vec<u32>,
+    on_behalf_of: Vec<u32>,
+}
+
+impl From<Announcement> for AnnouncementView {
+    fn from(announcement: Announcement) -> Self {
+        let numbers = |leaves: Vec<LeafIndex>| leaves.into_iter().map(LeafIndex::value).collect();
+        Self {
+            by: announcement.by.value(),
+            paired_with: numbers(announcement.paired_with),
+            on_behalf_of: numbers(announcement.on_behalf_of),
+        }
+    }
+}
+
+impl fmt::Display for AnnouncementView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |leaves: &[u32]| {
+            leaves.iter().map(|leaf| format!("#{leaf}")).collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "#{} says that it is paired with {}", self.by, list(&self.paired_with))?;
+        match self.on_behalf_of.is_empty() {
+            true => Ok(()),
+            false => write!(f, ", and has committed for {}", list(&self.on_behalf_of)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -244,6 +307,7 @@ impl GroupView {
             shared_leaf: group.shared().is_some(),
             pairing: group.pairing().map(|pairing| pairing.to_string()),
             members: group.members().map(member).collect(),
+            announcements: announcements(group.mls()).into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -260,8 +324,10 @@ impl fmt::Display for GroupView {
             writeln!(f, "  pairing        {}{leaf}", pairing.get(..8).unwrap_or(pairing))?;
         }
         f.write_str("  members      ")?;
-        let members = self.members.iter();
-        members.map(|member| write!(f, "  #{} {}", member.leaf, member.user)).collect()
+        self.members
+            .iter()
+            .try_for_each(|member| write!(f, "  #{} {}", member.leaf, member.user))?;
+        self.announcements.iter().try_for_each(|announcement| write!(f, "\n  {announcement}"))
     }
 }
 

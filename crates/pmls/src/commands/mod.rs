@@ -57,7 +57,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Run the delivery service and directory.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
     Demo(demo::Options),
     /// Be a stock member of the demo, and obey lines of JSON.

@@ -3,7 +3,7 @@
 use std::{fmt, io, net::SocketAddr};
 
 use clap::{ArgMatches, Args};
-use paired_mls_service::{Config, Server, init_logging};
+use paired_mls_service::{Config, Server, StopSignals, init_logging};
 use serde::Serialize;
 
 use crate::{
@@ -44,13 +44,14 @@ pub(super) async fn run(
     let serve = args.serve.effective(file, matches)?.settings;
     init_logging(serve.log_format());
     let config = serve.config(limits.into())?;
+    let signals = StopSignals::listen()?;
     let server = Server::start(&config).await?;
     output.show(&Serving::of(&server, &config))?;
     if !args.until_stdin_ends {
-        return Ok(server.until_told_to_stop().await?);
+        return Ok(server.serve_until(signals).await?);
     }
     tokio::select! {
-        stopped = server.until_told_to_stop() => Ok(stopped?),
+        stopped = server.serve_until(signals) => Ok(stopped?),
         () = stdin_ends() => Ok(()),
     }
 }

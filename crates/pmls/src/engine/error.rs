@@ -120,11 +120,9 @@ pub(crate) enum EngineError {
     /// A token in a group without a shared leaf.
     #[error("in {0} this device has a leaf of its own, and needs no token")]
     NoSharedLeaf(String),
-    /// A policy in a group with a shared leaf.
-    #[error(
-        "in {0} this device shares its leaf, which is never weakened: there is nothing to choose"
-    )]
-    NothingToWeaken(String),
+    /// A choice in a group with a shared leaf.
+    #[error("in {0} this device shares its leaf: there is nothing to choose")]
+    SharedLeaf(String),
     /// A user has several devices.
     #[error("{0} has several devices: name one as {0}/DEVICE; `pmls device list {0}` shows all")]
     SeveralDevices(String),

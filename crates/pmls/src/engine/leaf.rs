@@ -7,7 +7,7 @@ use paired_mls::{
 };
 use paired_mls_api::{Base64Url, DeviceId, KeyPackageUpload, RegisterDevice};
 use paired_mls_openmls::{
-    LeafGroup, PackageKind, PairedGroup, VaultKey, gate_capabilities,
+    Error, LeafGroup, PackageKind, PairedGroup, PeerError, VaultKey, gate_capabilities,
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
@@ -70,8 +70,8 @@ impl Engine {
                 let devices = terms.roster().devices();
                 let keys = devices.iter().map(|device| device.party.signature_key.clone());
                 let keys = SignatureKeys::new(keys.collect(), self.scheme()?.key_len())
-                    .map_err(|error| paired_mls_openmls::PeerError::SignatureKeys(error))
-                    .map_err(paired_mls_openmls::Error::from)?;
+                    .map_err(PeerError::SignatureKeys)
+                    .map_err(Error::from)?;
                 (VaultKey::Own, keys.encode())
             }
         };
@@ -101,10 +101,10 @@ impl Engine {
             for _ in 0..count {
                 upload
                     .key_packages
-                    .push(self.from_tape(pairing, &terms, PackageKind::Once)?.into());
+                    .push(self.make_package(pairing, &terms, PackageKind::Once)?.into());
             }
             if last_resort == LastResort::Included && terms.anchor() == AnchorKind::Leaf {
-                let package = self.from_tape(pairing, &terms, PackageKind::LastResort)?;
+                let package = self.make_package(pairing, &terms, PackageKind::LastResort)?;
                 upload.last_resort.push(package.into());
             }
             let all = upload.key_packages.iter().chain(&upload.last_resort);
@@ -124,7 +124,7 @@ impl Engine {
         Ok(count)
     }
 
-    fn from_tape(
+    fn make_package(
         &self,
         pairing: PairingId,
         terms: &Terms,

@@ -1,6 +1,6 @@
 //! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
 
-use paired_mls::{Event, HealPolicy, wire::MlsMessage};
+use paired_mls::{Event, wire::MlsMessage};
 use paired_mls_api::{EntryKind, LogEntry};
 use paired_mls_openmls::{Error, PeerError, Received};
 
@@ -183,18 +183,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// Chooses what this device does when an event has weakened a partner.
-    pub(crate) fn set_heal_policy(
-        &self,
-        name: &str,
-        policy: HealPolicy,
-    ) -> Result<(), EngineError> {
-        let mut group = self.group(name)?;
-        let row = group.row.clone();
-        let (own, device) = group.as_own().ok_or(EngineError::NothingToWeaken(row.name))?;
-        Ok(own.set_heal_policy(device, policy)?)
     }
 }
 

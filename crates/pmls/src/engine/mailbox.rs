@@ -1,12 +1,12 @@
 //! What comes into the device's mailbox: Welcomes, Notifies, KeyPackages of partners, the 1-to-1
 //! channel, and the pairing protocol. Much of it is for another device of the account, or for nobody.
 
+use std::collections::BTreeSet;
+
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     PairingId,
-    pairing::{
-        AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source, StateName,
-    },
+    pairing::{AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source},
     wire::{FramedHeader, KeyPackage, MlsMessage},
 };
 use paired_mls_api::{Envelope, GroupId, MailboxItem};
@@ -257,12 +257,14 @@ impl Engine {
     }
 
     /// The mailbox of a hidden leaf's key gets Welcomes like those of all devices of the account. Nobody
-    /// reads it: it is emptied, so that it does not fill up.
+    /// reads it: it is emptied, so that it does not fill up. It is there once the leaf is in a group.
     pub(super) async fn empty_anchor_mailboxes(&mut self) -> Result<(), EngineError> {
-        for pairing in self.paired(AnchorKind::Leaf)? {
-            let hidden = matches!(self.terms(pairing)?.mode(), Mode::Hidden { .. });
-            let settled = self.book().resend(pairing)?.state == StateName::Paired;
-            if hidden && settled {
+        let rows = self.store().groups()?.into_iter();
+        let rows = rows.filter(|row| row.state != Membership::Gone);
+        let used: BTreeSet<_> = rows.filter_map(|row| row.pairing).collect();
+        for pairing in used {
+            let paired = matches!(self.book().load(pairing)?, PairingState::Paired(_));
+            if paired && matches!(self.terms(pairing)?.mode(), Mode::Hidden { .. }) {
                 let client = anchor_client(&self.session, pairing.0)?;
                 let page = client.items(0, Some(PAGE)).await?;
                 if let Some(last) = page.items.last() {

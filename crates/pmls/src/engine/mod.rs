@@ -67,11 +67,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The device's home.
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
     pub(crate) fn store(&self) -> Store<'_> {
         Store(self.device().provider().connection())
     }

@@ -6,7 +6,7 @@ use paired_mls_api::{
     Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, ProblemKind,
     PublishCommit, RegisterDevice,
 };
-use paired_mls_client::Publication;
+use paired_mls_client::{ClientError, Publication};
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineError, leaf::anchor_client, report::Report};
@@ -92,11 +92,7 @@ impl Engine {
     async fn dispatch(&mut self, item: &Item) -> Result<Option<Fate>, EngineError> {
         let client = self.client()?;
         match item {
-            // That it exists is the answer to a repeated request.
-            Item::Group(create) => match client.create_group(create).await {
-                Err(error) if error.problem() == Some(ProblemKind::Exists) => {}
-                created => drop(created?),
-            },
+            Item::Group(create) => known(client.create_group(create).await.map(drop))?,
             Item::Commit { group, publish } => {
                 return Ok(Some(match client.publish_commit(group, publish).await? {
                     Publication::Accepted(_) => Fate::Accepted,
@@ -119,14 +115,22 @@ impl Engine {
                 anchor.register(register).await?;
             }
             Item::AnchorPackages { pairing, upload } => {
-                anchor_client(&self.session, *pairing)?.upload(upload).await?;
+                known(anchor_client(&self.session, *pairing)?.upload(upload).await)?;
             }
-            Item::Packages(upload) => client.upload(upload).await?,
+            Item::Packages(upload) => known(client.upload(upload).await)?,
             Item::Withdraw => client.withdraw().await?,
             Item::Revoke(device) => {
                 client.revoke(device).await?;
             }
         }
         Ok(None)
+    }
+}
+
+/// That it exists is the answer to a request that is repeated because its answer was lost.
+fn known(answer: Result<(), ClientError>) -> Result<(), ClientError> {
+    match answer {
+        Err(error) if error.problem() == Some(ProblemKind::Exists) => Ok(()),
+        answer => answer,
     }
 }

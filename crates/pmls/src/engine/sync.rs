@@ -16,6 +16,9 @@ impl Engine {
         let mut stuck = None;
         for _ in 0..ROUNDS {
             stuck = self.catch_up_with_all(report).await?;
+            if stuck.is_none() {
+                self.tidy_up_pairings(report)?;
+            }
             self.settle_pairings(report)?;
             // A commit of this device, made to heal at once: it is in the log now, or another one.
             if self.flush(report).await?.is_none() {

@@ -67,10 +67,7 @@ impl Session {
         let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
         let mut profile = file.profile(&path)?.ok_or_else(unfinished)?;
         profile.server = profile.server.with(options);
-        if let Some(path) = &options.vault_path {
-            let absolute = std::path::absolute(path).map_err(Failure::home("find", path))?;
-            profile.vault = profile.vault.at(absolute);
-        }
+        profile.vault = profile.vault.with(options)?;
         let open_vault =
             OpenVault::open(&profile.vault, home.folder(), options, Opening::Existing)?;
         let key = device_key(&open_vault, &profile.key, profile.suite)?.ok_or(Failure::NoKey)?;

@@ -66,7 +66,8 @@ impl Session {
             None => Opening::OrNew,
         };
         let suite = file.suite(&path)?;
-        let open_vault = OpenVault::open(&file.vault, home.folder(), options, opening)?;
+        let place = file.vault.clone().with(options)?;
+        let open_vault = OpenVault::open(&place, home.folder(), options, opening)?;
         let key = match device_key(&open_vault, &file.key, suite)? {
             Some(key) => key,
             None if file.device.is_some() => return Err(Failure::NoKey),

@@ -96,15 +96,18 @@ impl OpenVault {
 }
 
 impl VaultPlace {
-    /// The same vault, found somewhere else.
-    pub(super) fn at(self, elsewhere: PathBuf) -> Self {
-        let path = elsewhere;
-        match self {
+    /// The place with what the options say instead: the same vault, found somewhere else.
+    pub(super) fn with(self, options: &GlobalOptions) -> Result<Self, Failure> {
+        let Some(path) = &options.vault_path else {
+            return Ok(self);
+        };
+        let path = std::path::absolute(path).map_err(Failure::file("find", path))?;
+        Ok(match self {
             Self::Plain { .. } => Self::Plain { path },
             Self::Sealed { counter, .. } => Self::Sealed { path, counter },
             Self::SealedKeyring { counter, .. } => Self::SealedKeyring { path, counter },
             Self::Pkcs11 { module, token, .. } => Self::Pkcs11 { path, module, token },
-        }
+        })
     }
 
     /// Its file or folder; a relative path begins at the home.

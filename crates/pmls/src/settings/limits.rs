@@ -13,63 +13,51 @@ use super::{ConfigFile, Effective, Layers, SettingsError};
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitSettings {
     /// The longest body.
-    #[arg(long = "limit-body", value_name = "BYTES", env = "PMLS_LIMIT_BODY")]
+    #[arg(long = "max-body", value_name = "BYTES", env = "PMLS_LIMIT_BODY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<usize>,
     /// Requests of one device in one second.
-    #[arg(
-        long = "limit-requests-per-second",
-        value_name = "N",
-        env = "PMLS_LIMIT_REQUESTS_PER_SECOND"
-    )]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_REQUESTS_PER_SECOND")]
     #[serde(skip_serializing_if = "Option::is_none")]
     requests_per_second: Option<u32>,
     /// Requests of one device at once.
-    #[arg(long = "limit-request-burst", value_name = "N", env = "PMLS_LIMIT_REQUEST_BURST")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_REQUEST_BURST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     request_burst: Option<u32>,
     /// How old the signature of a request may be.
-    #[arg(
-        long = "limit-signature-window",
-        value_name = "SECONDS",
-        env = "PMLS_LIMIT_SIGNATURE_WINDOW"
-    )]
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_SIGNATURE_WINDOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     signature_window: Option<u64>,
     /// Of how many past epochs application messages are taken.
-    #[arg(long = "limit-past-epochs", value_name = "N", env = "PMLS_LIMIT_PAST_EPOCHS")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_PAST_EPOCHS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     past_epochs: Option<u64>,
     /// Items in one mailbox.
-    #[arg(long = "limit-mailbox-items", value_name = "N", env = "PMLS_LIMIT_MAILBOX_ITEMS")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_MAILBOX_ITEMS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     mailbox_items: Option<u64>,
     /// After which time an item is dropped that nobody has fetched.
-    #[arg(
-        long = "limit-mailbox-seconds",
-        value_name = "SECONDS",
-        env = "PMLS_LIMIT_MAILBOX_SECONDS"
-    )]
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_MAILBOX_SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     mailbox_seconds: Option<u64>,
     /// KeyPackages of one device.
-    #[arg(long = "limit-key-packages", value_name = "N", env = "PMLS_LIMIT_KEY_PACKAGES")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_KEY_PACKAGES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     key_packages: Option<u64>,
     /// Devices of one user, revoked ones included.
-    #[arg(long = "limit-devices", value_name = "N", env = "PMLS_LIMIT_DEVICES")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     devices: Option<u64>,
     /// Recipients of one commit.
-    #[arg(long = "limit-recipients", value_name = "N", env = "PMLS_LIMIT_RECIPIENTS")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_RECIPIENTS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     recipients: Option<usize>,
     /// Entries on one page of a log or mailbox.
-    #[arg(long = "limit-page", value_name = "N", env = "PMLS_LIMIT_PAGE")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_PAGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
     /// Subscriptions at once.
-    #[arg(long = "limit-subscriptions", value_name = "N", env = "PMLS_LIMIT_SUBSCRIPTIONS")]
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_SUBSCRIPTIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions: Option<usize>,
 }

@@ -1,5 +1,5 @@
 //! The command line as it is used: a server process, and a process for each command of each device.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod kill;
 mod leaf;

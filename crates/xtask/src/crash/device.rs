@@ -1,161 +1,214 @@
-//! One device of the crash test, in its files.
+//! One device, which may die at any moment and begins again from its files.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    path::{Path, PathBuf},
-    thread::sleep,
-    time::Duration,
+use std::fs;
+
+use paired_mls::{
+    Secret,
+    pairing::{
+        AnchorKind as PairingAnchor, BookError, PairingBook, PairingState, Progress, Request,
+        Route, Source, Terms,
+    },
 };
+use paired_mls_openmls::is_key_pair;
 
-use openmls::prelude::{
-    BasicCredential, Ciphersuite, CredentialWithKey, MlsGroupCreateConfig, MlsGroupJoinConfig,
+use super::{
+    AnchorKind,
+    files::{FileDevice, Home, NAMES, Round, crypto, get, letters, put},
+    member::{Member, Partner, key_package},
+    pause,
 };
-use openmls_basic_credential::SignatureKeyPair;
-use openmls_rust_crypto::RustCrypto;
-use openmls_traits::crypto::OpenMlsCrypto as _;
-use paired_mls::{CipherSuite, DeviceId, Pairing, PairingId, Secret, Seed, Vault};
-use paired_mls_openmls::{Device, PairedGroup, SqliteProvider};
-use paired_mls_vault::PlainFile;
-
 use crate::Failure;
 
-pub(super) const NAMES: [&str; 2] = ["phone", "sensor"];
-const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-const SUITE: CipherSuite = CipherSuite::X25519Aes128;
-const GROUP_ID: &[u8] = b"crash";
+/// In every so many epochs the devices let each other renew their leaves.
+const EPOCHS_PER_REFRESH: u64 = 4;
 
-type FileDevice = Device<SqliteProvider<RustCrypto>>;
-
-/// Where a device lives.
-pub(super) struct DeviceFiles {
-    log: PathBuf,
-    home: PathBuf,
-    name: &'static str,
+/// What a device does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// It follows what is there, and commits for ever.
+    Live,
+    /// It follows, and writes down where it is.
+    Finish,
 }
 
-impl DeviceFiles {
-    pub(super) fn new(folder: &Path, device: usize) -> Result<Self, Failure> {
-        let name = NAMES.get(device).copied().ok_or("there are two devices, 0 and 1")?;
-        Ok(Self { log: folder.join("log"), home: folder.join(name), name })
+/// Lives as a device, until it is killed or has finished.
+pub(super) fn live(home: &Home, errand: Errand) -> Result<(), Failure> {
+    let device = home.open()?;
+    let mut begun = Round::all(&home.folder);
+    if errand == Errand::Live {
+        begun.drain(..begun.len().saturating_sub(1));
     }
-
-    fn open(&self) -> Result<FileDevice, Failure> {
-        let (private, public) =
-            (fs::read(self.home.join("key"))?, fs::read(self.home.join("key.pub"))?);
-        let scheme = CIPHERSUITE.signature_algorithm();
-        let credential = CredentialWithKey {
-            credential: BasicCredential::new(self.name.into()).into(),
-            signature_key: public.clone().into(),
-        };
-        let signer = SignatureKeyPair::from_raw(scheme, private, public);
-        let provider = SqliteProvider::open(RustCrypto::default(), &self.home.join("mls.sqlite"))?;
-        let vault = Vault::new(PlainFile::open(self.home.join("vault"))?);
-        Ok(Device::new(provider, vault, signer, credential))
-    }
-
-    /// The commit of the epoch, if the delivery service has one.
-    fn commit_of(&self, epoch: u64) -> PathBuf {
-        self.log.join(format!("{epoch}.commit"))
-    }
-
-    /// Offers a commit for an epoch: the first one wins, as a whole or not at all.
-    fn offer(&self, epoch: u64, commit: &[u8]) -> Result<bool, Failure> {
-        let draft = self.log.join(format!("{epoch}.draft-of-{}", self.name));
-        fs::write(&draft, commit)?;
-        let won = match fs::hard_link(&draft, self.commit_of(epoch)) {
-            Ok(()) => true,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(error.into()),
-        };
-        fs::remove_file(&draft)?;
-        Ok(won)
-    }
-
-    /// Follows what is there, and commits for ever; or, to finish, follows and writes down where it
-    /// is.
-    pub(super) fn live(&self, finish: bool) -> Result<(), Failure> {
-        let device = self.open()?;
-        let mut group = PairedGroup::load(&device, GROUP_ID)?;
-        loop {
-            let epoch = group.epoch();
-            match fs::read(self.commit_of(epoch)) {
-                Ok(commit) => {
-                    // Its own or the partner's: also after a death in the middle.
-                    group.process(&device, &commit)?;
-                    continue;
+    loop {
+        for round in &begun {
+            let terms = pair(home, &device, round)?;
+            let mut member = enter(home, &device, round, &terms)?;
+            loop {
+                let idle = turn(home, &device, round, &mut member, errand)?;
+                if idle && errand == Errand::Finish {
+                    let state = format!("{} {:?}", member.epoch(), member.authenticator());
+                    home.finish(round, &state)?;
+                    break;
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                if errand == Errand::Live
+                    && Round::new(&home.folder, round.number + 1).seed().exists()
+                {
+                    break;
+                }
+            }
+        }
+        if errand == Errand::Finish {
+            return Ok(());
+        }
+        begun = Round::all(&home.folder).split_off(begun.last().map_or(0, |last| last.number + 1));
+    }
+}
+
+/// Pairs by the protocol, from wherever it was interrupted.
+fn pair(home: &Home, device: &FileDevice, round: &Round) -> Result<Terms, Failure> {
+    let book = PairingBook::new(device.vault(), home.party()?);
+    let (pairing, anchor) = (
+        round.pairing(),
+        match home.kind.anchor {
+            AnchorKind::Node => PairingAnchor::Node,
+            AnchorKind::Leaf => PairingAnchor::Leaf,
+        },
+    );
+    match book.resend(pairing) {
+        Ok(progress) => post(home, round, progress)?,
+        Err(BookError::NoSuchPairing(_)) => {
+            let seed = Secret::new(fs::read(round.seed())?);
+            post(home, round, book.load_seed(home.roster(pairing)?, &seed)?)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    loop {
+        match book.load(pairing)? {
+            PairingState::Paired(paired) => return Ok(paired.terms().clone()),
+            PairingState::Seeded(_) if home.device == 0 => {
+                post(home, round, book.initiate(pairing, Request::Standard(anchor))?)?;
+            }
+            _ => {}
+        }
+        for (path, sender, letter) in letters(&round.mail(home.name()))? {
+            let source = if sender == "directory" { Source::Directory } else { Source::Relay };
+            let crypto = crypto();
+            match book.receive(source, &letter, &|suite, pair| is_key_pair(&crypto, suite, pair)) {
+                Ok(progress) => post(home, round, progress)?,
+                // It came a second time, or too late.
+                Err(BookError::Pairing(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            if group.mls().pending_commit().is_some() {
-                // It died before it had offered the commit: nobody has seen it.
-                group.discard(&device)?;
-            }
-            if finish {
-                let tag = group.mls().epoch_authenticator().as_slice();
-                return Ok(fs::write(self.home.join("state"), format!("{epoch} {tag:?}"))?);
-            }
-            let sent = group.update(&device)?;
-            self.write_down(&group)?;
-            if self.offer(epoch, &sent.commit)? {
-                group.confirm(&device)?;
-            }
-            sleep(Duration::from_millis(2));
+            fs::remove_file(path)?;
         }
-    }
-
-    fn write_down(&self, group: &PairedGroup) -> Result<(), Failure> {
-        let index = group.pending_index().ok_or("a paired commit has an index")?;
-        let mut journal =
-            OpenOptions::new().create(true).append(true).open(self.home.join("journal"))?;
-        Ok(writeln!(journal, "{index}")?)
-    }
-
-    /// The indices that the device has used.
-    pub(super) fn journal(&self) -> Result<Vec<String>, Failure> {
-        let journal = fs::read_to_string(self.home.join("journal"))?;
-        Ok(journal.lines().map(str::to_owned).collect())
-    }
-
-    /// The epoch that the device has finished in, and its authenticator.
-    pub(super) fn state(&self) -> Result<String, Failure> {
-        Ok(fs::read_to_string(self.home.join("state"))?)
+        pause();
     }
 }
 
-/// Makes both devices, their group and their pairing.
-pub(super) fn pair(folder: &Path) -> Result<(), Failure> {
-    fs::create_dir(folder.join("log"))?;
-    let mut devices = Vec::new();
-    for device in 0..NAMES.len() {
-        let files = DeviceFiles::new(folder, device)?;
-        fs::create_dir(&files.home)?;
-        let scheme = CIPHERSUITE.signature_algorithm();
-        let (private, public) = RustCrypto::default().signature_key_gen(scheme)?;
-        fs::write(files.home.join("key"), private)?;
-        fs::write(files.home.join("key.pub"), public)?;
-        devices.push(files.open()?);
-    }
-    let [phone, sensor] = devices.as_slice() else { return Err("there are two devices".into()) };
-
-    let create = MlsGroupCreateConfig::builder()
-        .ciphersuite(CIPHERSUITE)
-        .use_ratchet_tree_extension(true)
-        .build();
-    let mut at_phone = PairedGroup::create(phone, GROUP_ID, &create)?;
-    let sent = at_phone.add(phone, &[sensor.key_package(CIPHERSUITE)?])?;
-    at_phone.confirm(phone)?;
-    let welcome = sent.welcome.ok_or("an Add gives a Welcome")?;
-    let join = MlsGroupJoinConfig::builder().build();
-    let mut at_sensor = PairedGroup::join(sensor, &welcome, &join)?;
-
-    let pairing = Pairing::new(PairingId([6; 16]), [phone.signature_key(), sensor.signature_key()]);
-    let both = [(phone, &mut at_phone, DeviceId(0)), (sensor, &mut at_sensor, DeviceId(1))];
-    for (device, group, own) in both {
-        let seed = Seed::new(SUITE, Secret::new(vec![11; SUITE.kdf_len()]))?;
-        pairing.install(device.vault(), SUITE, seed, own)?;
-        group.pair(device, &pairing)?;
+fn post(home: &Home, round: &Round, progress: Progress) -> Result<(), Failure> {
+    for outbound in progress.send {
+        let to = match &outbound.route {
+            Route::Directory => vec!["directory"],
+            Route::Partners(partners) => {
+                let name = |device: u16| NAMES.get(usize::from(device)).copied();
+                partners.iter().filter_map(|device| name(device.0)).collect()
+            }
+            other => return Err(format!("nobody can carry {other:?}").into()),
+        };
+        let message = outbound.message.expose();
+        // The type of the message stands behind the version: what is sent again replaces what was sent.
+        let kind = message.get(1).copied().unwrap_or_default();
+        for to in to {
+            put(&round.mail(to).join(format!("{}-{kind}.letter", home.name())), message)?;
+        }
     }
     Ok(())
+}
+
+/// Comes into the group by its Welcome, from wherever it was interrupted.
+fn enter(
+    home: &Home,
+    device: &FileDevice,
+    round: &Round,
+    terms: &Terms,
+) -> Result<Member, Failure> {
+    let (anchor, pairing) = (home.kind.anchor, round.pairing());
+    let loaded = Member::load(anchor, device, &round.group_id())?;
+    let mut member = match loaded {
+        Some(member) => member,
+        None => {
+            let own = round.key_package(home.name());
+            let [first, _] = NAMES;
+            while !own.exists() {
+                let partner = match home.device {
+                    0 => Partner::IsLater,
+                    _ => Partner::Published(get(&round.key_package(first))?),
+                };
+                match key_package(anchor, device, pairing, partner)? {
+                    Some(package) => put(&own, &package)?,
+                    None => pause(),
+                }
+            }
+            let welcome = loop {
+                match get(&round.welcome())? {
+                    Some(welcome) => break welcome,
+                    None => pause(),
+                }
+            };
+            Member::join(anchor, device, pairing, &welcome)?
+        }
+    };
+    member.pair(device, &terms.pairing())?;
+    put(&round.has_entered(home.name()), &[])?;
+    Ok(member)
+}
+
+/// Follows the commit of the epoch if there is one, and makes one otherwise. Returns whether there was
+/// nothing to follow.
+fn turn(
+    home: &Home,
+    device: &FileDevice,
+    round: &Round,
+    member: &mut Member,
+    errand: Errand,
+) -> Result<bool, Failure> {
+    let epoch = member.epoch();
+    let partner = NAMES.get(1 - home.device).copied().unwrap_or_default();
+    if let Some(commit) = round.commit_of(epoch)? {
+        if let Some(notify) = get(&round.notify_of(epoch, partner))? {
+            member.process(device, &notify)?;
+        }
+        // Its own or the partner's: also after a death in the middle.
+        member.follow(device, &commit, get(&round.welcome_of(epoch, partner))?)?;
+        return Ok(false);
+    }
+    if member.pending_index().is_some() {
+        // It died before it had offered the commit: nobody has seen it.
+        member.discard(device)?;
+    }
+    if errand == Errand::Finish {
+        return Ok(true);
+    }
+    let own = round.refresh_of(epoch, home.name());
+    if epoch.is_multiple_of(EPOCHS_PER_REFRESH)
+        && !own.exists()
+        && let Some(package) = member.for_a_refresh(device, round.pairing())?
+    {
+        put(&own, &package)?;
+    }
+    let published = get(&round.refresh_of(epoch, partner))?;
+    let renews = published.is_some();
+    let sent = member.commit(device, published)?;
+    let index = member.pending_index().ok_or("a paired commit has an index")?;
+    home.write_down(&format!("{} {index}", round.number))?;
+    if let Some(notify) = &sent.notify {
+        put(&round.notify_of(epoch, home.name()), notify)?;
+    }
+    if let Some(welcome) = sent.welcome.filter(|_| renews) {
+        put(&round.welcome_of(epoch, home.name()), &welcome)?;
+    }
+    if round.offer(epoch, &sent.commit, home.name())? {
+        member.confirm(device)?;
+    }
+    pause();
+    Ok(true)
 }

@@ -1,14 +1,14 @@
 //! How long a commit takes to reach all subscribers of its group.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Failure, client::Client};
+use super::{
+    Failure,
+    client::{Client, commit, create_group},
+};
 
 /// What was measured.
 pub(super) struct Reached {
@@ -24,45 +24,48 @@ pub(super) struct Reached {
 
 /// Sends commits, one after the other, and waits each time for all subscribers to have it.
 pub(super) async fn measure(
-    client: &Arc<Client>,
+    client: &Client,
     subscribers: usize,
     commits: u64,
 ) -> Result<Reached, Failure> {
-    let group = client.create_group().await?;
+    let group = create_group(client).await?;
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let mut readers = JoinSet::new();
     for _ in 0..subscribers {
-        let response = client.subscribe(&group).await?;
+        let mut log = client.group_events(&group, 0);
         let arrived = arrived.clone();
         readers.spawn(async move {
-            let mut chunks = response.bytes_stream();
-            while let Some(Ok(chunk)) = chunks.next().await {
-                // One line of each event begins like this.
-                let events = chunk.windows(4).filter(|window| window == b"id: ").count();
-                let now = Instant::now();
-                if (0..events).any(|_| arrived.send(now).is_err()) {
+            while let Some(entry) = log.next().await {
+                if arrived.send(entry.map(|_| Instant::now())).is_err() {
                     return;
                 }
             }
         });
     }
+    drop(arrived);
+    // The first one tells that all of them listen.
+    commit(client, &group, 0).await?;
+    for _ in 0..subscribers {
+        arrivals.recv().await.ok_or("nobody listens")??;
+    }
     let (mut answered, mut half, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for epoch in 0..commits {
+    for epoch in 1..=commits {
         let started = Instant::now();
         let mut times = Vec::with_capacity(subscribers);
         let answer = async {
-            client.commit(&group, epoch).await?;
+            commit(client, &group, epoch).await?;
             Ok::<_, Failure>(started.elapsed())
         };
         let arrive = async {
             while times.len() < subscribers {
-                let Some(at) = arrivals.recv().await else { break };
+                let at = arrivals.recv().await.ok_or("nobody listens")??;
                 times.push(at.duration_since(started));
             }
+            Ok(())
         };
-        let (answer, ()) = tokio::join!(answer, arrive);
+        let (answer, ()) = tokio::try_join!(answer, arrive)?;
         times.sort();
-        answered.push(answer?);
+        answered.push(answer);
         half.extend(times.get(subscribers / 2));
         all.extend(times.last());
     }

@@ -6,16 +6,13 @@ mod bare;
 mod client;
 mod fan_out;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use paired_mls_service::{Config, Server};
 use tokio::task::JoinSet;
 
-use self::client::Client;
+use self::client::{Client, commit, create_group, register};
 use crate::Failure;
 
 /// What `load` can be told.
@@ -56,7 +53,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     config.limits.request_burst = u32::MAX;
     config.limits.subscriptions = options.subscribers + 16;
     let server = Server::start(&config).await?;
-    let client = Arc::new(Client::register(server.listening()).await?);
+    let client = register(server.listening()).await?;
 
     let rate = bare::transactions(&bare, clients, seconds).await?;
     println!("bare database, two statements a transaction, {clients} at once: {rate:8.0} /s");
@@ -75,16 +72,16 @@ async fn measure(options: &Options) -> Result<(), Failure> {
 }
 
 /// Commits in a second, by clients that each have a group of their own.
-async fn commits(client: &Arc<Client>, clients: usize, time: Duration) -> Result<f64, Failure> {
+async fn commits(client: &Client, clients: usize, time: Duration) -> Result<f64, Failure> {
     let mut tasks = JoinSet::new();
     let started = Instant::now();
     for _ in 0..clients {
-        let client = Arc::clone(client);
+        let client = client.clone();
         tasks.spawn(async move {
-            let group = client.create_group().await?;
+            let group = create_group(&client).await?;
             let mut epoch = 0;
             while started.elapsed() < time {
-                client.commit(&group, epoch).await?;
+                commit(&client, &group, epoch).await?;
                 epoch += 1;
             }
             Ok::<_, Failure>(epoch)

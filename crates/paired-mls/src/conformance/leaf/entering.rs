@@ -46,6 +46,23 @@ pub fn a_last_resort_serves_twice<A: LeafAdapter>(adapter: &A) {
     });
 }
 
+/// KeyPackages that were published all at once lead into as many groups, in any order, whichever device
+/// has published them.
+pub fn a_batch_serves_in_any_order<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::apart(adapter, suite, framing, 2).unwrap();
+        let mut batch: Vec<_> = (0..3).map(|_| world.publish(Use::Once).unwrap()).collect();
+        batch.push(world.devices[SENSOR].publish(Use::Once).unwrap());
+        world.devices[PHONE].adopt(&batch[3]).unwrap();
+        for n in [2, 3, 0, 1] {
+            world.others = adapter.others(suite, framing);
+            world.join_with(&[b'a' + n], batch[usize::from(n)].clone()).unwrap();
+            world.update(OfLeaf::Device(PHONE)).unwrap();
+            world.talk(OfLeaf::Device(PHONE)).unwrap();
+        }
+    });
+}
+
 /// The private keys of a published KeyPackage are in no MLS state: whoever steals that cannot use the
 /// Welcome.
 pub fn a_thief_of_a_published_key_package_stays_out<A: LeafAdapter>(adapter: &A) {

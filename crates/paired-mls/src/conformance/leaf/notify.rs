@@ -83,6 +83,40 @@ pub fn a_duplicate_changes_nothing<A: LeafAdapter>(adapter: &A) {
     });
 }
 
+/// Notifies that come before their commits, the latest first and each twice, are kept until the epochs that
+/// they are for.
+pub fn they_come_in_any_order<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let mut asleep = world.devices.pop().unwrap();
+        let mut log = Vec::new();
+        for name in ["ada", "bob", "cyd"] {
+            // With an Add, so that an encrypted commit cannot be guessed.
+            let mut guest = adapter.guest(suite, framing, name);
+            let adds = vec![guest.key_package().unwrap()];
+            let sent = world.devices[PHONE].commit(&Content { adds, ..Content::default() });
+            let sent = sent.unwrap();
+            world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
+            guest.join(sent.welcome.as_ref().unwrap()).unwrap();
+            world.others.push(guest);
+            log.push(sent);
+        }
+        for sent in log.iter().rev() {
+            for _ in 0..2 {
+                let heard = asleep.process(sent.notify.as_ref().unwrap()).unwrap();
+                assert_eq!(heard, Heard::Announced);
+            }
+        }
+        asleep.crash().unwrap();
+        for sent in &log {
+            assert!(matches!(asleep.process(&sent.commit).unwrap(), Heard::Commit { .. }));
+        }
+        world.devices.push(asleep);
+        world.assert_together();
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
 /// Every byte of a Notify is authenticated: what is changed is processed as the encrypted commit that
 /// it looks like, and refused.
 pub fn forged_ones_are_refused<A: LeafAdapter>(adapter: &A) {

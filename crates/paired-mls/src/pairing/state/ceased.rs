@@ -1,5 +1,7 @@
 //! The pairing is over.
 
+use std::collections::BTreeSet;
+
 use super::{Agreement, Unpaired};
 use crate::{
     DeviceId, PairingId, RecordName, TapeId, Vault,
@@ -23,7 +25,7 @@ use crate::{
 #[must_use = "erase the tape"]
 pub struct Ceased {
     pub(super) agreement: Agreement,
-    pub(super) ended_by: DeviceId,
+    pub(super) ended_by: BTreeSet<DeviceId>,
     pub(super) unconfirmed: Vec<DeviceId>,
     pub(super) cease_ack: CeaseAck,
 }
@@ -46,7 +48,7 @@ impl Ceased {
 
     /// What has to happen in the groups.
     pub fn plan(&self) -> Plan {
-        Plan::new(self.agreement.terms(), self.ended_by)
+        Plan::new(self.agreement.terms(), &self.ended_by)
     }
 
     /// Erases the pairing's tape, its sub-tapes for `groups`, and what the vault knows of this pairing

@@ -7,10 +7,10 @@ use crate::{
     DeviceId, Index, Notify, PairingId, Vault,
     pairing::{
         channel::{Outbound, Route},
-        error::{CallerError, Failed, PairingError, StateName},
+        error::{CallerError, Failed, PairingError, PeerError, StateName},
         messages::{Body, CeaseAck, CeasePair, MessageType, PairingMessage},
         plan::Plan,
-        tag::TagPurpose,
+        tag::{TagInput, TagPurpose},
         terms::Terms,
     },
 };
@@ -26,8 +26,8 @@ use crate::{
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ceasing {
     pub(super) agreement: Agreement,
-    /// The device that this one knows to have ended the pairing.
-    pub(super) ended_by: DeviceId,
+    /// The devices that this one knows to have ended the pairing: one, or several at once.
+    pub(super) ended_by: BTreeSet<DeviceId>,
     /// The partners that have said that they stopped.
     pub(super) stopped: BTreeSet<DeviceId>,
     /// Made at the beginning, so that they can be sent again without the vault.
@@ -77,6 +77,15 @@ pub enum PartnerPromise {
     Given,
 }
 
+/// What a partner has said about the end.
+struct Heard {
+    /// The partner, which has stopped.
+    device: DeviceId,
+    /// Who has ended the pairing, if it said so.
+    ended_by: Option<DeviceId>,
+    send: Vec<Outbound>,
+}
+
 impl Ceasing {
     /// The device ends the pairing itself.
     pub(super) fn begin(
@@ -95,7 +104,7 @@ impl Ceasing {
         cease: &CeasePair,
     ) -> Result<(Self, Vec<Outbound>), PairingError> {
         agreement.verify_cease_pair(vault, cease)?;
-        let mut ceasing = Self::new(vault, agreement, cease.device)?;
+        let mut ceasing = Self::new(vault, agreement, cease.ended_by)?;
         ceasing.stopped.insert(cease.device);
         let mut send = vec![ceasing.ack_to(cease.device)?];
         let others = ceasing.waiting_for();
@@ -106,15 +115,17 @@ impl Ceasing {
     }
 
     /// ```text
-    /// CeasePair.tag = ExpandWithLabel(accept_secret, "cease pair tag", transcript_hash || device, Nh)
-    /// CeaseAck.tag  = ExpandWithLabel(accept_secret, "cease ack tag",  transcript_hash || device, Nh)
+    /// CeasePair.tag = ExpandWithLabel(accept_secret, "cease pair tag",
+    ///                                 transcript_hash || device || ended_by, Nh)
+    /// CeaseAck.tag  = ExpandWithLabel(accept_secret, "cease ack tag", transcript_hash || device, Nh)
     /// ```
     fn new(vault: &Vault, agreement: &Agreement, ended_by: DeviceId) -> Result<Self, PairingError> {
         let (pairing_id, device) = (agreement.pairing_id(), agreement.own());
-        let tag = |purpose| agreement.tag(vault, &agreement.input(purpose));
-        let cease_pair = CeasePair { pairing_id, device, tag: tag(TagPurpose::CeasePair)? };
-        let cease_ack = CeaseAck { pairing_id, device, tag: tag(TagPurpose::CeaseAck)? };
-        let agreement = agreement.clone();
+        let tag = agreement.tag(vault, &agreement.cease_pair_input(ended_by)?)?;
+        let cease_pair = CeasePair { pairing_id, device, ended_by, tag };
+        let tag = agreement.tag(vault, &agreement.input(TagPurpose::CeaseAck))?;
+        let cease_ack = CeaseAck { pairing_id, device, tag };
+        let (agreement, ended_by) = (agreement.clone(), BTreeSet::from([ended_by]));
         Ok(Self { agreement, ended_by, stopped: BTreeSet::new(), cease_pair, cease_ack })
     }
 
@@ -136,7 +147,7 @@ impl Ceasing {
 
     /// What has to happen in the groups.
     pub fn plan(&self) -> Plan {
-        Plan::new(self.agreement.terms(), self.ended_by)
+        Plan::new(self.agreement.terms(), &self.ended_by)
     }
 
     /// CeasePair again, for the partners that have not answered.
@@ -162,24 +173,22 @@ impl Ceasing {
         message: &[u8],
     ) -> Result<(Ending, Vec<Outbound>), Failed<Self>> {
         match self.check(vault, message) {
-            Ok((device, send)) => {
+            Ok(Heard { device, ended_by, send }) => {
                 let mut state = self;
                 state.stopped.insert(device);
+                state.ended_by.extend(ended_by);
                 Ok((state.settle(), send))
             }
             Err(error) => Err(Failed::new(self, error)),
         }
     }
 
-    fn check(
-        &self,
-        vault: &Vault,
-        bytes: &[u8],
-    ) -> Result<(DeviceId, Vec<Outbound>), PairingError> {
+    fn check(&self, vault: &Vault, bytes: &[u8]) -> Result<Heard, PairingError> {
         match self.agreement.decode(bytes)? {
             PairingMessage::CeasePair(cease) => {
                 self.agreement.verify_cease_pair(vault, &cease)?;
-                Ok((cease.device, vec![self.ack_to(cease.device)?]))
+                let (device, ended_by) = (cease.device, Some(cease.ended_by));
+                Ok(Heard { device, ended_by, send: vec![self.ack_to(device)?] })
             }
             PairingMessage::CeaseAck(ack) => {
                 let input = self.agreement.input(TagPurpose::CeaseAck);
@@ -190,7 +199,7 @@ impl Ceasing {
                     &input,
                     &ack.tag,
                 )?;
-                Ok((ack.device, Vec::new()))
+                Ok(Heard { device: ack.device, ended_by: None, send: Vec::new() })
             }
             other => Err(super::out_of_order(&other, StateName::Ceasing)),
         }
@@ -250,8 +259,16 @@ impl Ceasing {
 
 impl Agreement {
     fn verify_cease_pair(&self, vault: &Vault, cease: &CeasePair) -> Result<(), PairingError> {
-        let input = self.input(TagPurpose::CeasePair);
-        self.verify(vault, MessageType::CeasePair, cease.device, &input, &cease.tag)
+        let input = self.cease_pair_input(cease.ended_by)?;
+        self.verify(vault, MessageType::CeasePair, cease.device, &input, &cease.tag)?;
+        match self.terms().roster().party(cease.ended_by) {
+            Some(_) => Ok(()),
+            None => Err(PeerError::ForeignDevice(cease.ended_by).into()),
+        }
+    }
+
+    fn cease_pair_input(&self, ended_by: DeviceId) -> Result<TagInput<'_>, CallerError> {
+        Ok(CeasePair::input(&self.transcript, ended_by)?)
     }
 }
 

@@ -13,9 +13,9 @@
 //!         case seeded:   uint16 own; opaque share_rand<V>; uint8 road;
 //!         case invited:  Agreement;  uint8 road; uint8 registration; uint16 accepted<V>;
 //!         case paired:   Agreement;
-//!         case ceasing:  Agreement;  uint16 ended_by; uint16 stopped<V>;
-//!                        opaque cease_pair_tag<V>; opaque cease_ack_tag<V>;
-//!         case ceased:   Agreement;  uint16 ended_by; uint16 unconfirmed<V>;
+//!         case ceasing:  Agreement;  uint16 ended_by<V>; uint16 stopped<V>;
+//!                        uint16 cease_pair_ended_by; opaque cease_pair_tag<V>; opaque cease_ack_tag<V>;
+//!         case ceased:   Agreement;  uint16 ended_by<V>; uint16 unconfirmed<V>;
 //!                        opaque cease_ack_tag<V>;
 //!     };
 //! } PairingStateRecord;
@@ -276,8 +276,9 @@ impl Stored for Ceasing {
 
     fn write(&self, writer: &mut Writer) {
         self.agreement.write(writer);
-        writer.device(self.ended_by);
+        writer.list(&self.ended_by, |writer, device| writer.device(*device));
         writer.list(&self.stopped, |writer, device| writer.device(*device));
+        writer.device(self.cease_pair.ended_by);
         writer.opaque(&self.cease_pair.tag);
         writer.opaque(&self.cease_ack.tag);
     }
@@ -287,9 +288,14 @@ impl Stored for Ceasing {
         let (pairing_id, device) = (agreement.pairing_id(), agreement.own());
         Ok(Self {
             agreement,
-            ended_by: reader.device("ended_by")?,
+            ended_by: read_devices(reader, "ended_by")?,
             stopped: read_devices(reader, "stopped")?,
-            cease_pair: CeasePair { pairing_id, device, tag: reader.bytes("cease_pair_tag")? },
+            cease_pair: CeasePair {
+                pairing_id,
+                device,
+                ended_by: reader.device("cease_pair_ended_by")?,
+                tag: reader.bytes("cease_pair_tag")?,
+            },
             cease_ack: CeaseAck { pairing_id, device, tag: reader.bytes("cease_ack_tag")? },
         })
     }
@@ -300,7 +306,7 @@ impl Stored for Ceased {
 
     fn write(&self, writer: &mut Writer) {
         self.agreement.write(writer);
-        writer.device(self.ended_by);
+        writer.list(&self.ended_by, |writer, device| writer.device(*device));
         writer.list(&self.unconfirmed, |writer, device| writer.device(*device));
         writer.opaque(&self.cease_ack.tag);
     }
@@ -310,7 +316,7 @@ impl Stored for Ceased {
         let (pairing_id, device) = (agreement.pairing_id(), agreement.own());
         Ok(Self {
             agreement,
-            ended_by: reader.device("ended_by")?,
+            ended_by: read_devices(reader, "ended_by")?,
             unconfirmed: read_devices(reader, "unconfirmed")?.into_iter().collect(),
             cease_ack: CeaseAck { pairing_id, device, tag: reader.bytes("cease_ack_tag")? },
         })

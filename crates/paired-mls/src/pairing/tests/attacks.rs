@@ -30,7 +30,12 @@ fn no_tag_passes_for_another() {
         panic!("an Accept")
     };
     let (pairing_id, device) = (ID, B);
-    let cease = PairingMessage::CeasePair(CeasePair { pairing_id, device, tag: tag.clone() });
+    let cease = PairingMessage::CeasePair(CeasePair {
+        pairing_id,
+        device,
+        ended_by: device,
+        tag: tag.clone(),
+    });
     let moved = cease.encode().unwrap();
     let (_, error) = refused_peer(a.state.receive(&a.vault, Source::Relay, moved.expose()));
     assert_eq!(error, PeerError::WrongTag { message: MessageType::CeasePair, device: B });

@@ -28,7 +28,12 @@ fn every_message() -> Vec<PairingMessage> {
         init(Code::Unknown(9), Code::Unknown(0), None),
         PairingMessage::Accept(Accept { pairing_id, device, tag: tag.clone() }),
         PairingMessage::DirectoryAccept(DirectoryAccept { pairing_id, request_hash: tag.clone() }),
-        PairingMessage::CeasePair(CeasePair { pairing_id, device, tag: tag.clone() }),
+        PairingMessage::CeasePair(CeasePair {
+            pairing_id,
+            device,
+            ended_by: device,
+            tag: tag.clone(),
+        }),
         PairingMessage::CeaseAck(CeaseAck { pairing_id, device, tag: tag.clone() }),
         PairingMessage::TokenOffer(TokenOffer {
             pairing_id,

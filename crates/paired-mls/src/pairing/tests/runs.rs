@@ -164,12 +164,17 @@ fn the_signal_is_off_by_default_and_never_in_hidden_mode() {
     let hidden = paired(2, TestMode::Hidden, TestRoad::File);
     let refused = PairedSignal::new(hidden[0].state.terms(), A, &[B]);
     assert_eq!(refused, Err(SignalError::HiddenMode));
+    let devices = hidden[0].state.terms().pairing().devices;
+    let refused = PairedSignal::of(SUITE, &devices, A, &[B]);
+    assert_eq!(refused, Err(SignalError::HiddenMode), "they share a key");
 
     let [a, ..] = three(paired(3, TestMode::Node, TestRoad::File));
     let terms = a.state.terms();
     let signal = PairedSignal::new(terms, A, &[C]).unwrap();
     assert_eq!(signal.paired_with.len(), 2);
     assert!(signal.heals(SUITE, &party(C).signature_key));
+    assert!(signal.is_paired_with(SUITE, &party(B).signature_key));
+    assert!(!signal.is_paired_with(SUITE, &party(A).signature_key));
     assert!(!signal.heals(SUITE, &party(B).signature_key));
     let bytes = signal.encode().unwrap();
     assert_eq!(PairedSignal::decode(&bytes), Ok(signal));

@@ -100,6 +100,7 @@ fn paired_after_end_or_receive_failed() {
     let forged = message(PairingMessage::CeasePair(CeasePair {
         pairing_id: ID,
         device: B,
+        ended_by: B,
         tag: vec![0; 32],
     }));
 

@@ -23,10 +23,7 @@ pub(super) use self::{
     channel::{CHANNEL_PREFIX, ChannelRecord},
     view::short_state,
 };
-pub(crate) use self::{
-    start::Invitation,
-    view::{PairingView, PartnerView},
-};
+pub(crate) use self::{start::Invitation, view::PairingView};
 use super::{Engine, EngineError, Report, leaf::LastResort, outbox::Item};
 
 /// What a pairing is to be.

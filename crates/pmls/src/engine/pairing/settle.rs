@@ -1,14 +1,17 @@
 //! Pairings that have come about are put to use in groups, and those that are over, out of it.
 
 use paired_mls::{
-    DeviceId as Number, PairingId,
-    pairing::{AnchorKind, PairingState, Step, Terms},
+    DeviceId as Number, HealPolicy, PairingId,
+    pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
 
+use paired_mls_openmls::PairedGroup;
+
 use crate::engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item};
+use crate::session::OwnDevice;
 
 impl Engine {
-    /// Puts pairings that have come about to use, and those that are over out of it.
+    /// Puts pairings that have come about to use, and draws nothing more from those that end.
     pub(in crate::engine) fn settle_pairings(
         &mut self,
         report: &mut Report,
@@ -24,9 +27,22 @@ impl Engine {
                         AnchorKind::Node => self.pair_groups(pairing, report)?,
                     }
                 }
-                PairingState::Ceasing(_) => self.cease_groups(pairing)?,
-                PairingState::Ceased(_) => self.tidy_up(pairing, report)?,
+                PairingState::Ceasing(_) | PairingState::Ceased(_) => self.cease_groups(pairing)?,
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes pairings that are over out of use. Only after all groups have been caught up with: what
+    /// partners have sent before they knew needs the tape.
+    pub(in crate::engine) fn tidy_up_pairings(
+        &self,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        for pairing in self.book().pairings()? {
+            if matches!(self.book().load(pairing)?, PairingState::Ceased(_)) {
+                self.tidy_up(pairing, report)?;
             }
         }
         Ok(())
@@ -116,8 +132,7 @@ impl Engine {
         let pairing = self.find_pairing(name)?;
         let progress = self.book().force_end(pairing)?;
         self.follow_up(progress, report)?;
-        self.settle_pairings(report)?;
-        self.flush(report).await?;
+        self.sync(report).await?;
         Ok(pairing)
     }
 
@@ -205,4 +220,31 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// Chooses what this device does when an event has weakened a partner.
+    pub(crate) fn set_heal_policy(
+        &self,
+        name: &str,
+        policy: HealPolicy,
+    ) -> Result<(), EngineError> {
+        let mut group = self.group(name)?;
+        let (own, device) = own_leaf(&mut group)?;
+        Ok(own.set_heal_policy(device, policy)?)
+    }
+
+    /// Chooses whether the group is told that this device is paired.
+    pub(crate) fn set_signal_policy(
+        &self,
+        name: &str,
+        policy: SignalPolicy,
+    ) -> Result<(), EngineError> {
+        let mut group = self.group(name)?;
+        let (own, device) = own_leaf(&mut group)?;
+        Ok(own.set_signal_policy(device, policy)?)
+    }
+}
+
+fn own_leaf(group: &mut Group) -> Result<(&mut PairedGroup, &OwnDevice), EngineError> {
+    let name = group.row.name.clone();
+    group.as_own().ok_or(EngineError::SharedLeaf(name))
 }

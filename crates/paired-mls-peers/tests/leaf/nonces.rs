@@ -1,0 +1,37 @@
+//! No key sees a nonce twice, whoever of the leaf encrypts.
+
+use openmls_rust_crypto::RustCrypto;
+use openmls_traits::{crypto::OpenMlsCrypto as _, types::AeadType};
+use paired_mls::{CipherSuite, conformance::leaf::token};
+use paired_mls_peers::{LeafMode, NonceWatch, OpenMlsLeafAdapter, TestCrypto as _, WatchedCrypto};
+
+/// Over the long random schedule of commits, lost races, restarts, switches and messages, everything that
+/// OpenMLS encrypts at any device has a key and nonce of its own; only what is made again is the same.
+#[test]
+fn no_nonce_is_used_twice_over_many_switches() {
+    let suites = [CipherSuite::X25519Aes128];
+    token::nothing_is_used_twice_over_many_switches(&OpenMlsLeafAdapter::<WatchedCrypto>::new(
+        LeafMode::Hidden,
+        &suites,
+    ));
+    let (used, collisions) = NonceWatch::of_this_thread().counts();
+    assert!(used > 300, "{used}");
+    assert_eq!(collisions, 0);
+}
+
+/// The control: the watch sees a collision, and a repetition is none.
+#[test]
+fn a_collision_is_seen() {
+    let crypto = WatchedCrypto::fresh().unwrap();
+    let seal = |plaintext: &[u8]| {
+        let sealed = crypto.aead_encrypt(AeadType::Aes128Gcm, &[1; 16], plaintext, &[2; 12], b"");
+        sealed.unwrap()
+    };
+    let alone = RustCrypto::default();
+    let expected = alone.aead_encrypt(AeadType::Aes128Gcm, &[1; 16], b"one", &[2; 12], b"");
+    assert_eq!(seal(b"one"), expected.unwrap());
+    seal(b"one");
+    assert_eq!(NonceWatch::of_this_thread().counts(), (1, 0));
+    seal(b"two");
+    assert_eq!(NonceWatch::of_this_thread().counts(), (1, 1));
+}
