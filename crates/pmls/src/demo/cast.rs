@@ -40,7 +40,7 @@ pub(crate) struct Cast<'a> {
 pub(crate) struct Happened {
     pub(crate) what: String,
     pub(crate) by: Option<Role>,
-    pub(crate) command: Option<String>,
+    pub(crate) commands: Vec<String>,
     pub(crate) commit_bytes: Option<usize>,
     pub(crate) healed: Healed,
 }
@@ -181,7 +181,7 @@ impl<'a> Cast<'a> {
 
     /// Commits, and says what there is to say about it.
     pub(crate) async fn commit(&mut self, by: Role) -> Result<Happened, DemoError> {
-        let (mut command, mut healed) = (None, Healed::No);
+        let (mut commands, mut healed) = (Vec::new(), Healed::No);
         match by {
             Role::Bob => drop(self.bob.order(&Order::Commit).await?),
             Role::Carol => drop(self.carol.order(&Order::Commit).await?),
@@ -191,11 +191,11 @@ impl<'a> Cast<'a> {
                 if News::healed(&news) {
                     healed = Healed::Yes;
                 }
-                command = Some(format!("{}$ pmls {}", by.short(), args.join(" ")));
+                commands.push(by.prompt(&args));
             }
         }
         let commit_bytes = Some(self.service.last_commit(&self.group_id)?.message.len());
-        Ok(Happened { what: String::new(), by: Some(by), command, commit_bytes, healed })
+        Ok(Happened { what: String::new(), by: Some(by), commands, commit_bytes, healed })
     }
 
     /// Looks at the epoch as it is now: `speaker` says something, everybody tries to read it, and so
@@ -252,7 +252,7 @@ impl<'a> Cast<'a> {
         let decoded = RatchetTree::decode(&bob.tree.0);
         let tree = decoded.map_err(DemoError::mls("decode the tree that Bob sees"))?;
         let seats = Seats::find(&tree, self.seating)?;
-        let Happened { what, by, command, commit_bytes, healed } = happened;
+        let Happened { what, by, commands, commit_bytes, healed } = happened;
         let anchorage = match healed {
             Healed::Yes => by.map(|by| anchorage(&tree, &seats, by)).transpose()?,
             Healed::No => None,
@@ -273,7 +273,7 @@ impl<'a> Cast<'a> {
         Ok(Epoch {
             number: phone.epoch,
             what,
-            command,
+            commands,
             commit_bytes,
             paired: healed == Healed::Yes,
             security: phone.security_of_the_sensor(),

@@ -21,8 +21,8 @@ pub(crate) struct Epoch {
     pub(crate) number: u64,
     /// What happened.
     pub(crate) what: String,
-    /// The command that has done it, where it was one of `pmls`.
-    pub(crate) command: Option<String>,
+    /// The commands of `pmls` that have done it.
+    pub(crate) commands: Vec<String>,
     /// The length of the commit, in bytes; `None` where there was none.
     pub(crate) commit_bytes: Option<usize>,
     /// Whether the commit was a paired one.

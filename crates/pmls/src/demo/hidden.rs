@@ -26,8 +26,10 @@ pub(super) async fn act(stage: &Stage, telling: &mut Telling) -> Result<(), Demo
          commit, says which position to use.",
     )?;
     let mut cast = Cast::gather(stage, Seating::Together, "friends", Role::Dave).await?;
-    pair(&cast, telling).await?;
-    cast.dave.news(&["group", "add", cast.group, "alice", "bob", "carol"]).await?;
+    let mut commands = pair(&cast, telling).await?;
+    let add = ["group", "add", cast.group, "alice", "bob", "carol"];
+    cast.dave.news(&add).await?;
+    commands.push(Role::Dave.prompt(&add));
     cast.enter(&[Role::Phone, Role::Sensor]).await?;
     cast.fill(&[Role::Bob, Role::Carol]).await?;
     cast.look(Happened::default(), Role::Bob).await?;
@@ -37,7 +39,7 @@ pub(super) async fn act(stage: &Stage, telling: &mut Telling) -> Result<(), Demo
                 joined by the same Welcome, to a KeyPackage whose keys come from the tape. The thief \
                 copies the sensor's folder."
         .to_owned();
-    let epoch = cast.look(Happened { what, ..Happened::default() }, Role::Bob).await?;
+    let epoch = cast.look(Happened { what, commands, ..Happened::default() }, Role::Bob).await?;
     telling.epoch(epoch)?;
     play(&mut cast, telling, Role::Bob, "Bob sends a commit: nothing heals yet.").await?;
     let (read, all) = (count_read(telling.epochs()), telling.epochs().len());
@@ -70,7 +72,9 @@ pub(super) async fn act(stage: &Stage, telling: &mut Telling) -> Result<(), Demo
 }
 
 /// The devices pair over a 1-to-1 channel: both show digits, and Alice compares them.
-async fn pair(cast: &Cast<'_>, telling: &mut Telling) -> Result<(), DemoError> {
+///
+/// Returns the commands.
+async fn pair(cast: &Cast<'_>, telling: &mut Telling) -> Result<Vec<String>, DemoError> {
     let (phone, sensor) = (&cast.phone, &cast.sensor);
     let start = ["pair", "start", "alice", "--anchor", "leaf", "--mode", "hidden"];
     let started: Value = phone.run(&start).await?;
@@ -82,6 +86,12 @@ async fn pair(cast: &Cast<'_>, telling: &mut Telling) -> Result<(), DemoError> {
     let at_sensor = offered.ok_or(DemoError::Missing("the sensor hears of the pairing"))?;
     sensor.news(&["pair", "confirm", "--digits", &at_phone]).await?;
     phone.news(&["pair", "confirm", "--digits", &at_sensor]).await?;
+    let confirm = ["pair", "confirm", "--digits", "…"];
+    let commands = vec![
+        Role::Phone.prompt(&start),
+        Role::Sensor.prompt(&confirm),
+        Role::Phone.prompt(&confirm),
+    ];
     cast.until_paired().await?;
     telling.fact(
         "leaf-paired-over-channel",
@@ -89,7 +99,7 @@ async fn pair(cast: &Cast<'_>, telling: &mut Telling) -> Result<(), DemoError> {
         at_phone.replace('\n', " "),
         at_phone == at_sensor && !at_phone.is_empty(),
     );
-    Ok(())
+    Ok(commands)
 }
 
 /// A member commits, and everybody looks at the epoch that follows.

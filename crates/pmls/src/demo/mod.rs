@@ -96,8 +96,10 @@ pub(crate) async fn run(options: &Options, output: Output) -> Result<ExitCode, F
 async fn play(telling: &mut Telling) -> Result<Comparison, DemoError> {
     let stage = Stage::open()?;
     let played = tokio::select! {
-        played = story::play(&stage, telling) => played,
+        // Ctrl-C ends the commands as well, and is why they fail.
+        biased;
         interrupted = interrupted() => Err(interrupted),
+        played = story::play(&stage, telling) => played,
     };
     let closed = stage.close().await;
     let comparison = played?;

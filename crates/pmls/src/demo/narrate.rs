@@ -46,9 +46,9 @@ impl Narrator {
         ))?;
         self.tell("")?;
         for line in wrapped(
-            "The service, each member and each command is a process of its own; they meet at a port of \
-             this machine. Who reads an epoch was tried each time: somebody sends a message, and \
-             everybody decrypts what they can.",
+            "The service, each stock member and each command is a process of its own; they meet at a \
+             port of this machine. After each commit somebody sends a message, everybody fetches what \
+             waits, and who can read it is seen.",
             WIDTH,
         ) {
             self.tell(format!("  {line}"))?;
@@ -75,9 +75,7 @@ impl Narrator {
         let label = ink(STRONG, &format!("epoch {:>2}", epoch.number));
         self.tell(format!("\n  {label}  {}", lines.next().unwrap_or_default()))?;
         let mut more: Vec<_> = lines.collect();
-        if let Some(command) = &epoch.command {
-            more.push(ink(QUIET, command));
-        }
+        more.extend(epoch.commands.iter().map(|command| ink(QUIET, command)));
         let readers = epoch.readers.iter().map(|(who, reads)| match (*who, *reads) {
             (THIEF, true) => ink(BAD, "THE THIEF"),
             (THIEF, false) => ink(GOOD, "not the thief"),
@@ -96,19 +94,15 @@ impl Narrator {
     /// What was measured, and what was shown.
     pub(crate) fn closing(&self, comparison: &Comparison, facts: &[Fact]) -> Result<(), DemoError> {
         self.tell(format!("\n{}", ink(STRONG, "Side by side")))?;
-        for (what, pair, unit) in [
-            ("length of the commit", comparison.bytes, "bytes"),
-            ("pmls update, on the phone", comparison.commit_ms, "ms"),
-            ("pmls sync, on the sensor", comparison.process_ms, "ms"),
-        ] {
+        for (what, pair, unit) in comparison.lines() {
             let Pair { ordinary, paired } = pair;
             self.tell(format!(
-                "  {what:<28}ordinary {ordinary:>5.0} {unit:<6} paired {paired:>5.0} {unit:<6} ratio {:.2}",
-                pair.ratio()
+                "  {what:<38}ordinary {ordinary:>5.0} {unit:<6} paired {paired:>5.0} {unit}"
             ))?;
         }
         let note = format!(
-            "Whole commands, in this group of five; medians of {RUNS}. ./bench.sh measures for real."
+            "Whole commands, one after the other on this machine; medians of {RUNS}. ./bench.sh \
+             measures for real."
         );
         self.tell(format!("  {}", ink(QUIET, &note)))?;
         self.tell(format!("\n{}", ink(STRONG, "What this has shown")))?;

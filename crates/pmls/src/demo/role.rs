@@ -62,14 +62,19 @@ impl Role {
         }
     }
 
+    /// A command as it stands at its prompt.
+    pub(crate) fn prompt(self, args: &[&str]) -> String {
+        format!("{}$ pmls {}", self.short(), args.join(" "))
+    }
+
     /// What it runs on.
     pub(crate) fn runs_on(self) -> &'static str {
         match self {
-            Self::Phone => "pmls, paired with the sensor",
-            Self::Sensor => "pmls, paired with the phone; it only ever runs `pmls sync`",
+            Self::Phone => "pmls; it can commit",
+            Self::Sensor => "pmls; until act 3 it only receives, by `pmls sync`",
             Self::Bob => "stock OpenMLS",
             Self::Carol => "stock mls-rs",
-            Self::Dave => "pmls, unpaired",
+            Self::Dave => "pmls, never paired",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The first three acts, and what they prove: two devices with a leaf each, below one anchor.
 
+use serde_json::Value;
+
 use super::{
     DemoError,
     cast::{Cast, Happened},
@@ -13,7 +15,7 @@ use super::{
 };
 
 /// Where the seed lies while it is carried from one device to the other.
-const SEED: &str = "../seed";
+const SEED: &str = "../seed.txt";
 
 /// Plays the four acts.
 pub(crate) async fn play(stage: &Stage, telling: &mut Telling) -> Result<Comparison, DemoError> {
@@ -59,7 +61,8 @@ async fn ordinary_mls(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), 
          that holds its state. In MLS only a commit of the sensor itself would heal the group, and the \
          sensor will never send one.",
     )?;
-    cast.phone.news(&["group", "add", cast.group, "alice-sensor", "bob", "carol", "dave"]).await?;
+    let add = ["group", "add", cast.group, "alice-sensor", "bob", "carol", "dave"];
+    cast.phone.news(&add).await?;
     cast.enter(&[Role::Sensor, Role::Dave]).await?;
     cast.fill(&[Role::Bob, Role::Carol, Role::Dave, Role::Phone]).await?;
     // Whoever is in the group is in its epoch before anything is stolen.
@@ -91,7 +94,7 @@ async fn paired_mls(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), De
          tape; where MLS would encrypt it to the sensor's stolen key stands a Notify, which says only \
          which position of the tape to use.",
     )?;
-    pair(cast).await?;
+    let commands = pair(cast).await?;
     cast.theft()?;
     vault_is_separate(cast, telling).await?;
 
@@ -99,8 +102,7 @@ async fn paired_mls(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), De
                 devices ask the directory, and each proves to the other that it holds the tape. Then the \
                 thief copies the sensor's folder once more."
         .to_owned();
-    let command = Some("phone$ pmls pair start alice-sensor --seed ../seed".to_owned());
-    let happened = Happened { what, command, ..Happened::default() };
+    let happened = Happened { what, commands, ..Happened::default() };
     let epoch = cast.look(happened, Role::Phone).await?;
     telling.epoch(epoch)?;
     commit(cast, telling, Role::Bob, ": nothing heals yet").await?;
@@ -139,14 +141,21 @@ async fn paired_mls(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), De
     Ok(())
 }
 
-/// The phone and the sensor pair, with a seed that goes by hand.
-async fn pair(cast: &Cast<'_>) -> Result<(), DemoError> {
+/// The phone and the sensor pair, with a seed that goes by hand. Returns the commands.
+async fn pair(cast: &Cast<'_>) -> Result<Vec<String>, DemoError> {
     let (phone, sensor) = (&cast.phone, &cast.sensor);
-    phone.run::<serde_json::Value>(&["pair", "seed", SEED, "alice-sensor"]).await?;
-    sensor.run::<serde_json::Value>(&["pair", "load", SEED]).await?;
-    phone.run::<serde_json::Value>(&["pair", "start", "alice-sensor", "--seed", SEED]).await?;
+    let mut commands = Vec::new();
+    for (device, args) in [
+        (phone, &["pair", "seed", SEED, "alice-sensor"] as &[_]),
+        (sensor, &["pair", "load", SEED]),
+        (phone, &["pair", "start", "alice-sensor", "--seed", SEED]),
+    ] {
+        device.run::<Value>(args).await?;
+        commands.push(device.role.prompt(args));
+    }
     phone.remove(SEED)?;
-    cast.until_paired().await
+    cast.until_paired().await?;
+    Ok(commands)
 }
 
 /// No secret of the vault is in the loot; and what lies with the MLS state is found.
@@ -186,8 +195,8 @@ async fn replay(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), DemoEr
         "replay-refused",
         "The paired commit, delivered a second time, is refused.",
         format!(
-            "delivered at positions {} and {again} of the log: the sensor was in epoch {} before, and \
-             is in epoch {} after it",
+            "the service delivered it again, as number {again} of the log after number {}: the sensor \
+             was in epoch {}, and is in epoch {}",
             old.position, before.epoch, after.epoch
         ),
         stays && news.is_empty(),

@@ -19,12 +19,6 @@ pub(crate) struct Pair {
     pub(crate) paired: f64,
 }
 
-impl Pair {
-    pub(crate) fn ratio(self) -> f64 {
-        self.paired / self.ordinary
-    }
-}
-
 /// The comparison.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Comparison {
@@ -55,6 +49,15 @@ impl Comparison {
             commit_ms: pair(|measured| measured.commit_ms),
             process_ms: pair(|measured| measured.process_ms),
         }
+    }
+
+    /// What was measured, with its unit.
+    pub(crate) fn lines(&self) -> [(&'static str, Pair, &'static str); 3] {
+        [
+            ("Length of the commit", self.bytes, "bytes"),
+            ("Making it: pmls update, on the phone", self.commit_ms, "ms"),
+            ("Following it: pmls sync, on the sensor", self.process_ms, "ms"),
+        ]
     }
 }
 

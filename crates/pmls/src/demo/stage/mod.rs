@@ -122,5 +122,12 @@ const TRIES: u32 = 20;
 /// The last words of a process that has ended.
 fn last_words(errors: &Path) -> String {
     let text = fs::read_to_string(errors).unwrap_or_default();
-    text.lines().rev().find(|line| !line.is_empty()).unwrap_or("it said nothing").to_owned()
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.get(lines.len().saturating_sub(LAST_LINES)..) {
+        Some(last) if !last.is_empty() => last.join("\n"),
+        _ => "it said nothing".to_owned(),
+    }
 }
+
+/// How many lines that are at most.
+const LAST_LINES: usize = 6;

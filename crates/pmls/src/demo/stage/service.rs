@@ -69,7 +69,7 @@ impl Service {
         command.args(["serve", "--until-stdin-ends", "--listen", "127.0.0.1:0"]);
         command.args(["--database", "sqlite://service.db", "--log-format", "json"]);
         // All devices are of one machine that has nothing else to do.
-        command.args(["--limit-requests-per-second", "10000", "--limit-request-burst", "10000"]);
+        command.args(["--requests-per-second", "10000", "--request-burst", "10000"]);
         command.env("RUST_LOG", "info");
         let Pipes { stdin, stdout, errors } = stage.start(WHO, command, folder.join("log"))?;
         let mut stdout = BufReader::new(stdout);
