@@ -205,6 +205,10 @@ impl<'a> Cast<'a> {
         happened: Happened,
         speaker: Role,
     ) -> Result<Epoch, DemoError> {
+        let mut happened = happened;
+        if (happened.healed, happened.by) == (Healed::Yes, Some(Role::Phone)) {
+            happened.commands.push(Role::Sensor.prompt(&["sync"]));
+        }
         let said = format!("number {} of the log", self.service.last_position(&self.group_id)? + 1);
         match speaker {
             Role::Bob => drop(self.bob.order(&Order::Send { text: said.clone() }).await?),

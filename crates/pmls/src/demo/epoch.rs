@@ -13,6 +13,8 @@ pub(crate) struct Act {
     pub(crate) title: &'static str,
     pub(crate) intro: &'static str,
     pub(crate) epochs: Vec<Epoch>,
+    /// What happens beside the story, at the end of the act.
+    pub(crate) aside: Option<&'static str>,
 }
 
 /// One epoch of an act.

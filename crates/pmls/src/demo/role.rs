@@ -71,7 +71,7 @@ impl Role {
     pub(crate) fn runs_on(self) -> &'static str {
         match self {
             Self::Phone => "pmls; it can commit",
-            Self::Sensor => "pmls; until act 3 it only receives, by `pmls sync`",
+            Self::Sensor => "pmls; until act 3 it only receives: pmls sync",
             Self::Bob => "stock OpenMLS",
             Self::Carol => "stock mls-rs",
             Self::Dave => "pmls, never paired",

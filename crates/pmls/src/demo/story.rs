@@ -21,13 +21,11 @@ const SEED: &str = "../seed.txt";
 pub(crate) async fn play(stage: &Stage, telling: &mut Telling) -> Result<Comparison, DemoError> {
     let mut cast = Cast::gather(stage, Seating::Apart, "family", Role::Phone).await?;
     ordinary_mls(&mut cast, telling).await?;
-    telling
-        .narrator
-        .aside("Some more of these commits are timed, for the comparison at the end.")?;
+    telling.aside("More commits of the phone are timed here, for the comparison at the end.")?;
     let ordinary = times::measure(&cast).await?;
     paired_mls(&mut cast, telling).await?;
     the_sensor_wakes_up(&mut cast, telling).await?;
-    telling.narrator.aside("Some paired commits are timed as well.")?;
+    telling.aside("More paired commits are timed here.")?;
     let comparison = Comparison::of(ordinary, times::measure(&cast).await?);
     let bytes = comparison.bytes;
     telling.fact(

@@ -26,7 +26,7 @@ impl Telling {
         title: &'static str,
         intro: &'static str,
     ) -> Result<(), DemoError> {
-        let act = Act { title, intro, epochs: Vec::new() };
+        let act = Act { title, intro, epochs: Vec::new(), aside: None };
         self.narrator.act(self.acts.len() + 1, &act)?;
         self.acts.push(act);
         Ok(())
@@ -37,6 +37,14 @@ impl Telling {
         self.narrator.epoch(&epoch)?;
         let act = self.acts.last_mut().ok_or(DemoError::Missing("an act has begun"))?;
         act.epochs.push(epoch);
+        Ok(())
+    }
+
+    /// Something happens beside the story, at the end of the act.
+    pub(crate) fn aside(&mut self, text: &'static str) -> Result<(), DemoError> {
+        self.narrator.aside(text)?;
+        let act = self.acts.last_mut().ok_or(DemoError::Missing("an act has begun"))?;
+        act.aside = Some(text);
         Ok(())
     }
 

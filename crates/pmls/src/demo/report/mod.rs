@@ -102,7 +102,11 @@ fn act_section(page: &mut String, number: u32, act: &Act) -> fmt::Result {
     for epoch in &act.epochs {
         epoch_card(page, epoch)?;
     }
-    page.push_str("</div>\n</section>\n");
+    page.push_str("</div>\n");
+    if let Some(aside) = act.aside {
+        writeln!(page, "<p class=\"aside\">{}</p>", Escaped(aside))?;
+    }
+    page.push_str("</section>\n");
     Ok(())
 }
 

@@ -83,8 +83,10 @@ fn edge(
     };
     writeln!(page, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>")?;
     if spot.notified {
-        let (x, y) = ((x1 + x2) / 2.0 + 8.0, (y1 + y2) / 2.0 + 2.0);
-        writeln!(page, "<text class=\"notify\" x=\"{x}\" y=\"{y}\">Notify</text>")?;
+        // Outside of the fork.
+        let (class, aside) = if x1 < x2 { ("notify left", -8.0) } else { ("notify", 8.0) };
+        let (x, y) = ((x1 + x2) / 2.0 + aside, (y1 + y2) / 2.0 + 2.0);
+        writeln!(page, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">Notify</text>")?;
     }
     Ok(())
 }
