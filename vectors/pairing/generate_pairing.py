@@ -17,12 +17,15 @@ Beside `kind`, `description`, `suite` and `expected`, which are those of the oth
     pairing-step        device `own` of `pairing` is in `state` and receives `message` from `source`,
                         over the 1-to-1 channel from `sender`. Accepted: its next state, and what it
                         sends. `registered` is `invited` after the directory's Accept
+    pairing-signal      the extension `paired_signal` in the leaf of device `own` of `pairing`, whose
+                        commit has healed the devices `healed`. Accepted: it is `extension_data`
 
 The layer that refuses:
 
     pairing envelope    version, length or end of the message
     pairing body        a field, or the end, of the structure inside
     pairing terms       nobody can pair like this; the reason follows
+    pairing signal      no device makes it; the reason follows
     pairing step        the message does not fit the device's state, the way that it came, or the tape;
                         the reason follows
 """
@@ -163,6 +166,11 @@ class Pairing:
         stream = self.expand(exporter_secret, label, context, 60)
         groups = [int.from_bytes(stream[i : i + 5], "big") % 100_000 for i in range(0, 60, 5)]
         return " ".join(f"{group:05}" for group in groups)
+
+    def signal(self, own, healed):
+        hashes = lambda numbers: vector(b"".join(
+            vector(self.hash(d["signature_key"])) for d in self.devices if d["device"] in numbers))
+        return hashes([d["device"] for d in self.devices if d["device"] != own]) + hashes(healed)
 
     def said(self):
         said = {
@@ -333,6 +341,30 @@ def becomes(state, *sends):
     return {"outcome": "accepted", "state": state, "sends": list(sends)}
 
 
+def signals():
+    """What a leaf says of its pairing."""
+    three = Pairing(devices=[device(A), device(B), device(C, b"bob")])
+    whole = three.signal(B, [C])
+
+    def signal(name, description, content, layer=None, pairing=three, own=B, healed=(C,)):
+        expected = refused(layer) if layer else {"outcome": "accepted"}
+        write(f"signal-{name}", "pairing-signal", pairing.suite.number, description, expected,
+              pairing=pairing.said(), own=own, healed=list(healed), extension_data=content)
+
+    for number in SUITES:
+        pairing = Pairing(suite=number)
+        signal(f"suite-{number}", "A device that has healed its partner.",
+               pairing.signal(A, [B]), pairing=pairing, own=A, healed=(B,))
+    signal("one-of-two", "A device that has healed one of its partners.", whole)
+    signal("nobody", "A device whose commit heals nobody.", three.signal(B, []), healed=())
+    signal("truncated", "The last byte is missing.", whole[:-1], "pairing body: malformed")
+    signal("trailing", "A byte follows.", whole + b"\x00", "pairing body: trailing bytes")
+    signal("foreign", "It would name somebody else.", whole, "pairing signal: foreign device",
+           healed=(STRANGER,))
+    signal("hidden", "Hidden mode says nothing.", b"", "pairing signal: hidden mode",
+           pairing=Pairing(mode=HIDDEN, anchor=LEAF), own=A, healed=(B,))
+
+
 def steps():
     leaf, hidden = Pairing(anchor=LEAF), Pairing(mode=HIDDEN, anchor=LEAF)
     three = Pairing(devices=[device(A), device(B), device(C, b"bob")])
@@ -466,6 +498,7 @@ def main():
     for suite in SUITES:
         derivation(suite)
     messages()
+    signals()
     steps()
     texts = {name: text(content) for name, content in FILES.items()}
     if sys.argv[1:] == []:

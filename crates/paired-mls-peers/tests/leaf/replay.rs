@@ -3,7 +3,8 @@
 //! `vectors/README.md` says what is in the files. They are written by
 //!
 //! ```text
-//! cargo test -p paired-mls-peers --test leaf -- --ignored write_the_replay_vectors
+//! PAIRED_MLS_WRITE_VECTORS=$PWD/vectors/replay \
+//!     cargo test -p paired-mls-peers --test leaf what_is_generated_replays
 //! ```
 
 use std::{fs, path::PathBuf};
@@ -281,11 +282,11 @@ fn a_replay_vector_depends_on_its_inputs() {
     assert_eq!(made(&other), None, "its signature is wrong");
 }
 
-/// Writes the files. What others contribute is random, so that each run gives other files.
+/// What is generated now replays too. What others contribute is random, so that each run gives other
+/// vectors; they are kept if a folder for them is named.
 #[test]
-#[ignore = "it writes files of the workspace"]
-fn write_the_replay_vectors() {
-    fs::create_dir_all(directory()).unwrap();
+fn what_is_generated_replays() {
+    let kept = std::env::var_os("PAIRED_MLS_WRITE_VECTORS").map(PathBuf::from);
     for (suite, mode, framing) in [
         (CipherSuite::X25519Aes128, "hidden", "public"),
         (CipherSuite::P256Aes128, "hidden", "public"),
@@ -293,10 +294,15 @@ fn write_the_replay_vectors() {
         (CipherSuite::X25519Aes128, "hidden", "private"),
         (CipherSuite::X25519Aes128, "standard", "public"),
     ] {
-        let vector = generate(suite, mode, framing);
-        let name = format!("replay-suite-{}-{mode}-{framing}.json", suite.code_point());
-        let text = serde_json::to_string_pretty(&vector).unwrap() + "\n";
-        fs::write(directory().join(name), text).unwrap();
+        let text = serde_json::to_string_pretty(&generate(suite, mode, framing)).unwrap() + "\n";
+        let vector: Vector = serde_json::from_str(&text).unwrap();
+        for own in 0..vector.tape.devices.len() {
+            run(&vector, own, Notified::Yes);
+        }
+        if let Some(folder) = &kept {
+            let name = format!("replay-suite-{}-{mode}-{framing}.json", suite.code_point());
+            fs::write(folder.join(name), text).unwrap();
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `pairing-message` | decode one message, and what it says about the devices |
 //! | `pairing-derivation` | the transcript, all tags, the short authentication strings |
 //! | `pairing-step` | a device in a state receives a message: its next state, and what it sends |
+//! | `pairing-signal` | what a device's leaf says of the pairing, and of those that its commit heals |
 
 mod layer;
 
@@ -12,7 +13,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::layer::{Layer, decode_layer, step_layer, terms_layer};
+use self::layer::{Layer, decode_layer, signal_layer, step_layer, terms_layer};
 use super::*;
 use crate::{CipherSuite, DeviceId, PairingId, Secret, Vault, vault::MemoryStorage};
 
@@ -63,6 +64,8 @@ enum Scenario {
     Derivation(Box<DerivationScenario>),
     #[serde(rename = "pairing-step")]
     Step(Box<StepScenario>),
+    #[serde(rename = "pairing-signal")]
+    Signal(Box<SignalScenario>),
 }
 
 #[derive(Deserialize)]
@@ -134,6 +137,22 @@ struct StepResult {
     state: String,
     sends: Vec<Hex>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignalScenario {
+    description: String,
+    suite: u16,
+    pairing: Pairing,
+    own: u16,
+    healed: Vec<u16>,
+    extension_data: Hex,
+    expected: Expected<SignalResult>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignalResult {}
 
 impl Pairing {
     fn roster(&self, suite: CipherSuite) -> Roster {
@@ -252,6 +271,19 @@ impl MessageScenario {
             other => other.message_type().to_string(),
         };
         Ok(MessageResult { r#type })
+    }
+}
+
+impl SignalScenario {
+    fn run(&self) -> Result<SignalResult, Layer> {
+        let suite = CipherSuite::try_from(self.suite).unwrap();
+        let healed: Vec<_> = self.healed.iter().copied().map(DeviceId).collect();
+        let made = PairedSignal::new(&self.pairing.terms(suite), DeviceId(self.own), &healed);
+        let made = made.map_err(|error| signal_layer(&error))?;
+        let read = PairedSignal::decode(&self.extension_data.0);
+        let read = read.map_err(|error| decode_layer(&error))?;
+        assert_eq!((&read, made.encode().unwrap()), (&made, self.extension_data.0.clone()));
+        Ok(SignalResult {})
     }
 }
 
@@ -460,6 +492,11 @@ impl Scenario {
                 compare(name, &scenario.description, found, scenario.expected);
                 "step"
             }
+            Self::Signal(scenario) => {
+                let found = scenario.run();
+                compare(name, &scenario.description, found, scenario.expected);
+                "signal"
+            }
         }
     }
 }
@@ -480,5 +517,5 @@ fn every_pairing_vector() {
         *counts.entry(scenario.check(&name)).or_default() += 1;
     }
     // A kind that has no file left is not tested any more.
-    assert_eq!(counts.len(), 3, "files by kind: {counts:?}");
+    assert_eq!(counts.len(), 4, "files by kind: {counts:?}");
 }

@@ -1,9 +1,11 @@
 //! The leaf that the devices of a pairing share: the device as it acts behind it, and its KeyPackages.
 
+use std::collections::BTreeMap;
+
 use paired_mls::{
     DeviceId as Number, PairingId,
     leaf::SignatureKeys,
-    pairing::{AnchorKind, Mode, PairingState, Terms},
+    pairing::{AnchorKind, Mode, PairingDevice, PairingState, Party, Terms},
 };
 use paired_mls_api::{Base64Url, DeviceId, KeyPackageUpload, RegisterDevice};
 use paired_mls_openmls::{
@@ -11,7 +13,11 @@ use paired_mls_openmls::{
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
-use super::{Engine, EngineError, group::lifetime, outbox::Item};
+use super::{
+    Engine, EngineError, Group,
+    group::{identity, lifetime},
+    outbox::Item,
+};
 use crate::session::{Client, OwnDevice, Session};
 
 impl Engine {
@@ -44,6 +50,27 @@ impl Engine {
         Ok(others
             .map(|device| (device.device, DeviceId::of_key(scheme, &device.party.signature_key)))
             .collect())
+    }
+
+    /// The devices of the pairing in a group, for people.
+    pub(super) fn names(&self, group: &Group) -> Result<BTreeMap<u16, String>, EngineError> {
+        let pairing = match (group.paired(), group.shared()) {
+            (Some(own), _) => own.pairing_tape().map(|tape| tape.pairing),
+            (_, Some(shared)) => Some(shared.pairing_tape().pairing),
+            _ => None,
+        };
+        let Some(pairing) = pairing else { return Ok(BTreeMap::new()) };
+        let (own, scheme) = (self.party(), self.scheme()?);
+        let terms = self.terms(pairing)?;
+        let name = |device: &PairingDevice| {
+            let Party { identity: user, signature_key } = &device.party;
+            if device.party == own {
+                return (device.device.0, "this device".to_owned());
+            }
+            let id = DeviceId::of_key(scheme, signature_key).to_string();
+            (device.device.0, format!("{}/{}", identity(user), id.get(..8).unwrap_or_default()))
+        };
+        Ok(terms.roster().devices().iter().map(name).collect())
     }
 
     /// The signature key of a device of a pairing.

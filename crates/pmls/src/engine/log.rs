@@ -134,6 +134,7 @@ impl Engine {
             members,
             events: events.iter().map(Into::into).collect(),
             security: security_of(group),
+            names: self.names(group)?,
         }));
         self.look_for_ended(group, &events, report)?;
         if is_out(&events) || !group.mls().is_active() {

@@ -128,7 +128,7 @@ impl Engine {
         pairing: Option<PairingId>,
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let short: String = id.to_string().chars().take(8).collect();
+        let short = format!("group-{}", id.to_string().get(..8).unwrap_or_default());
         self.store().enter_group(id, &short, pairing)?;
         let row = self.store().group(id)?;
         let name = row.map_or(short, |row| row.name);

@@ -1,6 +1,6 @@
 //! What happened, for people and for scripts.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use paired_mls::{EpochSecurity, Event, PairingId, pairing::StateName};
 use serde::Serialize;
@@ -61,6 +61,9 @@ pub(crate) struct Followed {
     /// How safe the epoch is for this device, if it is paired here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) security: Option<&'static str>,
+    /// The devices of the pairing, for people.
+    #[serde(skip)]
+    pub(super) names: BTreeMap<u16, String>,
 }
 
 /// What a commit changed for a pairing.
@@ -126,8 +129,16 @@ impl Report {
         });
     }
 
+    /// A pairing is in this state. A step that leaves it there is no news.
     pub(super) fn pairing(&mut self, pairing: PairingId, state: StateName) {
-        self.add(Happening::Pairing { pairing: pairing.to_string(), state: short_state(state) });
+        let (now, of) = (short_state(state), pairing.to_string());
+        let last = self.events.iter().rev().find_map(|event| match event {
+            Happening::Pairing { pairing, state } if *pairing == of => Some(*state),
+            _ => None,
+        });
+        if last != Some(now) {
+            self.add(Happening::Pairing { pairing: of, state: now });
+        }
     }
 
     pub(super) fn dropped(&mut self, error: &EngineError) {
@@ -237,53 +248,70 @@ impl fmt::Display for Followed {
             write!(f, ", this device is {security}")?;
         }
         for event in &self.events {
-            write!(f, "\n    {event}")?;
+            write!(f, "\n    {}", Named(event, &self.names))?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for PairingEvent {
+/// What a commit changed, with the names of the devices.
+struct Named<'a>(&'a PairingEvent, &'a BTreeMap<u16, String>);
+
+impl Named<'_> {
+    fn name(&self, number: u16) -> String {
+        self.1.get(&number).cloned().unwrap_or_else(|| format!("device {number}"))
+    }
+
+    fn list(&self, numbers: &[u16]) -> String {
+        numbers.iter().map(|number| self.name(*number)).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |devices: &[u16]| {
-            devices.iter().map(|device| format!("device {device}")).collect::<Vec<_>>().join(", ")
-        };
-        match self {
-            Self::Healed { by, devices, position: Some(position) } if devices.is_empty() => {
-                write!(f, "device {by} healed the leaf, with tape position {position}")
+        let name = |number: &u16| self.name(*number);
+        match self.0 {
+            PairingEvent::Healed { by, devices, position } => {
+                let whom =
+                    if devices.is_empty() { "the leaf".to_owned() } else { self.list(devices) };
+                write!(f, "{} healed {whom}", name(by))?;
+                match position {
+                    Some(position) => write!(f, ", with tape position {position}"),
+                    None => Ok(()),
+                }
             }
-            Self::Healed { by, devices, position: Some(position) } => {
-                write!(f, "device {by} healed {}, with tape position {position}", list(devices))
+            PairingEvent::LeafRenewed { by, device } => {
+                write!(f, "{} renewed the whole leaf of {}", name(by), name(device))
             }
-            Self::Healed { by, devices, position: None } => {
-                write!(f, "device {by} healed {}", list(devices))
+            PairingEvent::SecurityChanged { device, from, to } => {
+                write!(f, "{} was {from} and is {to}", name(device))
             }
-            Self::LeafRenewed { by, device } => {
-                write!(f, "device {by} renewed the whole leaf of device {device}")
+            PairingEvent::AnchorBlanked => {
+                f.write_str("the anchor is blank until the next paired commit")
             }
-            Self::SecurityChanged { device, from, to } => {
-                write!(f, "device {device} was {from} and is {to}")
+            PairingEvent::AnchorShrunk { left_out } => {
+                write!(f, "the anchor has shrunk: {} is not healed any more", self.list(left_out))
             }
-            Self::AnchorBlanked => f.write_str("the anchor is blank until the next paired commit"),
-            Self::AnchorShrunk { left_out } => {
-                write!(f, "the anchor has shrunk: {} is not healed any more", list(left_out))
-            }
-            Self::Suspended => f.write_str(
+            PairingEvent::Suspended => f.write_str(
                 "strangers sit under every node of the pairing: commits of this device heal nobody \
                  else",
             ),
-            Self::Restored => f.write_str("the anchor stands above all devices again"),
-            Self::CommitLost => {
+            PairingEvent::Restored => f.write_str("the anchor stands above all devices again"),
+            PairingEvent::CommitLost => {
                 f.write_str("this device's own commit has lost the epoch; its tape index is burned")
             }
-            Self::NotSettled => f.write_str("the vault could not erase a used value: see its disk"),
-            Self::HealingFailed => {
+            PairingEvent::NotSettled => {
+                f.write_str("the vault could not erase a used value: see its disk")
+            }
+            PairingEvent::HealingFailed => {
                 f.write_str("the commit that should heal could not be made: run `pmls update`")
             }
-            Self::DeviceLeft { device } => write!(f, "device {device} left the group"),
-            Self::TokenTaken { by } => write!(f, "device {by} sends from the shared leaf now"),
-            Self::Removed => f.write_str("this device was removed"),
-            Self::Other => f.write_str("something that this version does not know"),
+            PairingEvent::DeviceLeft { device } => write!(f, "{} left the group", name(device)),
+            PairingEvent::TokenTaken { by } => {
+                write!(f, "{} sends from the shared leaf now", name(by))
+            }
+            PairingEvent::Removed => f.write_str("this device was removed"),
+            PairingEvent::Other => f.write_str("something that this version does not know"),
         }
     }
 }

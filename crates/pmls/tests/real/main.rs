@@ -4,4 +4,5 @@
 mod kill;
 mod leaf;
 mod node;
+mod watch;
 mod world;

@@ -92,7 +92,7 @@ fn serve(folder: &Path, listen: &str) -> (Child, String) {
     let database = format!("sqlite://{}", folder.join("service.db").display());
     let mut server = Command::new(env!("CARGO_BIN_EXE_pmls"))
         .args(["serve", "--listen", listen, "--database", &database, "--json"])
-        .args(["--limit-requests-per-second", "100000", "--limit-request-burst", "100000"])
+        .args(["--requests-per-second", "100000", "--request-burst", "100000"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

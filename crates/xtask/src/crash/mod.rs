@@ -136,7 +136,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        town.serve_for(Duration::from_millis(random % kind.vault.longest_life()))?;
+        // On a busy machine nothing gets done in so short a life: it grows until something does.
+        let patience = 1 + since / kind.vault.kills_per_pairing();
+        town.serve_for(Duration::from_millis(random % (kind.vault.longest_life() * patience)))?;
         let is_settled = town.is_settled()?;
         if kills >= options.runs && is_settled {
             break;

@@ -1,6 +1,6 @@
 //! The names that the files give to the layers that refuse.
 
-use super::super::{DecodeError, PairingError, PeerError, TermsError};
+use super::super::{DecodeError, PairingError, PeerError, SignalError, TermsError};
 
 /// Which layer refused.
 pub(super) type Layer = String;
@@ -38,6 +38,15 @@ pub(super) fn terms_layer(error: &TermsError) -> Layer {
         TermsError::HiddenAcrossIdentities(_) => "hidden across identities",
     };
     format!("pairing terms: {reason}")
+}
+
+pub(super) fn signal_layer(error: &SignalError) -> Layer {
+    let reason = match error {
+        SignalError::HiddenMode => "hidden mode",
+        SignalError::ForeignDevice(_) => "foreign device",
+        other => panic!("no vector expects: {other}"),
+    };
+    format!("pairing signal: {reason}")
 }
 
 pub(super) fn step_layer(error: &PairingError) -> Layer {

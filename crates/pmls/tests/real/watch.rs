@@ -1,0 +1,109 @@
+//! A passive device that lives at the service.
+
+use std::{
+    io::{BufRead as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::world::{Device, World, agree, healed, pmls, text_of};
+
+struct Watching {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watching {
+    fn start(device: &Device) -> Self {
+        let mut command = pmls(&device.home);
+        let command = command.arg("watch").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// Reads what happens, up to what is waited for.
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.lines.next().expect("it goes on").unwrap();
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Asks it to stop; its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+fn is_healing(event: &Value) -> bool {
+    healed(std::slice::from_ref(event), &[1])
+}
+
+/// It joins, pairs, follows, hears, outlives the server, and stops when it is told to; all that it sends
+/// is what its user has confirmed.
+#[test]
+fn a_sensor_lives_by_watching() {
+    let mut world = World::new();
+    let [phone, sensor] = ["phone", "sensor"].map(|user| world.device(user));
+    phone.run(&["group", "create", "family"]);
+    let mut watching = Watching::start(&sensor);
+    phone.run(&["group", "add", "family", "sensor"]);
+    watching.until(|event| event["event"] == "joined");
+    let (code, error) = sensor.fails(&["sync"]);
+    assert_eq!(code, 5, "one process at a time: {error}");
+
+    let started = phone.run(&["pair", "start", "sensor"]);
+    let offered = watching.until(|event| event["event"] == "pairing-offered");
+    assert_eq!(offered["digits"], started["digits"]);
+    assert_eq!(watching.stop(), Some(0));
+    sensor.run(&["pair", "confirm", "--digits", &text_of(&started["digits"])]);
+    sensor.call_it("family");
+
+    let mut watching = Watching::start(&sensor);
+    phone.run(&["pair", "confirm"]);
+    watching.until(|event| event["event"] == "paired-in");
+    phone.run(&["update", "family"]);
+    watching.until(is_healing);
+
+    world.kill();
+    world.restart();
+    phone.run(&["update", "family"]);
+    watching.until(is_healing);
+    phone.run(&["group", "send", "family", "good night"]);
+    let heard = watching.until(|event| event["event"] == "message");
+    assert_eq!((&heard["from"], &heard["text"]), (&json!("phone"), &json!("good night")));
+    assert_eq!(watching.stop(), Some(0));
+    agree(&[&phone, &sensor], "family");
+    assert_eq!(sensor.read("family"), ["phone: good night"]);
+}
+
+/// A group is told who is paired, if the device wishes so; others can read it.
+#[test]
+fn a_group_is_told() {
+    let world = World::new();
+    let [phone, sensor, bob] = ["phone", "sensor", "bob"].map(|user| world.device(user));
+    phone.run(&["group", "create", "family"]);
+    phone.run(&["group", "add", "family", "sensor", "bob"]);
+    bob.sync();
+    bob.call_it("family");
+    sensor.sync();
+    phone.run(&["pair", "start", "sensor"]);
+    sensor.sync();
+    phone.run(&["pair", "confirm"]);
+    sensor.run(&["pair", "confirm"]);
+    phone.run(&["update"]);
+    bob.sync();
+    assert_eq!(bob.run(&["group", "show", "family"])["announcements"], Value::Null);
+    phone.run(&["group", "signal", "family", "on"]);
+    phone.run(&["update"]);
+    bob.sync();
+    let told = bob.run(&["group", "show", "family"])["announcements"].clone();
+    assert_eq!(told, json!([{ "by": 0, "paired_with": [1], "on_behalf_of": [1] }]));
+}
