@@ -1,5 +1,5 @@
 //! The demo, as a newcomer and as a script would run it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "these are tests")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod tidy;
 
