@@ -97,7 +97,7 @@ impl Narrator {
         for (what, pair, unit) in comparison.lines() {
             let Pair { ordinary, paired } = pair;
             self.tell(format!(
-                "  {what:<38}ordinary {ordinary:>5.0} {unit:<6} paired {paired:>5.0} {unit}"
+                "  {what:<42}ordinary {ordinary:>5.0} {unit:<6} paired {paired:>5.0} {unit}"
             ))?;
         }
         let note = format!(
