@@ -7,11 +7,12 @@ use paired_mls::{
     CipherSuite,
     conformance::{Adapter, Framing, Member},
 };
+use paired_mls_openmls::MemoryProvider;
 
 use crate::{
     OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls,
     device::TestCrypto,
-    thief::{private_key_in, strings_in},
+    thief::{cells, private_key_in, strings_in},
 };
 
 /// The adapter for OpenMLS on a crypto provider `C`, with the suites that it knows.
@@ -29,7 +30,7 @@ impl<C> OpenMlsAdapter<C> {
 
 impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
     type Device = OpenMlsDevice<C>;
-    type Thief = OpenMlsThief<C>;
+    type Thief = OpenMlsThief<MemoryProvider<C>>;
 
     fn suites(&self) -> Vec<CipherSuite> {
         self.suites.clone()
@@ -59,11 +60,11 @@ impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
         let own = group.mls().own_leaf_node().expect("a member has a leaf");
         let own = tls_codec::Serialize::tls_serialize_detached(own).expect("a leaf has bytes");
         let leaf = paired_mls::wire::LeafNode::decode(&own).expect("a leaf is a leaf");
-        private_key_in(&device.records(), leaf.encryption_key()).expect("the key is stored")
+        private_key_in(&cells(device.records()), leaf.encryption_key()).expect("the key is stored")
     }
 
     fn holds(&self, device: &Self::Device, string: &[u8]) -> bool {
-        strings_in(&device.records()).contains(string)
+        strings_in(&cells(device.records())).contains(string)
     }
 
     fn steal_with_vault(&self, device: &Self::Device) -> Self::Device {

@@ -160,11 +160,6 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         self.device.provider().records()
     }
 
-    /// The storage of the vault.
-    pub fn vault_storage(&self) -> &MemoryStorage {
-        &self.parts.vault
-    }
-
     pub(crate) fn ciphersuite(&self) -> Ciphersuite {
         self.parts.ciphersuite
     }

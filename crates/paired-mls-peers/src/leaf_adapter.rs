@@ -10,6 +10,7 @@ use paired_mls::{
         leaf::{Keys, LeafAdapter},
     },
 };
+use paired_mls_openmls::MemoryProvider;
 
 use crate::{
     Door, LeafMode, OpenMlsLeafDevice, OpenMlsThief, StockMlsRs, StockOpenMls, device::TestCrypto,
@@ -36,7 +37,7 @@ const IDENTITY: &str = "the leaf";
 
 impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
     type Device = OpenMlsLeafDevice<C>;
-    type Thief = OpenMlsThief<C>;
+    type Thief = OpenMlsThief<MemoryProvider<C>>;
 
     fn suites(&self) -> Vec<CipherSuite> {
         self.suites.clone()

@@ -133,16 +133,6 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         Self::assemble(Parts { leaf_key, ..self.parts }, HashMap::new(), None)
     }
 
-    /// The same device, outside of any group, with a vault that a pairing has filled.
-    ///
-    /// # Errors
-    ///
-    /// No randomness in the system.
-    pub fn with_vault(self, vault: MemoryStorage, pairing: PairingId) -> Result<Self, Refused> {
-        let parts = Parts { vault, pairing: Some(pairing), ..self.parts };
-        Self::assemble(parts, HashMap::new(), None)
-    }
-
     /// The same device, outside of any group, of another user.
     ///
     /// # Errors

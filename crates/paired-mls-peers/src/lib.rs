@@ -3,9 +3,10 @@
 //! | | |
 //! |---|---|
 //! | [`StockOpenMls`], [`StockMlsRs`] | members that have never heard of Paired MLS |
+//! | [`Stock`] | what they can do at a service |
 //! | [`OpenMlsDevice`] | a device with the adapter for OpenMLS |
 //! | [`OpenMlsLeafDevice`] | a device that shares its leaf |
-//! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state |
+//! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state, its records or its file |
 //! | [`OpenMlsAdapter`], [`OpenMlsLeafAdapter`] | the adapter as the conformance suite sees it |
 
 mod adapter;
@@ -13,6 +14,7 @@ mod config;
 mod device;
 mod leaf_adapter;
 mod leaf_device;
+mod stock;
 mod stock_mls_rs;
 mod stock_openmls;
 mod thief;
@@ -23,7 +25,8 @@ pub use config::Door;
 pub use device::{OpenMlsDevice, TestCrypto, TestPlatform};
 pub use leaf_adapter::OpenMlsLeafAdapter;
 pub use leaf_device::{LeafMode, OpenMlsLeafDevice};
+pub use stock::{SignFn, Stock};
 pub use stock_mls_rs::StockMlsRs;
 pub use stock_openmls::StockOpenMls;
-pub use thief::OpenMlsThief;
+pub use thief::{OpenMlsThief, Spoils};
 pub use watch::{NonceWatch, WatchedCrypto};

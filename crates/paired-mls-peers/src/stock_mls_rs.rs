@@ -5,6 +5,7 @@ use mls_rs::{
     client_builder::{
         BaseConfig, MlsConfig, WithCryptoProvider, WithIdentityProvider, WithMlsRules,
     },
+    crypto::{SignaturePublicKey, SignatureSecretKey},
     error::MlsError,
     group::ReceivedMessage,
     identity::{
@@ -19,6 +20,8 @@ use paired_mls::{
     conformance::{Content, Framing, Heard, Listener, Member, Refused, Sent},
 };
 
+use crate::{SignFn, Stock};
+
 type Config = WithMlsRules<
     DefaultMlsRules,
     WithCryptoProvider<RustCryptoProvider, WithIdentityProvider<BasicIdentityProvider, BaseConfig>>,
@@ -27,6 +30,9 @@ type Config = WithMlsRules<
 /// A member on stock mls-rs.
 pub struct StockMlsRs {
     client: Client<Config>,
+    suite: mls_rs::CipherSuite,
+    secret: SignatureSecretKey,
+    public: SignaturePublicKey,
     group: Option<Group<Config>>,
 }
 
@@ -59,9 +65,13 @@ impl StockMlsRs {
             .identity_provider(BasicIdentityProvider)
             .crypto_provider(crypto)
             .mls_rules(rules)
-            .signing_identity(SigningIdentity::new(credential, public), secret, suite)
+            .signing_identity(
+                SigningIdentity::new(credential, public.clone()),
+                secret.clone(),
+                suite,
+            )
             .build();
-        Ok(Self { client, group: None })
+        Ok(Self { client, suite, secret, public, group: None })
     }
 
     /// The data of an extension that a member's leaf has.
@@ -172,5 +182,25 @@ impl Member for StockMlsRs {
         let group = self.group()?;
         let own = group.current_member_index();
         Ok(group.propose_remove(own, Vec::new())?.to_bytes()?)
+    }
+}
+
+impl Stock for StockMlsRs {
+    fn signature_key(&self) -> Vec<u8> {
+        self.public.to_vec()
+    }
+
+    fn signer(&self) -> SignFn {
+        let (suite, secret) = (self.suite, self.secret.clone());
+        Box::new(move |message| {
+            let crypto = RustCryptoProvider::default();
+            let provider = crypto.cipher_suite_provider(suite).ok_or("mls-rs has the suite")?;
+            Ok(provider.sign(&secret, message)?)
+        })
+    }
+
+    fn ratchet_tree(&self) -> Result<Vec<u8>, Refused> {
+        let group = self.group.as_ref().ok_or("this member is in no group")?;
+        Ok(group.export_tree().to_bytes()?)
     }
 }

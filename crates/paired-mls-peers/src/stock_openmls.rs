@@ -1,5 +1,7 @@
 //! A member on OpenMLS, with nothing of Paired MLS.
 
+use std::sync::Arc;
+
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, KeyPackageIn,
     LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
@@ -7,21 +9,21 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::{OpenMlsProvider as _, signatures::Signer as _};
 use paired_mls::{
     CipherSuite, Event,
     anchor::LeafIndex,
     conformance::{Content, Framing, Heard, Listener, Member, Refused, Sent},
 };
 use paired_mls_openmls::MemoryProvider;
-use tls_codec::DeserializeBytes as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _};
 
-use crate::{Door, OpenMlsLeafDevice, config, device::TestCrypto};
+use crate::{Door, OpenMlsLeafDevice, SignFn, Stock, config, device::TestCrypto};
 
 /// A member on stock OpenMLS, with a crypto provider `C`.
 pub struct StockOpenMls<C = RustCrypto> {
     provider: MemoryProvider<C>,
-    signer: SignatureKeyPair,
+    signer: Arc<SignatureKeyPair>,
     credential: CredentialWithKey,
     ciphersuite: Ciphersuite,
     framing: Framing,
@@ -53,7 +55,7 @@ impl<C: TestCrypto> StockOpenMls<C> {
         identity: &str,
     ) -> Result<Self, Refused> {
         let ciphersuite = config::ciphersuite(suite)?;
-        let signer = SignatureKeyPair::new(ciphersuite.signature_algorithm())?;
+        let signer = Arc::new(SignatureKeyPair::new(ciphersuite.signature_algorithm())?);
         let credential = CredentialWithKey {
             credential: BasicCredential::new(identity.into()).into(),
             signature_key: signer.public().into(),
@@ -78,7 +80,7 @@ impl<C: TestCrypto> StockOpenMls<C> {
         let (framing, door) = (device.framing(), device.door());
         let mut member = Self {
             provider: MemoryProvider::new(C::fresh()?),
-            signer: SignatureKeyPair::from_raw(scheme, private, public),
+            signer: Arc::new(SignatureKeyPair::from_raw(scheme, private, public)),
             credential: device.credential(),
             ciphersuite,
             framing,
@@ -95,7 +97,7 @@ impl<C: TestCrypto> StockOpenMls<C> {
             .build_group(provider, info, member.credential.clone())?
             .leaf_node_parameters(leaf)
             .load_psks(provider.storage())?
-            .build(provider.rand(), provider.crypto(), signer, |_| true)?
+            .build(provider.rand(), provider.crypto(), &**signer, |_| true)?
             .finalize(provider)?;
         member.group = Some(group);
         let sent = Sent {
@@ -157,7 +159,7 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
         let bundle = builder.build(
             self.ciphersuite,
             &self.provider,
-            &self.signer,
+            &*self.signer,
             self.credential.clone(),
         )?;
         Ok(MlsMessageOut::from(bundle.into_key_package()).to_bytes()?)
@@ -166,7 +168,7 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
     fn create(&mut self, group_id: &[u8]) -> Result<(), Refused> {
         self.group = Some(MlsGroup::new_with_group_id(
             &self.provider,
-            &self.signer,
+            &*self.signer,
             &config::create(self.ciphersuite, self.framing, self.door)?,
             GroupId::from_slice(group_id),
             self.credential.clone(),
@@ -205,7 +207,7 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
             .propose_removals(removes)
             .force_self_update(true)
             .load_psks(self.provider.storage())?
-            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
+            .build(self.provider.rand(), self.provider.crypto(), &*self.signer, |_| true)?
             .stage_commit(&self.provider)?;
         let (commit, welcome, group_info) = bundle.into_messages();
         Ok(Sent {
@@ -229,7 +231,7 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
 
     fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
-        Ok(group.create_message(&self.provider, &self.signer, message)?.to_bytes()?)
+        Ok(group.create_message(&self.provider, &*self.signer, message)?.to_bytes()?)
     }
 
     fn propose_add(&mut self, key_package: &[u8]) -> Result<Vec<u8>, Refused> {
@@ -239,20 +241,36 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
         let crypto = self.provider.crypto();
         let key_package = KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)?;
         let group = self.group.as_mut().ok_or("this member is in no group")?;
-        let (proposal, _) = group.propose_add_member(&self.provider, &self.signer, &key_package)?;
+        let (proposal, _) =
+            group.propose_add_member(&self.provider, &*self.signer, &key_package)?;
         Ok(proposal.to_bytes()?)
     }
 
     fn propose_remove(&mut self, leaf: LeafIndex) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
         let removed = LeafNodeIndex::new(leaf.value());
-        let (proposal, _) = group.propose_remove_member(&self.provider, &self.signer, removed)?;
+        let (proposal, _) = group.propose_remove_member(&self.provider, &*self.signer, removed)?;
         Ok(proposal.to_bytes()?)
     }
 
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
-        Ok(group.leave_group(&self.provider, &self.signer)?.to_bytes()?)
+        Ok(group.leave_group(&self.provider, &*self.signer)?.to_bytes()?)
+    }
+}
+
+impl<C: TestCrypto> Stock for StockOpenMls<C> {
+    fn signature_key(&self) -> Vec<u8> {
+        self.signer.public().to_vec()
+    }
+
+    fn signer(&self) -> SignFn {
+        let signer = Arc::clone(&self.signer);
+        Box::new(move |message| Ok(signer.sign(message).map_err(|_| "OpenMLS did not sign")?))
+    }
+
+    fn ratchet_tree(&self) -> Result<Vec<u8>, Refused> {
+        Ok(self.group()?.export_ratchet_tree().tls_serialize_detached()?)
     }
 }
 

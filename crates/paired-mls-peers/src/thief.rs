@@ -1,6 +1,7 @@
 //! Somebody with a copy of a device's MLS state, but not of its vault.
 
 mod loot;
+mod spoils;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -12,10 +13,10 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{
     OpenMlsProvider,
     crypto::OpenMlsCrypto,
-    random::OpenMlsRand,
     types::{CryptoError, HpkeCiphertext},
 };
 use paired_mls::{
+    CipherSuite,
     conformance::{Heard, Listener, Refused, Thief},
     wire::{Content, FramedContentTbs},
 };
@@ -23,9 +24,13 @@ use paired_mls_openmls::{CryptoHook, MemoryProvider, SteeredCrypto};
 use tls_codec::{Serialize as _, VLByteSlice};
 
 use self::loot::Loot;
-pub(crate) use self::loot::{private_key_in, strings_in};
+pub use self::spoils::Spoils;
+pub(crate) use self::{
+    loot::{private_key_in, strings_in},
+    spoils::cells,
+};
 use crate::{
-    OpenMlsDevice,
+    OpenMlsDevice, config,
     device::TestCrypto,
     stock_openmls::{hear, parse},
 };
@@ -36,8 +41,10 @@ use crate::{
 /// Where OpenMLS cannot follow, he tries every byte string of the loot that is as long as a key, in
 /// three ways, on every ciphertext of the commit; of an encrypted commit, on the one that OpenMLS
 /// asks for.
-pub struct OpenMlsThief<C = RustCrypto> {
-    provider: MemoryProvider<C>,
+///
+/// `P` is what he has stolen: records of a device in memory, or an SQLite file.
+pub struct OpenMlsThief<P = MemoryProvider<RustCrypto>> {
+    provider: P,
     ciphersuite: Ciphersuite,
     group: MlsGroup,
     loot: Loot,
@@ -45,7 +52,7 @@ pub struct OpenMlsThief<C = RustCrypto> {
     opened: usize,
 }
 
-impl<C: TestCrypto> OpenMlsThief<C> {
+impl<C: TestCrypto> OpenMlsThief<MemoryProvider<C>> {
     /// Steals from a device that is in a group.
     ///
     /// # Errors
@@ -75,13 +82,27 @@ impl<C: TestCrypto> OpenMlsThief<C> {
         ciphersuite: Ciphersuite,
         group_id: &[u8],
     ) -> Result<Self, Refused> {
-        let provider = MemoryProvider::with_records(C::fresh()?, records);
+        Self::load(MemoryProvider::with_records(C::fresh()?, records), ciphersuite, group_id)
+    }
+}
+
+impl<P: Spoils> OpenMlsThief<P> {
+    /// A thief of this state, who lives off one group in it.
+    ///
+    /// # Errors
+    ///
+    /// A state without the group.
+    pub fn with_spoils(spoils: P, suite: CipherSuite, group_id: &[u8]) -> Result<Self, Refused> {
+        Self::load(spoils, config::ciphersuite(suite)?, group_id)
+    }
+
+    fn load(provider: P, ciphersuite: Ciphersuite, group_id: &[u8]) -> Result<Self, Refused> {
         let id = GroupId::from_slice(group_id);
         let group = MlsGroup::load(provider.storage(), &id)?.ok_or("the group is not stored")?;
         let attempts = AtomicUsize::new(0);
         let loot = Loot::default();
         let mut thief = Self { provider, ciphersuite, group, loot, attempts, opened: 0 };
-        thief.search();
+        thief.search()?;
         Ok(thief)
     }
 
@@ -92,18 +113,27 @@ impl<C: TestCrypto> OpenMlsThief<C> {
     }
 
     /// The public keys of the tree's nodes whose private keys the thief has now.
-    pub fn known_nodes(&self) -> BTreeSet<Vec<u8>> {
-        loot::public_keys_in(&self.provider.records())
+    ///
+    /// # Errors
+    ///
+    /// A state that cannot be read.
+    pub fn known_nodes(&self) -> Result<BTreeSet<Vec<u8>>, Refused> {
+        Ok(loot::public_keys_in(&self.provider.cells()?))
     }
 
-    /// Whether the thief's state holds this byte string, in a record of its own or inside of one.
-    pub fn holds(&self, string: &[u8]) -> bool {
-        strings_in(&self.provider.records()).contains(string)
+    /// Every byte string that the thief's state holds, as a record of its own or inside of one.
+    ///
+    /// # Errors
+    ///
+    /// A state that cannot be read.
+    pub fn strings(&self) -> Result<BTreeSet<Vec<u8>>, Refused> {
+        Ok(strings_in(&self.provider.cells()?))
     }
 
     /// Adds to the loot whatever his state holds now.
-    fn search(&mut self) {
-        self.loot.search(&self.provider.records(), self.provider.crypto(), self.ciphersuite);
+    fn search(&mut self) -> Result<(), Refused> {
+        self.loot.search(&self.provider.cells()?, self.provider.crypto(), self.ciphersuite);
+        Ok(())
     }
 
     /// Processes a message with nothing but the loot: no key is asked of OpenMLS.
@@ -199,15 +229,16 @@ impl<C: OpenMlsCrypto> CryptoHook for BruteForce<'_, C> {
 }
 
 /// The thief's provider, with brute force in its cryptography.
-struct BruteForceProvider<'a, C> {
-    inner: &'a MemoryProvider<C>,
-    crypto: SteeredCrypto<&'a C, &'a BruteForce<'a, C>>,
+struct BruteForceProvider<'a, P: OpenMlsProvider> {
+    inner: &'a P,
+    crypto: SteeredCrypto<&'a P::CryptoProvider, &'a BruteForce<'a, P::CryptoProvider>>,
 }
 
-impl<'a, C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for BruteForceProvider<'a, C> {
-    type CryptoProvider = SteeredCrypto<&'a C, &'a BruteForce<'a, C>>;
-    type RandProvider = C;
-    type StorageProvider = openmls_memory_storage::MemoryStorage;
+impl<'a, P: Spoils> OpenMlsProvider for BruteForceProvider<'a, P> {
+    type CryptoProvider =
+        SteeredCrypto<&'a P::CryptoProvider, &'a BruteForce<'a, P::CryptoProvider>>;
+    type RandProvider = P::RandProvider;
+    type StorageProvider = P::StorageProvider;
 
     fn storage(&self) -> &Self::StorageProvider {
         self.inner.storage()
@@ -217,7 +248,7 @@ impl<'a, C: OpenMlsCrypto + OpenMlsRand> OpenMlsProvider for BruteForceProvider<
         &self.crypto
     }
 
-    fn rand(&self) -> &C {
+    fn rand(&self) -> &P::RandProvider {
         self.inner.rand()
     }
 }
@@ -240,7 +271,7 @@ fn ciphertexts(message: &[u8]) -> Vec<HpkeCiphertext> {
         .collect()
 }
 
-impl<C: TestCrypto> Listener for OpenMlsThief<C> {
+impl<P: Spoils> Listener for OpenMlsThief<P> {
     fn epoch(&self) -> u64 {
         self.group.epoch().as_u64()
     }
@@ -255,12 +286,12 @@ impl<C: TestCrypto> Listener for OpenMlsThief<C> {
             Ok(plain) => hear(&mut self.group, &self.provider, plain.into_content()),
             Err(_) => self.try_hard(message),
         };
-        self.search();
+        self.search()?;
         heard
     }
 }
 
-impl<C: TestCrypto> Thief for OpenMlsThief<C> {
+impl<P: Spoils> Thief for OpenMlsThief<P> {
     fn attempts(&self) -> usize {
         self.attempts.load(Ordering::Relaxed)
     }

@@ -15,6 +15,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::{
+    demo::DemoError,
     engine::EngineError,
     session::{Holder, KeyError, ProfileError},
     settings::SettingsError,
@@ -265,7 +266,7 @@ pub(crate) enum Failure {
     Serve(#[from] StartError),
     /// The demo.
     #[error(transparent)]
-    Demo(#[from] Box<dyn std::error::Error + Send + Sync>),
+    Demo(#[from] DemoError),
 }
 
 /// What a script can tell apart.

@@ -56,6 +56,27 @@ impl Output {
         out.flush()
     }
 
+    /// Tells a person what happens while it does; nothing to a script.
+    pub(crate) fn tell(self, text: impl fmt::Display) -> io::Result<()> {
+        if self.form == Form::Json {
+            return Ok(());
+        }
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// Gives a script what a person was told by [`Output::tell`].
+    pub(crate) fn show_data(self, data: &impl Serialize) -> Result<(), Failure> {
+        if self.form == Form::Text {
+            return Ok(());
+        }
+        let mut out = anstream::stdout().lock();
+        let written = serde_json::to_string(data).map_err(io::Error::from);
+        let written = written.and_then(|line| writeln!(out, "{line}"));
+        written.and_then(|()| out.flush()).map_err(Failure::Output)
+    }
+
     /// Prints why the command failed, to standard error.
     pub(crate) fn fail(self, failure: &Failure) {
         let told = match self.form {

@@ -1,6 +1,6 @@
 //! What a thief finds in stored records.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use openmls::prelude::Ciphersuite;
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -14,17 +14,17 @@ pub(super) struct Loot {
 }
 
 impl Loot {
-    /// Searches records, and takes each byte string that is new.
+    /// Searches what is stored, and takes each byte string that is new.
     ///
     /// A key, a path secret and the input of `DeriveKeyPair` all have Nh bytes in the suites 1 to 3;
     /// strings of other lengths are no keys.
     pub(super) fn search(
         &mut self,
-        records: &HashMap<Vec<u8>, Vec<u8>>,
+        cells: &[Vec<u8>],
         crypto: &impl OpenMlsCrypto,
         ciphersuite: Ciphersuite,
     ) {
-        for string in strings_in(records) {
+        for string in strings_in(cells) {
             if string.len() == ciphersuite.hash_length() && self.strings.insert(string.clone()) {
                 self.keys.extend(as_private_keys(crypto, ciphersuite, string));
             }
@@ -86,21 +86,20 @@ impl Loot {
     }
 }
 
-/// Every byte string in these records, however deeply it is nested.
-pub(crate) fn strings_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
+/// Every byte string in what is stored, however deeply it is nested.
+pub(crate) fn strings_in(cells: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
     let mut found = BTreeSet::new();
-    for (key, value) in records {
-        byte_strings(key, &mut found);
-        byte_strings(value, &mut found);
+    for cell in cells {
+        byte_strings(cell, &mut found);
     }
     found
 }
 
 /// The public keys of all stored key pairs.
-pub(super) fn public_keys_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Vec<u8>> {
+pub(super) fn public_keys_in(cells: &[Vec<u8>]) -> BTreeSet<Vec<u8>> {
     let mut known = BTreeSet::new();
-    for record in records.values() {
-        if let Ok(value) = serde_json::from_slice::<Value>(record) {
+    for cell in cells {
+        if let Ok(value) = serde_json::from_slice::<Value>(cell) {
             key_pairs(&value, &mut known);
         }
     }
@@ -108,12 +107,9 @@ pub(super) fn public_keys_in(records: &HashMap<Vec<u8>, Vec<u8>>) -> BTreeSet<Ve
 }
 
 /// The private key of a stored key pair.
-pub(crate) fn private_key_in(
-    records: &HashMap<Vec<u8>, Vec<u8>>,
-    public_key: &[u8],
-) -> Option<Vec<u8>> {
+pub(crate) fn private_key_in(cells: &[Vec<u8>], public_key: &[u8]) -> Option<Vec<u8>> {
     let mut stack: Vec<Value> =
-        records.values().filter_map(|record| serde_json::from_slice(record).ok()).collect();
+        cells.iter().filter_map(|cell| serde_json::from_slice(cell).ok()).collect();
     while let Some(value) = stack.pop() {
         match value {
             // A byte string may be a record in itself.

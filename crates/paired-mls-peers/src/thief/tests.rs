@@ -1,14 +1,17 @@
+use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
-    CipherSuite, EpochContext,
+    CipherSuite, EpochContext, Vault,
     conformance::{
-        Adapter as _, Content, Framing, Heard, Listener as _, PairedMember as _, Thief as _, Who,
-        World,
+        Adapter as _, Content, Framing, Heard, Listener as _, Member as _, PairedMember as _,
+        Thief as _, Who, World,
     },
+    vault::MemoryStorage,
 };
+use paired_mls_openmls::{Device, PairedGroup, SqliteProvider};
 
 use super::{OpenMlsThief, loot::as_private_keys};
-use crate::OpenMlsAdapter;
+use crate::{OpenMlsAdapter, StockOpenMls, config};
 
 const SUITES: [CipherSuite; 3] =
     [CipherSuite::X25519Aes128, CipherSuite::P256Aes128, CipherSuite::X25519ChaCha20];
@@ -69,7 +72,7 @@ fn his_brute_force_alone_follows_ordinary_commits() {
             thief.force(&commit(&mut world, Who::Stock(stock))).unwrap();
             assert!(is_along(&thief, &world));
             assert!(thief.attempts() > 0);
-            thief.search();
+            thief.search().unwrap();
         }
     });
 }
@@ -118,4 +121,37 @@ fn he_recognizes_a_path_secret() {
         assert!(tried.contains(&key(path.secret().expose())), "as a node secret");
         assert!(tried.contains(&path.secret().expose().to_vec()), "as a private key");
     });
+}
+
+/// A stolen file is as good as stolen records: OpenMLS follows on it, and so does the brute force alone.
+#[test]
+fn he_lives_off_a_stolen_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        SqliteProvider::open(RustCrypto::default(), &folder.path().join(name)).unwrap()
+    };
+    let suite = CipherSuite::X25519Aes128;
+    let ciphersuite = config::ciphersuite(suite).unwrap();
+    let vault = Vault::new(MemoryStorage::new());
+    let sensor = Device::generate(open("sensor"), vault, ciphersuite, b"sensor").unwrap();
+    let mut bob = StockOpenMls::new(suite, Framing::Public, "bob").unwrap();
+    bob.create(b"group").unwrap();
+    let adds = vec![sensor.key_package(ciphersuite).unwrap()];
+    let sent = bob.commit(&Content { adds, removes: Vec::new() }).unwrap();
+    bob.confirm().unwrap();
+    let welcome = sent.welcome.unwrap();
+    PairedGroup::join(&sensor, &welcome, &config::join(Framing::Public)).unwrap();
+
+    let [mut thief, mut brute] = ["first", "second"].map(|copy| {
+        std::fs::copy(folder.path().join("sensor"), folder.path().join(copy)).unwrap();
+        OpenMlsThief::with_spoils(open(copy), suite, b"group").unwrap()
+    });
+    assert!(!thief.known_nodes().unwrap().is_empty());
+    let commit = bob.commit(&Content::default()).unwrap().commit;
+    bob.confirm().unwrap();
+    thief.process(&commit).unwrap();
+    assert_eq!((thief.epoch_authenticator(), thief.attempts()), (bob.epoch_authenticator(), 0));
+    brute.force(&commit).unwrap();
+    assert_eq!(brute.epoch_authenticator(), bob.epoch_authenticator());
+    assert!(brute.attempts() > 0);
 }

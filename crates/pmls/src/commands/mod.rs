@@ -60,6 +60,9 @@ pub(crate) enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
     Demo(demo::Options),
+    /// Be a stock member of the demo, and obey lines of JSON.
+    #[command(hide = true)]
+    DemoMember(demo::MemberArgs),
     /// Print completions for a shell.
     Completions(generate::CompletionsArgs),
     /// Write the manual, one page for each command.
@@ -98,7 +101,8 @@ pub(crate) async fn run(
             let matches = parsed.matches.subcommand_matches("serve").unwrap_or(&parsed.matches);
             serve::run(args, &parsed.config_file()?, matches, output).await?;
         }
-        Command::Demo(options) => return Ok(demo::run(options)?),
+        Command::Demo(options) => return demo::run(options, output).await,
+        Command::DemoMember(args) => demo::run_member(args, &options()?).await?,
         Command::Completions(args) => generate::completions(args)?,
         Command::Man(args) => generate::man(args)?,
     }

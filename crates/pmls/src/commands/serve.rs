@@ -1,6 +1,6 @@
 //! `pmls serve`: the delivery service and directory.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr};
 
 use clap::{ArgMatches, Args};
 use paired_mls_service::{Config, Server, StopSignals, init_logging};
@@ -19,6 +19,9 @@ pub(crate) struct ServeArgs {
     serve: ServeSettings,
     #[command(flatten)]
     limits: LimitSettings,
+    /// Stop when standard input ends as well: whoever has started the service is gone.
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 /// Where the service is: printed once it can be reached.
@@ -44,7 +47,26 @@ pub(super) async fn run(
     let signals = StopSignals::listen()?;
     let server = Server::start(&config).await?;
     output.show(&Serving::of(&server, &config))?;
-    Ok(server.serve_until(signals).await?)
+    if !args.until_stdin_ends {
+        return Ok(server.serve_until(signals).await?);
+    }
+    tokio::select! {
+        stopped = server.serve_until(signals) => Ok(stopped?),
+        () = stdin_ends() => Ok(()),
+    }
+}
+
+/// Waits in a thread of its own, which does not keep the process from ending.
+async fn stdin_ends() {
+    let (ended, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An error is an end, too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // Nobody waits any more if the service was told to stop.
+        let _ = ended.send(());
+    });
+    // A sender that is gone without a word means the same.
+    let _ = wait.await;
 }
 
 impl Serving {

@@ -1,187 +1,305 @@
-//! Who plays.
+//! Everybody who plays, in one group at one service, each in processes of its own.
 
-use super::pairing::{self, Candidate};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, PairingId, Secret, Vault,
-    conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused},
+    anchor::{Anchorage, Tree, locate},
+    wire::RatchetTree,
 };
-use paired_mls_peers::{OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls};
+use paired_mls_api::GroupId;
+use serde::Deserialize;
+use tokio::{join, try_join};
 
-pub(crate) const SUITE: CipherSuite = CipherSuite::X25519Aes128;
-const FRAMING: Framing = Framing::Public;
+use super::{
+    DemoError,
+    epoch::Epoch,
+    member::{Library, Order, State},
+    picture::{View, picture},
+    role::{Role, Seating, Seats, THIEF},
+    stage::{Device, Member, News, Service, Stage, TreeView},
+    thief::Thief,
+};
 
-/// A role, in the order of the leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Alice's phone, which can commit.
-    Phone,
-    /// Alice's sensor, which only receives.
-    Sensor,
-    /// Bob, on stock OpenMLS.
-    Bob,
-    /// Carol, on stock mls-rs.
-    Carol,
-    /// Dave, on our library, unpaired.
-    Dave,
+/// Everybody, and the thief.
+pub(crate) struct Cast<'a> {
+    stage: &'a Stage,
+    seating: Seating,
+    pub(crate) service: Service,
+    pub(crate) phone: Device<'a>,
+    pub(crate) sensor: Device<'a>,
+    pub(crate) dave: Device<'a>,
+    pub(crate) bob: Member,
+    carol: Member,
+    /// What all devices call the group.
+    pub(crate) group: &'static str,
+    pub(crate) group_id: GroupId,
+    pub(crate) thief: Option<Thief>,
+    thefts: usize,
 }
 
-impl Role {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Phone, Self::Sensor, Self::Bob, Self::Carol, Self::Dave];
+/// What there is to say about an epoch before one has looked at it.
+#[derive(Default)]
+pub(crate) struct Happened {
+    pub(crate) what: String,
+    pub(crate) by: Option<Role>,
+    pub(crate) commands: Vec<String>,
+    pub(crate) commit_bytes: Option<usize>,
+    pub(crate) healed: Healed,
+}
 
-    /// The name, and the identity in the credential.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Phone => "Alice's phone",
-            Self::Sensor => "Alice's sensor",
-            Self::Bob => "Bob",
-            Self::Carol => "Carol",
-            Self::Dave => "Dave",
+/// Whether a commit has healed a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Healed {
+    Yes,
+    #[default]
+    No,
+}
+
+impl Happened {
+    /// What to call the commit.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.healed {
+            Healed::Yes => "a paired commit",
+            Healed::No => "a commit",
         }
     }
-
-    /// What the member runs on.
-    pub(crate) fn runs_on(self) -> &'static str {
-        match self {
-            Self::Phone | Self::Sensor => "Paired MLS on OpenMLS",
-            Self::Bob => "stock OpenMLS",
-            Self::Carol => "stock mls-rs",
-            Self::Dave => "our library, unpaired",
-        }
-    }
 }
 
-/// Everybody in one group, and the thief.
-pub(crate) struct Cast {
-    pub(crate) phone: OpenMlsDevice,
-    pub(crate) sensor: OpenMlsDevice,
-    bob: StockOpenMls,
-    carol: StockMlsRs,
-    dave: OpenMlsDevice,
-    pub(crate) thief: Option<OpenMlsThief>,
-    /// Bytes that the sensor has sent to the group.
-    pub(crate) sensor_sent: usize,
+/// How often the messages of a pairing are carried to and fro at most.
+const ROUNDS: u32 = 6;
+
+#[derive(Deserialize)]
+struct Created {
+    id: GroupId,
 }
 
-/// What became of a commit.
-pub(crate) struct Outcome {
-    pub(crate) commit: Vec<u8>,
-    /// What the sensor made of it.
-    pub(crate) events: Vec<Event>,
-}
-
-impl Cast {
-    /// A group of all five. Everybody but the sensor has committed once, so that the tree is full.
-    pub(crate) fn gather(group_id: &[u8]) -> Result<Self, Refused> {
-        let device = |role: Role| OpenMlsDevice::new(SUITE, FRAMING, role.name());
-        let mut cast = Self {
-            phone: device(Role::Phone)?,
-            sensor: device(Role::Sensor)?,
-            bob: StockOpenMls::new(SUITE, FRAMING, Role::Bob.name())?,
-            carol: StockMlsRs::new(SUITE, FRAMING, Role::Carol.name())?,
-            dave: device(Role::Dave)?,
-            thief: None,
-            sensor_sent: 0,
+impl<'a> Cast<'a> {
+    /// A service, and everybody registered there. `creator` makes the group.
+    pub(crate) async fn gather(
+        stage: &'a Stage,
+        seating: Seating,
+        group: &'static str,
+        creator: Role,
+    ) -> Result<Self, DemoError> {
+        let service = Service::start(stage, seating).await?;
+        let at = (seating, &service.url);
+        let alice = async {
+            let phone = Device::new(stage, at, Role::Phone, None).await?;
+            // A further device of a user is approved by the first.
+            let first = (seating == Seating::Together).then_some(&phone);
+            let sensor = Device::new(stage, at, Role::Sensor, first).await?;
+            Ok::<_, DemoError>((phone, sensor))
         };
-        cast.phone.create(group_id)?;
-        let others = [Role::Sensor, Role::Bob, Role::Carol, Role::Dave];
-        let mut adds = Vec::new();
-        for role in others {
-            adds.push(cast.member(role).key_package()?);
-        }
-        let sent = cast.phone.commit(&Content { adds, removes: Vec::new() })?;
-        cast.phone.confirm()?;
-        let welcome = sent.welcome.ok_or("an Add gives a Welcome")?;
-        for role in others {
-            cast.member(role).join(&welcome)?;
-        }
-        for role in [Role::Bob, Role::Carol, Role::Dave, Role::Phone] {
-            cast.commit(role)?;
-        }
-        Ok(cast)
-    }
-
-    /// Pairs the phone and the sensor, by the pairing protocol, and in the group.
-    pub(crate) fn pair(&mut self) -> Result<(), Refused> {
-        let candidate = |role: Role, device: &OpenMlsDevice| -> (Vec<u8>, Vault, &'static str) {
-            (device.signature_key(), device.vault().clone(), role.name())
-        };
-        let (phone_key, phone_vault, phone) = candidate(Role::Phone, &self.phone);
-        let (sensor_key, sensor_vault, sensor) = candidate(Role::Sensor, &self.sensor);
-        // A demo's seed. A real one is random, and comes from hardware or an offline file.
-        let seed = Secret::new(vec![0x5e; SUITE.kdf_len()]);
-        let pairing = pairing::pair(
-            &Candidate { identity: phone, signature_key: phone_key, vault: &phone_vault },
-            &Candidate { identity: sensor, signature_key: sensor_key, vault: &sensor_vault },
-            PairingId([0xa1; 16]),
-            &seed,
+        let ((phone, sensor), dave, bob, carol) = try_join!(
+            alice,
+            Device::new(stage, at, Role::Dave, None),
+            Member::start(stage, at, Role::Bob, Library::Openmls),
+            Member::start(stage, at, Role::Carol, Library::MlsRs),
         )?;
-        self.phone.pair(&pairing)?;
-        self.sensor.pair(&pairing)
+        let create = ["group", "create", group];
+        let created: Created = match creator {
+            Role::Dave => dave.run(&create).await?,
+            _ => phone.run(&create).await?,
+        };
+        Ok(Self {
+            stage,
+            seating,
+            service,
+            phone,
+            sensor,
+            dave,
+            bob,
+            carol,
+            group,
+            group_id: created.id,
+            thief: None,
+            thefts: 0,
+        })
     }
 
-    /// The thief copies the sensor's disk and memory. The vault is not on that disk.
-    pub(crate) fn theft(&mut self) -> Result<(), Refused> {
-        self.thief = Some(OpenMlsThief::new(&self.sensor)?);
+    /// Those that were added join: these devices, and the stock members.
+    pub(crate) async fn enter(&mut self, newcomers: &[Role]) -> Result<(), DemoError> {
+        for role in newcomers {
+            let device = self.device(*role)?;
+            device.sync().await?;
+            let id = self.group_id.to_string();
+            // An identifier may begin with a dash.
+            let rename = ["group", "rename", "--", &id, self.group];
+            device.run::<serde_json::Value>(&rename).await?;
+        }
+        let join = Order::Join { group: self.group_id.clone() };
+        try_join!(self.bob.order(&join), self.carol.order(&join))?;
         Ok(())
     }
 
-    pub(crate) fn member(&mut self, role: Role) -> &mut dyn Member {
-        match role {
-            Role::Phone => &mut self.phone,
-            Role::Sensor => &mut self.sensor,
-            Role::Bob => &mut self.bob,
-            Role::Carol => &mut self.carol,
-            Role::Dave => &mut self.dave,
+    /// Each of these commits once, so that the tree is full.
+    pub(crate) async fn fill(&mut self, roles: &[Role]) -> Result<(), DemoError> {
+        for role in roles {
+            self.commit(*role).await?;
         }
+        Ok(())
     }
 
-    /// `role` commits, the delivery service accepts, and everybody hears of it, the thief too.
-    pub(crate) fn commit(&mut self, role: Role) -> Result<Outcome, Refused> {
-        let sent = self.member(role).commit(&Content::default())?;
-        let own = self.member(role).confirm()?;
-        let mut events = own;
-        for other in Role::ALL.into_iter().filter(|other| *other != role) {
-            let heard = self.member(other).process(&sent.commit)?;
-            if let (Role::Sensor, Heard::Commit { events: heard, .. }) = (other, heard) {
-                events = heard;
+    /// Carries the messages of a pairing to and fro until it has come about on both devices.
+    pub(crate) async fn until_paired(&self) -> Result<(), DemoError> {
+        let devices = [&self.sensor, &self.phone];
+        for _ in 0..ROUNDS {
+            for device in devices {
+                device.sync().await?;
+            }
+            if self.phone.is_paired().await? && self.sensor.is_paired().await? {
+                // What comes of it: in groups, and for a shared leaf.
+                for device in devices {
+                    device.sync().await?;
+                }
+                return Ok(());
             }
         }
-        if role == Role::Sensor {
-            self.sensor_sent += sent.commit.len();
+        Err(DemoError::Missing("the pairing has come about"))
+    }
+
+    fn device(&self, role: Role) -> Result<&Device<'a>, DemoError> {
+        match role {
+            Role::Phone => Ok(&self.phone),
+            Role::Sensor => Ok(&self.sensor),
+            Role::Dave => Ok(&self.dave),
+            Role::Bob | Role::Carol => Err(DemoError::Missing("a device of the command line acts")),
         }
+    }
+
+    /// The thief copies what lies in the sensor's folder. The vault lies elsewhere.
+    pub(crate) fn theft(&mut self) -> Result<(), DemoError> {
+        self.thefts += 1;
+        let loot = self.stage.folder(&format!("{}-loot-{}", self.seating.name(), self.thefts))?;
+        let home = self.sensor.home();
+        self.thief = Some(Thief::steal(&home, &loot, &self.group_id, &self.service)?);
+        Ok(())
+    }
+
+    /// The thief, who is on the stage by now.
+    pub(crate) fn thief(&self) -> Result<&Thief, DemoError> {
+        self.thief.as_ref().ok_or(DemoError::Missing("the thief is on the stage"))
+    }
+
+    /// Commits, and says what there is to say about it.
+    pub(crate) async fn commit(&mut self, by: Role) -> Result<Happened, DemoError> {
+        let (mut commands, mut healed) = (Vec::new(), Healed::No);
+        match by {
+            Role::Bob => drop(self.bob.order(&Order::Commit).await?),
+            Role::Carol => drop(self.carol.order(&Order::Commit).await?),
+            Role::Phone | Role::Sensor | Role::Dave => {
+                let args = ["update", self.group];
+                let news = self.device(by)?.news(&args).await?;
+                if News::healed(&news) {
+                    healed = Healed::Yes;
+                }
+                commands.push(by.prompt(&args));
+            }
+        }
+        let commit_bytes = Some(self.service.last_commit(&self.group_id)?.message.len());
+        Ok(Happened { what: String::new(), by: Some(by), commands, commit_bytes, healed })
+    }
+
+    /// Looks at the epoch as it is now: `speaker` says something, everybody tries to read it, and so
+    /// does the thief.
+    pub(crate) async fn look(
+        &mut self,
+        happened: Happened,
+        speaker: Role,
+    ) -> Result<Epoch, DemoError> {
+        let mut happened = happened;
+        if (happened.healed, happened.by) == (Healed::Yes, Some(Role::Phone)) {
+            happened.commands.push(Role::Sensor.prompt(&["sync"]));
+        }
+        let said = format!("number {} of the log", self.service.last_position(&self.group_id)? + 1);
+        match speaker {
+            Role::Bob => drop(self.bob.order(&Order::Send { text: said.clone() }).await?),
+            _ => {
+                let send = ["group", "send", self.group, &said];
+                self.device(speaker)?.news(&send).await?;
+            }
+        }
+        let (phone, sensor, dave, bob, carol) = join!(
+            self.phone.sync(),
+            self.sensor.sync(),
+            self.dave.sync(),
+            self.bob.order(&Order::Sync),
+            self.carol.order(&Order::Sync),
+        );
+        let (bob, carol) = (bob?, carol?);
+        let read = [
+            (Role::Phone, News::said(&phone?, &said)),
+            (Role::Sensor, News::said(&sensor?, &said)),
+            (Role::Bob, bob.heard.contains(&said)),
+            (Role::Carol, carol.heard.contains(&said)),
+            (Role::Dave, News::said(&dave?, &said)),
+        ];
+        let reads = |(role, read): (Role, bool)| (role.name(), read || role == speaker);
+        let mut readers: Vec<_> = read.into_iter().map(reads).collect();
         if let Some(thief) = &mut self.thief {
-            // Whether he has followed is seen by what he reads.
-            let _ = thief.process(&sent.commit);
+            let wire = self.service.log(&self.group_id, thief.cursor())?;
+            readers.push((THIEF, thief.follow(&wire).contains(&said)));
         }
-        Ok(Outcome { commit: sent.commit, events })
+        self.epoch(happened, readers, [bob, carol]).await
     }
 
-    /// Who reads a message of this epoch: really sent, and really decrypted.
-    pub(crate) fn readers(&mut self) -> Result<Vec<(&'static str, bool)>, Refused> {
-        let said = format!("said in epoch {}", self.phone.epoch()).into_bytes();
-        let message = self.phone.send(&said)?;
-        let reads =
-            |heard: Result<Heard, Refused>| matches!(heard, Ok(Heard::Application(h)) if h == said);
-        let mut readers = vec![(Role::Phone.name(), true)];
-        for role in Role::ALL.into_iter().filter(|role| *role != Role::Phone) {
-            let heard = self.member(role).process(&message);
-            readers.push((role.name(), reads(heard)));
-        }
-        if let Some(thief) = &mut self.thief {
-            readers.push(("the thief", reads(thief.process(&message))));
-        }
-        Ok(readers)
+    async fn epoch(
+        &self,
+        happened: Happened,
+        readers: Vec<(&'static str, bool)>,
+        [bob, carol]: [State; 2],
+    ) -> Result<Epoch, DemoError> {
+        let views = try_join!(
+            self.phone.tree(self.group),
+            self.sensor.tree(self.group),
+            self.dave.tree(self.group),
+        )?;
+        let (phone, sensor, dave) = views;
+        let decoded = RatchetTree::decode(&bob.tree.0);
+        let tree = decoded.map_err(DemoError::mls("decode the tree that Bob sees"))?;
+        let seats = Seats::find(&tree, self.seating)?;
+        let Happened { what, by, commands, commit_bytes, healed } = happened;
+        let anchorage = match healed {
+            Healed::Yes => by.map(|by| anchorage(&tree, &seats, by)).transpose()?,
+            Healed::No => None,
+        };
+        let view = View {
+            tree: &tree,
+            known: match &self.thief {
+                Some(thief) => thief.known_nodes()?,
+                None => Default::default(),
+            },
+            committer: by.and_then(|by| seats.leaf(by)),
+            anchor: anchorage.as_ref().and_then(Anchorage::anchor),
+            seats: &seats,
+        };
+        let picture = picture(&view)?;
+        let others =
+            [&sensor.authenticator, &dave.authenticator, &bob.authenticator, &carol.authenticator];
+        Ok(Epoch {
+            number: phone.epoch,
+            what,
+            commands,
+            commit_bytes,
+            paired: healed == Healed::Yes,
+            security: phone.security_of_the_sensor(),
+            readers,
+            together: others.into_iter().all(|other| *other == phone.authenticator),
+            tree: picture,
+        })
     }
+}
 
-    /// Whether everybody is in the same epoch with the same authenticator.
-    pub(crate) fn together(&mut self) -> bool {
-        let expected = self.phone.epoch_authenticator();
-        Role::ALL.into_iter().all(|role| self.member(role).epoch_authenticator() == expected)
-    }
+/// Where the anchor of a paired commit was, as everybody can compute it who knows who is paired; none
+/// where the devices share a leaf.
+fn anchorage(tree: &RatchetTree, seats: &Seats, by: Role) -> Result<Anchorage, DemoError> {
+    let leaf = |role| seats.leaf(role).ok_or(DemoError::Missing("Alice is in the group"));
+    let devices = [leaf(Role::Phone)?, leaf(Role::Sensor)?];
+    locate(&Tree::from(tree), leaf(by)?, &devices, &[]).map_err(DemoError::mls("find the anchor"))
+}
 
-    /// How safe the epoch is for the sensor.
-    pub(crate) fn security(&self) -> Option<EpochSecurity> {
-        self.phone.security(DeviceId(1))
+impl TreeView {
+    /// For the sensor, which is device 1 of the pairing; behind one leaf, for that.
+    fn security_of_the_sensor(&self) -> Option<String> {
+        let sensor = self.nodes.iter().find(|node| node.device == Some(1));
+        sensor.map_or_else(|| self.security.clone(), |node| node.security.clone())
     }
 }

@@ -1,115 +1,131 @@
-//! The story on the terminal.
+//! The story on the terminal, while it happens.
 
-use std::fmt::Write as _;
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
 
 use super::{
-    Findings,
-    cast::Role,
-    story::{Act, Epoch},
-    times::Pair,
+    DemoError,
+    epoch::{Act, Epoch},
+    facts::Fact,
+    role::{Role, THIEF},
+    times::{Comparison, Pair, RUNS},
 };
+use crate::output::Output;
 
-struct Ink(bool);
+const STRONG: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
 
-impl Ink {
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+/// The width of the text, in letters.
+const WIDTH: usize = 84;
+
+/// Who tells the story; to a script, nothing until its end.
+pub(crate) struct Narrator(Output);
+
+impl Narrator {
+    pub(crate) fn new(output: Output) -> Self {
+        Self(output)
     }
 
-    fn bold(&self, text: &str) -> String {
-        self.paint("1", text)
+    fn tell(&self, text: impl fmt::Display) -> Result<(), DemoError> {
+        self.0.tell(text).map_err(DemoError::Output)
     }
 
-    fn good(&self, text: &str) -> String {
-        self.paint("32", text)
+    /// The title, and who plays.
+    pub(crate) fn opening(&self) -> Result<(), DemoError> {
+        let title = "Paired MLS: a phone heals a group on behalf of a sensor";
+        self.tell(format!("{}\n", ink(STRONG, title)))?;
+        let cast = Role::ALL.map(|role| format!("  {:<16}{}\n", role.name(), role.runs_on()));
+        self.tell(format!(
+            "{}  {:<16}{}",
+            cast.concat(),
+            "The thief",
+            "a copy of the sensor's folder"
+        ))?;
+        self.tell("")?;
+        for line in wrapped(
+            "The service, each stock member and each command is a process of its own; they meet at a \
+             port of this machine. After each commit somebody sends a message, everybody fetches what \
+             waits, and who can read it is seen.",
+            WIDTH,
+        ) {
+            self.tell(format!("  {line}"))?;
+        }
+        Ok(())
     }
 
-    fn bad(&self, text: &str) -> String {
-        self.paint("31", text)
+    /// An act begins.
+    pub(crate) fn act(&self, number: usize, act: &Act) -> Result<(), DemoError> {
+        self.tell(format!("\n{}", ink(STRONG, &format!("Act {number}: {}", act.title))))?;
+        wrapped(act.intro, WIDTH).iter().try_for_each(|line| self.tell(format!("  {line}")))
+    }
+
+    /// Something beside the story.
+    pub(crate) fn aside(&self, text: &str) -> Result<(), DemoError> {
+        self.tell(format!("\n  {}", ink(QUIET, text)))
+    }
+
+    /// An epoch has passed.
+    pub(crate) fn epoch(&self, epoch: &Epoch) -> Result<(), DemoError> {
+        let bytes =
+            epoch.commit_bytes.map(|bytes| format!(" ({bytes}\u{a0}bytes)")).unwrap_or_default();
+        let mut lines = wrapped(&format!("{}{bytes}", epoch.what), WIDTH - 10).into_iter();
+        let label = ink(STRONG, &format!("epoch {:>2}", epoch.number));
+        self.tell(format!("\n  {label}  {}", lines.next().unwrap_or_default()))?;
+        let mut more: Vec<_> = lines.collect();
+        more.extend(epoch.commands.iter().map(|command| ink(QUIET, command)));
+        let readers = epoch.readers.iter().map(|(who, reads)| match (*who, *reads) {
+            (THIEF, true) => ink(BAD, "THE THIEF"),
+            (THIEF, false) => ink(GOOD, "not the thief"),
+            (who, true) => who.to_owned(),
+            (who, false) => ink(BAD, &format!("not {who}")),
+        });
+        let readers = readers.collect::<Vec<_>>().join(", ");
+        more.push(format!("can read this epoch: {readers}"));
+        if let Some(security) = epoch.security.as_deref() {
+            let security = ink(if security == "secure" { GOOD } else { BAD }, security);
+            more.push(format!("for the sensor this epoch is {security}"));
+        }
+        more.iter().try_for_each(|line| self.tell(format!("            {line}")))
+    }
+
+    /// What was measured, and what was shown.
+    pub(crate) fn closing(&self, comparison: &Comparison, facts: &[Fact]) -> Result<(), DemoError> {
+        self.tell(format!("\n{}", ink(STRONG, "Side by side")))?;
+        for (what, pair, unit) in comparison.lines() {
+            let Pair { ordinary, paired } = pair;
+            self.tell(format!(
+                "  {what:<42}ordinary {ordinary:>5.0} {unit:<6} paired {paired:>5.0} {unit}"
+            ))?;
+        }
+        let note = format!(
+            "Whole commands, one after the other on this machine; medians of {RUNS}. ./bench.sh \
+             measures for real."
+        );
+        self.tell(format!("  {}", ink(QUIET, &note)))?;
+        self.tell(format!("\n{}", ink(STRONG, "What this has shown")))?;
+        for fact in facts {
+            let mark = if fact.holds { ink(GOOD, "holds") } else { ink(BAD, "FAILS") };
+            self.tell(format!("  {mark}  {}", fact.claim))?;
+            for line in wrapped(&fact.measured, WIDTH - 7) {
+                self.tell(format!("         {}", ink(QUIET, &line)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the report is.
+    pub(crate) fn report(&self, path: &std::path::Path) -> Result<(), DemoError> {
+        let path = path.display();
+        self.tell(format!("\nThe report, with the ratchet tree of each epoch: {path}"))
     }
 }
 
-/// The whole story as text.
-pub(crate) fn narrate(findings: &Findings, colour: bool) -> String {
-    let ink = Ink(colour);
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = tell(&mut text, findings, &ink);
-    text
-}
-
-fn tell(text: &mut String, findings: &Findings, ink: &Ink) -> std::fmt::Result {
-    writeln!(text, "{}\n", ink.bold("Paired MLS: a phone heals a group on behalf of a sensor"))?;
-    for role in Role::ALL {
-        writeln!(text, "  {:<16}{}", role.name(), role.runs_on())?;
-    }
-    for (number, act) in (1..).zip(&findings.acts) {
-        act_text(text, number, act, ink)?;
-    }
-
-    let comparison = &findings.comparison;
-    writeln!(
-        text,
-        "\n{}",
-        ink.bold("Side by side (this group of five; ./bench.sh measures for real)")
-    )?;
-    for (what, pair, unit) in [
-        ("length of the commit", comparison.bytes, "bytes"),
-        ("making it, on the phone", comparison.commit_ms, "ms"),
-        ("processing it, on the sensor", comparison.process_ms, "ms"),
-    ] {
-        let Pair { ordinary, paired } = pair;
-        let digits = if unit == "ms" { 2 } else { 0 };
-        writeln!(
-            text,
-            "  {what:<30}ordinary {ordinary:>7.digits$} {unit:<6} paired {paired:>7.digits$} {unit:<6} ratio {:.2}",
-            pair.ratio()
-        )?;
-    }
-
-    writeln!(text, "\n{}", ink.bold("What this has shown"))?;
-    for fact in &findings.facts {
-        let mark = if fact.holds { ink.good("holds") } else { ink.bad("FAILS") };
-        writeln!(text, "  {mark}  {}", fact.claim)?;
-        writeln!(text, "         {}", fact.measured)?;
-    }
-    Ok(())
-}
-
-fn act_text(text: &mut String, number: u32, act: &Act, ink: &Ink) -> std::fmt::Result {
-    writeln!(text, "\n{}", ink.bold(&format!("Act {number}: {}", act.title)))?;
-    for line in wrapped(act.intro, 84) {
-        writeln!(text, "  {line}")?;
-    }
-    for epoch in &act.epochs {
-        epoch_text(text, epoch, ink)?;
-    }
-    Ok(())
-}
-
-fn epoch_text(text: &mut String, epoch: &Epoch, ink: &Ink) -> std::fmt::Result {
-    writeln!(text)?;
-    let bytes =
-        epoch.commit_bytes.map(|bytes| format!(" ({bytes}\u{a0}bytes)")).unwrap_or_default();
-    let mut lines = wrapped(&format!("{}{bytes}", epoch.what), 74).into_iter();
-    let label = format!("epoch {:>2}", epoch.number);
-    writeln!(text, "  {}  {}", ink.bold(&label), lines.next().unwrap_or_default())?;
-    for line in lines {
-        writeln!(text, "            {line}")?;
-    }
-    let readers = epoch.readers.iter().map(|(who, reads)| match (*who, *reads) {
-        ("the thief", true) => ink.bad("THE THIEF"),
-        ("the thief", false) => ink.good("not the thief"),
-        (who, true) => who.to_owned(),
-        (who, false) => ink.bad(&format!("not {who}")),
-    });
-    let readers = readers.collect::<Vec<_>>().join(", ");
-    writeln!(text, "            can read this epoch: {readers}")?;
-    if let Some(security) = epoch.security {
-        let security = if security == "secure" { ink.good(security) } else { ink.bad(security) };
-        writeln!(text, "            for the sensor this epoch is {security}")?;
-    }
-    Ok(())
+/// Colours are removed again where there is no terminal.
+fn ink(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
 }
 
 /// The words of `text` in lines of at most `width` letters.
@@ -118,7 +134,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut line = String::new();
     // Not at no-break spaces.
     for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
+        let length = line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && length > width {
             lines.push(std::mem::take(&mut line));
         }
         if !line.is_empty() {

@@ -1,16 +1,16 @@
-//! Lengths and times of paired and ordinary commits, side by side.
+//! Lengths and times of ordinary and paired commits, side by side.
 //!
-//! These are a demo's figures, taken in a group of five; `./bench.sh` measures for real.
+//! The times are those that a person at the terminal waits: the whole command, with its process, its
+//! disk and its requests. `./bench.sh` measures the cryptography alone.
 
 use std::time::{Duration, Instant};
 
-use paired_mls::conformance::{Adapter as _, Content, Listener, Member, Refused};
-use paired_mls_peers::{OpenMlsAdapter, OpenMlsDevice};
 use serde::Serialize;
 
-use super::cast::{Cast, SUITE};
+use super::{DemoError, cast::Cast};
 
-const RUNS: usize = 31;
+/// How many commits are timed.
+pub(crate) const RUNS: usize = 7;
 
 /// One quantity, for an ordinary and for a paired commit.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -19,62 +19,64 @@ pub(crate) struct Pair {
     pub(crate) paired: f64,
 }
 
-impl Pair {
-    pub(crate) fn ratio(self) -> f64 {
-        self.paired / self.ordinary
-    }
-}
-
 /// The comparison.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Comparison {
     /// Lengths of the commits, in bytes.
     pub(crate) bytes: Pair,
-    /// Median of making a commit, in milliseconds.
+    /// Median of `pmls update` on the phone, in milliseconds.
     pub(crate) commit_ms: Pair,
-    /// Median of processing it on the sensor, in milliseconds.
+    /// Median of `pmls sync` on the sensor, in milliseconds.
     pub(crate) process_ms: Pair,
 }
 
-/// Measures in two groups that are alike but for the pairing, in turns.
-pub(crate) fn compare(ordinary: &mut Cast, paired: &mut Cast) -> Result<Comparison, Refused> {
-    let mut commits = [Vec::new(), Vec::new()];
-    let mut processing = [Vec::new(), Vec::new()];
-    let mut lengths = [0, 0];
-    for _ in 0..RUNS {
-        for (side, cast) in [&mut *ordinary, &mut *paired].into_iter().enumerate() {
-            let started = Instant::now();
-            let sent = cast.phone.commit(&Content::default())?;
-            let made = started.elapsed();
-
-            let mut sensor: OpenMlsDevice =
-                OpenMlsAdapter::new(&[SUITE]).steal_with_vault(&cast.sensor);
-            let started = Instant::now();
-            sensor.process(&sent.commit)?;
-            let processed = started.elapsed();
-            cast.phone.discard()?;
-
-            if let (Some(c), Some(p), Some(length)) =
-                (commits.get_mut(side), processing.get_mut(side), lengths.get_mut(side))
-            {
-                c.push(made);
-                p.push(processed);
-                *length = sent.commit.len();
-            }
-        }
-    }
-    let [ordinary, paired] = lengths;
-    Ok(Comparison {
-        bytes: Pair { ordinary: ordinary as f64, paired: paired as f64 },
-        commit_ms: medians(commits),
-        process_ms: medians(processing),
-    })
+/// What was measured of one kind of commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    bytes: usize,
+    commit_ms: f64,
+    process_ms: f64,
 }
 
-fn medians([ordinary, paired]: [Vec<Duration>; 2]) -> Pair {
-    let median = |mut durations: Vec<Duration>| {
-        durations.sort_unstable();
-        durations.get(durations.len() / 2).map_or(0.0, |d| d.as_secs_f64() * 1e3)
-    };
-    Pair { ordinary: median(ordinary), paired: median(paired) }
+impl Comparison {
+    pub(crate) fn of(ordinary: Measured, paired: Measured) -> Self {
+        let pair = |quantity: fn(Measured) -> f64| Pair {
+            ordinary: quantity(ordinary),
+            paired: quantity(paired),
+        };
+        Self {
+            bytes: pair(|measured| measured.bytes as f64),
+            commit_ms: pair(|measured| measured.commit_ms),
+            process_ms: pair(|measured| measured.process_ms),
+        }
+    }
+
+    /// What was measured, with its unit.
+    pub(crate) fn lines(&self) -> [(&'static str, Pair, &'static str); 3] {
+        [
+            ("Length of the commit", self.bytes, "bytes"),
+            ("Making it: pmls update, on the phone", self.commit_ms, "ms"),
+            ("Following it: pmls sync, on the sensor", self.process_ms, "ms"),
+        ]
+    }
+}
+
+/// The phone commits, and the sensor follows.
+pub(crate) async fn measure(cast: &Cast<'_>) -> Result<Measured, DemoError> {
+    let (mut commits, mut processing) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        cast.phone.news(&["update", cast.group]).await?;
+        commits.push(started.elapsed());
+        let started = Instant::now();
+        cast.sensor.sync().await?;
+        processing.push(started.elapsed());
+    }
+    let bytes = cast.service.last_commit(&cast.group_id)?.message.len();
+    Ok(Measured { bytes, commit_ms: median(commits), process_ms: median(processing) })
+}
+
+fn median(mut durations: Vec<Duration>) -> f64 {
+    durations.sort_unstable();
+    durations.get(durations.len() / 2).map_or(0.0, |d| d.as_secs_f64() * 1e3)
 }

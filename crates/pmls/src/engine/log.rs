@@ -66,11 +66,11 @@ impl Engine {
         entry: &LogEntry,
         report: &mut Report,
     ) -> Result<Next, EngineError> {
-        match kind_of(&entry.message.0) {
-            Some(EntryKind::Commit) if entry.epoch == group.epoch() => {
+        match header_of(&entry.message.0) {
+            Some((EntryKind::Commit, epoch)) if epoch == group.epoch() => {
                 self.follow_commit(group, entry, report)
             }
-            Some(EntryKind::Proposal) if entry.epoch == group.epoch() => {
+            Some((EntryKind::Proposal, epoch)) if epoch == group.epoch() => {
                 match group.process(&entry.message.0).map_err(EngineError::from) {
                     Err(error) if error.is_local() => return Err(error),
                     // Nobody can commit what this device cannot accept, or it is its own.
@@ -79,8 +79,8 @@ impl Engine {
                 }
                 Ok(Next::Continue)
             }
-            Some(EntryKind::Application) => {
-                self.hear(group, entry, report)?;
+            Some((EntryKind::Application, epoch)) => {
+                self.hear(group, epoch, entry, report)?;
                 Ok(Next::Continue)
             }
             // Of an epoch that is over: it was processed, or came before this device.
@@ -92,6 +92,7 @@ impl Engine {
     fn hear(
         &self,
         group: &mut Group,
+        epoch: u64,
         entry: &LogEntry,
         report: &mut Report,
     ) -> Result<(), EngineError> {
@@ -101,7 +102,7 @@ impl Engine {
                 return Ok(None);
             };
             let sender = group.member(sender);
-            let letter = Letter { group: id.clone(), epoch: entry.epoch, sender, message };
+            let letter = Letter { group: id.clone(), epoch, sender, message };
             self.store().keep_letter(&letter)?;
             Ok::<_, EngineError>(Some(letter))
         });
@@ -187,16 +188,17 @@ impl Engine {
     }
 }
 
-/// What a message is, by its own header: the service is not taken at its word.
-fn kind_of(message: &[u8]) -> Option<EntryKind> {
+/// What a message is and of which epoch, by its own header: the service is not taken at its word.
+fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
     use paired_mls::wire::ContentType;
     let Ok(MlsMessage::Framed(header)) = MlsMessage::decode(message) else { return None };
-    match header.content_type() {
-        ContentType::COMMIT => Some(EntryKind::Commit),
-        ContentType::PROPOSAL => Some(EntryKind::Proposal),
-        ContentType::APPLICATION => Some(EntryKind::Application),
-        _ => None,
-    }
+    let kind = match header.content_type() {
+        ContentType::COMMIT => EntryKind::Commit,
+        ContentType::PROPOSAL => EntryKind::Proposal,
+        ContentType::APPLICATION => EntryKind::Application,
+        _ => return None,
+    };
+    Some((kind, header.epoch()))
 }
 
 fn stuck(group: &Group, error: EngineError) -> EngineError {

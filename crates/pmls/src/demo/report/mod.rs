@@ -6,10 +6,10 @@ use std::fmt::{self, Write as _};
 
 use super::{
     Findings,
-    cast::Role,
+    epoch::{Act, Epoch},
     facts::Fact,
-    story::{Act, Epoch},
-    times::Comparison,
+    role::{Role, THIEF},
+    times::{Comparison, Pair, RUNS},
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -46,8 +46,9 @@ fn document(page: &mut String, findings: &Findings) -> fmt::Result {
          <title>Paired MLS: a phone heals a group on behalf of a sensor</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n\
          <h1>A phone heals a group on behalf of a sensor that never sends</h1>\n\
-         <p class=\"lead\">Paired MLS (draft-fondevik-mls-pairedmls-02), played by real members: \
-         {holds} of {} facts hold.</p>\n</header>\n",
+         <p class=\"lead\">Paired MLS (draft-fondevik-mls-pairedmls-02), played by real members: a \
+         service, and a process for each command of each device. {holds} of {} facts hold.</p>\n\
+         </header>\n",
         findings.facts.len()
     )?;
     cast(page)?;
@@ -68,7 +69,8 @@ fn cast(page: &mut String) -> fmt::Result {
         writeln!(page, "<li><b>{name}</b> {runs_on}</li>")?;
     }
     page.push_str(
-        "<li><b>The thief</b> a copy of the sensor’s MLS state</li>\n</ul>\n</section>\n",
+        "<li><b>The thief</b> a copy of the sensor’s folder, and whatever goes over the wire</li>\n\
+         </ul>\n</section>\n",
     );
     Ok(())
 }
@@ -100,25 +102,32 @@ fn act_section(page: &mut String, number: u32, act: &Act) -> fmt::Result {
     for epoch in &act.epochs {
         epoch_card(page, epoch)?;
     }
-    page.push_str("</div>\n</section>\n");
+    page.push_str("</div>\n");
+    if let Some(aside) = act.aside {
+        writeln!(page, "<p class=\"aside\">{}</p>", Escaped(aside))?;
+    }
+    page.push_str("</section>\n");
     Ok(())
 }
 
 fn epoch_card(page: &mut String, epoch: &Epoch) -> fmt::Result {
     writeln!(page, "<article>\n<h3>Epoch {}</h3>\n<p>{}</p>", epoch.number, Escaped(&epoch.what))?;
+    for command in &epoch.commands {
+        writeln!(page, "<p class=\"command\"><code>{}</code></p>", Escaped(command))?;
+    }
     page.push_str("<p class=\"tags\">");
     if let Some(bytes) = epoch.commit_bytes {
         let kind = if epoch.paired { "paired commit" } else { "ordinary commit" };
         write!(page, "<span>{kind}, {bytes} bytes</span> ")?;
     }
-    if let Some(security) = epoch.security {
+    if let Some(security) = &epoch.security {
         write!(page, "<span class=\"{security}\">{security} for the sensor</span>")?;
     }
     page.push_str("</p>\n");
     tree::svg(page, &epoch.tree)?;
     page.push_str("<p class=\"readers\">Can read: ");
     for (who, reads) in &epoch.readers {
-        let class = match (*who == "the thief", reads) {
+        let class = match (*who == THIEF, reads) {
             (true, true) => "bad",
             (true, false) => "good",
             (false, true) => "",
@@ -132,23 +141,17 @@ fn epoch_card(page: &mut String, epoch: &Epoch) -> fmt::Result {
 }
 
 fn comparison(page: &mut String, comparison: &Comparison) -> fmt::Result {
-    page.push_str(
-        "<section>\n<h2>Side by side</h2>\n<p>In this group of five, taken in turns in one process. \
-         A demo’s figures; <code>./bench.sh</code> measures for real.</p>\n<table>\n\
-         <tr><th></th><th>ordinary</th><th>paired</th><th>ratio</th></tr>\n",
-    );
-    for (what, pair, unit, digits) in [
-        ("Length of the commit", comparison.bytes, "bytes", 0),
-        ("Making it, on the phone", comparison.commit_ms, "ms", 2),
-        ("Processing it, on the sensor", comparison.process_ms, "ms", 2),
-    ] {
+    write!(
+        page,
+        "<section>\n<h2>Side by side</h2>\n<p>Whole commands in this group of five, each with its \
+         process, its disk and its requests, one after the other on one machine; medians of {RUNS}. A \
+         demo’s figures: <code>./bench.sh</code> measures for real.</p>\n<table>\n\
+         <tr><th></th><th>ordinary</th><th>paired</th></tr>\n"
+    )?;
+    for (what, Pair { ordinary, paired }, unit) in comparison.lines() {
         writeln!(
             page,
-            "<tr><td>{what}</td><td>{:.digits$} {unit}</td><td>{:.digits$} {unit}</td>\
-             <td>{:.2}</td></tr>",
-            pair.ordinary,
-            pair.paired,
-            pair.ratio()
+            "<tr><td>{what}</td><td>{ordinary:.0} {unit}</td><td>{paired:.0} {unit}</td></tr>"
         )?;
     }
     page.push_str("</table>\n</section>\n");

@@ -10,6 +10,8 @@ const LEAF: f64 = 74.0;
 const LEVEL: f64 = 54.0;
 const MARGIN: f64 = 40.0;
 const RADIUS: f64 = 13.0;
+/// How much larger than that a tree is drawn at most.
+const LARGEST: f64 = 1.2;
 
 /// A node's place in the picture.
 fn place(picture: &Picture, position: usize) -> (f64, f64) {
@@ -28,22 +30,37 @@ fn parent(picture: &Picture, position: usize) -> Option<usize> {
     (parent < picture.nodes.len()).then_some(parent)
 }
 
+/// Whether nobody is below a node; such are not drawn.
+fn is_empty(picture: &Picture, position: usize) -> bool {
+    let level = picture.nodes.get(position).map_or(0, |spot| spot.level);
+    let reach = (1_usize << level) - 1;
+    let below = position.saturating_sub(reach)..=position + reach;
+    picture.nodes.get(below).unwrap_or_default().iter().all(|spot| spot.member.is_none())
+}
+
 /// Draws the tree.
 pub(super) fn svg(page: &mut String, picture: &Picture) -> fmt::Result {
-    let leaves = picture.nodes.len().div_ceil(2);
+    let last =
+        (0..picture.nodes.len()).rfind(|position| !is_empty(picture, *position)).unwrap_or(0);
     let top = picture.nodes.iter().map(|spot| spot.level).max().unwrap_or(0);
-    let width = 2.0 * MARGIN + (leaves.max(1) - 1) as f64 * LEAF;
+    let width = 2.0 * MARGIN + last as f64 / 2.0 * LEAF;
     let height = 24.0 + f64::from(top) * LEVEL + 58.0;
     writeln!(
         page,
-        "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"the ratchet tree\">"
+        "<svg viewBox=\"0 0 {width} {height}\" style=\"max-width: {}px\" role=\"img\" \
+         aria-label=\"the ratchet tree\">",
+        width * LARGEST
     )?;
-    for (position, spot) in picture.nodes.iter().enumerate() {
+    let shown = || {
+        let spots = picture.nodes.iter().enumerate();
+        spots.filter(|(position, _)| !is_empty(picture, *position))
+    };
+    for (position, spot) in shown() {
         if let Some(above) = parent(picture, position) {
             edge(page, picture, position, above, spot)?;
         }
     }
-    for (position, spot) in picture.nodes.iter().enumerate() {
+    for (position, spot) in shown() {
         node(page, place(picture, position), spot)?;
     }
     page.push_str("</svg>\n");
@@ -66,8 +83,10 @@ fn edge(
     };
     writeln!(page, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>")?;
     if spot.notified {
-        let (x, y) = ((x1 + x2) / 2.0 + 8.0, (y1 + y2) / 2.0 + 2.0);
-        writeln!(page, "<text class=\"notify\" x=\"{x}\" y=\"{y}\">Notify</text>")?;
+        // Outside of the fork.
+        let (class, aside) = if x1 < x2 { ("notify left", -8.0) } else { ("notify", 8.0) };
+        let (x, y) = ((x1 + x2) / 2.0 + aside, (y1 + y2) / 2.0 + 2.0);
+        writeln!(page, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">Notify</text>")?;
     }
     Ok(())
 }
@@ -88,7 +107,7 @@ fn node(page: &mut String, (x, y): (f64, f64), spot: &Spot) -> fmt::Result {
     }
     let radius = if spot.blank { RADIUS * 0.6 } else { RADIUS };
     writeln!(page, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>")?;
-    if let Some(member) = &spot.member {
+    if let Some(member) = spot.member {
         // Two short lines: "Alice's" and "phone".
         for (line, word) in member.split_whitespace().enumerate() {
             let y = y + RADIUS + 16.0 + 13.0 * line as f64;
