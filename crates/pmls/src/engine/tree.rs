@@ -1,6 +1,10 @@
 //! The ratchet tree of a group, drawn with its anchor.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anstyle::{AnsiColor, Style};
 use paired_mls::anchor::{LeafIndex, NodeIndex, Tree};
@@ -22,9 +26,24 @@ pub(crate) struct TreeView {
     pub(crate) security: Option<&'static str>,
     /// How the devices of the pairing stand in the tree, if this device is paired here.
     pub(crate) footing: Option<FootingView>,
+    /// The devices whose leaves end before long.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) expiring: Vec<Expiring>,
     #[serde(skip)]
     pub(crate) picture: Picture,
 }
+
+/// A leaf that its device has not renewed since it came in by a KeyPackage, which ends.
+#[derive(Debug, Serialize)]
+pub(crate) struct Expiring {
+    /// The device of the pairing.
+    pub(crate) device: u16,
+    /// In seconds since 1970-01-01T00:00:00Z.
+    pub(crate) not_after: u64,
+}
+
+/// How long before its end a leaf is spoken of.
+const WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// How the devices of a pairing stand in the tree, for commits of this device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -84,10 +103,18 @@ impl Engine {
             authenticator: hex::encode(authenticator.as_slice()),
             security: security_of(&group),
             footing: footing(&group)?,
+            expiring: expiring(&group, SystemTime::now() + WARNING),
             nodes: nodes.into_values().collect(),
             picture,
         })
     }
+}
+
+fn expiring(group: &Group, before: SystemTime) -> Vec<Expiring> {
+    let before = before.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let lifetimes = group.paired().map(|paired| paired.lifetimes()).unwrap_or_default();
+    let ending = lifetimes.into_iter().filter(|(_, not_after)| *not_after < before);
+    ending.map(|(device, not_after)| Expiring { device: device.0, not_after }).collect()
 }
 
 fn footing(group: &Group) -> Result<Option<FootingView>, EngineError> {
@@ -228,6 +255,13 @@ impl fmt::Display for TreeView {
         let short = self.authenticator.get(..16).unwrap_or_default();
         writeln!(f, "{}, epoch {}, authenticator {short}…", self.group, self.epoch)?;
         f.write_str(&self.picture.0)?;
+        for Expiring { device, .. } in &self.expiring {
+            write!(
+                f,
+                "\nThe leaf of device {device} ends within 14 days, and then nobody can be added: let it run \
+                 `pmls update`, or renew it by `pmls update --refresh {device}`."
+            )?;
+        }
         match self.footing {
             None | Some(FootingView::Whole) => Ok(()),
             Some(FootingView::Shrunk) => f.write_str(
