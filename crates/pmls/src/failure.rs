@@ -348,9 +348,10 @@ impl Failure {
             Self::NotApproved { .. } => Exit::Waiting,
             Self::Engine(EngineError::Session(failure)) => failure.exit(),
             // Too many requests are an answer.
-            Self::Client(error) | Self::Engine(EngineError::Client(error))
-                if error.is_transient() && error.problem() != Some(ProblemKind::TooFast) =>
-            {
+            Self::Client(error)
+            | Self::Engine(
+                EngineError::Client(error) | EngineError::Waiting { source: error, .. },
+            ) if error.is_transient() && error.problem() != Some(ProblemKind::TooFast) => {
                 Exit::Unreachable
             }
             Self::HomeInUse { .. }

@@ -31,6 +31,8 @@ pub(crate) enum PairCommand {
     /// Say that the digits are the same on both devices: run it on each of them.
     #[command(visible_alias = "accept")]
     Confirm(ConfirmArgs),
+    /// Send again what this device has said last: where a partner does not answer.
+    Resend(PairingArgs),
     /// Show all pairings, and the digits that wait to be compared.
     Status,
     /// Make a file with a seed, to be carried to the other devices by hand: the recommended way.
@@ -156,6 +158,7 @@ pub(super) async fn run(
             let digits = args.digits.as_deref();
             engine.confirm_pairing(&args.pairing, digits, &mut report).await
         }
+        PairCommand::Resend(args) => engine.resend(&args.pairing, &mut report).await,
         PairCommand::Status => return output.show(&Pairings { pairings: engine.pairings()? }),
         PairCommand::Seed(args) => {
             let with = args.with.iter().map(|text| newcomer::parse(text));
@@ -206,7 +209,7 @@ const HEADER: &str = "paired-mls seed, version 02";
 
 fn write_seed(path: &Path, seed: ShareRand) -> Result<(), Failure> {
     let encoded = PairingMessage::ShareRand(seed).encode().map_err(EngineError::from)?;
-    let mut text = Secret::new(STANDARD.encode(encoded.expose()).into_bytes());
+    let text = Secret::new(STANDARD.encode(encoded.expose()).into_bytes());
     let failed = || Failure::home("write", path);
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -218,10 +221,7 @@ fn write_seed(path: &Path, seed: ShareRand) -> Result<(), Failure> {
     file.write_all(b"\n").map_err(failed())?;
     file.write_all(text.expose()).map_err(failed())?;
     file.write_all(b"\n").map_err(failed())?;
-    file.sync_all().map_err(failed())?;
-    text = Secret::new(Vec::new());
-    drop(text);
-    Ok(())
+    file.sync_all().map_err(failed())
 }
 
 fn read_seed(path: &Path) -> Result<ShareRand, Failure> {

@@ -33,6 +33,17 @@ pub(crate) enum EngineError {
     /// The service is not there, or refused.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The service is not there, and what was to be sent waits here.
+    #[error(
+        "{source}; what was made is kept, and {waiting} {} with the next `pmls sync`",
+        if *.waiting == 1 { "request goes out" } else { "requests go out" }
+    )]
+    Waiting {
+        /// How many requests.
+        waiting: usize,
+        /// What happened.
+        source: ClientError,
+    },
     /// The database of the MLS state failed.
     #[error("the database of the MLS state failed; is the disk full?")]
     Database(#[from] rusqlite::Error),
@@ -139,8 +150,12 @@ impl EngineError {
     }
 
     /// Whether the network or the service is at fault, so that it may work later.
-    pub(super) fn is_network(&self) -> bool {
-        matches!(self, Self::Client(error) if error.is_transient())
+    pub(crate) fn is_network(&self) -> bool {
+        match self {
+            Self::Client(error) => error.is_transient(),
+            Self::Waiting { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether it says something of this device, its network or the service, and nothing of the message
@@ -151,7 +166,11 @@ impl EngineError {
             Self::Client(_) => !self.is_final(),
             Self::Mls(error) => matches!(error, Error::Vault(_) | Error::Storage { .. }),
             Self::Book(error) => matches!(error, BookError::Vault(_)),
-            Self::Session(_) | Self::Database(_) | Self::Vault(_) | Self::NoRandomness => true,
+            Self::Waiting { .. }
+            | Self::Session(_)
+            | Self::Database(_)
+            | Self::Vault(_)
+            | Self::NoRandomness => true,
             _ => false,
         }
     }

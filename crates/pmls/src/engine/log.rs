@@ -127,6 +127,7 @@ impl Engine {
             received => received?,
         };
         let Received::Commit { events, heal } = received else { return Ok(Next::Continue) };
+        self.merged(&group.row.id)?;
         let members = group.mls().is_active().then(|| group.members().count());
         report.add(Happening::Commit(Followed {
             group: group.row.name.clone(),

@@ -137,17 +137,12 @@ impl Engine {
                 }
                 loaded => loaded?,
             };
-            if group.has_pending() && !self.commit_is_queued(&row.id)? {
-                group.discard()?;
+            match (group.has_pending(), self.commit_is_underway(&row.id)?) {
+                (true, false) => group.discard()?,
+                (false, true) => self.merged(&row.id)?,
+                _ => {}
             }
         }
         Ok(())
-    }
-
-    fn commit_is_queued(&self, group: &GroupId) -> Result<bool, EngineError> {
-        let outbox = self.store().outbox()?;
-        Ok(outbox
-            .iter()
-            .any(|(_, item)| matches!(item, outbox::Item::Commit { group: of, .. } if of == group)))
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum Item {
     Group(CreateGroup),
     /// A commit, with everything that belongs to it.
     Commit { group: GroupId, publish: Box<PublishCommit> },
+    /// A commit that the service has accepted: it is to be merged, when the log gets there.
+    Merge(GroupId),
     /// A proposal or an application message.
     Message { group: GroupId, message: Base64Url },
     /// An envelope for a mailbox.
@@ -66,20 +68,54 @@ impl Engine {
     pub(super) async fn flush(&mut self, report: &mut Report) -> Result<Option<Fate>, EngineError> {
         let mut fate = None;
         for (id, item) in self.store().outbox()? {
+            let commit = match &item {
+                Item::Merge(_) => continue,
+                Item::Commit { group, .. } => Some(group),
+                _ => None,
+            };
             match self.dispatch(&item).await {
                 Ok(None) => {}
-                Ok(decided) => fate = decided,
+                Ok(Some(decided)) => {
+                    fate = Some(decided);
+                    if let (Fate::Accepted, Some(group)) = (decided, commit) {
+                        self.store().replace(id, &Item::Merge(group.clone()))?;
+                        continue;
+                    }
+                }
                 Err(error) if error.is_final() => {
                     report.refused(&error);
-                    if let Item::Commit { group, .. } = &item {
+                    if let Some(group) = commit {
                         self.drop_commit(group)?;
                     }
+                }
+                Err(EngineError::Client(source)) if source.is_transient() => {
+                    let waiting = self.store().outbox()?.len();
+                    return Err(EngineError::Waiting { waiting, source });
                 }
                 Err(error) => return Err(error),
             }
             self.store().sent(id)?;
         }
         Ok(fate)
+    }
+
+    /// Whether a commit of this device is on its way: to the service, or back from it.
+    pub(super) fn commit_is_underway(&self, group: &GroupId) -> Result<bool, EngineError> {
+        let outbox = self.store().outbox()?;
+        Ok(outbox.iter().any(|(_, item)| match item {
+            Item::Commit { group: of, .. } | Item::Merge(of) => of == group,
+            _ => false,
+        }))
+    }
+
+    /// The group is in a new epoch: whatever commit of this device was on its way back has arrived.
+    pub(super) fn merged(&self, group: &GroupId) -> Result<(), EngineError> {
+        for (id, item) in self.store().outbox()? {
+            if matches!(&item, Item::Merge(of) if of == group) {
+                self.store().sent(id)?;
+            }
+        }
+        Ok(())
     }
 
     /// A commit that the service does not take at all.
@@ -99,6 +135,7 @@ impl Engine {
                     Publication::Lost { .. } => Fate::Lost,
                 }));
             }
+            Item::Merge(_) => {}
             Item::Message { group, message } => {
                 client.publish_message(group, &message.0).await?;
             }

@@ -201,6 +201,13 @@ impl Store<'_> {
         Ok(items)
     }
 
+    /// Puts something else into the place of a request.
+    pub(super) fn replace(&self, id: i64, item: &Item) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_outbox SET item = ?2 WHERE id = ?1";
+        self.0.execute(sql, params![id, serde_json::to_string(item)?])?;
+        Ok(())
+    }
+
     pub(super) fn sent(&self, id: i64) -> Result<(), EngineError> {
         self.0.execute("DELETE FROM pmls_outbox WHERE id = ?1", [id])?;
         Ok(())

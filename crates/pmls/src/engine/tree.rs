@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use anstyle::{AnsiColor, Style};
 use paired_mls::anchor::{LeafIndex, NodeIndex, Tree};
-use paired_mls_openmls::ratchet_tree;
+use paired_mls_openmls::{Footing, ratchet_tree};
 use serde::Serialize;
 
 use super::{Engine, EngineError, Group, report::security_of};
@@ -19,8 +20,20 @@ pub(crate) struct TreeView {
     pub(crate) nodes: Vec<NodeView>,
     /// How safe the epoch is for this device, if it is paired here.
     pub(crate) security: Option<&'static str>,
+    /// How the devices of the pairing stand in the tree, if this device is paired here.
+    pub(crate) footing: Option<FootingView>,
     #[serde(skip)]
     pub(crate) picture: Picture,
+}
+
+/// How the devices of a pairing stand in the tree, for commits of this device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FootingView {
+    Whole,
+    Shrunk,
+    Suspended,
+    Alone,
 }
 
 /// One node.
@@ -70,10 +83,21 @@ impl Engine {
             epoch: group.epoch(),
             authenticator: hex::encode(authenticator.as_slice()),
             security: security_of(&group),
+            footing: footing(&group)?,
             nodes: nodes.into_values().collect(),
             picture,
         })
     }
+}
+
+fn footing(group: &Group) -> Result<Option<FootingView>, EngineError> {
+    let Some(paired) = group.paired().filter(|own| own.is_paired()) else { return Ok(None) };
+    Ok(Some(match paired.footing()? {
+        Footing::Whole => FootingView::Whole,
+        Footing::Shrunk { .. } => FootingView::Shrunk,
+        Footing::Suspended => FootingView::Suspended,
+        Footing::Alone => FootingView::Alone,
+    }))
 }
 
 fn nodes(group: &Group, tree: &Tree) -> Result<BTreeMap<u32, NodeView>, EngineError> {
@@ -163,29 +187,39 @@ fn branch(
     }
 }
 
+/// Colours, which the output leaves out where there is no terminal for them.
+const ANCHOR: Style = AnsiColor::Yellow.on_default().bold();
+const SAFE: Style = AnsiColor::Green.on_default();
+const UNSAFE: Style = AnsiColor::Red.on_default();
+
 impl fmt::Display for NodeView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = match (self.state, self.security) {
+            (NodeState::Anchor, _) => ANCHOR,
+            (_, Some("secure")) => SAFE,
+            (_, Some(_)) => UNSAFE,
+            (_, None) => Style::new(),
+        };
         let sign = match self.state {
             NodeState::Blank => "○",
             NodeState::Filled | NodeState::Own => "●",
             NodeState::Anchor => "◆",
         };
-        f.write_str(sign)?;
+        write!(f, "{style}{sign}{style:#}")?;
         if let Some(member) = &self.member {
             write!(f, " {member}")?;
         }
         match (self.state, self.device, self.security) {
-            (NodeState::Anchor, ..) => f.write_str(" anchor")?,
-            (NodeState::Own, None, _) => f.write_str(" (this device)")?,
+            (NodeState::Anchor, ..) => write!(f, " {style}anchor{style:#}"),
+            (NodeState::Own, None, _) => f.write_str(" (this device)"),
             (NodeState::Own, Some(device), Some(security)) => {
-                write!(f, " (this device, {device} of the pairing: {security})")?;
+                write!(f, " (this device, {device} of the pairing: {style}{security}{style:#})")
             }
             (_, Some(device), Some(security)) => {
-                write!(f, " ({device} of the pairing: {security})")?
+                write!(f, " ({device} of the pairing: {style}{security}{style:#})")
             }
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -193,6 +227,17 @@ impl fmt::Display for TreeView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = self.authenticator.get(..16).unwrap_or_default();
         writeln!(f, "{}, epoch {}, authenticator {short}…", self.group, self.epoch)?;
-        f.write_str(&self.picture.0)
+        f.write_str(&self.picture.0)?;
+        match self.footing {
+            None | Some(FootingView::Whole) => Ok(()),
+            Some(FootingView::Shrunk) => f.write_str(
+                "\nStrangers sit under the anchor: commits of this device heal some of its partners only.",
+            ),
+            Some(FootingView::Suspended) => f.write_str(
+                "\nStrangers sit under every node that this device shares with a partner: its commits heal \
+                 nobody else. Remove the devices and add them again, one right after the other.",
+            ),
+            Some(FootingView::Alone) => f.write_str("\nNo partner of this device is in the group."),
+        }
     }
 }

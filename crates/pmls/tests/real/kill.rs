@@ -7,7 +7,7 @@ use crate::world::{Device, World, agree, pmls, settle};
 /// How long a process is let live, in milliseconds: from before it has opened anything to after it is
 /// done.
 fn moments() -> impl Iterator<Item = u64> {
-    (0..12).map(|n| n * 9 + 2)
+    (0..20).map(|n| n * 13 + 2)
 }
 
 fn start_and_kill(device: &Device, args: &[&str], after: u64) {
@@ -80,5 +80,21 @@ fn the_server_is_killed() {
     agree(&[phone, sensor, bob], "family");
     phone.run(&["update", "family"]);
     settle(&[sensor, bob]);
+    agree(&[phone, sensor, bob], "family");
+}
+
+/// Without the service a device goes on where it can: what it has made is kept, and sent later.
+#[test]
+fn the_service_is_away() {
+    let mut world = World::new();
+    let devices = group(&world);
+    let [phone, sensor, bob] = &devices;
+    world.kill();
+    let (code, error) = phone.fails(&["sync"]);
+    assert_eq!(code, 4, "{error}");
+    // The tree is looked at without it.
+    assert_eq!(phone.run(&["tree", "family"])["footing"], "whole");
+    world.restart();
+    settle(&[phone, sensor, bob]);
     agree(&[phone, sensor, bob], "family");
 }

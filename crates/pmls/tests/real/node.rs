@@ -233,3 +233,29 @@ fn a_pairing_ends() {
     settle(&cast.all());
     agree(&cast.all(), "family");
 }
+
+/// Bob sits between the devices: commits heal nobody, and the tree says why and what to do.
+#[test]
+fn a_stranger_between_the_devices_is_told_of() {
+    let world = World::new();
+    let [phone, sensor, bob] = ["phone", "sensor", "bob"].map(|user| world.device(user));
+    phone.run(&["group", "create", "family"]);
+    phone.run(&["group", "add", "family", "bob", "sensor"]);
+    sensor.sync();
+    sensor.call_it("family");
+    pair(&phone, &sensor, "sensor");
+    let events = phone.run(&["update", "family"]);
+    assert!(!healed(events["events"].as_array().unwrap(), &[1]), "{events}");
+    assert_eq!(phone.run(&["tree", "family"])["footing"], "suspended");
+
+    // Removed, and added again: the sensor takes the leaf that Bob has left.
+    phone.run(&["group", "remove", "family", "bob", "sensor"]);
+    sensor.sync();
+    phone.run(&["group", "add", "family", "sensor"]);
+    settle(&[&sensor, &phone]);
+    assert_eq!(phone.run(&["tree", "family"])["footing"], "whole");
+    phone.run(&["update", "family"]);
+    assert!(healed(&sensor.sync(), &[1]));
+    agree(&[&phone, &sensor], "family");
+    drop(bob);
+}

@@ -14,7 +14,7 @@ mod view;
 
 use paired_mls::{
     PairingId,
-    pairing::{AnchorKind, PairingMessage, Progress, Route, ShareRand},
+    pairing::{AnchorKind, PairingMessage, PairingState, Progress, Route, ShareRand},
 };
 use paired_mls_openmls::{Channel, UsageError};
 use serde::{Deserialize, Serialize};
@@ -87,15 +87,35 @@ impl Engine {
         Ok(())
     }
 
-    /// The pairing whose identifier begins like this; the only one, for nothing.
+    /// The pairing whose identifier begins like this; for nothing, the only one that is not over.
     pub(crate) fn find_pairing(&self, name: &str) -> Result<PairingId, EngineError> {
-        let pairings = self.book().pairings()?;
-        let mut found = pairings.into_iter().filter(|id| id.to_string().starts_with(name));
+        let mut found = Vec::new();
+        for id in self.book().pairings()? {
+            let over = matches!(self.book().load(id)?, PairingState::Ceased(_));
+            if id.to_string().starts_with(name) && !(name.is_empty() && over) {
+                found.push(id);
+            }
+        }
+        let mut found = found.into_iter();
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),
             (Some(_), Some(_)) => Err(EngineError::Ambiguous(name.to_owned())),
             (None, _) => Err(EngineError::NoPairing(name.to_owned())),
         }
+    }
+
+    /// Sends again what this device has to say in the present state of a pairing.
+    pub(crate) async fn resend(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<PairingId, EngineError> {
+        self.sync_mailbox(report).await?;
+        let pairing = self.find_pairing(name)?;
+        let progress = self.book().resend(pairing)?;
+        self.follow_up(progress, report)?;
+        self.flush(report).await?;
+        Ok(pairing)
     }
 
     /// Makes further KeyPackages from the tape of a pairing.

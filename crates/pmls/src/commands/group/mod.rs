@@ -1,0 +1,139 @@
+//! `pmls group …`: groups, their members, and what they say.
+
+mod args;
+mod messages;
+mod view;
+
+use std::io::Read as _;
+
+use clap::Subcommand;
+use paired_mls::anchor::LeafIndex;
+use paired_mls_api::Access;
+
+use self::{
+    args::{
+        AddArgs, CreateArgs, NameArgs, PolicyArgs, ReadArgs, RemoveArgs, RenameArgs, SendArgs,
+        SignalArgs,
+    },
+    messages::read,
+    view::{GroupView, list},
+};
+use super::told;
+use crate::{
+    engine::{Change, Door, Engine, EngineError, Group, Report},
+    failure::Failure,
+    output::Output,
+    settings::GlobalOptions,
+};
+
+/// What is to be done with groups.
+#[derive(Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Create a group with this device as its only member.
+    Create(CreateArgs),
+    /// List the groups of this device.
+    List,
+    /// Show a group and its members.
+    Show(NameArgs),
+    /// Give a group another name; names are this device's own.
+    Rename(RenameArgs),
+    /// Add users: all their devices that have a KeyPackage, or one.
+    Add(AddArgs),
+    /// Remove members.
+    Remove(RemoveArgs),
+    /// Propose to leave: another member carries it out with its next commit.
+    Leave(NameArgs),
+    /// Send a message.
+    Send(SendArgs),
+    /// Show the messages that have come; `pmls sync` fetches them.
+    Read(ReadArgs),
+    /// Come back from outside, by an external commit: after a loss of state.
+    Rejoin(NameArgs),
+    /// Choose what happens when an event has weakened a partner.
+    Policy(PolicyArgs),
+    /// Choose whether the group is told that this device is paired, and for whom it commits.
+    Signal(SignalArgs),
+}
+
+pub(super) async fn run(
+    command: &GroupCommand,
+    options: &GlobalOptions,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut engine = Engine::open(options)?;
+    let mut report = Report::default();
+    let done = match command {
+        GroupCommand::Create(args) => return create(&mut engine, args, output).await,
+        GroupCommand::List => return output.show(&list(&engine)?),
+        GroupCommand::Show(args) => {
+            return output.show(&GroupView::of(&engine.group(&args.group)?));
+        }
+        GroupCommand::Rename(args) => {
+            let row = engine.find(&args.group)?;
+            engine.store().rename_group(&row.id, &args.name)?;
+            return output.show(&list(&engine)?);
+        }
+        GroupCommand::Add(args) => {
+            let newcomers = args.newcomers.parse()?;
+            engine.commit(&args.group, &Change::Add(newcomers), &mut report).await
+        }
+        GroupCommand::Remove(args) => {
+            let leaves = leaves(&engine.group(&args.group)?, &args.members)?;
+            engine.commit(&args.group, &Change::Remove(leaves), &mut report).await
+        }
+        GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await.map(|_| ()),
+        GroupCommand::Send(args) => {
+            let message = match &args.message {
+                Some(message) => message.clone().into_bytes(),
+                None => from_stdin()?,
+            };
+            engine.send(&args.group, &message, &mut report).await
+        }
+        GroupCommand::Read(args) => return output.show(&read(&engine, args)?),
+        GroupCommand::Rejoin(args) => engine.rejoin(&args.group, &mut report).await,
+        GroupCommand::Policy(args) => {
+            engine.set_heal_policy(&args.group, args.policy.into())?;
+            return output.show(&GroupView::of(&engine.group(&args.group)?));
+        }
+        GroupCommand::Signal(args) => {
+            engine.set_signal_policy(&args.group, args.signal.into())?;
+            return output.show(&GroupView::of(&engine.group(&args.group)?));
+        }
+    };
+    told(done, &report, output)
+}
+
+async fn create(engine: &mut Engine, args: &CreateArgs, output: Output) -> Result<(), Failure> {
+    let door = if args.gate { Door::Gated } else { Door::Open };
+    let access = if args.open { Access::Anyone } else { Access::Roster };
+    let mut report = Report::default();
+    let row = engine.create_group(&args.name, door, access, &mut report).await?;
+    output.show(&GroupView::of(&engine.load(&row)?))
+}
+
+fn from_stdin() -> Result<Vec<u8>, Failure> {
+    let mut message = Vec::new();
+    std::io::stdin().read_to_end(&mut message).map_err(Failure::Input)?;
+    if message.last() == Some(&b'\n') {
+        message.pop();
+    }
+    Ok(message)
+}
+
+/// The leaves of the members that are named.
+fn leaves(group: &Group, names: &[String]) -> Result<Vec<LeafIndex>, EngineError> {
+    let mut leaves = Vec::new();
+    for name in names {
+        let number = name.strip_prefix('#').and_then(|number| number.parse().ok());
+        let members = group.members();
+        let before = leaves.len();
+        leaves.extend(members.filter_map(|(leaf, member)| {
+            let wanted = number == Some(leaf.value()) || (number.is_none() && member == *name);
+            wanted.then_some(leaf)
+        }));
+        if leaves.len() == before {
+            return Err(EngineError::NoMember(name.clone()));
+        }
+    }
+    Ok(leaves)
+}
