@@ -175,8 +175,8 @@ pub(super) fn vault_is_separate(
         id,
         claim,
         format!(
-            "{found} of the vault's {} secrets are in the {} stolen files; {controls} of {} public keys \
-             that should be are",
+            "{found} of the vault's {} secrets are in the {} stolen files; of the {} keys that lie there, \
+             the same search finds {controls}",
             secrets.len(),
             thief.files(),
             control.len()
