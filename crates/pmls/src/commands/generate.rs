@@ -89,7 +89,7 @@ mod tests {
         man(&ManArgs { folder: folder.path().to_owned() }).unwrap();
         let mut cli = Cli::command().disable_help_subcommand(true);
         cli.build();
-        for command in all(&cli) {
+        for command in all(&cli).into_iter().filter(|command| !command.is_hide_set()) {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             let page = fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap();
             let about = command.get_about().unwrap().to_string();

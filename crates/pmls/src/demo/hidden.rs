@@ -10,6 +10,7 @@ use super::{
     member::Order,
     role::{Role, Seating},
     stage::{News, Stage},
+    story::vault_is_separate,
     telling::Telling,
 };
 
@@ -35,6 +36,8 @@ pub(super) async fn act(stage: &Stage, telling: &mut Telling) -> Result<(), Demo
     cast.look(Happened::default(), Role::Bob).await?;
 
     cast.theft()?;
+    let claim = "Behind one leaf, too, nothing of the vault lies with the MLS state.";
+    vault_is_separate(&cast, telling, ("leaf-vault-separate", claim))?;
     let what = "Dave has made a group. He, Bob and Carol see one Alice: her phone and her sensor have \
                 joined by the same Welcome, to a KeyPackage whose keys come from the tape. The thief \
                 copies the sensor's folder."

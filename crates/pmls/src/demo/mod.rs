@@ -96,7 +96,7 @@ pub(crate) async fn run(options: &Options, output: Output) -> Result<ExitCode, F
 async fn play(telling: &mut Telling) -> Result<Comparison, DemoError> {
     let stage = Stage::open()?;
     let played = tokio::select! {
-        // Ctrl-C ends the commands as well, and is why they fail.
+        // Whatever else fails at that moment.
         biased;
         interrupted = interrupted() => Err(interrupted),
         played = story::play(&stage, telling) => played,

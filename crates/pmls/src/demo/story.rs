@@ -94,7 +94,11 @@ async fn paired_mls(cast: &mut Cast<'_>, telling: &mut Telling) -> Result<(), De
     )?;
     let commands = pair(cast).await?;
     cast.theft()?;
-    vault_is_separate(cast, telling).await?;
+    vault_is_separate(
+        cast,
+        telling,
+        ("vault-separate", "Nothing of the vault lies with the MLS state."),
+    )?;
 
     let what = "Alice carries a seed from the phone to the sensor in a file, and destroys the file. Both \
                 devices ask the directory, and each proves to the other that it holds the tape. Then the \
@@ -157,18 +161,22 @@ async fn pair(cast: &Cast<'_>) -> Result<Vec<String>, DemoError> {
 }
 
 /// No secret of the vault is in the loot; and what lies with the MLS state is found.
-async fn vault_is_separate(cast: &Cast<'_>, telling: &mut Telling) -> Result<(), DemoError> {
+pub(super) fn vault_is_separate(
+    cast: &Cast<'_>,
+    telling: &mut Telling,
+    (id, claim): (&'static str, &'static str),
+) -> Result<(), DemoError> {
     let thief = cast.thief()?;
     let secrets = secrets_in(&cast.sensor.vault())?;
     let found = thief.find(&secrets)?.len();
     let control: Vec<_> = thief.known_nodes()?.into_iter().collect();
     let controls = thief.find(&control)?.len();
     telling.fact(
-        "vault-separate",
-        "Nothing of the vault lies with the MLS state.",
+        id,
+        claim,
         format!(
-            "{found} of the vault's {} secrets are in the {} stolen files; {controls} of {} public keys \
-             that should be are",
+            "{found} of the vault's {} secrets are in the {} stolen files; of the {} keys that lie there, \
+             the same search finds {controls}",
             secrets.len(),
             thief.files(),
             control.len()

@@ -54,6 +54,7 @@ fn every_fact_holds_and_none_is_missing() {
         "leaf-thief-out-at-first-tape-commit",
         "leaf-thief-stays-out",
         "leaf-token-enforced",
+        "leaf-vault-separate",
         "replay-refused",
         "role-switch",
         "sensor-follows",

@@ -69,6 +69,8 @@ impl Stage {
         for name in env::vars_os().map(|(name, _)| name).filter(ours) {
             command.env_remove(name);
         }
+        // Ctrl-C at the terminal is for the demo alone, which then ends the others.
+        command.process_group(0);
         command.env_remove("RUST_LOG").current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
         command.arg("--json").arg("--config").arg(self.folder.path().join(CONFIG));
         command
