@@ -156,9 +156,9 @@ pub(super) async fn run(
         }
         PairCommand::Confirm(args) => {
             let digits = args.digits.as_deref();
-            engine.confirm_pairing(&args.pairing, digits, &mut report).await
+            engine.confirm_pairing(&args.pairing, digits, &mut report).await.map(drop)
         }
-        PairCommand::Resend(args) => engine.resend(&args.pairing, &mut report).await,
+        PairCommand::Resend(args) => engine.resend(&args.pairing, &mut report).await.map(drop),
         PairCommand::Status => return output.show(&Pairings { pairings: engine.pairings()? }),
         PairCommand::Seed(args) => {
             let with = args.with.iter().map(|text| newcomer::parse(text));
@@ -173,13 +173,15 @@ pub(super) async fn run(
                 .show(&SeedFile { pairing: pairing.to_string(), file: args.file.clone() });
         }
         PairCommand::Publish(args) => {
-            engine.publish_packages(&args.pairing, args.count, &mut report).await
+            engine.publish_packages(&args.pairing, args.count, &mut report).await.map(drop)
         }
-        PairCommand::End(args) if args.force => engine.force_end(&args.pairing, &mut report).await,
-        PairCommand::End(args) => engine.end_pairing(&args.pairing, &mut report).await,
+        PairCommand::End(args) if args.force => {
+            engine.force_end(&args.pairing, &mut report).await.map(drop)
+        }
+        PairCommand::End(args) => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
         PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing),
     };
-    told(done.map(|_| ()), &report, output)
+    told(done, &report, output)
 }
 
 async fn start(

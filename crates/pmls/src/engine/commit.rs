@@ -3,8 +3,8 @@
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
 use paired_mls_api::{
-    Access, CreateGroup, DeviceId, Envelope, EnvelopeFor, GroupId, PublishCommit, RosterChange,
-    UserId, WelcomeFor,
+    Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
+    WelcomeFor,
 };
 use paired_mls_openmls::{LeafGroup, Outgoing, PairedGroup, UsageError};
 
@@ -179,7 +179,7 @@ impl Engine {
             commit: outgoing.commit.into(),
             account_envelope: account_envelope.into_bytes().into(),
             welcomes,
-            envelopes: Vec::<EnvelopeFor>::new(),
+            envelopes: Vec::new(),
             group_info: outgoing.group_info.map(Into::into),
             roster,
         };
@@ -335,9 +335,8 @@ impl Engine {
                     self.queue_commit(&row.id, outgoing, Vec::new(), RosterChange::default())?;
                     let fate = self.flush(report).await?;
                     if fate == Some(Fate::Accepted) {
-                        let group = rejoin.confirm(&device)?;
+                        rejoin.confirm(&device)?;
                         self.store().enter_group(&row.id, &row.name, Some(pairing))?;
-                        drop(group);
                     }
                     fate
                 }

@@ -128,6 +128,9 @@ pub(crate) enum EngineError {
     /// The seed file is none.
     #[error("{0} is no seed file of this version: make one with `pmls pair seed`")]
     SeedFile(String),
+    /// Many devices want to pair with this one.
+    #[error("too many pairings wait for their digits to be compared: `pmls pair abandon` some")]
+    TooManyOffers,
     /// A token in a group without a shared leaf.
     #[error("in {0} this device has a leaf of its own, and needs no token")]
     NoSharedLeaf(String),

@@ -24,6 +24,9 @@ use super::{
 /// The name of the mailbox's cursor.
 const CURSOR: &str = "mailbox";
 
+/// How many pairings may wait for their digits to be compared.
+const MAX_OFFERS: usize = 16;
+
 /// How many items are fetched at once.
 const PAGE: u32 = 256;
 
@@ -84,6 +87,10 @@ impl Engine {
     fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => {
+                // Anybody can open a channel: strangers do not fill this device with them.
+                if self.offers()? >= MAX_OFFERS {
+                    return Err(EngineError::TooManyOffers);
+                }
                 return self.device().provider().transaction(|| {
                     let channel = Channel::join(self.device(), welcome)?;
                     let digits = channel.digits(self.device())?.to_string();

@@ -259,3 +259,28 @@ fn a_stranger_between_the_devices_is_told_of() {
     agree(&[&phone, &sensor], "family");
     drop(bob);
 }
+
+/// Anybody can ask: strangers do not fill a device with pairings that nobody wants.
+#[test]
+fn strangers_ask_in_vain() {
+    let world = World::new();
+    let [sensor, stranger] = ["sensor", "stranger"].map(|user| world.device(user));
+    sensor.run(&["device", "publish", "--count", "12"]);
+    for _ in 0..17 {
+        stranger.run(&["pair", "start", "sensor"]);
+    }
+    let events = sensor.sync();
+    let offered = events.iter().filter(|event| event["event"] == "pairing-offered").count();
+    assert_eq!(offered, 16);
+    let dropped = events.iter().find(|event| event["event"] == "dropped").unwrap();
+    assert!(text_of(&dropped["why"]).contains("`pmls pair abandon`"), "{dropped}");
+
+    let waiting = sensor.run(&["pair", "status"])["pairings"].as_array().unwrap().clone();
+    assert_eq!(waiting.len(), 16);
+    for pairing in waiting {
+        sensor.run(&["pair", "abandon", &text_of(&pairing["id"])]);
+    }
+    assert_eq!(sensor.run(&["pair", "status"])["pairings"], serde_json::json!([]));
+    stranger.run(&["pair", "start", "sensor"]);
+    assert!(sensor.sync().iter().any(|event| event["event"] == "pairing-offered"));
+}

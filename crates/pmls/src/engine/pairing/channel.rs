@@ -91,6 +91,12 @@ impl Engine {
         Ok(channels)
     }
 
+    /// How many channels wait for their digits to be compared.
+    pub(in crate::engine) fn offers(&self) -> Result<usize, EngineError> {
+        let channels = self.channels()?;
+        Ok(channels.iter().filter(|(_, record)| record.compared == Compared::NotYet).count())
+    }
+
     pub(super) fn channel_of(
         &self,
         pairing: PairingId,

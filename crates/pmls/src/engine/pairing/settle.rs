@@ -4,11 +4,13 @@ use paired_mls::{
     DeviceId as Number, HealPolicy, PairingId,
     pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
-
 use paired_mls_openmls::PairedGroup;
 
-use crate::engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item};
-use crate::session::OwnDevice;
+use super::channel::ChannelRecord;
+use crate::{
+    engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item},
+    session::OwnDevice,
+};
 
 impl Engine {
     /// Puts pairings that have come about to use, and draws nothing more from those that end.
@@ -136,14 +138,24 @@ impl Engine {
         Ok(pairing)
     }
 
-    /// Gives up a pairing that has not come about.
-    pub(crate) fn abandon_pairing(&mut self, name: &str) -> Result<PairingId, EngineError> {
-        let pairing = self.find_pairing(name)?;
-        self.book().abandon(pairing)?;
-        if let Some((id, _)) = self.channel_of(pairing)? {
-            self.close_channel(&id)?;
+    /// Gives up a pairing that has not come about; without a name, also offers that have not even sent
+    /// a seed.
+    pub(crate) fn abandon_pairing(&mut self, name: &str) -> Result<(), EngineError> {
+        let silent = |record: &ChannelRecord| record.pairing.is_none();
+        if name.is_empty() {
+            for (id, _) in self.channels()?.into_iter().filter(|(_, record)| silent(record)) {
+                self.close_channel(&id)?;
+            }
         }
-        Ok(pairing)
+        let pairing = match self.find_pairing(name) {
+            Err(EngineError::NoPairing(_)) if name.is_empty() => return Ok(()),
+            found => found?,
+        };
+        self.book().abandon(pairing)?;
+        match self.channel_of(pairing)? {
+            Some((id, _)) => self.close_channel(&id),
+            None => Ok(()),
+        }
     }
 
     /// The pairing is over: its tape goes, and this device takes the steps of the plan that are its own.
