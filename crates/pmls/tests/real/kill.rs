@@ -2,6 +2,7 @@
 
 use std::{process::Stdio, thread::sleep, time::Duration};
 
+use crate::leaf::{Cast, Mode};
 use crate::world::{Device, World, agree, pmls, settle};
 
 /// How long a process is let live, in milliseconds: from before it has opened anything to after it is
@@ -58,6 +59,31 @@ fn a_device_is_killed() {
     phone.run(&["update", "family"]);
     settle(&[sensor, bob]);
     agree(&[phone, sensor, bob], "family");
+}
+
+/// Both devices of a shared leaf commit, follow and speak, and die.
+#[test]
+fn devices_behind_a_leaf_are_killed() {
+    let cast = Cast::new(Mode::Hidden);
+    let [phone, sensor, bob] = cast.all();
+    for (n, after) in moments().enumerate() {
+        start_and_kill(phone, &["update", "friends"], after);
+        start_and_kill(sensor, &["sync"], after);
+        start_and_kill(bob, &["group", "send", "friends", &format!("message {n}")], after);
+        start_and_kill(sensor, &["update", "friends"], after);
+        start_and_kill(phone, &["sync"], after / 2);
+    }
+    bob.run(&["group", "send", "friends", "last"]);
+    settle(&[phone, sensor, bob]);
+    agree(&cast.all(), "friends");
+    let (at_phone, at_sensor) = (phone.read("friends"), sensor.read("friends"));
+    assert_eq!(at_phone, at_sensor);
+    assert_eq!(at_phone.last().map(String::as_str), Some("bob: last"));
+    sensor.run(&["update", "friends"]);
+    sensor.run(&["group", "send", "friends", "still one member"]);
+    settle(&[phone, bob]);
+    agree(&cast.all(), "friends");
+    assert_eq!(bob.read("friends"), ["alice: still one member"]);
 }
 
 #[test]

@@ -3,22 +3,22 @@
 use crate::world::{Device, World, agree, changes, settle, text_of};
 
 /// Alice's phone and sensor, and Bob, who is in a group with them.
-struct Cast {
+pub(crate) struct Cast {
     _world: World,
-    phone: Device,
-    sensor: Device,
-    bob: Device,
+    pub(crate) phone: Device,
+    pub(crate) sensor: Device,
+    pub(crate) bob: Device,
 }
 
 /// Whether Alice's leaf says that there are several devices.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     Hidden,
     Standard,
 }
 
 impl Cast {
-    fn new(mode: Mode) -> Self {
+    pub(crate) fn new(mode: Mode) -> Self {
         let world = World::new();
         let phone = world.device("alice");
         let sensor = world.another(&phone, "alice", "sensor");
@@ -48,7 +48,7 @@ impl Cast {
         cast
     }
 
-    fn all(&self) -> [&Device; 3] {
+    pub(crate) fn all(&self) -> [&Device; 3] {
         [&self.phone, &self.sensor, &self.bob]
     }
 }
