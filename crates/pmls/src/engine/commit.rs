@@ -24,10 +24,19 @@ pub(crate) enum Change {
     Update,
     /// Add these devices of users; all of a user that have a KeyPackage, if no device is named.
     Add(Vec<Newcomer>),
-    /// Remove these leaves.
-    Remove(Vec<LeafIndex>),
+    /// Remove these members.
+    Remove(Vec<Target>),
     /// Renew the whole leaf of a partner, with a KeyPackage from the tape.
     Refresh(Number),
+}
+
+/// A member that is to be removed. Its leaf alone would not say who: if another commit wins first, somebody
+/// else may sit there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) leaf: LeafIndex,
+    pub(crate) signature_key: Vec<u8>,
+    pub(crate) name: String,
 }
 
 /// Who is to be added.
@@ -116,9 +125,13 @@ impl Engine {
                     packages.iter().map(|(_, _, package)| package.clone()).collect();
                 group.add(&packages)?
             }
-            Change::Remove(leaves) => {
-                removed.clone_from(leaves);
-                group.remove(leaves)?
+            Change::Remove(targets) => {
+                let there = targets.iter().filter(|target| group.has(target));
+                removed = there.map(|target| target.leaf).collect();
+                if let (true, Some(first)) = (removed.is_empty(), targets.first()) {
+                    return Err(EngineError::NoMember(first.name.clone()));
+                }
+                group.remove(&removed)?
             }
             Change::Refresh(partner) => {
                 let (outgoing, device) = self.refresh(group, *partner)?;

@@ -103,6 +103,17 @@ pub(crate) enum EngineError {
         /// Why.
         source: Box<paired_mls_openmls::Error>,
     },
+    /// The log leaves something out.
+    #[error(
+        "the service leaves out the commit that ends epoch {epoch} of {group}: tell its operator; `pmls \
+         group rejoin {group}` comes back from outside"
+    )]
+    Missing {
+        /// The group.
+        group: String,
+        /// The epoch that this device is in.
+        epoch: u64,
+    },
     /// The service has no GroupInfo.
     #[error(
         "the service has no GroupInfo of {0}, or this account may not have it: ask a member to add this device"
@@ -150,6 +161,11 @@ impl EngineError {
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Client(ClientError::Refused(_)))
             && !matches!(self, Self::Client(error) if error.is_transient())
+    }
+
+    /// Whether one group cannot be followed, and all others can.
+    pub(super) fn is_of_one_group(&self) -> bool {
+        matches!(self, Self::Stuck { .. } | Self::Missing { .. })
     }
 
     /// Whether the network or the service is at fault, so that it may work later.

@@ -10,7 +10,7 @@ use paired_mls_openmls::{
     },
 };
 
-use super::{Engine, EngineError, GroupRow, Membership};
+use super::{Engine, EngineError, GroupRow, Membership, commit::Target};
 use crate::session::OwnDevice;
 
 /// For how many past epochs messages that come late can still be read.
@@ -203,6 +203,34 @@ impl Group {
             let leaf = LeafIndex::new(member.index.u32())?;
             Some((leaf, identity(member.credential.serialized_content())))
         })
+    }
+
+    /// The members that are meant by these names: users, or leaves like `#3`.
+    pub(crate) fn targets(&self, names: &[String]) -> Result<Vec<Target>, EngineError> {
+        let mut targets = Vec::new();
+        for name in names {
+            let number = name.strip_prefix('#').and_then(|number| number.parse().ok());
+            let before = targets.len();
+            for member in self.mls().members() {
+                let user = identity(member.credential.serialized_content());
+                let leaf = member.index.u32();
+                if number == Some(leaf) || (number.is_none() && user == *name) {
+                    let leaf = LeafIndex::new(leaf).unwrap_or(LeafIndex::FIRST);
+                    let signature_key = member.signature_key;
+                    targets.push(Target { leaf, signature_key, name: user });
+                }
+            }
+            if targets.len() == before {
+                return Err(EngineError::NoMember(name.clone()));
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Whether this member is still where it was.
+    pub(super) fn has(&self, target: &Target) -> bool {
+        let member = self.mls().member_at(LeafNodeIndex::new(target.leaf.value()));
+        member.is_some_and(|member| member.signature_key == target.signature_key)
     }
 
     /// Who is at a leaf.

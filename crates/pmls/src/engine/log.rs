@@ -70,6 +70,9 @@ impl Engine {
             Some((EntryKind::Commit, epoch)) if epoch == group.epoch() => {
                 self.follow_commit(group, entry, report)
             }
+            Some((EntryKind::Commit, epoch)) if epoch > group.epoch() => {
+                Err(EngineError::Missing { group: group.row.name.clone(), epoch: group.epoch() })
+            }
             Some((EntryKind::Proposal, epoch)) if epoch == group.epoch() => {
                 match group.process(&entry.message.0).map_err(EngineError::from) {
                     Err(error) if error.is_local() => return Err(error),

@@ -42,7 +42,7 @@ impl Engine {
                 continue;
             }
             match self.catch_up(&row, report).await {
-                Err(error @ EngineError::Stuck { .. }) => stuck = Some(error),
+                Err(error) if error.is_of_one_group() => stuck = Some(error),
                 done => done?,
             }
         }

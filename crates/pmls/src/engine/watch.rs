@@ -52,7 +52,7 @@ impl Engine {
                 return Ok(Watch::News(report));
             }
             if let Err(error) = synced {
-                let serious = !matches!(error, EngineError::Stuck { .. }) && !error.is_network();
+                let serious = !error.is_of_one_group() && !error.is_network();
                 if serious {
                     return Err(error);
                 }

@@ -7,7 +7,6 @@ mod view;
 use std::io::Read as _;
 
 use clap::Subcommand;
-use paired_mls::anchor::LeafIndex;
 use paired_mls_api::Access;
 
 use self::{
@@ -20,7 +19,7 @@ use self::{
 };
 use super::told;
 use crate::{
-    engine::{Change, Door, Engine, EngineError, Group, Report},
+    engine::{Change, Door, Engine, Report},
     failure::Failure,
     output::Output,
     settings::GlobalOptions,
@@ -78,8 +77,8 @@ pub(super) async fn run(
             engine.commit(&args.group, &Change::Add(newcomers), &mut report).await
         }
         GroupCommand::Remove(args) => {
-            let leaves = leaves(&engine.group(&args.group)?, &args.members)?;
-            engine.commit(&args.group, &Change::Remove(leaves), &mut report).await
+            let targets = engine.group(&args.group)?.targets(&args.members)?;
+            engine.commit(&args.group, &Change::Remove(targets), &mut report).await
         }
         GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await.map(|_| ()),
         GroupCommand::Send(args) => {
@@ -118,22 +117,4 @@ fn from_stdin() -> Result<Vec<u8>, Failure> {
         message.pop();
     }
     Ok(message)
-}
-
-/// The leaves of the members that are named.
-fn leaves(group: &Group, names: &[String]) -> Result<Vec<LeafIndex>, EngineError> {
-    let mut leaves = Vec::new();
-    for name in names {
-        let number = name.strip_prefix('#').and_then(|number| number.parse().ok());
-        let members = group.members();
-        let before = leaves.len();
-        leaves.extend(members.filter_map(|(leaf, member)| {
-            let wanted = number == Some(leaf.value()) || (number.is_none() && member == *name);
-            wanted.then_some(leaf)
-        }));
-        if leaves.len() == before {
-            return Err(EngineError::NoMember(name.clone()));
-        }
-    }
-    Ok(leaves)
 }
