@@ -120,7 +120,10 @@ pub(crate) enum EngineError {
     )]
     NoGroupInfo(String),
     /// No pairing has this name.
-    #[error("there is no pairing {0}: `pmls pair status` shows all")]
+    #[error("there is no {}: `pmls pair status` shows all", match .0.as_str() {
+        "" => "pairing that this could be about".to_owned(),
+        id => format!("pairing {id}"),
+    })]
     NoPairing(String),
     /// The digits differ.
     #[error(

@@ -284,3 +284,25 @@ fn strangers_ask_in_vain() {
     stranger.run(&["pair", "start", "sensor"]);
     assert!(sensor.sync().iter().any(|event| event["event"] == "pairing-offered"));
 }
+
+/// The other cipher suites, with ECDSA in one of them.
+#[test]
+fn other_suites_do_the_same() {
+    let world = World::new();
+    for suite in ["2", "3"] {
+        let [phone, sensor, bob] =
+            ["phone", "sensor", "bob"].map(|user| world.device_of_suite(user, suite));
+        let name = |user: &str| format!("{user}-{suite}");
+        phone.run(&["group", "create", "family"]);
+        phone.run(&["group", "add", "family", &name("sensor"), &name("bob")]);
+        for device in [&sensor, &bob] {
+            device.sync();
+            device.call_it("family");
+        }
+        pair(&phone, &sensor, &name("sensor"));
+        phone.run(&["update", "family"]);
+        assert!(healed(&sensor.sync(), &[1]));
+        bob.sync();
+        agree(&[&phone, &sensor, &bob], "family");
+    }
+}

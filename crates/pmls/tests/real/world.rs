@@ -66,6 +66,16 @@ impl World {
         device
     }
 
+    /// The same on another cipher suite.
+    pub(crate) fn device_of_suite(&self, user: &str, suite: &str) -> Device {
+        let home = self.folder().join(format!("{user}-{suite}"));
+        let init = self.init_with(&home, &format!("{user}-{suite}"), user, &["--suite", suite]);
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let device = Device { home };
+        device.run(&["device", "publish", "--count", "8"]);
+        device
+    }
+
     fn unregistered(&self, user: &str, name: &str) -> Device {
         let home = self.folder().join(name);
         let init = self.init(&home, user, name);
@@ -74,9 +84,13 @@ impl World {
     }
 
     fn init(&self, home: &Path, user: &str, name: &str) -> Output {
+        self.init_with(home, user, name, &[])
+    }
+
+    fn init_with(&self, home: &Path, user: &str, name: &str, more: &[&str]) -> Output {
         let mut command = pmls(home);
         command.args(["--server", &self.url, "device", "init", "--vault", "plain"]);
-        command.args(["--user", user, "--name", name]).output().unwrap()
+        command.args(["--user", user, "--name", name]).args(more).output().unwrap()
     }
 }
 
