@@ -24,6 +24,9 @@ pub(crate) enum EngineError {
     /// The terms of a pairing are wrong.
     #[error(transparent)]
     Terms(#[from] paired_mls::pairing::TermsError),
+    /// The devices cannot be placed.
+    #[error(transparent)]
+    Placement(#[from] paired_mls::anchor::PlacementError),
     /// A pairing message is too long.
     #[error(transparent)]
     TooLarge(#[from] paired_mls::pairing::TooLarge),

@@ -23,6 +23,7 @@ mod log;
 mod mailbox;
 mod outbox;
 mod pairing;
+mod plan;
 mod report;
 mod store;
 mod sync;

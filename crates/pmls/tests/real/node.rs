@@ -247,13 +247,21 @@ fn a_stranger_between_the_devices_is_told_of() {
     let events = phone.run(&["update", "family"]);
     assert!(!healed(events["events"].as_array().unwrap(), &[1]), "{events}");
     assert_eq!(phone.run(&["tree", "family"])["footing"], "suspended");
+    let plan = phone.run(&["group", "plan", "family"]);
+    assert_eq!(plan["plan"], "move", "{plan}");
+    assert_eq!(plan["commits"].as_array().unwrap().len(), 2, "{plan}");
 
     // Removed, and added again: the sensor takes the leaf that Bob has left.
     phone.run(&["group", "remove", "family", "bob", "sensor"]);
     sensor.sync();
+    assert_eq!(
+        phone.run(&["group", "plan", "family"]),
+        serde_json::json!({ "plan": "add", "users": ["sensor"], "leaves": [1] })
+    );
     phone.run(&["group", "add", "family", "sensor"]);
     settle(&[&sensor, &phone]);
     assert_eq!(phone.run(&["tree", "family"])["footing"], "whole");
+    assert_eq!(phone.run(&["group", "plan", "family"])["plan"], "together");
     phone.run(&["update", "family"]);
     assert!(healed(&sensor.sync(), &[1]));
     agree(&[&phone, &sensor], "family");

@@ -72,6 +72,16 @@ pub(crate) struct ReadArgs {
     pub(super) all: bool,
 }
 
+/// Devices that are to stand together.
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    /// The group's name, or the beginning of its identifier.
+    pub(super) group: String,
+    /// The beginning of the pairing's identifier; not needed if there is only one.
+    #[arg(default_value = "")]
+    pub(super) pairing: String,
+}
+
 /// A policy.
 #[derive(Args)]
 pub(crate) struct PolicyArgs {

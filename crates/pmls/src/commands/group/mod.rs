@@ -11,8 +11,8 @@ use paired_mls_api::Access;
 
 use self::{
     args::{
-        AddArgs, CreateArgs, NameArgs, PolicyArgs, ReadArgs, RemoveArgs, RenameArgs, SendArgs,
-        SignalArgs,
+        AddArgs, CreateArgs, NameArgs, PlanArgs, PolicyArgs, ReadArgs, RemoveArgs, RenameArgs,
+        SendArgs, SignalArgs,
     },
     messages::read,
     view::{GroupView, list},
@@ -48,6 +48,8 @@ pub(crate) enum GroupCommand {
     Read(ReadArgs),
     /// Come back from outside, by an external commit: after a loss of state.
     Rejoin(NameArgs),
+    /// Say how the devices of a pairing come under an anchor of their own.
+    Plan(PlanArgs),
     /// Choose what happens when an event has weakened a partner.
     Policy(PolicyArgs),
     /// Choose whether the group is told that this device is paired, and for whom it commits.
@@ -90,6 +92,7 @@ pub(super) async fn run(
         }
         GroupCommand::Read(args) => return output.show(&read(&engine, args)?),
         GroupCommand::Rejoin(args) => engine.rejoin(&args.group, &mut report).await,
+        GroupCommand::Plan(args) => return output.show(&engine.plan(&args.group, &args.pairing)?),
         GroupCommand::Policy(args) => {
             engine.set_heal_policy(&args.group, args.policy.into())?;
             return output.show(&GroupView::of(&engine.group(&args.group)?));
