@@ -314,3 +314,36 @@ fn other_suites_do_the_same() {
         agree(&[&phone, &sensor, &bob], "family");
     }
 }
+
+/// The service leaves out a commit: the device says so, goes on with its other groups, and comes back from
+/// outside.
+#[test]
+fn a_log_with_a_hole_is_noticed() {
+    let mut cast = Cast::paired();
+    let other = cast.world.device("carol");
+    other.run(&["group", "create", "work"]);
+    other.run(&["group", "add", "work", "sensor"]);
+    cast.sensor.sync();
+    cast.phone.run(&["update", "family"]);
+    cast.phone.run(&["update", "family"]);
+    cast.world.kill();
+    let database = rusqlite::Connection::open(cast.world.folder().join("service.db")).unwrap();
+    let hole = "DELETE FROM log WHERE epoch = 1 AND group_id =
+                (SELECT group_id FROM log GROUP BY group_id ORDER BY max(position) DESC LIMIT 1)";
+    assert_eq!(database.execute(hole, []).unwrap(), 1);
+    drop(database);
+    cast.world.restart();
+
+    other.run(&["group", "send", "work", "still here"]);
+    let (code, error) = cast.sensor.fails(&["sync"]);
+    assert_eq!(code, 3);
+    assert!(error.contains("leaves out the commit that ends epoch 1 of family"), "{error}");
+    let groups = cast.sensor.run(&["group", "list"]);
+    let work = groups["groups"].as_array().unwrap().iter().find(|group| group["unread"] == 1);
+    assert!(work.is_some(), "{groups}");
+    for device in [&cast.sensor, &cast.bob] {
+        device.run(&["group", "rejoin", "family"]);
+    }
+    settle(&cast.all());
+    agree(&cast.all(), "family");
+}
