@@ -4,5 +4,6 @@
 mod kill;
 mod leaf;
 mod node;
+mod walkthrough;
 mod watch;
 mod world;

@@ -347,3 +347,20 @@ fn a_log_with_a_hole_is_noticed() {
     settle(&cast.all());
     agree(&cast.all(), "family");
 }
+
+/// The phone has not heard that Bob is gone and that Carol has taken his leaf: it removes nobody else.
+#[test]
+fn nobody_else_is_removed() {
+    let cast = Cast::paired();
+    let carol = cast.world.device("carol");
+    let [phone, sensor, _] = cast.all();
+    sensor.run(&["group", "remove", "family", "bob"]);
+    sensor.run(&["group", "add", "family", "carol"]);
+    carol.sync();
+    carol.call_it("family");
+    let (code, error) = phone.fails(&["group", "remove", "family", "bob"]);
+    assert_eq!(code, 3);
+    assert!(error.contains("bob is no member"), "{error}");
+    settle(&[phone, sensor, &carol]);
+    agree(&[phone, sensor, &carol], "family");
+}

@@ -1,40 +1,8 @@
 //! The walk-through of the README, line by line, with a real server and a process for each line.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{fs, path::Path};
 
-use serde_json::Value;
-
-/// A server that dies with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be dead already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(folder: &Path) -> (Server, String) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_pmls"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--json"])
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let serving: Value = serde_json::from_str(&line).unwrap();
-    let url = serving.get("url").and_then(Value::as_str).unwrap().to_owned();
-    (Server(server), url)
-}
+use crate::world::World;
 
 /// What is random in a real run may be anything in the next one: identifiers, keys and digits. The address
 /// and the folder are those of the test. trycmd wants an empty line after an output that ends with a line.
@@ -77,21 +45,20 @@ fn word(word: &str) -> String {
 
 #[test]
 fn the_walk_through_of_the_readme_is_true() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_server, url) = serve(folder.path());
+    let world = World::new();
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = fs::read_to_string(readme).unwrap();
     let (_, walk) = readme.split_once("## By hand").unwrap();
     let (walk, _) = walk.split_once("\n## ").unwrap();
     assert!(walk.contains("```console\n$ pmls --home phone"), "the walk-through is there");
-    let case = folder.path().join("walk.md");
+    let case = world.folder().join("walk.md");
     fs::write(&case, with_wildcards(walk)).unwrap();
     // trycmd works in the folder of this name.
-    fs::create_dir(folder.path().join("walk.in")).unwrap();
+    fs::create_dir(world.folder().join("walk.in")).unwrap();
 
     let cases = trycmd::TestCases::new();
     cases
-        .env("PMLS_SERVER", &url)
+        .env("PMLS_SERVER", &world.url)
         .env("XDG_CONFIG_HOME", "/nonexistent")
         .env("NO_COLOR", "1")
         .case(case);
