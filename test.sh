@@ -44,10 +44,19 @@ if ! have_postgresql; then
   left_out+=("the service on PostgreSQL: no PostgreSQL server (Debian: postgresql)")
 fi
 
+# The kernel's keyring gives keys to a login session, and this script may run outside of one.
+have keyctl || install keyutils || true
+in_session=()
+if have keyctl && keyctl session - true >/dev/null 2>&1; then
+  in_session=(keyctl session -)
+else
+  left_out+=("the kernel's keyring: no keyctl, or a kernel without keyrings (Debian: keyutils)")
+fi
+
 # The demo, as a script would run it, is among these tests: every fact has to hold.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --workspace --all-features --locked 2>&1 | tee "$log"
+"${in_session[@]}" cargo test --workspace --all-features --locked 2>&1 | tee "$log"
 
 # Two devices that pair, killed at random moments and restarted; a thousand times: cargo xtask crash.
 # Built with the features of the tests, so that nothing is built twice.

@@ -51,7 +51,10 @@ fn the_kernels_keyring_opens_a_vault() {
     // Containers often forbid the system call.
     let probe = KeyringKey::new(&store, "paired-mls-test", &name).unwrap();
     match probe.load() {
-        Err(KeyringError::Store(error)) => println!("SKIPPED: no kernel keyring here: {error}"),
+        Err(KeyringError::Store(error)) => {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{error}");
+            println!("SKIPPED: no kernel keyring here: {error}");
+        }
         _ => opens_a_vault(&store, &name),
     }
 }
