@@ -159,7 +159,7 @@ impl<'a> PairingBook<'a> {
             PairingState::Invited(invited) => {
                 self.confirmed(pairing, invited.confirm_channel(trust), Vec::new())
             }
-            other => Err(BookError::Unfit { pairing, state: name(&other) }),
+            other => Err(BookError::Unfit { pairing, state: other.name() }),
         }
     }
 
@@ -231,7 +231,7 @@ impl<'a> PairingBook<'a> {
             PairingState::Ceasing(ceasing) => vec![ceasing.resend()?],
             _ => Vec::new(),
         };
-        Ok(Progress { pairing, state: name(&state), send })
+        Ok(Progress { pairing, state: state.name(), send })
     }
 
     /// Ends the pairing: CeasePair for every partner.
@@ -312,7 +312,7 @@ impl<'a> PairingBook<'a> {
             Some(PairingState::Invited(invited)) => {
                 invited.abandon(self.vault).map_err(reason)?;
             }
-            Some(other) => return Err(BookError::Unfit { pairing, state: name(&other) }),
+            Some(other) => return Err(BookError::Unfit { pairing, state: other.name() }),
         }
         self.forget_anchor_key(pairing)?;
         self.forget(pairing)
@@ -422,7 +422,7 @@ impl<'a> PairingBook<'a> {
     }
 
     fn unfit(&self, pairing: PairingId) -> Result<BookError, BookError> {
-        Ok(BookError::Unfit { pairing, state: name(&self.load(pairing)?) })
+        Ok(BookError::Unfit { pairing, state: self.load(pairing)?.name() })
     }
 }
 
@@ -446,16 +446,5 @@ fn ended(ending: Ending) -> PairingState {
     match ending {
         Ending::Ceasing(ceasing) => ceasing.into(),
         Ending::Ceased(ceased) => ceased.into(),
-    }
-}
-
-fn name(state: &PairingState) -> StateName {
-    match state {
-        PairingState::Unpaired(_) => StateName::Unpaired,
-        PairingState::Seeded(_) => StateName::Seeded,
-        PairingState::Invited(_) => StateName::Invited,
-        PairingState::Paired(_) => StateName::Paired,
-        PairingState::Ceasing(_) => StateName::Ceasing,
-        PairingState::Ceased(_) => StateName::Ceased,
     }
 }

@@ -11,7 +11,7 @@
 
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
-use super::{BookError, PairingBook, Progress, name};
+use super::{BookError, PairingBook, Progress};
 use crate::{
     PairingId, RecordName, Secret,
     pairing::{Outbound, PairingState, StateRecordError},
@@ -76,7 +76,7 @@ impl PairingBook<'_> {
         send: Vec<Outbound>,
     ) -> Result<Progress, BookError> {
         self.write(pairing, state.to_record()?, Vec::new())?;
-        Ok(Progress { pairing, state: name(&state), send })
+        Ok(Progress { pairing, state: state.name(), send })
     }
 
     /// Keeps an Accept that came too early.

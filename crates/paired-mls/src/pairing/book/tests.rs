@@ -64,7 +64,7 @@ impl Device {
     }
 
     fn state(&self) -> StateName {
-        name(&self.book().load(ID).unwrap())
+        self.book().load(ID).unwrap().name()
     }
 }
 

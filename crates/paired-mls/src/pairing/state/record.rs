@@ -41,6 +41,7 @@ use crate::{
     pairing::{
         channel::ChannelTrust,
         codec::{DecodeError, Reader, TooLarge, Writer},
+        error::StateName,
         messages::{Body, CeaseAck, CeasePair, InitPairing, ShareRand},
         terms::{Party, Roster},
     },
@@ -88,6 +89,18 @@ pub enum PairingState {
 }
 
 impl PairingState {
+    /// Which state it is.
+    pub fn name(&self) -> StateName {
+        match self {
+            Self::Unpaired(_) => StateName::Unpaired,
+            Self::Seeded(_) => StateName::Seeded,
+            Self::Invited(_) => StateName::Invited,
+            Self::Paired(_) => StateName::Paired,
+            Self::Ceasing(_) => StateName::Ceasing,
+            Self::Ceased(_) => StateName::Ceased,
+        }
+    }
+
     /// Reads back what `to_record` of any state gave.
     ///
     /// # Errors
