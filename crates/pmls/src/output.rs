@@ -101,6 +101,11 @@ pub(crate) fn printable(name: &[u8]) -> String {
     }
 }
 
+/// The beginning of an identifier, which is enough to name it.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

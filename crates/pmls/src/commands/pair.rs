@@ -19,7 +19,7 @@ use super::{newcomer, told};
 use crate::{
     engine::{Engine, EngineError, Invitation, PairingView, Report, Start, seed_of},
     failure::Failure,
-    output::Output,
+    output::{Output, short},
     settings::GlobalOptions,
 };
 
@@ -244,10 +244,10 @@ struct SeedFile {
 
 impl fmt::Display for SeedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = self.pairing.get(..8).unwrap_or_default();
+        let id = short(&self.pairing);
         write!(
             f,
-            "pairing {short}: its seed is in {}. Whoever reads this file follows the devices for ever: \
+            "pairing {id}: its seed is in {}. Whoever reads this file follows the devices for ever: \
              destroy it once each device has it",
             self.file.display()
         )
@@ -256,8 +256,8 @@ impl fmt::Display for SeedFile {
 
 impl fmt::Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let short = self.id.get(..8).unwrap_or_default();
-        writeln!(f, "pairing {short} with {}", self.with.join(" and "))?;
+        let id = short(&self.id);
+        writeln!(f, "pairing {id} with {}", self.with.join(" and "))?;
         match &self.digits {
             Some(digits) => write!(
                 f,

@@ -13,6 +13,7 @@ use super::{
     group::{Door, create_config, join_config},
     outbox::{Fate, Item},
 };
+use crate::output::printable;
 
 /// How often a commit is made again because another one has won.
 const ATTEMPTS: u32 = 16;
@@ -221,7 +222,7 @@ impl Engine {
         let client = self.client()?;
         let mut claimed = Vec::new();
         for newcomer in newcomers {
-            let name = super::group::identity(newcomer.user.as_bytes());
+            let name = printable(newcomer.user.as_bytes());
             let view = client.user(&newcomer.user).await?;
             let active: Vec<_> = (view.devices.into_iter())
                 .filter(|device| device.revoked_at.is_none())

@@ -11,7 +11,7 @@ use paired_mls_openmls::{
 };
 
 use super::{Engine, EngineError, GroupRow, Membership, commit::Target};
-use crate::session::OwnDevice;
+use crate::{output::printable, session::OwnDevice};
 
 /// For how many past epochs messages that come late can still be read.
 const PAST_EPOCHS: usize = 4;
@@ -139,15 +139,27 @@ impl Group {
         }
     }
 
-    /// The pairing by which commits of this device heal others, if it has not ended.
-    pub(crate) fn pairing(&self) -> Option<PairingId> {
+    /// The pairing of this device here, also one that is ending.
+    pub(super) fn any_pairing(&self) -> Option<PairingId> {
         match &self.kind {
-            Kind::Own(group, _) if group.phase() == Some(Phase::Active) => {
-                group.pairing_tape().map(|tape| tape.pairing)
-            }
-            Kind::Own(..) => None,
+            Kind::Own(group, _) => group.pairing_tape().map(|tape| tape.pairing),
             Kind::Shared(group, _) => Some(group.pairing_tape().pairing),
         }
+    }
+
+    /// Whether this device still draws from the tape of its pairing here; `None` without one.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match &self.kind {
+            Kind::Own(group, _) => group.phase(),
+            Kind::Shared(group, _) => Some(group.phase()),
+        }
+    }
+
+    /// The pairing by which commits of this device heal others, if it has not ended. A shared leaf has one
+    /// as long as it is there.
+    pub(crate) fn pairing(&self) -> Option<PairingId> {
+        let ended = self.shared().is_none() && self.phase() != Some(Phase::Active);
+        if ended { None } else { self.any_pairing() }
     }
 
     pub(super) fn has_pending(&self) -> bool {
@@ -201,7 +213,7 @@ impl Group {
     pub(crate) fn members(&self) -> impl Iterator<Item = (LeafIndex, String)> {
         self.mls().members().filter_map(|member| {
             let leaf = LeafIndex::new(member.index.u32())?;
-            Some((leaf, identity(member.credential.serialized_content())))
+            Some((leaf, printable(member.credential.serialized_content())))
         })
     }
 
@@ -212,7 +224,7 @@ impl Group {
             let number = name.strip_prefix('#').and_then(|number| number.parse().ok());
             let before = targets.len();
             for member in self.mls().members() {
-                let user = identity(member.credential.serialized_content());
+                let user = printable(member.credential.serialized_content());
                 let leaf = member.index.u32();
                 if number == Some(leaf) || (number.is_none() && user == *name) {
                     let leaf = LeafIndex::new(leaf).unwrap_or(LeafIndex::FIRST);
@@ -238,7 +250,7 @@ impl Group {
         let member = self.mls().member_at(LeafNodeIndex::new(leaf.value()));
         member.map_or_else(
             || "somebody".to_owned(),
-            |member| identity(member.credential.serialized_content()),
+            |member| printable(member.credential.serialized_content()),
         )
     }
 
@@ -262,14 +274,6 @@ impl Group {
         left.sort();
         left.dedup();
         left
-    }
-}
-
-/// An identity for people: text where it is text.
-pub(crate) fn identity(bytes: &[u8]) -> String {
-    match str::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
-        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

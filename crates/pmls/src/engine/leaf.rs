@@ -13,24 +13,18 @@ use paired_mls_openmls::{
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
-use super::{
-    Engine, EngineError, Group,
-    group::{identity, lifetime},
-    outbox::Item,
+use super::{Engine, EngineError, Group, group::lifetime, outbox::Item};
+use crate::{
+    output::{printable, short},
+    session::{Client, OwnDevice, Session},
 };
-use crate::session::{Client, OwnDevice, Session};
 
 impl Engine {
     /// The terms of a pairing that has come about; those of one that is ending too.
     pub(super) fn terms(&self, pairing: PairingId) -> Result<Terms, EngineError> {
         let state = self.book().load(pairing)?;
-        match terms_of(&state) {
-            Some(terms) => Ok(terms.clone()),
-            None => {
-                let state = self.book().resend(pairing)?.state;
-                Err(EngineError::NotPaired { pairing, state })
-            }
-        }
+        let terms = terms_of(&state).cloned();
+        terms.ok_or_else(|| EngineError::NotPaired { pairing, state: state.name() })
     }
 
     /// The number of this device in a pairing, if it is of it.
@@ -54,12 +48,7 @@ impl Engine {
 
     /// The devices of the pairing in a group, for people.
     pub(super) fn names(&self, group: &Group) -> Result<BTreeMap<u16, String>, EngineError> {
-        let pairing = match (group.paired(), group.shared()) {
-            (Some(own), _) => own.pairing_tape().map(|tape| tape.pairing),
-            (_, Some(shared)) => Some(shared.pairing_tape().pairing),
-            _ => None,
-        };
-        let Some(pairing) = pairing else { return Ok(BTreeMap::new()) };
+        let Some(pairing) = group.any_pairing() else { return Ok(BTreeMap::new()) };
         let (own, scheme) = (self.party(), self.scheme()?);
         let terms = self.terms(pairing)?;
         let name = |device: &PairingDevice| {
@@ -68,7 +57,7 @@ impl Engine {
                 return (device.device.0, "this device".to_owned());
             }
             let id = DeviceId::of_key(scheme, signature_key).to_string();
-            (device.device.0, format!("{}/{}", identity(user), id.get(..8).unwrap_or_default()))
+            (device.device.0, format!("{}/{}", printable(user), short(&id)))
         };
         Ok(terms.roster().devices().iter().map(name).collect())
     }

@@ -20,6 +20,7 @@ use super::{
     leaf::{anchor_client, terms_of},
     pairing::{CHANNEL_PREFIX, ChannelRecord},
 };
+use crate::output::short;
 
 /// The name of the mailbox's cursor.
 const CURSOR: &str = "mailbox";
@@ -135,7 +136,7 @@ impl Engine {
         pairing: Option<PairingId>,
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let short = format!("group-{}", id.to_string().get(..8).unwrap_or_default());
+        let short = format!("group-{}", short(&id.to_string()));
         self.store().enter_group(id, &short, pairing)?;
         let row = self.store().group(id)?;
         let name = row.map_or(short, |row| row.name);

@@ -130,6 +130,7 @@ impl Engine {
     /// A commit that waits although nothing of it is to be sent was never sent, and a group that is not
     /// there was never joined: the process died in between.
     fn drop_unsent(&self) -> Result<(), EngineError> {
+        let underway = self.underway()?;
         for row in self.store().groups()?.into_iter().filter(|row| row.state != Membership::Gone) {
             let mut group = match self.load(&row) {
                 Err(EngineError::Mls(Error::Usage(UsageError::NoSuchGroup))) => {
@@ -138,7 +139,7 @@ impl Engine {
                 }
                 loaded => loaded?,
             };
-            match (group.has_pending(), self.commit_is_underway(&row.id)?) {
+            match (group.has_pending(), underway.contains(&row.id)) {
                 (true, false) => group.discard()?,
                 (false, true) => self.merged(&row.id)?,
                 _ => {}

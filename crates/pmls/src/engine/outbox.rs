@@ -2,6 +2,8 @@
 //! and forgotten once the service has it. The service answers a repeated request like the first one,
 //! so a device that dies in between sends it again.
 
+use std::collections::BTreeSet;
+
 use paired_mls_api::{
     Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, ProblemKind,
     PublishCommit, RegisterDevice,
@@ -99,13 +101,15 @@ impl Engine {
         Ok(fate)
     }
 
-    /// Whether a commit of this device is on its way: to the service, or back from it.
-    pub(super) fn commit_is_underway(&self, group: &GroupId) -> Result<bool, EngineError> {
-        let outbox = self.store().outbox()?;
-        Ok(outbox.iter().any(|(_, item)| match item {
-            Item::Commit { group: of, .. } | Item::Merge(of) => of == group,
-            _ => false,
-        }))
+    /// The groups in which a commit of this device is on its way: to the service, or back from it.
+    pub(super) fn underway(&self) -> Result<BTreeSet<GroupId>, EngineError> {
+        let outbox = self.store().outbox()?.into_iter();
+        Ok(outbox
+            .filter_map(|(_, item)| match item {
+                Item::Commit { group, .. } | Item::Merge(group) => Some(group),
+                _ => None,
+            })
+            .collect())
     }
 
     /// The group is in a new epoch: whatever commit of this device was on its way back has arrived.

@@ -10,7 +10,8 @@ use paired_mls::{
 use paired_mls_openmls::ratchet_tree;
 use serde::Serialize;
 
-use super::{Engine, EngineError, group::identity};
+use super::{Engine, EngineError};
+use crate::output::printable;
 
 /// What is to be done so that the devices have an anchor to themselves.
 #[derive(Debug, Serialize)]
@@ -46,7 +47,7 @@ impl Engine {
                 members.find(|member| member.signature_key == device.party.signature_key)?;
             LeafIndex::new(member.index.u32())
         };
-        let user = |device: &PairingDevice| identity(&device.party.identity);
+        let user = |device: &PairingDevice| printable(&device.party.identity);
         let tree = ratchet_tree(group.mls())?;
         let present: Vec<_> = devices.iter().filter_map(seat).collect();
         let absent: Vec<_> =

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use paired_mls::{EpochSecurity, Event, PairingId, pairing::StateName};
 use serde::Serialize;
 
-use super::{EngineError, Group, Letter, group::identity, pairing::short_state};
+use super::{EngineError, Group, Letter, pairing::short_state};
+use crate::output::{printable, short};
 
 /// What happened while a command ran.
 #[derive(Debug, Default, Serialize)]
@@ -125,7 +126,7 @@ impl Report {
             group: group.to_owned(),
             epoch: letter.epoch,
             from: letter.sender.clone(),
-            text: identity(&letter.message),
+            text: printable(&letter.message),
         });
     }
 
@@ -314,9 +315,4 @@ impl fmt::Display for Named<'_> {
             PairingEvent::Other => f.write_str("something that this version does not know"),
         }
     }
-}
-
-/// The beginning of an identifier.
-fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }

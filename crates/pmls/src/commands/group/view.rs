@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     engine::{Engine, EngineError, Group, GroupRow, Membership, Which},
     failure::Failure,
+    output::short,
 };
 
 /// A group for people and scripts.
@@ -86,11 +87,11 @@ impl fmt::Display for GroupView {
         writeln!(f, "{}", self.group)?;
         writeln!(f, "  id             {}", self.id)?;
         writeln!(f, "  epoch          {}", self.epoch)?;
-        let short = self.authenticator.get(..16).unwrap_or_default();
-        writeln!(f, "  authenticator  {short}…")?;
+        let authenticator = self.authenticator.get(..16).unwrap_or_default();
+        writeln!(f, "  authenticator  {authenticator}…")?;
         if let Some(pairing) = &self.pairing {
             let leaf = if self.shared_leaf { ", behind a shared leaf" } else { "" };
-            writeln!(f, "  pairing        {}{leaf}", pairing.get(..8).unwrap_or(pairing))?;
+            writeln!(f, "  pairing        {}{leaf}", short(pairing))?;
         }
         f.write_str("  members      ")?;
         self.members

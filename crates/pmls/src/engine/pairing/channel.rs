@@ -9,7 +9,10 @@ use paired_mls_openmls::Channel;
 use serde::{Deserialize, Serialize};
 
 use super::Start;
-use crate::engine::{Engine, EngineError, commit::Newcomer, group::identity, outbox::Item};
+use crate::{
+    engine::{Engine, EngineError, commit::Newcomer, outbox::Item},
+    output::printable,
+};
 
 /// What the identifiers of 1-to-1 channels begin with: a device tells them from its groups.
 pub(in crate::engine) const CHANNEL_PREFIX: &[u8] = b"PMLS 02 channel ";
@@ -63,7 +66,7 @@ impl ChannelRecord {
     /// Who else is in it, for people.
     pub(in crate::engine) fn others(&self, own: &Party) -> Vec<String> {
         let others = self.members.iter().filter(|member| member.signature_key != own.signature_key);
-        others.map(|member| identity(&member.identity)).collect()
+        others.map(|member| printable(&member.identity)).collect()
     }
 }
 

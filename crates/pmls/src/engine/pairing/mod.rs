@@ -14,7 +14,7 @@ mod view;
 
 use paired_mls::{
     PairingId,
-    pairing::{AnchorKind, PairingMessage, PairingState, Progress, Route, ShareRand},
+    pairing::{AnchorKind, Outbound, PairingMessage, PairingState, Progress, Route, ShareRand},
 };
 use paired_mls_openmls::{Channel, UsageError};
 use serde::{Deserialize, Serialize};
@@ -57,33 +57,38 @@ impl Engine {
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let pairing = progress.pairing;
-        for outbound in progress.send {
-            match &outbound.route {
-                Route::Directory => {
-                    let request = outbound.message.expose().to_vec().into();
-                    self.enqueue(&Item::Pairing(request))?;
-                }
-                Route::OneToOne => {
-                    let (id, record) = self
-                        .channel_of(pairing)?
-                        .ok_or_else(|| EngineError::NoPairing(pairing.to_string()))?;
-                    let mut channel = Channel::load(self.device(), &id)?;
-                    let message = channel.send(self.device(), &outbound)?;
-                    for to in self.addresses(&record)? {
-                        self.enqueue(&Item::letter(to, &message)?)?;
-                    }
-                }
-                Route::Partners(numbers) => {
-                    for (number, to) in self.partners_of(pairing)? {
-                        if numbers.contains(&number) {
-                            self.enqueue(&Item::letter(to, outbound.message.expose())?)?;
-                        }
-                    }
-                }
-                _ => return Err(UsageError::NotForTheChannel.into()),
-            }
-        }
+        self.device().provider().transaction(|| {
+            progress.send.iter().try_for_each(|outbound| self.post(pairing, outbound))
+        })?;
         report.pairing(pairing, progress.state);
+        Ok(())
+    }
+
+    fn post(&self, pairing: PairingId, outbound: &Outbound) -> Result<(), EngineError> {
+        match &outbound.route {
+            Route::Directory => {
+                let request = outbound.message.expose().to_vec().into();
+                self.enqueue(&Item::Pairing(request))?;
+            }
+            Route::OneToOne => {
+                let (id, record) = self
+                    .channel_of(pairing)?
+                    .ok_or_else(|| EngineError::NoPairing(pairing.to_string()))?;
+                let mut channel = Channel::load(self.device(), &id)?;
+                let message = channel.send(self.device(), outbound)?;
+                for to in self.addresses(&record)? {
+                    self.enqueue(&Item::letter(to, &message)?)?;
+                }
+            }
+            Route::Partners(numbers) => {
+                for (number, to) in self.partners_of(pairing)? {
+                    if numbers.contains(&number) {
+                        self.enqueue(&Item::letter(to, outbound.message.expose())?)?;
+                    }
+                }
+            }
+            _ => return Err(UsageError::NotForTheChannel.into()),
+        }
         Ok(())
     }
 

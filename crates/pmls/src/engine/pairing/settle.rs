@@ -1,7 +1,7 @@
 //! Pairings that have come about are put to use in groups, and those that are over, out of it.
 
 use paired_mls::{
-    DeviceId as Number, HealPolicy, PairingId,
+    DeviceId as Number, HealPolicy, PairingId, Phase,
     pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
 use paired_mls_openmls::PairedGroup;
@@ -93,12 +93,7 @@ impl Engine {
                 continue;
             }
             let group = self.load(&row)?;
-            let tape = match (group.paired(), group.shared()) {
-                (Some(own), _) => own.pairing_tape(),
-                (_, Some(shared)) => Some(shared.pairing_tape().clone()),
-                _ => None,
-            };
-            if tape.is_some_and(|tape| tape.pairing == pairing) {
+            if group.any_pairing() == Some(pairing) {
                 groups.push(group);
             }
         }
@@ -106,7 +101,9 @@ impl Engine {
     }
 
     pub(super) fn cease_groups(&self, pairing: PairingId) -> Result<(), EngineError> {
-        self.groups_of(pairing)?.iter_mut().try_for_each(|group| Ok(group.cease()?))
+        let mut groups = self.groups_of(pairing)?;
+        let mut active = groups.iter_mut().filter(|group| group.phase() == Some(Phase::Active));
+        active.try_for_each(|group| Ok(group.cease()?))
     }
 
     /// Ends a pairing: asks the partners, draws nothing more, and, once they have answered, leaves.

@@ -14,7 +14,10 @@ use super::{
     Start,
     channel::{ChannelRecord, Compared},
 };
-use crate::engine::{Engine, EngineError, Report, commit::Newcomer, group::identity};
+use crate::{
+    engine::{Engine, EngineError, Report, commit::Newcomer},
+    output::printable,
+};
 
 /// A channel that waits for people to compare digits.
 #[derive(Clone, Debug, Serialize)]
@@ -82,10 +85,8 @@ impl Engine {
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let Some(anchor) = start.standard() else { return Ok(()) };
-        self.device().provider().transaction(|| {
-            let progress = self.book().initiate(pairing, Request::Standard(anchor))?;
-            self.follow_up(progress, report)
-        })
+        let progress = self.book().initiate(pairing, Request::Standard(anchor))?;
+        self.follow_up(progress, report)
     }
 
     pub(super) fn share_rand(
@@ -98,10 +99,8 @@ impl Engine {
         let seed = Secret::new(self.random_vec(suite.kdf_len())?);
         let channel = Channel::load(self.device(), id)?.one_to_one(ChannelTrust::Pending);
         let roster = self.roster(pairing, channel.members.clone())?;
-        self.device().provider().transaction(|| {
-            let progress = self.book().share_rand(roster, &seed, &channel)?;
-            self.follow_up(progress, report)
-        })
+        let progress = self.book().share_rand(roster, &seed, &channel)?;
+        self.follow_up(progress, report)
     }
 
     /// This device is number 0, and the others follow in the order of their keys.
@@ -239,7 +238,7 @@ impl Engine {
 }
 
 fn name_of(user: &UserId) -> String {
-    identity(user.as_bytes())
+    printable(user.as_bytes())
 }
 
 fn only_digits(text: &str) -> String {

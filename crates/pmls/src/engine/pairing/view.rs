@@ -9,7 +9,10 @@ use paired_mls_openmls::Channel;
 use serde::Serialize;
 
 use super::channel::Compared;
-use crate::engine::{Engine, EngineError, group::identity, leaf::terms_of};
+use crate::{
+    engine::{Engine, EngineError, leaf::terms_of},
+    output::printable,
+};
 
 /// A pairing, for people and scripts.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +82,7 @@ impl Engine {
         let others = others.filter(|device| device.party != own);
         let with = others.map(|device| PartnerView {
             number: device.device.0,
-            user: identity(&device.party.identity),
+            user: printable(&device.party.identity),
             device: DeviceId::of_key(scheme, &device.party.signature_key).to_string(),
         });
         let groups = match terms {
@@ -88,7 +91,7 @@ impl Engine {
         };
         Ok(PairingView {
             id: pairing.to_string(),
-            state: state_name(&state),
+            state: short_state(state.name()),
             mode: terms.map(|terms| match terms.mode() {
                 Mode::Standard(_) => "standard",
                 Mode::Hidden { .. } => "hidden",
@@ -106,19 +109,6 @@ impl Engine {
 }
 
 /// One word for a state.
-fn state_name(state: &PairingState) -> &'static str {
-    match state {
-        PairingState::Unpaired(_) => "unpaired",
-        PairingState::Seeded(_) => "seeded",
-        PairingState::Invited(_) => "invited",
-        PairingState::Paired(_) => "paired",
-        PairingState::Ceasing(_) => "ceasing",
-        PairingState::Ceased(_) => "ceased",
-        _ => "unknown",
-    }
-}
-
-/// One word for a state, by its name.
 pub(in crate::engine) fn short_state(state: StateName) -> &'static str {
     match state {
         StateName::Unpaired => "unpaired",
