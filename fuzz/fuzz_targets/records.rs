@@ -5,7 +5,6 @@ use libfuzzer_sys::fuzz_target;
 use paired_mls::{
     GroupRecord, PairingState, Secret, Tape,
     leaf::{LeafPackages, LeafRecord},
-    pairing::Token,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,9 +27,5 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(state) = PairingState::from_record(bytes) {
         let again = state.to_record().expect("what was read fits");
         assert_eq!(PairingState::from_record(&again), Ok(state));
-    }
-    if let Ok(token) = Token::from_record(bytes) {
-        let again = token.to_record().expect("what was read fits");
-        assert_eq!(Token::from_record(&again), Ok(token));
     }
 });

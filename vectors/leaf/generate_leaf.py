@@ -67,12 +67,11 @@ def write(name, kind, suite, description, expected, **inputs):
     FILES[f"{name}.json"] = {**head, **inputs, "expected": expected}
 
 
-# All randomness of one commit, KeyPackage or group
+# All randomness of one commit or KeyPackage
 
 USAGES = {
     "commit": ("leaf path", "leaf key"),
     "key-package": ("leaf package init key", "leaf package key"),
-    "group": ("leaf group key", "leaf group init secret"),
 }
 
 

@@ -12,8 +12,7 @@ Beside `kind`, `description`, `suite` and `expected`, which are those of the oth
     pairing-message     decode `message`; for ShareRand and InitPairing, also what they say. Accepted:
                         the `type`, by name, or by number for one that nobody knows; and the message
                         encodes to the same bytes again
-    pairing-derivation  of `pairing`, for device `own`: the hashes, all tags, the digits. The token
-                        tags are over `group_id`, `epoch` and counter 3
+    pairing-derivation  of `pairing`, for device `own`: the hashes, all tags, the digits
     pairing-step        device `own` of `pairing` is in `state` and receives `message` from `source`,
                         over the 1-to-1 channel from `sender`. Accepted: its next state, and what it
                         sends. `registered` is `invited` after the directory's Accept
@@ -52,11 +51,8 @@ TYPES = {
     "DirectoryAccept": 4,
     "CeasePair": 5,
     "CeaseAck": 6,
-    "TokenOffer": 7,
-    "TokenTake": 8,
 }
 A, B, C, STRANGER = 1, 2, 258, 9
-GROUP_ID, EPOCH = b"a group", 0x0102_0304_0506_0708
 FILES = {}
 
 
@@ -145,23 +141,6 @@ class Pairing:
     def cease_ack(self, number):
         return self.pairing_id + uint(number, 2) + vector(self.tag("cease ack tag", number))
 
-    def offer_tag(self, number, holder, counter):
-        details = vector(GROUP_ID) + uint(EPOCH, 8) + uint(holder, 2) + uint(counter, 8)
-        return self.tag("token offer tag", number, details)
-
-    def take_tag(self, holder, counter):
-        details = vector(GROUP_ID) + uint(EPOCH, 8) + uint(counter, 8)
-        return self.tag("token take tag", holder, details)
-
-    def token_offer(self, number, holder, counter):
-        head = self.pairing_id + vector(GROUP_ID) + uint(EPOCH, 8) + uint(number, 2)
-        tag = self.offer_tag(number, holder, counter)
-        return head + uint(holder, 2) + uint(counter, 8) + vector(tag)
-
-    def token_take(self, holder, counter):
-        head = self.pairing_id + vector(GROUP_ID) + uint(EPOCH, 8) + uint(holder, 2)
-        return head + uint(counter, 8) + vector(self.take_tag(holder, counter))
-
     def digits(self, exporter_secret, label, context):
         stream = self.expand(exporter_secret, label, context, 60)
         groups = [int.from_bytes(stream[i : i + 5], "big") % 100_000 for i in range(0, 60, 5)]
@@ -209,8 +188,6 @@ def derivation(suite):
         "accept_tag": pairing.tag("accept tag", B),
         "cease_pair_tag": pairing.cease_pair_tag(B, B),
         "cease_ack_tag": pairing.tag("cease ack tag", B),
-        "token_offer_tag": pairing.offer_tag(B, A, 3),
-        "token_take_tag": pairing.take_tag(B, 3),
         "channel_digits": pairing.digits(exporter_secret, "short auth channel", b""),
         "pairing_digits": pairing.digits(exporter_secret, "short auth pairing", transcript),
     }
@@ -218,13 +195,10 @@ def derivation(suite):
         f"suite-{suite}-derivation",
         "pairing-derivation",
         suite,
-        "The transcript, every tag of device 2, and both short authentication strings. The token "
-        "tags are for device 2 that offers to device 1, or takes, the third time.",
+        "The transcript, every tag of device 2, and both short authentication strings.",
         expected,
         pairing=pairing.said(),
         own=B,
-        group_id=GROUP_ID,
-        epoch=EPOCH,
         exporter_secret=exporter_secret,
     )
 
@@ -244,8 +218,6 @@ def messages():
         "directory-accept": ("DirectoryAccept", leaf.directory_accept()),
         "cease-pair": ("CeasePair", leaf.cease_pair(B)),
         "cease-ack": ("CeaseAck", leaf.cease_ack(B)),
-        "token-offer": ("TokenOffer", leaf.token_offer(B, A, 3)),
-        "token-take": ("TokenTake", leaf.token_take(B, 3)),
     }
     for name, (kind, body) in valid.items():
         message(name, f"A valid {kind}.", envelope(kind, body), kind)
@@ -478,20 +450,6 @@ def steps():
     step("cease-crossing", "Both end it at once.", "ceasing", cease, becomes("ceased", ack), leaf)
     step("cease-pair-again", "A CeasePair again, after the end.", "ceased", cease,
          becomes("ceased", ack), leaf)
-
-    offer = envelope("TokenOffer", leaf.token_offer(A, B, 1))
-    take = envelope("TokenTake", leaf.token_take(B, 1))
-    step("token-offer", "The token is offered to this device, which takes it.", "following", offer,
-         becomes("holding", take), leaf, own=B)
-    step("token-offer-stale", "An offer whose counter is not higher than the known one.",
-         "following", envelope("TokenOffer", leaf.token_offer(A, B, 0)),
-         "pairing step: stale token", leaf, own=B)
-    step("token-offer-other-holder", "An offer to another device.", "following",
-         envelope("TokenOffer", three_leaf.token_offer(C, A, 1)), "pairing step: other holder",
-         three_leaf, own=B)
-    step("token-take", "The new holder answers.", "offering", take, becomes("following"), leaf)
-    step("token-take-wrong-tag", "A TokenTake whose tag has one bit changed.", "offering",
-         take[:-1] + bytes([take[-1] ^ 1]), "pairing step: wrong tag", leaf)
 
 
 def main():

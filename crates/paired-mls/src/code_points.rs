@@ -23,7 +23,8 @@ pub const EXTENSION_TYPE_PAIRED_SIGNAL: u16 = 0xF9A2;
 /// Version byte of a pairing message.
 pub const PAIRING_VERSION: u8 = 2;
 
-/// The types of pairing messages.
+/// The types of pairing messages. 7 and 8 are reserved: they named messages of a token that has no use, since
+/// the token of a shared leaf travels with the leaf's own messages.
 pub mod pairing_message {
     /// `share_rand`
     pub const SHARE_RAND: u8 = 1;
@@ -37,10 +38,6 @@ pub mod pairing_message {
     pub const CEASE_PAIR: u8 = 5;
     /// `cease_ack`
     pub const CEASE_ACK: u8 = 6;
-    /// `token_offer`
-    pub const TOKEN_OFFER: u8 = 7;
-    /// `token_take`
-    pub const TOKEN_TAKE: u8 = 8;
 }
 
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and

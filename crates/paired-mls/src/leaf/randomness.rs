@@ -1,4 +1,4 @@
-//! All randomness of one commit, one KeyPackage or one group, from one value of the tape.
+//! All randomness of one commit or one KeyPackage, from one value of the tape.
 
 use tls_codec::{Serialize as _, TlsSerialize, TlsSize, VLByteSlice};
 
@@ -12,8 +12,6 @@ pub enum LeafUse {
     Commit,
     /// A KeyPackage: the key material of the init key, then that of the leaf.
     KeyPackage,
-    /// A new group: the key material of the creator's leaf, then the init secret of epoch 0.
-    Group,
 }
 
 impl LeafUse {
@@ -22,7 +20,6 @@ impl LeafUse {
         match self {
             Self::Commit => ["leaf path", "leaf key"],
             Self::KeyPackage => ["leaf package init key", "leaf package key"],
-            Self::Group => ["leaf group key", "leaf group init secret"],
         }
     }
 
@@ -30,7 +27,7 @@ impl LeafUse {
     fn public_draw(self) -> usize {
         match self {
             Self::Commit => 1,
-            Self::KeyPackage | Self::Group => 0,
+            Self::KeyPackage => 0,
         }
     }
 }

@@ -32,7 +32,7 @@ fn notify(index: Index) -> LeafNotify {
 #[test]
 fn both_devices_derive_the_same() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
-    for usage in [LeafUse::Commit, LeafUse::KeyPackage, LeafUse::Group] {
+    for usage in [LeafUse::Commit, LeafUse::KeyPackage] {
         let drawn = phone.draw(&tape).unwrap();
         let claimed = sensor.claim(&tape, drawn.index(), b"epoch").unwrap();
         let ours = LeafRandomness::derive(drawn, usage, &context(1)).unwrap();

@@ -47,7 +47,6 @@ impl Run for RandomnessVector {
         let usage = match self.usage.as_str() {
             "commit" => LeafUse::Commit,
             "key-package" => LeafUse::KeyPackage,
-            "group" => LeafUse::Group,
             other => panic!("unknown usage {other}"),
         };
         let staged = self.tape.tape(suite).claim(index(self.device, self.position), b"")?;

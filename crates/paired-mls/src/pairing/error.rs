@@ -105,27 +105,6 @@ pub enum PeerError {
     /// The directory confirms another request than this device's.
     #[error("the directory accepted another request than this device sent")]
     OtherRequest,
-    /// A token message of another group.
-    #[error("the token message is about another group")]
-    OtherGroup,
-    /// A token message that was seen before, or overtaken by another.
-    #[error(
-        "the token changed hands {known} times and the message is about time {found}: a replay"
-    )]
-    StaleToken {
-        /// The message's counter.
-        found: u64,
-        /// The counter of this device.
-        known: u64,
-    },
-    /// The token was offered to another device, or taken by one that it was not offered to.
-    #[error("the token goes to {found} and not to {expected}")]
-    OtherHolder {
-        /// What the message says.
-        found: DeviceId,
-        /// Who it must be.
-        expected: DeviceId,
-    },
 }
 
 /// A call that is refused.
@@ -156,9 +135,6 @@ pub enum CallerError {
     /// Not another device of the pairing.
     #[error("{0} is not a partner of this device")]
     NotAPartner(DeviceId),
-    /// Token messages are about a leaf that devices share.
-    #[error("only a leaf that several devices share has a sending token")]
-    NoSharedLeaf,
     /// A vector is too long.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
@@ -204,9 +180,6 @@ pub enum StateName {
     /// [`Ceased`](super::Ceased)
     #[error("done with this pairing")]
     Ceased,
-    /// A state of the sending token.
-    #[error("handling the sending token")]
-    Token,
 }
 
 /// A step that failed, with the state as it was before.

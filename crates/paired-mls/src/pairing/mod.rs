@@ -53,8 +53,7 @@
 //! # Security
 //!
 //! Every message from Accept on has a tag under the tape's `accept_secret`, which never leaves the
-//! vault: a thief of the MLS state alone can neither confirm a pairing, nor end one, nor take a
-//! [`Token`]. A message in the wrong place, from the wrong device or made before is refused, and the
+//! vault: a thief of the MLS state alone can neither confirm a pairing, nor end one. A message in the wrong place, from the wrong device or made before is refused, and the
 //! state stays as it was.
 
 mod book;
@@ -72,7 +71,6 @@ mod tag;
 mod terms;
 #[cfg(test)]
 mod tests;
-mod token;
 mod transcript;
 #[cfg(test)]
 mod vectors;
@@ -86,7 +84,7 @@ pub use self::{
     key_record::KeyRecordError,
     messages::{
         Accept, CeaseAck, CeasePair, DirectoryAccept, InitPairing, MessageType, PairingMessage,
-        ShareRand, TokenOffer, TokenTake,
+        ShareRand,
     },
     plan::{Plan, Step},
     short_auth::ShortAuthString,
@@ -100,7 +98,6 @@ pub use self::{
         AnchorKind, Code, CodePoint, Mode, ModeKind, PairingDevice, Party, Roster,
         SignatureKeyPair, Terms, TermsError,
     },
-    token::{Following, Holding, Offering, SendRight, Token, TokenRecordError},
     transcript::Transcript,
 };
 pub(crate) use tag::Verified;

@@ -17,10 +17,6 @@ pub enum TagPurpose {
     CeasePair,
     /// Confirms the end.
     CeaseAck,
-    /// Gives a leaf's sending token away.
-    TokenOffer,
-    /// Takes a leaf's sending token.
-    TokenTake,
 }
 
 impl TagPurpose {
@@ -29,8 +25,6 @@ impl TagPurpose {
             Self::Accept => "accept tag",
             Self::CeasePair => "cease pair tag",
             Self::CeaseAck => "cease ack tag",
-            Self::TokenOffer => "token offer tag",
-            Self::TokenTake => "token take tag",
         }
     }
 }

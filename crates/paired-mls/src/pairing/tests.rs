@@ -6,8 +6,6 @@ mod ending;
 mod messages;
 mod records;
 mod runs;
-mod token;
-mod token_simulation;
 mod transitions;
 mod transitions_paired;
 

@@ -97,8 +97,6 @@ struct DerivationScenario {
     suite: u16,
     pairing: Pairing,
     own: u16,
-    group_id: Hex,
-    epoch: u64,
     exporter_secret: Hex,
     expected: Expected<DerivationResult>,
 }
@@ -111,8 +109,6 @@ struct DerivationResult {
     accept_tag: Hex,
     cease_pair_tag: Hex,
     cease_ack_tag: Hex,
-    token_offer_tag: Hex,
-    token_take_tag: Hex,
     channel_digits: String,
     pairing_digits: String,
 }
@@ -296,29 +292,6 @@ impl DerivationScenario {
         let transcript = Transcript::of(&terms).unwrap();
         let tag = |input: TagInput<'_>| Hex(vault.pairing_tag(pairing_id, &input).unwrap());
         let plain = |purpose| tag(TagInput::new(purpose, &transcript));
-        let offer = TokenOffer {
-            pairing_id,
-            group_id: self.group_id.0.clone(),
-            epoch: self.epoch,
-            device: DeviceId(self.own),
-            holder: DeviceId(self.pairing.initiator),
-            counter: 3,
-            tag: vec![],
-        };
-        let take = TokenTake {
-            pairing_id,
-            group_id: self.group_id.0.clone(),
-            epoch: self.epoch,
-            holder: DeviceId(self.own),
-            counter: 3,
-            tag: vec![],
-        };
-        let offer = TagInput::with_details(TagPurpose::TokenOffer, &transcript, |writer| {
-            offer.details(writer);
-        });
-        let take = TagInput::with_details(TagPurpose::TokenTake, &transcript, |writer| {
-            take.details(writer);
-        });
         let cease = CeasePair::input(&transcript, DeviceId(self.own));
         let exporter = Secret::copy_of(&self.exporter_secret.0);
         let one_line = |digits: ShortAuthString| digits.to_string().replace('\n', " ");
@@ -328,8 +301,6 @@ impl DerivationScenario {
             accept_tag: plain(TagPurpose::Accept),
             cease_pair_tag: tag(cease.unwrap()),
             cease_ack_tag: plain(TagPurpose::CeaseAck),
-            token_offer_tag: tag(offer.unwrap()),
-            token_take_tag: tag(take.unwrap()),
             channel_digits: one_line(ShortAuthString::of_channel(suite, &exporter).unwrap()),
             pairing_digits: one_line(
                 ShortAuthString::derive(suite, &exporter, &transcript).unwrap(),
@@ -420,36 +391,9 @@ impl StepScenario {
                 let answer = state.answer(message).map_err(|error| step_layer(&error))?;
                 ("ceased", vec![answer])
             }
-            "following" | "offering" => return self.receive_token(suite, own).map_err(layer),
             other => panic!("no state: {other}"),
         };
         Ok((state, sends))
-    }
-
-    fn receive_token(
-        &self,
-        suite: CipherSuite,
-        own: DeviceId,
-    ) -> Result<(&'static str, Vec<Outbound>), Failed<Token>> {
-        let (vault, paired) = self.pairing.paired(suite, own);
-        let message = &self.message.0[..];
-        fn token<S: Into<Token>>(failed: Failed<S>) -> Failed<Token> {
-            let (state, error) = failed.into_parts();
-            Failed::new(state.into(), error)
-        }
-        match (paired.token(b"a group").unwrap(), self.state.as_str()) {
-            (Token::Following(state), "following") => {
-                let (_, take) = state.take(&vault, message).map_err(token)?;
-                Ok(("holding", vec![take]))
-            }
-            (Token::Holding(state), "offering") => {
-                let to = self.pairing.roster(suite).numbers()[1];
-                let (state, _) = state.offer(&vault, to, 0x0102_0304_0506_0708).unwrap();
-                state.receive(&vault, message).map_err(token)?;
-                Ok(("following", vec![]))
-            }
-            other => panic!("no state: {other:?}"),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! enum {
 //!     share_rand(1), init_pairing(2), accept(3), directory_accept(4),
-//!     cease_pair(5), cease_ack(6), token_offer(7), token_take(8), (255)
+//!     cease_pair(5), cease_ack(6), reserved(7), reserved(8), (255)
 //! } PairingMessageType;
 //!
 //! struct {
@@ -22,15 +22,12 @@ mod cease_pair;
 mod directory_accept;
 mod init_pairing;
 mod share_rand;
-mod token_offer;
-mod token_take;
 
 use std::fmt;
 
 pub use self::{
     accept::Accept, cease_ack::CeaseAck, cease_pair::CeasePair, directory_accept::DirectoryAccept,
-    init_pairing::InitPairing, share_rand::ShareRand, token_offer::TokenOffer,
-    token_take::TokenTake,
+    init_pairing::InitPairing, share_rand::ShareRand,
 };
 use super::codec::{DecodeError, Reader, TooLarge, Writer};
 use crate::{
@@ -54,10 +51,6 @@ pub enum PairingMessage {
     CeasePair(CeasePair),
     /// A device confirms the end.
     CeaseAck(CeaseAck),
-    /// The holder of a leaf's sending token gives it away.
-    TokenOffer(TokenOffer),
-    /// A device takes the token.
-    TokenTake(TokenTake),
     /// A message of a type that this software does not know: kept, never acted upon.
     Unknown {
         /// Its type.
@@ -82,10 +75,6 @@ pub enum MessageType {
     CeasePair,
     /// [`CeaseAck`]
     CeaseAck,
-    /// [`TokenOffer`]
-    TokenOffer,
-    /// [`TokenTake`]
-    TokenTake,
     /// A type that this software does not know.
     Unknown(u8),
 }
@@ -138,8 +127,6 @@ impl PairingMessage {
             Self::DirectoryAccept(body) => body.message(),
             Self::CeasePair(body) => body.message(),
             Self::CeaseAck(body) => body.message(),
-            Self::TokenOffer(body) => body.message(),
-            Self::TokenTake(body) => body.message(),
             Self::Unknown { message_type, body } => {
                 seal_envelope(MessageType::Unknown(*message_type), body)
             }
@@ -169,8 +156,6 @@ impl PairingMessage {
             MessageType::DirectoryAccept => Self::DirectoryAccept(read_body(body)?),
             MessageType::CeasePair => Self::CeasePair(read_body(body)?),
             MessageType::CeaseAck => Self::CeaseAck(read_body(body)?),
-            MessageType::TokenOffer => Self::TokenOffer(read_body(body)?),
-            MessageType::TokenTake => Self::TokenTake(read_body(body)?),
             MessageType::Unknown(message_type) => {
                 Self::Unknown { message_type, body: Secret::copy_of(body) }
             }
@@ -186,8 +171,6 @@ impl PairingMessage {
             Self::DirectoryAccept(_) => MessageType::DirectoryAccept,
             Self::CeasePair(_) => MessageType::CeasePair,
             Self::CeaseAck(_) => MessageType::CeaseAck,
-            Self::TokenOffer(_) => MessageType::TokenOffer,
-            Self::TokenTake(_) => MessageType::TokenTake,
             Self::Unknown { message_type, .. } => MessageType::Unknown(*message_type),
         }
     }
@@ -201,8 +184,6 @@ impl PairingMessage {
             Self::DirectoryAccept(message) => message.pairing_id,
             Self::CeasePair(message) => message.pairing_id,
             Self::CeaseAck(message) => message.pairing_id,
-            Self::TokenOffer(message) => message.pairing_id,
-            Self::TokenTake(message) => message.pairing_id,
             Self::Unknown { .. } => return None,
         })
     }
@@ -221,8 +202,6 @@ impl MessageType {
             Self::DirectoryAccept => pairing_message::DIRECTORY_ACCEPT,
             Self::CeasePair => pairing_message::CEASE_PAIR,
             Self::CeaseAck => pairing_message::CEASE_ACK,
-            Self::TokenOffer => pairing_message::TOKEN_OFFER,
-            Self::TokenTake => pairing_message::TOKEN_TAKE,
             Self::Unknown(code) => code,
         }
     }
@@ -235,8 +214,6 @@ impl MessageType {
             pairing_message::DIRECTORY_ACCEPT => Self::DirectoryAccept,
             pairing_message::CEASE_PAIR => Self::CeasePair,
             pairing_message::CEASE_ACK => Self::CeaseAck,
-            pairing_message::TOKEN_OFFER => Self::TokenOffer,
-            pairing_message::TOKEN_TAKE => Self::TokenTake,
             unknown => Self::Unknown(unknown),
         }
     }
@@ -251,8 +228,6 @@ impl fmt::Display for MessageType {
             Self::DirectoryAccept => f.write_str(DirectoryAccept::NAME),
             Self::CeasePair => f.write_str(CeasePair::NAME),
             Self::CeaseAck => f.write_str(CeaseAck::NAME),
-            Self::TokenOffer => f.write_str(TokenOffer::NAME),
-            Self::TokenTake => f.write_str(TokenTake::NAME),
             Self::Unknown(code) => write!(f, "a message of unknown type {code}"),
         }
     }

@@ -17,14 +17,8 @@ fn invited_after_receive_failed() {
     let device_b = |tag| PairingMessage::Accept(Accept { pairing_id: ID, device: B, tag });
     let foreign = Accept { pairing_id: ID, device: STRANGER, tag: vec![0; 32] };
     let other_request = DirectoryAccept { pairing_id: ID, request_hash: vec![0; 32] };
-    let take = TokenTake {
-        pairing_id: ID,
-        group_id: vec![],
-        epoch: 0,
-        holder: B,
-        counter: 1,
-        tag: vec![],
-    };
+    let ack = CeaseAck { pairing_id: ID, device: B, tag: vec![0; 32] };
+    let reserved = PairingMessage::Unknown { message_type: 8, body: Secret::copy_of(b"token") };
     let wrong_tag = PeerError::WrongTag { message: MessageType::Accept, device: B };
     let way = |way| PeerError::WrongWay {
         message: MessageType::DirectoryAccept,
@@ -32,7 +26,7 @@ fn invited_after_receive_failed() {
         rule: WayRule::DirectoryOnly,
     };
 
-    let cases: [(Source<'_>, Secret, PeerError); 9] = [
+    let cases: [(Source<'_>, Secret, PeerError); 10] = [
         (Source::Relay, message(device_b(vec![0; 32])), wrong_tag.clone()),
         (Source::Relay, message(device_b(vec![])), wrong_tag.clone()),
         (Source::Relay, other_terms, wrong_tag),
@@ -55,9 +49,10 @@ fn invited_after_receive_failed() {
         ),
         (
             Source::Relay,
-            message(PairingMessage::TokenTake(take)),
-            PeerError::OutOfOrder { message: MessageType::TokenTake, state: StateName::Invited },
+            message(PairingMessage::CeaseAck(ack)),
+            PeerError::OutOfOrder { message: MessageType::CeaseAck, state: StateName::Invited },
         ),
+        (Source::Relay, message(reserved), PeerError::UnknownMessage(8)),
     ];
     let mut device = Device { storage, vault, state };
     for (source, message, expected) in cases {

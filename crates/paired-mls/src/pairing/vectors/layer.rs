@@ -67,8 +67,6 @@ pub(super) fn step_layer(error: &PairingError) -> Layer {
         PeerError::Reflected(_) => "reflected",
         PeerError::WrongTag { .. } => "wrong tag",
         PeerError::OtherRequest => "other request",
-        PeerError::StaleToken { .. } => "stale token",
-        PeerError::OtherHolder { .. } => "other holder",
         other => panic!("no vector expects: {other}"),
     };
     format!("pairing step: {reason}")

@@ -117,7 +117,6 @@ pub(in crate::engine) fn short_state(state: StateName) -> &'static str {
         StateName::Paired => "paired",
         StateName::Ceasing => "ceasing",
         StateName::Ceased => "ceased",
-        StateName::Token => "token",
         _ => "unknown",
     }
 }
