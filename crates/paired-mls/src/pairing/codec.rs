@@ -74,10 +74,6 @@ impl Writer {
         self.raw(&value.to_be_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
-        self.raw(&value.to_be_bytes());
-    }
-
     pub(super) fn device(&mut self, device: DeviceId) {
         self.u16(device.0);
     }
@@ -170,10 +166,6 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
-        self.primitive(field)
-    }
-
-    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.primitive(field)
     }
 
