@@ -133,6 +133,11 @@ impl Envelope {
         Ok(Self(bytes))
     }
 
+    /// How long an envelope with a content of this length is; `None` if there is none so long.
+    pub fn padded_len(content: usize) -> Option<usize> {
+        padded_len(content)
+    }
+
     /// What is inside.
     pub fn content(&self) -> &[u8] {
         let (length, rest) = self.0.split_first_chunk::<HEADER>().unwrap_or((&[0; HEADER], &[]));

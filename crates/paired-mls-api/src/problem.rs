@@ -66,6 +66,8 @@ problems! {
     Exists = 409, "exists", "It exists already";
     /// The message is of another epoch than the group. The member `current_epoch` says which it is in.
     WrongEpoch = 409, "wrong-epoch", "The group is in another epoch";
+    /// A cursor is beyond the end of a log or mailbox. The member `head` says where that is.
+    Beyond = 409, "beyond-head", "The position is beyond the end";
     /// The request contradicts an earlier one.
     Conflict = 409, "conflict", "The request contradicts an earlier one";
     /// Bytes are not the MLS message that they were said to be, or are not valid.
@@ -104,6 +106,9 @@ pub struct Problem {
     /// The epoch that the group is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_epoch: Option<u64>,
+    /// The position of the last entry that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<u64>,
     /// The device that the problem is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
@@ -121,6 +126,7 @@ impl Problem {
             status: kind.status(),
             detail: None,
             current_epoch: None,
+            head: None,
             device: None,
             retry_after: None,
         }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use thiserror::Error;
+
 /// How a server runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -74,10 +76,55 @@ pub struct Limits {
     pub devices: u64,
     /// Recipients of one commit: of its Welcomes and envelopes.
     pub recipients: usize,
+    /// What one request may write, in bytes: its messages and all copies of envelopes in mailboxes.
+    pub written: usize,
     /// Entries on one page of a log or mailbox.
     pub page: u32,
     /// Subscriptions on one replica.
     pub subscriptions: usize,
+}
+
+/// A limit that nothing could keep, or that would keep out everything. To blame is the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the limit {name} is {value}: it has to be from {least} to {most}")]
+pub struct LimitError {
+    name: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+}
+
+impl Limits {
+    /// Checks that a service with these limits can serve.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`] for the first one that is out of its range.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        let (any, seconds) = (u64::MAX, 10 * 366 * 24 * 60 * 60);
+        for (name, value, least, most) in [
+            // No client reads an entry that is longer.
+            ("body", size(self.body), 1 << 10, 32 << 20),
+            ("requests-per-second", self.requests_per_second.into(), 1, any),
+            ("request-burst", self.request_burst.into(), 1, any),
+            ("signature-window", self.signature_window, 4, 24 * 60 * 60),
+            // A quarter of a mailbox is for the account itself.
+            ("mailbox-items", self.mailbox_items, 4, any),
+            ("mailbox-seconds", self.mailbox_seconds, 1, seconds),
+            ("key-packages", self.key_packages, 1, any),
+            ("devices", self.devices, 1, any),
+            ("recipients", size(self.recipients), 1, any),
+            ("written", size(self.written), 1 << 10, 1 << 30),
+            ("page", self.page.into(), 1, 1 << 16),
+            ("subscriptions", size(self.subscriptions), 1, any),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(LimitError { name, value, least, most });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Limits {
@@ -93,6 +140,7 @@ impl Default for Limits {
             key_packages: 200,
             devices: 100,
             recipients: 1000,
+            written: 32 << 20,
             page: 256,
             subscriptions: 10_000,
         }

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::StoreError;
+use crate::{LimitError, StoreError};
 
 /// Why a server does not start. To blame is its operator, or the machine.
 #[derive(Debug, Error)]
@@ -13,6 +13,9 @@ pub enum StartError {
     /// The database is not there, or is of a later version.
     #[error("the database cannot be used: check --database")]
     Database(#[from] StoreError),
+    /// A limit that nothing could keep, or that would keep out everything.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}")]
     Listen {

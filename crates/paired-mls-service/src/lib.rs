@@ -38,7 +38,7 @@ mod store;
 
 pub use self::{
     clock::{Clock, SystemClock},
-    config::{Config, Limits, TlsFiles},
+    config::{Config, LimitError, Limits, TlsFiles},
     error::StartError,
     log_format::{LogFormat, init_logging},
     routes::{app, metrics_app},

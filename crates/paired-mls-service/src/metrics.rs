@@ -19,7 +19,7 @@ use prometheus_client::{
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -63,8 +63,8 @@ impl Metrics {
         Self { registry, requests, commits, subscriptions }
     }
 
-    pub(crate) fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let labels = Request { method: method.to_owned(), route: route.to_owned(), status };
+    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let labels = Request { method, route: route.to_owned(), status };
         self.requests.get_or_create(&labels).observe(took.as_secs_f64());
     }
 

@@ -73,6 +73,7 @@ impl Server {
     ///
     /// [`StartError`] if it cannot.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.limits.check()?;
         let tls = config.tls.as_ref().map(tls).transpose().map_err(StartError::Tls)?;
         let state = AppState::open(config, Arc::new(SystemClock)).await?;
         let (listener, listening) = listen(config.listen)?;

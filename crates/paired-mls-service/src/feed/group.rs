@@ -34,6 +34,10 @@ pub(crate) async fn group_events(
     after: u64,
 ) -> Result<Events, Failure> {
     let known = visible(state, &caller.user, &group).await?;
+    let head = known.readable();
+    if after > head {
+        return Err(Failure::Beyond { head });
+    }
     let topic = Topic::group(&group);
     // First the channel, then the database: nothing falls in between.
     let (passed, unread) = state.hub.join(&topic, CHANNEL);

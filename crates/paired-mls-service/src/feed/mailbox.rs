@@ -8,16 +8,17 @@ use tokio::sync::watch;
 use super::subscriber::{Events, Next, Rendered, Source, subscription, wait};
 use crate::{
     AppState,
-    logic::{Caller, Failure},
+    logic::{Caller, Failure, not_beyond},
     store::{ItemsAfter, Store, Topic},
 };
 
 /// The items of the caller's mailbox after a cursor, and then as they come.
-pub(crate) fn mailbox_events(
+pub(crate) async fn mailbox_events(
     state: &AppState,
     caller: &Caller,
     after: u64,
 ) -> Result<Events, Failure> {
+    not_beyond(state, &caller.device, after).await?;
     let source = Mailbox {
         store: Arc::clone(&state.store),
         wakes: state.hub.watch(&Topic::mailbox(&caller.device)),

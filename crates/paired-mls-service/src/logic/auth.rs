@@ -83,7 +83,7 @@ async fn admit(
     let nonce = SpendNonce {
         device: signed.device(),
         nonce: signed.nonce(),
-        expires_at: created.saturating_add(window),
+        expires_at: created.saturating_add(window).saturating_add(window),
     };
     if state.store.run(&nonce).await? { Ok(()) } else { Err(Failure::Replayed) }
 }

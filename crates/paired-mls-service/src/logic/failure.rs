@@ -17,6 +17,10 @@ pub(crate) enum Failure {
     MediaType(&'static str),
     #[error("a body has {0} bytes at most")]
     TooLarge(usize),
+    #[error(
+        "one request writes {0} bytes at most, with all copies in mailboxes: name fewer recipients"
+    )]
+    TooMuch(usize),
     #[error("Content-Digest, Signature-Input and Signature are needed, each once")]
     NoSignature,
     #[error(transparent)]
@@ -55,8 +59,14 @@ pub(crate) enum Failure {
     TooFast(u64),
     #[error("too many subscriptions on this replica: try again")]
     Busy,
+    #[error("a number in the request is 2^63 or more")]
+    OutOfRange,
+    #[error(
+        "the position is beyond the end, {head}: either it is wrong, or the service lost entries"
+    )]
+    Beyond { head: u64 },
     #[error("the database does not answer: try again")]
-    Store(#[from] StoreError),
+    Store(StoreError),
 }
 
 /// What an account may not do.
@@ -127,6 +137,15 @@ impl From<Rule> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OutOfRange => Self::OutOfRange,
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -136,6 +155,7 @@ impl From<Refusal> for Failure {
             Refusal::UnknownDevice(device) => Self::UnknownRecipient(Some(device)),
             Refusal::UnknownUser => Self::UnknownRecipient(None),
             Refusal::Full(device) => Self::Full(Some(device)),
+            Refusal::TooMuch(limit) => Self::TooMuch(limit),
         }
     }
 }
@@ -154,9 +174,10 @@ impl From<DirectoryError> for Failure {
 impl Failure {
     fn kind(&self) -> ProblemKind {
         match self {
-            Self::Malformed(_) => ProblemKind::Malformed,
+            Self::Malformed(_) | Self::OutOfRange => ProblemKind::Malformed,
+            Self::Beyond { .. } => ProblemKind::Beyond,
             Self::MediaType(_) => ProblemKind::MediaType,
-            Self::TooLarge(_) => ProblemKind::TooLarge,
+            Self::TooLarge(_) | Self::TooMuch(_) => ProblemKind::TooLarge,
             Self::NoSignature | Self::Signature(_) | Self::Authority => ProblemKind::Unsigned,
             Self::NotFresh(_) => ProblemKind::NotFresh,
             Self::Replayed => ProblemKind::Replayed,
@@ -182,6 +203,7 @@ impl Failure {
         let mut problem = Problem::new(self.kind());
         problem.detail = Some(self.to_string());
         match self {
+            Self::Beyond { head } => problem.head = Some(*head),
             Self::WrongEpoch(current) => problem.current_epoch = Some(*current),
             Self::NotApproved(device) => problem.device = Some(device.clone()),
             Self::UnknownRecipient(device) | Self::Full(device) => {

@@ -1,13 +1,12 @@
 //! Groups: the total order of commits, and what else goes into the log.
 
-use std::collections::BTreeSet;
-
 use paired_mls_api::{
     CreateGroup, DeviceId, EntryKind, GroupId, GroupView, LogPage, PublishCommit, Published, UserId,
 };
 
 use super::{
     Caller, Failure,
+    brings::Brings,
     failure::MessageFault,
     message::{digest, envelope, group_info as check_group_info, header},
 };
@@ -65,6 +64,7 @@ pub(crate) async fn publish_commit(
     group: &GroupId,
     request: PublishCommit,
 ) -> Result<(Published, Age), Failure> {
+    let brings = Brings::bounded(&request, &state.limits)?;
     let commit = request.commit.0;
     let header = header(group, &commit)?;
     if header.kind != EntryKind::Commit {
@@ -74,19 +74,7 @@ pub(crate) async fn publish_commit(
         check_group_info(group, header.epoch.saturating_add(1), &group_info.0)?;
     }
     let account_envelope = envelope(request.account_envelope.0)?;
-    let mut envelopes: Vec<(DeviceId, LetterKind, Vec<u8>)> = Vec::new();
-    for (number, welcome) in request.welcomes.into_iter().enumerate() {
-        let sealed = envelope(welcome.envelope.0)?;
-        let recipients: BTreeSet<_> = welcome.recipients.into_iter().collect();
-        let copy = |device| (device, LetterKind::Welcome(number), sealed.clone());
-        envelopes.extend(recipients.into_iter().map(copy));
-    }
-    for further in request.envelopes {
-        envelopes.push((further.recipient, LetterKind::Other, envelope(further.envelope.0)?));
-    }
-    if envelopes.len() + request.roster.add.len() > state.limits.recipients {
-        return Err(Failure::Full(None));
-    }
+    let envelopes = brings.envelopes(request.welcomes, request.envelopes)?;
     let letters: Vec<_> = envelopes
         .iter()
         .map(|(device, kind, bytes)| Letter { kind: *kind, ..letter(state, device.clone(), bytes) })
@@ -104,6 +92,7 @@ pub(crate) async fn publish_commit(
         add: &request.roster.add,
         letters: &letters,
         to_siblings: letter(state, caller.device.clone(), &account_envelope),
+        room: brings.room,
     };
     let outcome = state.store.run(&publish).await?;
     state.metrics.commit(outcome.is_ok());
@@ -159,7 +148,10 @@ pub(crate) async fn log(
 ) -> Result<LogPage, Failure> {
     let found = visible(state, &caller.user, group).await?;
     let head = found.readable();
-    let limit = limit.unwrap_or(state.limits.page).clamp(1, state.limits.page);
+    if after > head {
+        return Err(Failure::Beyond { head });
+    }
+    let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
     let entries = EntriesAfter { group, after, through: head, limit };
     Ok(LogPage { entries: state.store.run(&entries).await?, head })
 }

@@ -1,5 +1,6 @@
 //! What the service reads of a message: the header, never the content.
 
+use bytes::Bytes;
 use paired_mls::wire::{ContentType, FramedHeader, MlsMessage, Sender};
 use paired_mls_api::{EntryKind, Envelope, GroupId};
 use sha2::{Digest, Sha256};
@@ -22,6 +23,10 @@ pub(super) fn header(group: &GroupId, message: &[u8]) -> Result<Header, Failure>
     };
     if header.group_id() != group.as_bytes() {
         return Err(MessageFault::OtherGroup.into());
+    }
+    // No group of this service gets there.
+    if i64::try_from(header.epoch()).is_err() {
+        return Err(Failure::OutOfRange);
     }
     Ok(Header { epoch: header.epoch(), kind: kind(&header)?, standing: standing(&header) })
 }
@@ -59,8 +64,8 @@ pub(super) fn group_info(group: &GroupId, epoch: u64, message: &[u8]) -> Result<
 }
 
 /// Checks that bytes are an envelope.
-pub(super) fn envelope(bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    Ok(Envelope::decode(bytes)?.into_bytes())
+pub(super) fn envelope(bytes: Vec<u8>) -> Result<Bytes, Failure> {
+    Ok(Envelope::decode(bytes)?.into_bytes().into())
 }
 
 /// What makes two requests the same: the message itself, which no two senders can make alike.

@@ -1,6 +1,7 @@
 //! What may happen. Each function is one request, without HTTP.
 
 mod auth;
+mod brings;
 mod directory;
 mod failure;
 mod group;
@@ -15,7 +16,7 @@ pub(crate) use self::{
     failure::Failure,
     group::{create, group_info, log, publish_commit, publish_message, view, visible},
     key_package::{claim, count, upload, withdraw},
-    mailbox::{ack, items, post},
+    mailbox::{ack, items, not_beyond, post},
     pairing::{ask, look},
 };
 pub(crate) use crate::store::Device as Caller;

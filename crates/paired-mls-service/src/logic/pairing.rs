@@ -21,6 +21,7 @@ pub(crate) async fn ask(
     let party = party(caller);
     let first = RegistryEntry::open(&party, request)?;
     let pairing = first.terms().roster().pairing_id();
+    bounded(state, first.terms().roster().devices().len(), request.len())?;
     for _ in 0..ATTEMPTS {
         let stored = state.store.run(&PairingById(&pairing.0)).await?;
         let seen = stored.as_ref().map(|stored| stored.requested.clone()).unwrap_or_default();
@@ -49,6 +50,19 @@ pub(crate) async fn ask(
         }
     }
     Err(Failure::Conflict)
+}
+
+/// Everybody whom a request names may be sent a copy of it.
+fn bounded(state: &AppState, devices: usize, request: usize) -> Result<(), Failure> {
+    let (recipients, written) = (state.limits.recipients, state.limits.written);
+    if devices > recipients {
+        return Err(Failure::Full(None));
+    }
+    let copy = Envelope::padded_len(request).unwrap_or(request);
+    match devices.saturating_mul(copy) > written {
+        true => Err(Failure::TooMuch(written)),
+        false => Ok(()),
+    }
 }
 
 /// What is known of a pairing; its messages are for its own devices.

@@ -1,7 +1,9 @@
 //! What handlers take. Whatever cannot be read is a problem document.
 
+use std::num::NonZeroU32;
+
 use axum::{
-    body::Bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
@@ -87,8 +89,8 @@ async fn body(
         return Err(Failure::MediaType(media_type));
     }
     // It was read, and bounded, when the signature was checked.
-    let body = Bytes::from_request(request, state).await;
-    body.map_err(|_| Failure::Malformed("body"))
+    let body = to_bytes(request.into_body(), state.limits.body).await;
+    body.map_err(|_| Failure::TooLarge(state.limits.body))
 }
 
 /// Whether the body has this media type, whatever its parameters.
@@ -110,13 +112,29 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Params<T> {
     }
 }
 
+/// A position in a log or mailbox: none is 2^63 or more.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "u64")]
+pub(super) struct Position(pub(super) u64);
+
+impl TryFrom<u64> for Position {
+    type Error = &'static str;
+
+    fn try_from(position: u64) -> Result<Self, Self::Error> {
+        match i64::try_from(position) {
+            Ok(_) => Ok(Self(position)),
+            Err(_) => Err("the position is 2^63 or more"),
+        }
+    }
+}
+
 /// Where to read on.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cursor {
     #[serde(default)]
-    pub(super) after: u64,
-    pub(super) limit: Option<u32>,
+    pub(super) after: Position,
+    pub(super) limit: Option<NonZeroU32>,
 }
 
 /// Where to resume a subscription: behind the last event that the client has seen, or the query.
@@ -127,8 +145,11 @@ impl FromRequestParts<AppState> for Resume {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
         let Params(cursor) = Params::<Cursor>::from_request_parts(parts, state).await?;
-        let Some(last) = parts.headers.get("last-event-id") else { return Ok(Self(cursor.after)) };
-        let last = last.to_str().ok().and_then(|last| last.parse().ok());
-        last.map(Self).ok_or(Failure::Malformed("header Last-Event-ID"))
+        let Some(last) = parts.headers.get("last-event-id") else {
+            return Ok(Self(cursor.after.0));
+        };
+        let last = last.to_str().ok().and_then(|last| last.parse::<u64>().ok());
+        let last = last.and_then(|last| Position::try_from(last).ok());
+        last.map(|Position(last)| Self(last)).ok_or(Failure::Malformed("header Last-Event-ID"))
     }
 }

@@ -1,5 +1,7 @@
 //! Groups.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{State, WebSocketUpgrade},
@@ -59,7 +61,7 @@ pub(super) async fn log(
     Id(group): Id<GroupId>,
     Params(Cursor { after, limit }): Params<Cursor>,
 ) -> Result<Json<LogPage>, Failure> {
-    logic::log(&state, &caller, &group, after, limit).await.map(Json)
+    logic::log(&state, &caller, &group, after.0, limit.map(NonZeroU32::get)).await.map(Json)
 }
 
 pub(super) async fn group_info(

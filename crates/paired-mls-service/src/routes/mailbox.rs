@@ -1,5 +1,7 @@
 //! Mailboxes.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     extract::{State, WebSocketUpgrade},
@@ -10,7 +12,7 @@ use paired_mls_api::{DeviceId, MailboxPage};
 use serde::Deserialize;
 
 use super::{
-    extract::{Cursor, Id, OctetBody, Params, Resume},
+    extract::{Cursor, Id, OctetBody, Params, Position, Resume},
     subscribe,
 };
 use crate::{
@@ -33,14 +35,14 @@ pub(super) async fn items(
     caller: Caller,
     Params(Cursor { after, limit }): Params<Cursor>,
 ) -> Result<Json<MailboxPage>, Failure> {
-    logic::items(&state, &caller, after, limit).await.map(Json)
+    logic::items(&state, &caller, after.0, limit.map(NonZeroU32::get)).await.map(Json)
 }
 
 /// Up to where the items were fetched.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fetched {
-    through: u64,
+    through: Position,
 }
 
 pub(super) async fn ack(
@@ -48,7 +50,7 @@ pub(super) async fn ack(
     caller: Caller,
     Params(Fetched { through }): Params<Fetched>,
 ) -> Result<StatusCode, Failure> {
-    logic::ack(&state, &caller, through).await?;
+    logic::ack(&state, &caller, through.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -57,7 +59,7 @@ pub(super) async fn events(
     caller: Caller,
     Resume(after): Resume,
 ) -> Result<Response, Failure> {
-    feed::mailbox_events(&state, &caller, after).map(subscribe::server_sent)
+    feed::mailbox_events(&state, &caller, after).await.map(subscribe::server_sent)
 }
 
 pub(super) async fn socket(
@@ -66,6 +68,6 @@ pub(super) async fn socket(
     Resume(after): Resume,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
-    let events = feed::mailbox_events(&state, &caller, after)?;
+    let events = feed::mailbox_events(&state, &caller, after).await?;
     Ok(subscribe::web_socket(upgrade, events))
 }

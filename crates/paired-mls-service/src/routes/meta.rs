@@ -7,12 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 
-use crate::{
-    AppState,
-    logic::Failure,
-    openapi,
-    store::{Ping, StoreError},
-};
+use crate::{AppState, logic::Failure, openapi, store::Ping};
 
 pub(super) async fn openapi() -> Json<serde_json::Value> {
     Json(openapi::document())
@@ -27,10 +22,10 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, F
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, Failure> {
-    let text = state.metrics.text().map_err(|_| StoreError::OutOfRange)?;
+pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+    let text = state.metrics.text().expect("text can be written to a string");
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, media_type)], text))
+    ([(header::CONTENT_TYPE, media_type)], text)
 }
 
 pub(super) async fn not_found() -> Failure {

@@ -31,6 +31,10 @@ impl Publish<'_> {
         welcomed: &Welcomed,
     ) -> Result<Result<(), Refusal>, StoreError> {
         let siblings = siblings(tx, self.user, self.device).await?;
+        let copies = siblings.len().saturating_mul(self.to_siblings.envelope.len());
+        if copies > self.room.left {
+            return Ok(Err(Refusal::TooMuch(self.room.of)));
+        }
         let to_sibling =
             |recipient| (Letter { recipient, ..self.to_siblings.clone() }, Need::Courtesy);
         let mut letters: Vec<_> = siblings.into_iter().map(to_sibling).collect();

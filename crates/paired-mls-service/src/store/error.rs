@@ -15,9 +15,12 @@ pub enum StoreError {
     /// The address of the database names none that is supported.
     #[error("a database is sqlite://<path> or postgres://…")]
     UnknownDatabase,
-    /// A number that does not fit a column.
-    #[error("a number does not fit the database")]
+    /// A number of the request that does not fit a column.
+    #[error("a number is 2^63 or more")]
     OutOfRange,
+    /// A number of ours that is below zero.
+    #[error("the database holds a negative number that was not written by this software")]
+    Negative,
     /// A row holds what this software never writes.
     #[error("the table {0} holds a value that was not written by this software")]
     Corrupt(&'static str),

@@ -143,6 +143,23 @@ impl Transaction for ItemsAfter<'_> {
     }
 }
 
+/// The position of the last item that a mailbox ever had; 0 for none.
+pub(crate) struct MailboxHead<'a>(pub(crate) &'a DeviceId);
+
+impl Transaction for MailboxHead<'_> {
+    const NAME: &'static str = "mailbox_head";
+    const WRITES: bool = false;
+    type Output = u64;
+
+    async fn run(&self, tx: &mut Tx) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT mailbox_head FROM devices WHERE device_id = $1")
+            .bind(self.0.as_bytes())
+            .fetch_optional(tx.connection())
+            .await?;
+        row.map_or(Ok(0), |row| uint(&row, 0))
+    }
+}
+
 /// Drops the items up to a position: their device has them.
 pub(crate) struct Ack<'a> {
     pub(crate) device: &'a DeviceId,

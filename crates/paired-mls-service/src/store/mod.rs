@@ -40,10 +40,10 @@ pub(crate) use self::{
         WithdrawKeyPackages,
     },
     log::{EntriesAfter, Removed},
-    mailbox::{Ack, ItemsAfter, Letter, LetterKind, Post},
+    mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
     nonce::SpendNonce,
     pairing::{AskForPairing, PairingById, PairingsOfDevice, StoredPairing},
-    publish::{Age, Append, Appended, Joining, Publish, Refusal},
+    publish::{Age, Append, Appended, Joining, Publish, Refusal, Room},
     topic::Topic,
 };
 
@@ -121,6 +121,8 @@ impl Store {
                     tokio::time::sleep(Duration::from_millis(2 << attempt.min(7))).await;
                     attempt += 1;
                 }
+                // To blame is the request.
+                Err(StoreError::OutOfRange) => return Err(StoreError::OutOfRange),
                 Err(error) => {
                     let cause = error.source().map(tracing::field::display);
                     tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");

@@ -8,7 +8,7 @@ use super::{StoreError, Transaction, Tx, row::int};
 pub(crate) struct SpendNonce<'a> {
     pub(crate) device: &'a DeviceId,
     pub(crate) nonce: &'a str,
-    /// From when on the signature is too old anyway.
+    /// From when on the signature is too old anyway, by the clock of each replica.
     pub(crate) expires_at: u64,
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     UnknownUser,
     /// The mailbox of this device has no room.
     Full(DeviceId),
+    /// It would write more than this many bytes.
+    TooMuch(usize),
 }
 
 /// What a commit does, as one transaction.
@@ -64,6 +66,15 @@ pub(crate) struct Publish<'a> {
     pub(crate) letters: &'a [Letter<'a>],
     /// What goes to each other device of the account, apart from the recipient.
     pub(crate) to_siblings: Letter<'a>,
+    /// How many bytes may go to them, and of how many for the whole request.
+    pub(crate) room: Room,
+}
+
+/// A part of what one request may write, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) left: usize,
+    pub(crate) of: usize,
 }
 
 /// Who may send a message.

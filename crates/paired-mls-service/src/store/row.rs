@@ -5,7 +5,7 @@ use sqlx::{Row as _, any::AnyRow};
 
 use super::StoreError;
 
-/// A number as the database has it.
+/// A number as the database has it: below 2^63.
 pub(super) fn int(value: u64) -> Result<i64, StoreError> {
     i64::try_from(value).map_err(|_| StoreError::OutOfRange)
 }
@@ -13,13 +13,13 @@ pub(super) fn int(value: u64) -> Result<i64, StoreError> {
 /// The number in this column; none of ours is negative.
 pub(super) fn uint(row: &AnyRow, column: usize) -> Result<u64, StoreError> {
     let value: i64 = row.try_get(column)?;
-    u64::try_from(value).map_err(|_| StoreError::OutOfRange)
+    u64::try_from(value).map_err(|_| StoreError::Negative)
 }
 
 /// The number in this column, or nothing.
 pub(super) fn optional_uint(row: &AnyRow, column: usize) -> Result<Option<u64>, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
-    value.map(|value| u64::try_from(value).map_err(|_| StoreError::OutOfRange)).transpose()
+    value.map(|value| u64::try_from(value).map_err(|_| StoreError::Negative)).transpose()
 }
 
 /// The bytes in this column.

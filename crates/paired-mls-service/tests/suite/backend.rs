@@ -55,8 +55,17 @@ impl Backend {
 
     /// A replica of the service, without a socket.
     pub(crate) async fn replica(&self) -> Replica {
-        let state = AppState::open(&self.config, self.clock.clone()).await.unwrap();
-        Replica { app: app(state.clone()), state, clock: self.clock.clone() }
+        self.replica_by(self.clock.clone()).await
+    }
+
+    /// The same whose clock is behind by as many seconds.
+    pub(crate) async fn late_replica(&self, seconds: u64) -> Replica {
+        self.replica_by(Arc::new(TestClock(AtomicU64::new(self.clock.now() - seconds)))).await
+    }
+
+    async fn replica_by(&self, clock: Arc<TestClock>) -> Replica {
+        let state = AppState::open(&self.config, clock.clone()).await.unwrap();
+        Replica { app: app(state.clone()), state, clock }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the service does not take.
 
-use paired_mls_api::{Access, Approval, ProblemKind, path};
+use paired_mls_api::{Access, Approval, GroupId, ProblemKind, PublishCommit, WelcomeFor, path};
+use paired_mls_service::{Config, LimitError, Limits, Server, StartError};
 
 use crate::{
     backend::{Backend, on_both},
@@ -8,7 +9,15 @@ use crate::{
     messages::*,
 };
 
-on_both!(bodies_are_bounded, rates_are_bounded, devices_are_bounded, recipients_are_bounded);
+on_both!(
+    bodies_are_bounded,
+    bodies_are_taken_up_to_the_limit,
+    rates_are_bounded,
+    devices_are_bounded,
+    recipients_are_bounded,
+    what_one_request_writes_is_bounded,
+    the_devices_of_the_account_count_too,
+);
 
 async fn bodies_are_bounded(mut backend: Backend) {
     backend.config.limits.body = 4096;
@@ -56,4 +65,76 @@ async fn recipients_are_bounded(mut backend: Backend) {
     let two = adding(&group, 0, &[&alice, &bob]);
     send(&replica, &alice, &group, &two).await.problem(ProblemKind::Full);
     win(&replica, &alice, &group, &adding(&group, 0, &[&bob])).await;
+}
+
+async fn bodies_are_taken_up_to_the_limit(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    let limit = backend.config.limits.body;
+    // Two MiB is what the library under the service would take.
+    for length in [(2 << 20) + 1, limit] {
+        let answer = alice.post_mls(&replica, &messages, &vec![0; length]).await;
+        answer.problem(ProblemKind::InvalidMessage);
+    }
+    let longer = alice.post_mls(&replica, &messages, &vec![0; limit + 1]).await;
+    longer.problem(ProblemKind::TooLarge);
+}
+
+/// A commit that welcomes as many strangers, each with a copy of an envelope of this content.
+fn welcoming(group: &GroupId, count: usize, content: &[u8]) -> PublishCommit {
+    let recipients = (0..count).map(|_| Device::new("nobody").id).collect();
+    let welcomes = vec![WelcomeFor { recipients, envelope: envelope(content) }];
+    PublishCommit { welcomes, ..publish(group, 0) }
+}
+
+async fn what_one_request_writes_is_bounded(mut backend: Backend) {
+    backend.config.limits.written = 64 << 10;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    // Before anything is looked up: also for a group that is not there.
+    let nowhere = GroupId::new(*b"nowhere").unwrap();
+    for group in [&group, &nowhere] {
+        let sent = welcoming(group, 5, &[7; 10_000]);
+        let problem = send(&replica, &alice, group, &sent).await.problem(ProblemKind::TooLarge);
+        assert!(problem.detail.unwrap().contains("65536 bytes"));
+    }
+    let sent = welcoming(&group, 3, &[7; 10_000]);
+    send(&replica, &alice, &group, &sent).await.problem(ProblemKind::UnknownRecipient);
+    let sent = welcoming(&nowhere, 14_000, b"short");
+    send(&replica, &alice, &nowhere, &sent).await.problem(ProblemKind::Full);
+}
+
+async fn the_devices_of_the_account_count_too(mut backend: Backend) {
+    backend.config.limits.written = 3 << 10;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    for epoch in 0..3 {
+        win(&replica, &alice, &group, &publish(&group, epoch)).await;
+        alice.sibling(&replica).await;
+    }
+    send(&replica, &alice, &group, &publish(&group, 3)).await.problem(ProblemKind::TooLarge);
+}
+
+#[tokio::test]
+async fn limits_that_nothing_could_keep_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("service.db").display());
+    let zero: [fn(&mut Limits); 5] = [
+        |limits| limits.page = 0,
+        |limits| limits.body = 0,
+        |limits| limits.subscriptions = 0,
+        |limits| limits.request_burst = 0,
+        |limits| limits.body = 1 << 30,
+    ];
+    for change in zero {
+        let mut config = Config::new(([127, 0, 0, 1], 0).into(), url.clone());
+        change(&mut config.limits);
+        let refused = Server::start(&config).await.unwrap_err();
+        assert!(matches!(refused, StartError::Limit(LimitError { .. })), "{refused}");
+    }
+    assert_eq!(Limits::default().check(), Ok(()));
 }

@@ -12,6 +12,7 @@ mod logs;
 mod mailboxes;
 mod messages;
 mod meta;
+mod numbers;
 mod pairings;
 mod postgres;
 mod race;

@@ -49,6 +49,18 @@ async fn health_and_metrics_are_there(backend: Backend) {
     // Not where everyone can see them.
     let public = plain(replica.app.clone(), "GET", path::METRICS).await;
     public.problem(ProblemKind::NotFound);
+    // Nor does anybody name a series.
+    let series = |text: &str| text.lines().filter(|line| line.contains("_bucket{")).count();
+    for number in 0..50 {
+        let request = Request::builder().method(format!("X{number}").as_str()).uri(path::LIVE);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await;
+        answer.problem(ProblemKind::Method);
+    }
+    let metrics = paired_mls_service::metrics_app(replica.state.clone());
+    let further = String::from_utf8(plain(metrics, "GET", path::METRICS).await.body).unwrap();
+    assert!(further.contains(r#"method="other""#) && !further.contains("X4"), "{further}");
+    assert!(series(&further) - series(&text) < 30, "{further}");
     replica.state.close().await;
     plain(replica.app, "GET", path::READY).await.problem(ProblemKind::Unavailable);
 }

@@ -21,6 +21,7 @@ on_both!(
     both_devices_ask_and_both_are_told,
     only_equal_requests_of_listed_devices_count,
     both_may_ask_at_once,
+    a_request_is_bounded_by_its_copies,
 );
 
 fn party(device: &Device) -> Party {
@@ -124,4 +125,21 @@ async fn both_may_ask_at_once(backend: Backend) {
         decoded.message_type() == MessageType::DirectoryAccept
     });
     assert_eq!(accepts.count(), 6);
+}
+
+async fn a_request_is_bounded_by_its_copies(mut backend: Backend) {
+    backend.config.limits.recipients = 2;
+    backend.config.limits.written = 2 << 10;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let others: Vec<_> = (0..12).map(|number| Device::new(&format!("{number}"))).collect();
+    let three = request(PairingId(random()), &[&alice, &others[0], &others[1]]);
+    ask(&replica, &alice, &three).await.problem(ProblemKind::Full);
+    backend.config.limits.recipients = 20;
+    let replica = backend.replica().await;
+    let listed: Vec<_> = std::iter::once(&alice).chain(&others).collect();
+    let many = request(PairingId(random()), &listed);
+    ask(&replica, &alice, &many).await.problem(ProblemKind::TooLarge);
+    let two = request(PairingId(random()), &[&alice, &others[0]]);
+    assert_eq!(ask(&replica, &alice, &two).await.status, 202);
 }

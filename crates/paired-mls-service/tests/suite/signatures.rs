@@ -16,6 +16,7 @@ on_both!(
     every_change_to_a_request_is_noticed,
     a_revoked_device_is_nobody,
     only_the_name_of_the_service_is_taken,
+    a_nonce_outlives_the_window_of_the_slowest_clock,
 );
 
 async fn send(replica: &Replica, request: Request<Body>) -> Answer {
@@ -109,4 +110,20 @@ async fn only_the_name_of_the_service_is_taken(mut backend: Backend) {
     assert!(problem.detail.unwrap().contains("another name"));
     backend.config.authorities.push(AUTHORITY.to_owned());
     Device::registered(&backend.replica().await, "alice").await;
+}
+
+async fn a_nonce_outlives_the_window_of_the_slowest_clock(backend: Backend) {
+    let (right, late) = (backend.replica().await, backend.late_replica(60).await);
+    let alice = Device::registered(&right, "alice").await;
+    let request = alice.request(late.clock.now(), "DELETE", path::KEY_PACKAGES, "", Vec::new());
+    send(&late, copy(&request)).await.done();
+    right.clock.forward(115);
+    late.clock.forward(115);
+    // By one clock the signature is too old, by the other it is not.
+    send(&right, copy(&request)).await.problem(ProblemKind::NotFresh);
+    right.state.sweep().await.unwrap();
+    send(&late, copy(&request)).await.problem(ProblemKind::Replayed);
+    // Nothing is kept for ever.
+    right.clock.forward(300);
+    assert!(right.state.sweep().await.unwrap() > 0);
 }

@@ -52,6 +52,10 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_RECIPIENTS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     recipients: Option<usize>,
+    /// What one request may write, with all copies in mailboxes.
+    #[arg(long = "max-written", value_name = "BYTES", env = "PMLS_LIMIT_WRITTEN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<usize>,
     /// Entries on one page of a log or mailbox.
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_PAGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +92,7 @@ impl From<Limits> for LimitSettings {
             key_packages: Some(limits.key_packages),
             devices: Some(limits.devices),
             recipients: Some(limits.recipients),
+            written: Some(limits.written),
             page: Some(limits.page),
             subscriptions: Some(limits.subscriptions),
         }
@@ -108,6 +113,7 @@ impl From<LimitSettings> for Limits {
             key_packages: settings.key_packages.unwrap_or(usual.key_packages),
             devices: settings.devices.unwrap_or(usual.devices),
             recipients: settings.recipients.unwrap_or(usual.recipients),
+            written: settings.written.unwrap_or(usual.written),
             page: settings.page.unwrap_or(usual.page),
             subscriptions: settings.subscriptions.unwrap_or(usual.subscriptions),
         }
