@@ -203,6 +203,8 @@ impl<K: ClientKey> Client<K> {
                 WrongClock::new(now, text(&headers, DATE)).into()
             }
             (_, Some(problem)) => ClientError::Refused(Box::new(printable(problem))),
+            // Also from a proxy in front of the service: it is the request, and not the address.
+            (413, None) => ClientError::Refused(Box::new(Problem::new(ProblemKind::TooLarge))),
             (status, None) => ClientError::NotTheService { server, status },
         }
     }

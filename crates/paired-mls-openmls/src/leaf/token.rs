@@ -27,6 +27,11 @@ impl LeafGroup {
         speaker.map(|speaker| speaker.device)
     }
 
+    /// The epoch in which this device has given the token away, if it has not taken it since.
+    pub fn token_given(&self) -> Option<u64> {
+        self.record.given
+    }
+
     /// Asks the partners for the token; returns the message for them.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod device;
 mod generate;
 mod group;
 mod newcomer;
+mod outbox;
 mod pair;
 mod serve;
 mod sync;
@@ -53,6 +54,9 @@ pub(crate) enum Command {
     /// The right to send from a leaf that devices share.
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// What this device still has to send, and what the service has refused.
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// The configuration: file, environment and flags.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -95,6 +99,7 @@ pub(crate) async fn run(
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
         Command::Tree(args) => tree::run(args, &options()?, output)?,
         Command::Token(command) => token::run(command, &options()?, output).await?,
+        Command::Outbox(command) => outbox::run(command, &options()?, output)?,
         Command::Vault(command) => vault::run(command, &options()?, hardening, output)?,
         Command::Config(command) => config::run(command, parsed, output)?,
         Command::Serve(args) => {

@@ -152,6 +152,7 @@ pub(super) async fn run(
     let done = match command {
         PairCommand::Start(args) => {
             let invitation = start(&mut engine, args, &mut report).await?;
+            engine.outcome(Ok(()))?;
             return output.show(&invitation);
         }
         PairCommand::Confirm(args) => {
@@ -179,9 +180,9 @@ pub(super) async fn run(
             engine.force_end(&args.pairing, &mut report).await.map(drop)
         }
         PairCommand::End(args) => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
-        PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing),
+        PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing, &mut report),
     };
-    told(done, &report, output)
+    told(engine.outcome(done), &report, output)
 }
 
 async fn start(

@@ -25,7 +25,7 @@ pub(super) async fn sync(options: &GlobalOptions, output: Output) -> Result<(), 
     let mut engine = Engine::open(options)?;
     let mut report = Report::default();
     let done = engine.sync(&mut report).await;
-    told(done, &report, output)
+    told(engine.outcome(done), &report, output)
 }
 
 /// Ends at Ctrl-C or a SIGTERM, between two messages: nothing is half done.

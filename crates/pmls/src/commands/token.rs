@@ -2,16 +2,14 @@
 
 use std::fmt;
 
-use clap::{Args, Subcommand};
-use serde::Serialize;
-
 use super::told;
 use crate::{
-    engine::{Engine, Report},
+    engine::{Engine, Report, Token, TokenState},
     failure::Failure,
     output::Output,
     settings::GlobalOptions,
 };
+use clap::{Args, Subcommand};
 
 /// What is to be done with the token.
 #[derive(Subcommand)]
@@ -40,30 +38,33 @@ pub(super) async fn run(
     let mut report = Report::default();
     let done = match command {
         TokenCommand::Show(args) => {
-            let (holder, own) = engine.token(&args.group)?;
-            return output.show(&Holder { holder, own });
+            return output.show(&engine.token(&args.group)?);
         }
         TokenCommand::Ask(args) => engine.ask_token(&args.group, &mut report).await,
         TokenCommand::Give(args) => engine.give_token(&args.group, &mut report).await,
     };
-    told(done, &report, output)
+    told(engine.outcome(done), &report, output)
 }
 
-/// Who has the token.
-#[derive(Debug, Serialize)]
-struct Holder {
-    holder: Option<u16>,
-    own: Option<u16>,
-}
-
-impl fmt::Display for Holder {
+impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.holder {
-            None => f.write_str("no device has the token: `pmls update` takes it"),
-            Some(_) if self.holder == self.own => f.write_str("this device has the token"),
-            Some(holder) => {
-                write!(f, "device {holder} has the token: `pmls update` takes it with a commit")
-            }
+        let Self { group, state, holder, own } = self;
+        let who = match holder {
+            Some(_) if holder == own => "this device".to_owned(),
+            Some(holder) => format!("device {holder}"),
+            None => "no device".to_owned(),
+        };
+        match state {
+            TokenState::Own => write!(f, "{who} has the token"),
+            TokenState::Nobody => write!(f, "{who} has the token: `pmls update {group}` takes it"),
+            TokenState::Elsewhere => write!(
+                f,
+                "{who} has the token: `pmls token ask {group}` asks for it, and `pmls update {group}` takes it"
+            ),
+            TokenState::GivenAway => write!(
+                f,
+                "{who} has given the token away: `pmls update {group}` takes it, on whichever device"
+            ),
         }
     }
 }

@@ -50,5 +50,5 @@ pub(super) async fn run(
             break;
         }
     }
-    told(done, &report, output)
+    told(engine.outcome(done), &report, output)
 }

@@ -6,17 +6,17 @@ use paired_mls_api::{
     Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
     WelcomeFor,
 };
-use paired_mls_openmls::{LeafGroup, Outgoing, PairedGroup, UsageError};
+use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
 
 use super::{
     Engine, EngineError, Group, GroupRow, Membership, Report,
-    group::{Door, create_config, join_config},
+    group::{Door, create_config},
     outbox::{Fate, Item},
 };
 use crate::output::printable;
 
 /// How often a commit is made again because another one has won.
-const ATTEMPTS: u32 = 16;
+pub(super) const ATTEMPTS: u32 = 16;
 
 /// What a commit is to do.
 #[derive(Clone, Debug)]
@@ -70,11 +70,12 @@ impl Engine {
         let config = create_config(self, door)?;
         self.device().provider().transaction(|| {
             PairedGroup::create(self.device(), id.as_bytes(), &config)?;
-            self.store().enter_group(&id, name, None)?;
+            self.store().enter_group(&id, name, None, 0)?;
             let create = CreateGroup { group: id.clone(), epoch: 0, access, group_info: None };
             self.enqueue(&Item::Group(create))
         })?;
         self.flush(report).await?;
+        self.outcome(Ok(()))?;
         self.find(name)
     }
 
@@ -93,19 +94,43 @@ impl Engine {
             _ => Vec::new(),
         };
         for _ in 0..ATTEMPTS {
-            let row = self.find(name)?;
-            self.catch_up(&row, report).await?;
-            let mut group = self.group(name)?;
-            self.device().provider().transaction(|| {
+            let mut group = self.ready(name, report).await?;
+            let id = self.device().provider().transaction(|| {
                 let ready = self.make(&mut group, change, &packages)?;
                 self.queue(&group, ready)
             })?;
-            let fate = self.flush(report).await?;
+            let sent = self.flush(report).await?;
             let row = group.row;
             self.catch_up(&row, report).await?;
-            if fate == Some(Fate::Accepted) {
-                return Ok(());
+            match sent.of(id) {
+                Some(Fate::Lost) => {}
+                Some(Fate::Refused(refused)) => {
+                    return Err(EngineError::Refused(Box::new(refused.clone())));
+                }
+                _ => return Ok(()),
             }
+        }
+        Err(EngineError::AlwaysLost(ATTEMPTS))
+    }
+
+    /// The group, caught up with, and without a commit of this device on its way: one that was made to heal
+    /// is sent first.
+    pub(super) async fn ready(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<Group, EngineError> {
+        for _ in 0..ATTEMPTS {
+            let row = self.find(name)?;
+            if row.state == Membership::Rejoining {
+                self.rejoin_again(report).await?;
+            }
+            self.catch_up(&row, report).await?;
+            let group = self.group(name)?;
+            if !group.has_pending() {
+                return Ok(group);
+            }
+            self.flush(report).await?;
         }
         Err(EngineError::AlwaysLost(ATTEMPTS))
     }
@@ -150,7 +175,7 @@ impl Engine {
     }
 
     /// Stores a commit to be sent.
-    fn queue(&self, group: &Group, ready: Ready) -> Result<(), EngineError> {
+    fn queue(&self, group: &Group, ready: Ready) -> Result<i64, EngineError> {
         let Ready { outgoing, welcomed, orphans } = ready;
         let mut remove = Vec::new();
         for identity in orphans {
@@ -175,29 +200,39 @@ impl Engine {
             Some(_) => self.partners(group)?.into_iter().map(|(_, device)| device).collect(),
             None => Vec::new(),
         };
-        self.queue(group, Ready { outgoing: heal, welcomed, orphans })
+        self.queue(group, Ready { outgoing: heal, welcomed, orphans }).map(drop)
     }
 
-    pub(super) fn queue_commit(
+    fn queue_commit(
         &self,
         group: &GroupId,
         outgoing: Outgoing,
         welcomes: Vec<WelcomeFor>,
         roster: RosterChange,
-    ) -> Result<(), EngineError> {
+    ) -> Result<i64, EngineError> {
+        let publish = Box::new(self.publication(outgoing, welcomes, roster)?);
+        self.enqueue(&Item::Commit { group: group.clone(), publish })
+    }
+
+    /// A commit with everything that belongs to it.
+    pub(super) fn publication(
+        &self,
+        outgoing: Outgoing,
+        welcomes: Vec<WelcomeFor>,
+        roster: RosterChange,
+    ) -> Result<PublishCommit, EngineError> {
         let account_envelope = match &outgoing.notify {
             Some(notify) => Envelope::seal(notify)?,
             None => self.cover(&outgoing.commit)?,
         };
-        let publish = PublishCommit {
+        Ok(PublishCommit {
             commit: outgoing.commit.into(),
             account_envelope: account_envelope.into_bytes().into(),
             welcomes,
             envelopes: Vec::new(),
             group_info: outgoing.group_info.map(Into::into),
             roster,
-        };
-        self.enqueue(&Item::Commit { group: group.clone(), publish: Box::new(publish) })
+        })
     }
 
     /// Nothing for the other devices of the account, in the length of something.
@@ -276,116 +311,4 @@ impl Engine {
         let (own, at) = group.as_own().ok_or(UsageError::NotAPartner)?;
         Ok((own.refresh(at, &package.key_package)?, device))
     }
-
-    /// Encrypts an application message and sends it.
-    pub(crate) async fn send(
-        &mut self,
-        name: &str,
-        message: &[u8],
-        report: &mut Report,
-    ) -> Result<(), EngineError> {
-        self.sync_mailbox(report).await?;
-        let row = self.find(name)?;
-        self.catch_up(&row, report).await?;
-        let mut group = self.group(name)?;
-        if has_proposals(&group) {
-            // MLS sends nothing while proposals wait: somebody has to commit them.
-            self.commit(name, &Change::Update, report).await?;
-            group = self.group(name)?;
-        }
-        self.device().provider().transaction(|| {
-            let message = group.send(message)?.into();
-            self.enqueue(&Item::Message { group: row.id.clone(), message })
-        })?;
-        self.flush(report).await?;
-        Ok(())
-    }
-
-    /// Proposes that this device be removed. A member that is alone in its group just goes.
-    pub(crate) async fn leave(
-        &mut self,
-        name: &str,
-        report: &mut Report,
-    ) -> Result<Membership, EngineError> {
-        self.sync_mailbox(report).await?;
-        let row = self.find(name)?;
-        self.catch_up(&row, report).await?;
-        let mut group = self.group(name)?;
-        if group.members().count() < 2 {
-            self.store().set_membership(&row.id, Membership::Gone)?;
-            return Ok(Membership::Gone);
-        }
-        self.propose_to_leave(&mut group)?;
-        self.flush(report).await?;
-        Ok(Membership::Leaving)
-    }
-
-    pub(super) fn propose_to_leave(&self, group: &mut Group) -> Result<(), EngineError> {
-        let id = group.row.id.clone();
-        self.device().provider().transaction(|| {
-            let message = group.leave()?.into();
-            self.store().set_membership(&id, Membership::Leaving)?;
-            self.enqueue(&Item::Message { group: id.clone(), message })
-        })
-    }
-
-    /// Comes back into a group from outside, by an external commit.
-    pub(crate) async fn rejoin(
-        &mut self,
-        name: &str,
-        report: &mut Report,
-    ) -> Result<(), EngineError> {
-        self.sync_mailbox(report).await?;
-        for _ in 0..ATTEMPTS {
-            let row = self.find(name)?;
-            let info = self.client()?.group_info(&row.id).await?;
-            let info = info.ok_or_else(|| EngineError::NoGroupInfo(row.name.clone()))?;
-            let fate = match row.pairing {
-                None => self.rejoin_own(&row, &info, report).await?,
-                Some(pairing) => {
-                    let device = self.behind_leaf(pairing)?;
-                    let rejoin = LeafGroup::rejoin(&device, pairing, &info, &join_config())?;
-                    let outgoing = rejoin.outgoing().clone();
-                    self.queue_commit(&row.id, outgoing, Vec::new(), RosterChange::default())?;
-                    let fate = self.flush(report).await?;
-                    if fate == Some(Fate::Accepted) {
-                        rejoin.confirm(&device)?;
-                        self.store().enter_group(&row.id, &row.name, Some(pairing))?;
-                    }
-                    fate
-                }
-            };
-            if fate == Some(Fate::Accepted) {
-                let row = self.find(name)?;
-                self.catch_up(&row, report).await?;
-                return Ok(());
-            }
-        }
-        Err(EngineError::AlwaysLost(ATTEMPTS))
-    }
-
-    /// OpenMLS merges an external commit of a leaf of the device's own at once. If it loses, or the
-    /// process dies before it is sent, the next try makes another one.
-    async fn rejoin_own(
-        &mut self,
-        row: &GroupRow,
-        info: &[u8],
-        report: &mut Report,
-    ) -> Result<Option<Fate>, EngineError> {
-        self.device().provider().transaction(|| {
-            let (_, outgoing) = PairedGroup::rejoin(self.device(), info, &join_config())?;
-            self.store().enter_group(&row.id, &row.name, None)?;
-            self.queue_commit(&row.id, outgoing, Vec::new(), RosterChange::default())
-        })?;
-        let fate = self.flush(report).await?;
-        if fate != Some(Fate::Accepted) {
-            self.store().set_membership(&row.id, Membership::Gone)?;
-        }
-        Ok(fate)
-    }
-}
-
-/// Whether proposals wait for a commit.
-fn has_proposals(group: &Group) -> bool {
-    group.mls().pending_proposals().next().is_some()
 }

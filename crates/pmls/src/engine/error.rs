@@ -47,6 +47,9 @@ pub(crate) enum EngineError {
         /// What happened.
         source: ClientError,
     },
+    /// The service has refused what a command has sent.
+    #[error(transparent)]
+    Refused(#[from] Box<super::Refused>),
     /// The database of the MLS state failed.
     #[error("the database of the MLS state failed; is the disk full?")]
     Database(#[from] rusqlite::Error),
@@ -82,6 +85,12 @@ pub(crate) enum EngineError {
         "this device is not in {0} any more: ask a member to add it, or use `pmls group rejoin {0}`"
     )]
     NotIn(String),
+    /// This device is on its way back into the group.
+    #[error(
+        "this device comes back into {0}, and the service has not said yet that it is in: `pmls sync` asks \
+         again"
+    )]
+    Rejoining(String),
     /// No KeyPackage of somebody is there.
     #[error(
         "{0} has no KeyPackage of suite {1} at the service: run `pmls device publish` on one of its \
@@ -171,7 +180,7 @@ impl EngineError {
 
     /// Whether one group cannot be followed, and all others can.
     pub(super) fn is_of_one_group(&self) -> bool {
-        matches!(self, Self::Stuck { .. } | Self::Missing { .. })
+        matches!(self, Self::Stuck { .. } | Self::Missing { .. } | Self::NoGroupInfo(_))
     }
 
     /// Whether the network or the service is at fault, so that it may work later.

@@ -209,6 +209,17 @@ impl Group {
         }
     }
 
+    /// Whether nobody else may send from this device's leaf in this epoch.
+    pub(super) fn speaks_alone(&self) -> bool {
+        match &self.kind {
+            Kind::Own(..) => true,
+            Kind::Shared(group, device) => {
+                let tape = device.vault().tape_info(group.pairing_tape());
+                tape.is_ok_and(|tape| group.token() == Some(tape.own_device))
+            }
+        }
+    }
+
     /// The members, by leaf.
     pub(crate) fn members(&self) -> impl Iterator<Item = (LeafIndex, String)> {
         self.mls().members().filter_map(|member| {
@@ -303,6 +314,7 @@ impl Engine {
         let row = self.find(name)?;
         match row.state {
             Membership::Gone => Err(EngineError::NotIn(row.name)),
+            Membership::Rejoining => Err(EngineError::Rejoining(row.name)),
             Membership::Active | Membership::Leaving => self.load(&row),
         }
     }

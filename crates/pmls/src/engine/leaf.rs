@@ -131,9 +131,11 @@ impl Engine {
             }
             match (terms.anchor(), terms.mode()) {
                 (AnchorKind::Node, _) => Ok(()),
-                (AnchorKind::Leaf, Mode::Standard(_)) => self.enqueue(&Item::Packages(upload)),
+                (AnchorKind::Leaf, Mode::Standard(_)) => {
+                    self.enqueue(&Item::Packages(upload)).map(drop)
+                }
                 (AnchorKind::Leaf, Mode::Hidden { .. }) => {
-                    self.enqueue(&Item::AnchorPackages { pairing: pairing.0, upload })
+                    self.enqueue(&Item::AnchorPackages { pairing: pairing.0, upload }).map(drop)
                 }
             }
         })?;

@@ -27,8 +27,7 @@ impl Engine {
         row: &GroupRow,
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let Some(row) = self.store().group(&row.id)?.filter(|row| row.state != Membership::Gone)
-        else {
+        let Some(row) = self.store().group(&row.id)?.filter(|row| row.state.takes_part()) else {
             return Ok(());
         };
         let mut group = self.load(&row)?;
@@ -83,7 +82,9 @@ impl Engine {
                 Ok(Next::Continue)
             }
             Some((EntryKind::Application, epoch)) => {
-                self.hear(group, epoch, entry, report)?;
+                if epoch >= group.row.since {
+                    self.hear(group, epoch, entry, report)?;
+                }
                 Ok(Next::Continue)
             }
             // Of an epoch that is over: it was processed, or came before this device.
@@ -101,8 +102,13 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let id = group.row.id.clone();
         let heard = self.device().provider().transaction(|| {
-            let Received::Application { sender, message } = group.process(&entry.message.0)? else {
-                return Ok(None);
+            let (sender, message) = match group.process(&entry.message.0)? {
+                Received::Application { sender, message } => (sender, message),
+                Received::Own if epoch == group.epoch() => {
+                    self.heard_itself(group, &entry.message.0)?;
+                    return Ok(None);
+                }
+                _ => return Ok(None),
             };
             let sender = group.member(sender);
             let letter = Letter { group: id.clone(), epoch, sender, message };
@@ -148,6 +154,7 @@ impl Engine {
         if let Some(heal) = heal {
             self.queue_heal(group, heal)?;
         }
+        self.still_leaving(group)?;
         Ok(Next::Continue)
     }
 
@@ -192,7 +199,7 @@ impl Engine {
 }
 
 /// What a message is and of which epoch, by its own header: the service is not taken at its word.
-fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
+pub(super) fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
     use paired_mls::wire::ContentType;
     let Ok(MlsMessage::Framed(header)) = MlsMessage::decode(message) else { return None };
     let kind = match header.content_type() {

@@ -15,7 +15,7 @@ use paired_mls_openmls::{
 };
 
 use super::{
-    Engine, EngineError, Happening, Membership, Report,
+    Engine, EngineError, Happening, Report,
     group::join_config,
     leaf::{anchor_client, terms_of},
     pairing::{CHANNEL_PREFIX, ChannelRecord},
@@ -105,7 +105,8 @@ impl Engine {
             Ok(_) => {
                 return self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
-                    self.entered(&GroupId::new(group.group_id())?, None, report)
+                    let epoch = group.epoch();
+                    self.entered(&GroupId::new(group.group_id())?, None, epoch, report)
                 });
             }
             // For none of the device's own KeyPackages.
@@ -120,9 +121,9 @@ impl Engine {
             };
             // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
             // without a group is dropped at the next start, and the Welcome read again.
-            self.entered(&id, Some(pairing), report)?;
-            LeafGroup::join(&device, pairing, welcome, &join_config())?;
-            return Ok(());
+            self.entered(&id, Some(pairing), 0, report)?;
+            let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
+            return self.store().back_since(&id, group.epoch());
         }
         if !self.paired(AnchorKind::Node)?.is_empty() {
             self.store().keep_welcome(welcome)?;
@@ -134,10 +135,11 @@ impl Engine {
         &self,
         id: &GroupId,
         pairing: Option<PairingId>,
+        since: u64,
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let short = format!("group-{}", short(&id.to_string()));
-        self.store().enter_group(id, &short, pairing)?;
+        self.store().enter_group(id, &short, pairing, since)?;
         let row = self.store().group(id)?;
         let name = row.map_or(short, |row| row.name);
         report.add(Happening::Joined { group: name, id: id.to_string() });
@@ -154,7 +156,7 @@ impl Engine {
             }
         }
         for row in self.store().groups()? {
-            if row.state == Membership::Gone || row.pairing.is_some() {
+            if !row.state.takes_part() || row.pairing.is_some() {
                 continue;
             }
             let mut group = self.load(&row)?;
@@ -179,8 +181,7 @@ impl Engine {
             return self.over_channel(header.group_id(), content, report);
         }
         let row = self.store().group(&GroupId::new(header.group_id())?)?;
-        let Some(row) = row.filter(|row| row.pairing.is_some() && row.state != Membership::Gone)
-        else {
+        let Some(row) = row.filter(|row| row.pairing.is_some() && row.state.takes_part()) else {
             return Ok(());
         };
         let mut group = self.load(&row)?;
@@ -189,6 +190,7 @@ impl Engine {
                 report.add(Happening::TokenWanted { group: row.name, by: by.0 });
             }
             Received::TokenGiven { by } => {
+                self.partner_gave_token(&group)?;
                 report.add(Happening::TokenGiven { group: row.name, by: by.0 });
             }
             _ => {}
@@ -268,7 +270,7 @@ impl Engine {
     /// reads it: it is emptied, so that it does not fill up. It is there once the leaf is in a group.
     pub(super) async fn empty_anchor_mailboxes(&mut self) -> Result<(), EngineError> {
         let rows = self.store().groups()?.into_iter();
-        let rows = rows.filter(|row| row.state != Membership::Gone);
+        let rows = rows.filter(|row| row.state.takes_part());
         let used: BTreeSet<_> = rows.filter_map(|row| row.pairing).collect();
         for pairing in used {
             let paired = matches!(self.book().load(pairing)?, PairingState::Paired(_));

@@ -5,6 +5,8 @@
 //!                     ├─ sync      mailbox, then the log of each group, each from its cursor
 //!                     ├─ pairing   the pairing protocol over mailboxes, 1-to-1 channel and directory
 //!                     ├─ leaf      the leaf that devices share: its key, its KeyPackages
+//!                     ├─ say       messages, and the proposal to leave
+//!                     ├─ rejoin    coming back from outside
 //!                     └─ outbox    what is to be sent, stored with the state that it comes from
 //! ```
 //!
@@ -24,26 +26,32 @@ mod mailbox;
 mod outbox;
 mod pairing;
 mod plan;
+mod rejoin;
 mod report;
+mod say;
 mod store;
 mod sync;
 mod token;
 mod tree;
 mod watch;
 
+use std::{cell::RefCell, collections::BTreeSet, time::SystemTime};
+
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 use paired_mls::pairing::{PairingBook, Party};
 use paired_mls_api::{GroupId, SignatureScheme};
-use paired_mls_openmls::{Error, UsageError};
+use paired_mls_openmls::{Error, UsageError, openmls::prelude::MlsGroup};
 
 pub(crate) use self::{
     commit::Change,
     commit::Newcomer,
     error::EngineError,
     group::{Door, Group},
+    outbox::{Refused, Waiting},
     pairing::{Invitation, PairingView, Start, seed_of},
     report::{Happening, Report},
     store::{GroupRow, Letter, Membership, Store, Which},
+    token::{Token, TokenState},
     watch::{Watch, Watching},
 };
 use crate::{
@@ -55,6 +63,10 @@ use crate::{
 /// A device at work.
 pub(crate) struct Engine {
     session: Session,
+    /// What this process has stored to be sent.
+    made: RefCell<BTreeSet<i64>>,
+    /// What of that the service has refused for good.
+    refused: RefCell<Vec<Refused>>,
 }
 
 impl Engine {
@@ -62,7 +74,7 @@ impl Engine {
     /// [`Engine::sync`].
     pub(crate) fn open(options: &GlobalOptions) -> Result<Self, Failure> {
         let session = Session::open(options)?;
-        let engine = Self { session };
+        let engine = Self { session, made: RefCell::default(), refused: RefCell::default() };
         engine.store().prepare()?;
         engine.drop_unsent()?;
         Ok(engine)
@@ -113,6 +125,11 @@ impl Engine {
         }
     }
 
+    /// The time, by the clock of the operating system.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     fn random<const N: usize>(&self) -> Result<[u8; N], EngineError> {
         let random = self.device().provider().rand().random_array();
         random.map_err(|_| EngineError::NoRandomness)
@@ -127,11 +144,33 @@ impl Engine {
         Ok(GroupId::new(self.random::<16>()?)?)
     }
 
+    /// Whether something is said for the first time.
+    fn is_news(&self, what: &str) -> Result<bool, EngineError> {
+        let new = self.store().cursor(what)? == 0;
+        if new {
+            self.store().set_cursor(what, 1)?;
+        }
+        Ok(new)
+    }
+
+    /// Erases a group that was never there for others.
+    fn erase_group(&self, id: &GroupId) -> Result<(), EngineError> {
+        let storage = self.device().provider().storage();
+        let mls_id = openmls_id(id);
+        let failed = |source| group::mls("erase a group", source);
+        self.device().provider().transaction(|| {
+            if let Some(mut mls) = MlsGroup::load(storage, &mls_id).map_err(failed)? {
+                mls.delete(storage).map_err(failed)?;
+            }
+            self.store().forget_group(id)
+        })
+    }
+
     /// A commit that waits although nothing of it is to be sent was never sent, and a group that is not
     /// there was never joined: the process died in between.
     fn drop_unsent(&self) -> Result<(), EngineError> {
         let underway = self.underway()?;
-        for row in self.store().groups()?.into_iter().filter(|row| row.state != Membership::Gone) {
+        for row in self.store().groups()?.into_iter().filter(|row| row.state.takes_part()) {
             let mut group = match self.load(&row) {
                 Err(EngineError::Mls(Error::Usage(UsageError::NoSuchGroup))) => {
                     self.store().forget_group(&row.id)?;
@@ -147,4 +186,8 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn openmls_id(id: &GroupId) -> paired_mls_openmls::openmls::prelude::GroupId {
+    paired_mls_openmls::openmls::prelude::GroupId::from_slice(id.as_bytes())
 }

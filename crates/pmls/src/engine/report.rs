@@ -28,8 +28,17 @@ pub(crate) enum Happening {
     PairingOffered { by: Vec<String>, digits: String },
     /// A pairing is in another state.
     Pairing { pairing: String, state: &'static str },
-    /// A pairing is used in a group.
-    PairedIn { group: String, pairing: String },
+    /// A pairing is used in a group: commits of this device heal partners, all but those that are left out.
+    PairedIn {
+        group: String,
+        pairing: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<u16>,
+    },
+    /// A pairing is in a group, and as the devices stand in its tree, commits of this device heal nobody.
+    PairedApart { group: String, pairing: String },
+    /// A pairing is not used in a group, since another one is.
+    NotUsedIn { group: String, pairing: String, instead: String },
     /// A partner goes on with a pairing that this device is ending.
     PartnerContinues { group: String, pairing: String, by: u16 },
     /// A pairing is over, and its tape erased.
@@ -44,8 +53,30 @@ pub(crate) enum Happening {
     TokenGiven { group: String, by: u16 },
     /// Something that came was of no use.
     Dropped { why: String },
+    /// This device's message is in the log.
+    Sent { group: String, position: u64, bytes: usize },
+    /// A message was not sent: this device has left its group in the meantime.
+    NotSent { group: String },
+    /// This device has asked to be removed; another member has to commit that.
+    Leaving { group: String },
+    /// This device is out of a group that nobody else is in.
+    Left { group: String },
+    /// This device is back in a group, from outside.
+    Rejoined { group: String, id: String, epoch: u64 },
+    /// This device has sent more than its state knows: that is an older copy.
+    OlderCopy { group: String },
+    /// KeyPackages from the tape are with whoever is to have them.
+    TapePackages { pairing: String, count: usize },
+    /// What this device has to say in a pairing was sent again.
+    Resent { pairing: String, messages: usize },
+    /// A pairing that had not come about is given up.
+    Abandoned { pairing: String },
+    /// This device has asked its partners for the token.
+    TokenAsked { group: String },
+    /// This device sends nothing more from the shared leaf.
+    TokenGivenAway { group: String },
     /// The service has refused something for good.
-    Refused { why: String },
+    Refused { what: String, why: String },
 }
 
 /// A commit that was followed.
@@ -145,10 +176,6 @@ impl Report {
     pub(super) fn dropped(&mut self, error: &EngineError) {
         self.add(Happening::Dropped { why: with_causes(error) });
     }
-
-    pub(super) fn refused(&mut self, error: &EngineError) {
-        self.add(Happening::Refused { why: with_causes(error) });
-    }
 }
 
 fn with_causes(error: &EngineError) -> String {
@@ -202,9 +229,35 @@ impl fmt::Display for Happening {
                 by.join(" and ")
             ),
             Self::Pairing { pairing, state } => write!(f, "pairing {}: {state}", short(pairing)),
-            Self::PairedIn { group, pairing } => {
+            Self::PairedIn { group, pairing, left_out } if left_out.is_empty() => {
                 write!(f, "{group}: pairing {} is used here", short(pairing))
             }
+            Self::PairedIn { group, pairing, left_out } => {
+                let devices: Vec<_> = left_out.iter().map(u16::to_string).collect();
+                write!(
+                    f,
+                    "{group}: pairing {} is used here, but not for device {}: others sit between; `pmls group \
+                     plan {group} {}` says how they come together",
+                    short(pairing),
+                    devices.join(" and "),
+                    short(pairing)
+                )
+            }
+            Self::PairedApart { group, pairing } => write!(
+                f,
+                "{group}: pairing {} heals nobody here: others sit between the devices; `pmls group plan {group} \
+                 {}` says how they come together",
+                short(pairing),
+                short(pairing)
+            ),
+            Self::NotUsedIn { group, pairing, instead } => write!(
+                f,
+                "{group}: pairing {} is not used here, since this device is paired here by pairing {}: `pmls pair \
+                 end {}` ends that one",
+                short(pairing),
+                short(instead),
+                short(instead)
+            ),
             Self::PartnerContinues { group, pairing, by } => write!(
                 f,
                 "{group}: device {by} goes on with pairing {}, which this device is ending",
@@ -234,7 +287,49 @@ impl fmt::Display for Happening {
                 "{group}: device {by} sends no more: `pmls update {group}` takes the token"
             ),
             Self::Dropped { why } => write!(f, "dropped: {why}"),
-            Self::Refused { why } => write!(f, "refused by the service: {why}"),
+            Self::Sent { group, .. } => write!(f, "{group}: the message is sent"),
+            Self::NotSent { group } => write!(
+                f,
+                "{group}: a message that waited was not sent, since this device is not in the group any more"
+            ),
+            Self::Leaving { group } => write!(
+                f,
+                "{group}: this device asks to be removed, and is in until another member commits; `pmls \
+                 sync` shows when that is done"
+            ),
+            Self::Left { group } => write!(f, "{group}: this device was alone in it, and has left"),
+            Self::Rejoined { group, epoch, .. } => {
+                write!(f, "{group}: this device is back, in epoch {epoch}")
+            }
+            Self::OlderCopy { group } => write!(
+                f,
+                "{group}: the state of this device is older than what it has sent; it takes new keys, and \
+                 sends by those"
+            ),
+            Self::TapePackages { pairing, count } => write!(
+                f,
+                "pairing {}: {count} new {} from the tape",
+                short(pairing),
+                if *count == 1 { "KeyPackage" } else { "KeyPackages" }
+            ),
+            Self::Resent { pairing, messages: 0 } => {
+                write!(f, "pairing {}: this device has nothing to say again", short(pairing))
+            }
+            Self::Resent { pairing, .. } => {
+                write!(f, "pairing {}: what this device has said last is sent again", short(pairing))
+            }
+            Self::Abandoned { pairing } => {
+                write!(f, "pairing {}: given up; `pmls pair start` begins another one", short(pairing))
+            }
+            Self::TokenAsked { group } => write!(
+                f,
+                "{group}: the partners are asked for the token; `pmls sync` shows when one gives it"
+            ),
+            Self::TokenGivenAway { group } => write!(
+                f,
+                "{group}: the token is given away; this device sends again after `pmls update {group}`"
+            ),
+            Self::Refused { why, .. } => f.write_str(why),
         }
     }
 }

@@ -8,19 +8,30 @@ use paired_mls_api::GroupId;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::Serialize;
 
-use super::{EngineError, outbox::Item};
+use super::EngineError;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS pmls_groups (
     group_id BLOB PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
     pairing  BLOB,              -- of the leaf that is shared; NULL for a leaf of the device's own
-    state    TEXT NOT NULL,     -- active, leaving, gone
-    cursor   INTEGER NOT NULL   -- the position in the log that was read last
+    state    TEXT NOT NULL,     -- active, leaving, rejoining, gone
+    cursor   INTEGER NOT NULL,  -- the position in the log that was read last
+    since    INTEGER NOT NULL DEFAULT 0,    -- the epoch in which this device came in
+    behind   INTEGER            -- an epoch in which this device has sent more than it knows
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_outbox (
-    id   INTEGER PRIMARY KEY,
-    item TEXT NOT NULL
+    id    INTEGER PRIMARY KEY,
+    item  TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',  -- waiting, late, refused
+    since INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0,
+    why   TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_said (
+    id       INTEGER PRIMARY KEY,
+    group_id BLOB NOT NULL,
+    digest   BLOB NOT NULL UNIQUE
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_inbox (
     id       INTEGER PRIMARY KEY,
@@ -44,6 +55,16 @@ CREATE TABLE IF NOT EXISTS pmls_cursors (
 ) STRICT;
 ";
 
+/// Columns that came later than their tables.
+const LATER: [(&str, &str, &str); 6] = [
+    ("pmls_groups", "since", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_groups", "behind", "INTEGER"),
+    ("pmls_outbox", "state", "TEXT NOT NULL DEFAULT 'waiting'"),
+    ("pmls_outbox", "since", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_outbox", "tries", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_outbox", "why", "TEXT"),
+];
+
 /// The tables, on the connection of the MLS state.
 pub(crate) struct Store<'a>(pub(super) &'a Connection);
 
@@ -56,6 +77,10 @@ pub(crate) struct GroupRow {
     pub(crate) pairing: Option<PairingId>,
     pub(crate) state: Membership,
     pub(crate) cursor: u64,
+    /// The epoch in which this device came in: what was sent before is not for it.
+    pub(super) since: u64,
+    /// An epoch in which this device has sent more than it knows: its state is an older copy.
+    pub(super) behind: Option<u64>,
 }
 
 /// Whether the device is in a group.
@@ -66,15 +91,26 @@ pub(crate) enum Membership {
     Active,
     /// It has proposed to leave, and another member has to commit that.
     Leaving,
+    /// It comes back from outside, and the service has not accepted that yet.
+    Rejoining,
     /// It is not any more.
     Gone,
 }
 
 impl Membership {
+    /// Whether the device follows the log, by a state that the service has accepted.
+    pub(crate) fn takes_part(self) -> bool {
+        match self {
+            Self::Active | Self::Leaving => true,
+            Self::Rejoining | Self::Gone => false,
+        }
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Leaving => "leaving",
+            Self::Rejoining => "rejoining",
             Self::Gone => "gone",
         }
     }
@@ -92,7 +128,14 @@ pub(crate) struct Letter {
 impl Store<'_> {
     /// Makes the tables.
     pub(super) fn prepare(&self) -> Result<(), EngineError> {
-        Ok(self.0.execute_batch(SCHEMA)?)
+        self.0.execute_batch(SCHEMA)?;
+        for (table, column, kind) in LATER {
+            let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
+            if !self.0.prepare(sql)?.exists([table, column])? {
+                self.0.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// All groups, by name.
@@ -108,13 +151,14 @@ impl Store<'_> {
         Ok(statement.query_row([id.as_bytes()], group_row).optional()?)
     }
 
-    /// A group that the device is in from now on, with its log unread. A name that is taken gets a
-    /// number.
+    /// A group that the device is in from this epoch on; its log is read from the beginning, or from where
+    /// it was read last. A name that is taken gets a number.
     pub(super) fn enter_group(
         &self,
         id: &GroupId,
         name: &str,
         pairing: Option<PairingId>,
+        since: u64,
     ) -> Result<(), EngineError> {
         let known = self.group(id)?.map(|row| row.name);
         let mut free = known.unwrap_or_else(|| name.to_owned());
@@ -131,8 +175,11 @@ impl Store<'_> {
         }
         let pairing = pairing.map(|pairing| pairing.0);
         self.0.execute(
-            "INSERT OR REPLACE INTO pmls_groups VALUES (?1, ?2, ?3, 'active', 0)",
-            params![id.as_bytes(), free, pairing],
+            "INSERT INTO pmls_groups (group_id, name, pairing, state, cursor, since)
+             VALUES (?1, ?2, ?3, 'active', 0, ?4)
+             ON CONFLICT (group_id) DO UPDATE SET
+                 name = ?2, pairing = ?3, state = 'active', since = ?4, behind = NULL",
+            params![id.as_bytes(), free, pairing, to_sql(since)],
         )?;
         Ok(())
     }
@@ -157,10 +204,26 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Forgets a group, and what was heard in it.
+    /// This device is in again from this epoch on, and reads the log from where it was.
+    pub(super) fn back_since(&self, id: &GroupId, since: u64) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET state = 'active', since = ?2, behind = NULL
+                   WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), to_sql(since)])?;
+        Ok(())
+    }
+
+    /// This device has sent more in this epoch than it knows.
+    pub(super) fn set_behind(&self, id: &GroupId, epoch: u64) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET behind = ?2 WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), to_sql(epoch)])?;
+        Ok(())
+    }
+
+    /// Forgets a group, and what was heard and said in it.
     pub(super) fn forget_group(&self, id: &GroupId) -> Result<(), EngineError> {
         self.0.execute("DELETE FROM pmls_groups WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
         Ok(())
     }
 
@@ -179,37 +242,6 @@ impl Store<'_> {
     pub(super) fn set_cursor(&self, name: &str, cursor: u64) -> Result<(), EngineError> {
         let sql = "INSERT OR REPLACE INTO pmls_cursors VALUES (?1, ?2)";
         self.0.execute(sql, params![name, to_sql(cursor)])?;
-        Ok(())
-    }
-
-    pub(super) fn enqueue(&self, item: &Item) -> Result<(), EngineError> {
-        let sql = "INSERT INTO pmls_outbox (item) VALUES (?1)";
-        self.0.execute(sql, [serde_json::to_string(item)?])?;
-        Ok(())
-    }
-
-    /// What is to be sent, in its order.
-    pub(super) fn outbox(&self) -> Result<Vec<(i64, Item)>, EngineError> {
-        let mut statement = self.0.prepare("SELECT id, item FROM pmls_outbox ORDER BY id")?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-        let mut items = Vec::new();
-        for row in rows {
-            let (id, item) = row?;
-            items.push((id, serde_json::from_str(&item)?));
-        }
-        Ok(items)
-    }
-
-    /// Puts something else into the place of a request.
-    pub(super) fn replace(&self, id: i64, item: &Item) -> Result<(), EngineError> {
-        let sql = "UPDATE pmls_outbox SET item = ?2 WHERE id = ?1";
-        self.0.execute(sql, params![id, serde_json::to_string(item)?])?;
-        Ok(())
-    }
-
-    pub(super) fn sent(&self, id: i64) -> Result<(), EngineError> {
-        self.0.execute("DELETE FROM pmls_outbox WHERE id = ?1", [id])?;
         Ok(())
     }
 
@@ -307,6 +339,7 @@ fn group_row(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
     let state = match row.get::<_, String>("state")?.as_str() {
         "active" => Membership::Active,
         "leaving" => Membership::Leaving,
+        "rejoining" => Membership::Rejoining,
         "gone" => Membership::Gone,
         _ => return Err(wrong(3, "no state of a group")),
     };
@@ -318,14 +351,16 @@ fn group_row(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
         pairing: pairing.map(PairingId),
         state,
         cursor: from_sql(row.get("cursor")?),
+        since: from_sql(row.get("since")?),
+        behind: row.get::<_, Option<i64>>("behind")?.map(from_sql),
     })
 }
 
 /// SQLite's integers have a sign; positions and epochs do not get that far.
-fn to_sql(number: u64) -> i64 {
+pub(super) fn to_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn from_sql(number: i64) -> u64 {
+pub(super) fn from_sql(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Everything that waits for this device, in its order: what it still has to send, its mailbox, and the
 //! log of each group.
 
-use super::{Engine, EngineError, Membership, Report};
+use super::{Engine, EngineError, Report};
 
 /// How often a sync goes round because something came of what it has found.
 const ROUNDS: usize = 4;
@@ -20,8 +20,9 @@ impl Engine {
                 self.tidy_up_pairings(report)?;
             }
             self.settle_pairings(report)?;
+            self.renew_late(report)?;
             // A commit of this device, made to heal at once: it is in the log now, or another one.
-            if self.flush(report).await?.is_none() {
+            if !self.flush(report).await?.moved_a_log() {
                 break;
             }
         }
@@ -36,9 +37,12 @@ impl Engine {
         &mut self,
         report: &mut Report,
     ) -> Result<Option<EngineError>, EngineError> {
-        let mut stuck = None;
+        let mut stuck = match self.rejoin_again(report).await {
+            Err(error) if error.is_of_one_group() => Some(error),
+            done => done.map(|()| None)?,
+        };
         for row in self.store().groups()? {
-            if row.state == Membership::Gone {
+            if !row.state.takes_part() {
                 continue;
             }
             match self.catch_up(&row, report).await {

@@ -11,7 +11,7 @@ use futures_util::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Engine, EngineError, Membership, Report};
+use super::{Engine, EngineError, Report};
 
 /// How long a service that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -73,8 +73,7 @@ impl Engine {
     /// The subscriptions: to the mailbox, and to each group that this device is in now.
     fn signals<'a>(&self, watching: &'a mut Watching) -> Result<&'a mut Signals, EngineError> {
         let groups: Vec<_> = self.store().groups()?;
-        let groups: Vec<_> =
-            groups.into_iter().filter(|row| row.state != Membership::Gone).collect();
+        let groups: Vec<_> = groups.into_iter().filter(|row| row.state.takes_part()).collect();
         if watching.groups != groups.len() {
             watching.signals = None;
             watching.groups = groups.len();

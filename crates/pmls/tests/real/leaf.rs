@@ -1,10 +1,13 @@
 //! Several devices behind one leaf.
 
-use crate::world::{Device, World, agree, changes, settle, text_of};
+use crate::{
+    proxy::{Act, Proxy},
+    world::{Device, World, agree, changes, settle, text_of},
+};
 
 /// Alice's phone and sensor, and Bob, who is in a group with them.
 pub(crate) struct Cast {
-    _world: World,
+    pub(crate) world: World,
     pub(crate) phone: Device,
     pub(crate) sensor: Device,
     pub(crate) bob: Device,
@@ -43,7 +46,7 @@ impl Cast {
             device.sync();
             device.call_it("friends");
         }
-        let cast = Self { _world: world, phone, sensor, bob };
+        let cast = Self { world, phone, sensor, bob };
         agree(&cast.all(), "friends");
         cast
     }
@@ -77,10 +80,14 @@ fn two_devices_are_one_member() {
         assert!(events.iter().any(|event| event["event"] == "token-wanted"), "{events:?}");
         phone.run(&["token", "give", "friends"]);
         assert!(phone.fails(&["group", "send", "friends", "more"]).1.contains("given the token"));
+        assert_eq!(phone.run(&["token", "show", "friends"])["state"], "given-away");
+        assert_eq!(sensor.run(&["token", "show", "friends"])["state"], "elsewhere");
         sensor.sync();
+        assert_eq!(sensor.run(&["token", "show", "friends"])["state"], "given-away");
         sensor.run(&["update", "friends"]);
         sensor.run(&["group", "send", "friends", "from the sensor"]);
-        assert_eq!(sensor.run(&["token", "show", "friends"])["holder"], 1);
+        let token = sensor.run(&["token", "show", "friends"]);
+        assert_eq!((&token["holder"], &token["state"]), (&1.into(), &"own".into()));
         settle(&[phone, bob]);
         assert_eq!(bob.read("friends"), ["alice: from the phone", "alice: from the sensor"]);
         agree(&cast.all(), "friends");
@@ -102,6 +109,28 @@ fn a_device_resyncs() {
     agree(&cast.all(), "friends");
     sensor.run(&["update", "friends"]);
     settle(&[phone, bob]);
+    agree(&cast.all(), "friends");
+}
+
+/// The same, and the answer of the service is lost: what was accepted is taken up later, and nothing is sent
+/// in between.
+#[test]
+fn a_resync_without_an_answer() {
+    let cast = Cast::new(Mode::Hidden);
+    let [phone, sensor, bob] = cast.all();
+    let proxy = Proxy::before(&cast.world.url);
+    proxy.on("POST /commits", Act::LoseAnswer);
+    let behind = ["--server", &proxy.url];
+    let (code, told) = phone.fails(&[&behind[..], &["group", "rejoin", "friends"]].concat());
+    assert_eq!(code, 4, "{told}");
+    assert_eq!(phone.run(&["group", "list"])["groups"][0]["state"], "rejoining");
+    settle(&[sensor, bob]);
+    let events = phone.sync();
+    assert!(events.iter().any(|event| event["event"] == "rejoined"), "{events:?}");
+    agree(&cast.all(), "friends");
+    phone.run(&["group", "send", "friends", "here again"]);
+    settle(&[sensor, bob]);
+    assert_eq!(bob.read("friends"), ["alice: here again"]);
     agree(&cast.all(), "friends");
 }
 

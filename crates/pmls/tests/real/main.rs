@@ -4,6 +4,8 @@
 mod kill;
 mod leaf;
 mod node;
+mod proxy;
+mod truth;
 mod walkthrough;
 mod watch;
 mod world;

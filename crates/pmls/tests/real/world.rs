@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -151,6 +151,25 @@ impl Device {
         let (out, error) = (text(&output.stdout), text(&output.stderr));
         assert!(!output.status.success(), "{args:?} worked: {out}");
         (output.status.code().unwrap_or(-1), error)
+    }
+
+    /// The same, with this on standard input.
+    pub(crate) fn fails_with(&self, args: &[&str], input: &[u8]) -> (i32, String) {
+        let output = self.given(args, input);
+        assert!(!output.status.success(), "{args:?} worked: {}", text(&output.stdout));
+        (output.status.code().unwrap_or(-1), text(&output.stderr))
+    }
+
+    /// Runs a command with this on standard input.
+    pub(crate) fn given(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut command = pmls(&self.home);
+        let command = command.args(args).stdin(Stdio::piped());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        // It may not read to the end.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        process.wait_with_output().unwrap()
     }
 
     pub(crate) fn id(&self) -> String {

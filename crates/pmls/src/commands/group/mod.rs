@@ -82,7 +82,7 @@ pub(super) async fn run(
             let targets = engine.group(&args.group)?.targets(&args.members)?;
             engine.commit(&args.group, &Change::Remove(targets), &mut report).await
         }
-        GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await.map(|_| ()),
+        GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await,
         GroupCommand::Send(args) => {
             let message = match &args.message {
                 Some(message) => message.clone().into_bytes(),
@@ -102,7 +102,7 @@ pub(super) async fn run(
             return output.show(&GroupView::of(&engine.group(&args.group)?));
         }
     };
-    told(done, &report, output)
+    told(engine.outcome(done), &report, output)
 }
 
 async fn create(engine: &mut Engine, args: &CreateArgs, output: Output) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use paired_mls_openmls::{Announcement, announcements};
 use serde::Serialize;
 
 use crate::{
-    engine::{Engine, EngineError, Group, GroupRow, Membership, Which},
+    engine::{Engine, EngineError, Group, GroupRow, Which},
     failure::Failure,
     output::short,
 };
@@ -118,9 +118,9 @@ pub(super) struct Line {
 
 pub(super) fn list(engine: &Engine) -> Result<GroupList, Failure> {
     let line = |row: GroupRow| -> Result<Line, EngineError> {
-        let epoch = match row.state {
-            Membership::Gone => None,
-            Membership::Active | Membership::Leaving => Some(engine.load(&row)?.epoch()),
+        let epoch = match row.state.takes_part() {
+            true => Some(engine.load(&row)?.epoch()),
+            false => None,
         };
         let unread = engine.store().letters(&row.id, Which::Unread)?.len();
         let (id, state) = (row.id.to_string(), row.state.name());

@@ -1,6 +1,17 @@
 //! What is to be sent: stored in one transaction with the state that it comes from, sent in its order,
 //! and forgotten once the service has it. The service answers a repeated request like the first one,
 //! so a device that dies in between sends it again.
+//!
+//! ```text
+//! waiting ─┬─ the service has it ──────────────► forgotten   (a commit, an external commit: kept until merged)
+//!          ├─ the service is away, has no room ─► waiting     with the reason
+//!          ├─ a message of an epoch that is over ► late ──► made again in the new epoch, waiting
+//!          └─ refused for good ─────────────────► refused     undone here; kept with the reason, to be looked at
+//! ```
+
+mod fate;
+mod refused;
+mod table;
 
 use std::collections::BTreeSet;
 
@@ -11,7 +22,10 @@ use paired_mls_api::{
 use paired_mls_client::{ClientError, Publication};
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, EngineError, leaf::anchor_client, report::Report};
+pub(super) use self::fate::{Fate, Sent};
+pub(crate) use self::{refused::Refused, table::Waiting};
+use super::{Engine, EngineError, Happening, leaf::anchor_client, report::Report};
+use crate::output::short;
 
 /// One request to the service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,8 +36,16 @@ pub(super) enum Item {
     Commit { group: GroupId, publish: Box<PublishCommit> },
     /// A commit that the service has accepted: it is to be merged, when the log gets there.
     Merge(GroupId),
+    /// An external commit of this device, and the GroupInfo that it comes from.
+    Rejoin { group: GroupId, publish: Box<PublishCommit>, info: Base64Url },
     /// A proposal or an application message.
-    Message { group: GroupId, message: Base64Url },
+    Message {
+        group: GroupId,
+        message: Base64Url,
+        /// What it is made of again if its epoch is over before the service has it.
+        #[serde(default)]
+        again: Option<Again>,
+    },
     /// An envelope for a mailbox.
     Letter { to: DeviceId, envelope: Base64Url },
     /// A request of the pairing protocol to the directory.
@@ -40,13 +62,13 @@ pub(super) enum Item {
     Revoke(DeviceId),
 }
 
-/// What became of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is in the log.
-    Accepted,
-    /// Another one has won its epoch.
-    Lost,
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Again {
+    /// An application message of this content.
+    Say(Base64Url),
+    /// The proposal to leave.
+    Leave,
 }
 
 impl Item {
@@ -55,55 +77,123 @@ impl Item {
         let envelope = Envelope::seal(content)?.into_bytes().into();
         Ok(Self::Letter { to, envelope })
     }
+
+    /// The group that it is about.
+    pub(super) fn group(&self) -> Option<&GroupId> {
+        match self {
+            Self::Group(create) => Some(&create.group),
+            Self::Commit { group, .. }
+            | Self::Merge(group)
+            | Self::Rejoin { group, .. }
+            | Self::Message { group, .. } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// What it is, for people.
+    fn name(&self) -> String {
+        match self {
+            Self::Group(_) => "the new group".to_owned(),
+            Self::Commit { .. } | Self::Merge(_) => "the commit".to_owned(),
+            Self::Rejoin { .. } => "the commit from outside".to_owned(),
+            Self::Message { again: Some(Again::Leave), .. } => "the proposal to leave".to_owned(),
+            Self::Message { .. } => "the message".to_owned(),
+            Self::Letter { to, .. } => {
+                format!("what is for the mailbox of device {}", short(&to.to_string()))
+            }
+            Self::Pairing(_) => "the request to pair".to_owned(),
+            Self::Anchor { .. } => "the key of the shared leaf".to_owned(),
+            Self::AnchorPackages { .. } => "KeyPackages of the shared leaf".to_owned(),
+            Self::Packages(_) => "KeyPackages".to_owned(),
+            Self::Withdraw => "the withdrawal of KeyPackages".to_owned(),
+            Self::Revoke(_) => "the end of the shared leaf's key".to_owned(),
+        }
+    }
 }
 
 impl Engine {
-    /// Stores a request; [`Engine::flush`] sends it.
-    pub(super) fn enqueue(&self, item: &Item) -> Result<(), EngineError> {
-        self.store().enqueue(item)
+    /// Stores a request; [`Engine::flush`] sends it. Returns its number.
+    ///
+    /// If it is refused for good, the command that this process runs has failed.
+    pub(super) fn enqueue(&self, item: &Item) -> Result<i64, EngineError> {
+        let id = self.store().enqueue(item, self.now())?;
+        self.made.borrow_mut().insert(id);
+        Ok(id)
     }
 
-    /// Sends what is to be sent, in its order. Returns what became of the last commit among it.
+    /// Sends what is to be sent, in its order. Returns what became of each request.
     ///
-    /// A request that the service refuses for good is dropped and reported, so that it does not hold up
+    /// A request that the service refuses for good is undone and reported, so that it does not hold up
     /// the others for ever.
-    pub(super) async fn flush(&mut self, report: &mut Report) -> Result<Option<Fate>, EngineError> {
-        let mut fate = None;
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Waiting`] if the service does not answer: everything from there on waits.
+    pub(super) async fn flush(&mut self, report: &mut Report) -> Result<Sent, EngineError> {
+        let mut sent = Sent::default();
         for (id, item) in self.store().outbox()? {
-            let commit = match &item {
-                Item::Merge(_) => continue,
-                Item::Commit { group, .. } => Some(group),
-                _ => None,
+            let fate = match self.dispatch(&item).await {
+                Ok(fate) => fate,
+                Err(error) => match Fate::of(&item, error) {
+                    Ok(fate) => fate,
+                    Err(EngineError::Client(source)) if source.is_transient() => {
+                        let waiting = self.store().put_off(id, &source.to_string())?;
+                        return Err(EngineError::Waiting { waiting, source });
+                    }
+                    Err(error) => return Err(error),
+                },
             };
-            match self.dispatch(&item).await {
-                Ok(None) => {}
-                Ok(Some(decided)) => {
-                    fate = Some(decided);
-                    if let (Fate::Accepted, Some(group)) = (decided, commit) {
-                        self.store().replace(id, &Item::Merge(group.clone()))?;
-                        continue;
-                    }
-                }
-                Err(error) if error.is_final() => {
-                    report.refused(&error);
-                    if let Some(group) = commit {
-                        self.drop_commit(group)?;
-                    }
-                }
-                Err(EngineError::Client(source)) if source.is_transient() => {
-                    let waiting = self.store().outbox()?.len();
-                    return Err(EngineError::Waiting { waiting, source });
-                }
-                Err(error) => return Err(error),
-            }
-            self.store().sent(id)?;
+            self.conclude(id, &item, &fate, report)?;
+            sent.note(id, fate);
         }
-        Ok(fate)
+        Ok(sent)
+    }
+
+    /// What follows from what became of a request.
+    fn conclude(
+        &mut self,
+        id: i64,
+        item: &Item,
+        fate: &Fate,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        match (fate, item) {
+            (Fate::Taken { .. }, Item::Commit { group, .. }) => {
+                self.store().replace(id, &Item::Merge(group.clone()))
+            }
+            (Fate::Taken { .. }, Item::Rejoin { group, publish, info }) => {
+                self.came_back(group, &publish.commit.0, &info.0, report)?;
+                self.store().sent(id)
+            }
+            (Fate::Taken { .. } | Fate::Lost, _) => self.store().sent(id),
+            (Fate::Late, _) => self.store().late(id),
+            (Fate::Full(problem), _) => self.store().put_off(id, problem).map(drop),
+            (Fate::Refused(refused), _) => {
+                let refused = refused.clone();
+                self.undo(item)?;
+                self.store().refuse(id, &refused.to_string())?;
+                report.add(Happening::Refused { what: item.name(), why: refused.to_string() });
+                if self.made.borrow().contains(&id) {
+                    self.refused.borrow_mut().push(refused);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What a command has come to: it has failed if the service has refused for good something that it
+    /// has sent.
+    pub(crate) fn outcome(&self, done: Result<(), EngineError>) -> Result<(), EngineError> {
+        done?;
+        match self.refused.borrow_mut().drain(..).next() {
+            Some(refused) => Err(EngineError::Refused(Box::new(refused))),
+            None => Ok(()),
+        }
     }
 
     /// The groups in which a commit of this device is on its way: to the service, or back from it.
     pub(super) fn underway(&self) -> Result<BTreeSet<GroupId>, EngineError> {
-        let outbox = self.store().outbox()?.into_iter();
+        let outbox = self.store().outbox_with_merges()?.into_iter();
         Ok(outbox
             .filter_map(|(_, item)| match item {
                 Item::Commit { group, .. } | Item::Merge(group) => Some(group),
@@ -114,7 +204,7 @@ impl Engine {
 
     /// The group is in a new epoch: whatever commit of this device was on its way back has arrived.
     pub(super) fn merged(&self, group: &GroupId) -> Result<(), EngineError> {
-        for (id, item) in self.store().outbox()? {
+        for (id, item) in self.store().outbox_with_merges()? {
             if matches!(&item, Item::Merge(of) if of == group) {
                 self.store().sent(id)?;
             }
@@ -122,26 +212,39 @@ impl Engine {
         Ok(())
     }
 
-    /// A commit that the service does not take at all.
-    fn drop_commit(&self, group: &GroupId) -> Result<(), EngineError> {
-        let Some(row) = self.store().group(group)? else { return Ok(()) };
-        let mut group = self.load(&row)?;
-        if group.has_pending() { Ok(group.discard()?) } else { Ok(()) }
+    /// Takes back what a request was made with that the service does not take at all.
+    fn undo(&mut self, item: &Item) -> Result<(), EngineError> {
+        match item {
+            Item::Commit { group, .. } => {
+                let Some(row) = self.store().group(group)? else { return Ok(()) };
+                let mut group = self.load(&row)?;
+                if group.has_pending() { Ok(group.discard()?) } else { Ok(()) }
+            }
+            Item::Group(create) => self.erase_group(&create.group),
+            Item::Rejoin { group, .. } => self.stay_out(group),
+            Item::Message { group, again: Some(Again::Leave), .. } => {
+                self.store().set_membership(group, super::Membership::Active)
+            }
+            _ => Ok(()),
+        }
     }
 
-    async fn dispatch(&mut self, item: &Item) -> Result<Option<Fate>, EngineError> {
+    async fn dispatch(&mut self, item: &Item) -> Result<Fate, EngineError> {
         let client = self.client()?;
         match item {
             Item::Group(create) => known(client.create_group(create).await.map(drop))?,
-            Item::Commit { group, publish } => {
-                return Ok(Some(match client.publish_commit(group, publish).await? {
-                    Publication::Accepted(_) => Fate::Accepted,
+            Item::Commit { group, publish } | Item::Rejoin { group, publish, .. } => {
+                return Ok(match client.publish_commit(group, publish).await? {
+                    Publication::Accepted(published) => {
+                        Fate::Taken { position: Some(published.position) }
+                    }
                     Publication::Lost { .. } => Fate::Lost,
-                }));
+                });
             }
             Item::Merge(_) => {}
-            Item::Message { group, message } => {
-                client.publish_message(group, &message.0).await?;
+            Item::Message { group, message, .. } => {
+                let published = client.publish_message(group, &message.0).await?;
+                return Ok(Fate::Taken { position: Some(published.position) });
             }
             Item::Letter { to, envelope } => {
                 client.post(to, &Envelope::decode(envelope.0.clone())?).await?;
@@ -164,7 +267,7 @@ impl Engine {
                 client.revoke(device).await?;
             }
         }
-        Ok(None)
+        Ok(Fate::Taken { position: None })
     }
 }
 

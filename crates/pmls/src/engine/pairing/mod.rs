@@ -24,7 +24,7 @@ pub(super) use self::{
     view::short_state,
 };
 pub(crate) use self::{start::Invitation, view::PairingView};
-use super::{Engine, EngineError, Report, leaf::LastResort, outbox::Item};
+use super::{Engine, EngineError, Happening, Report, leaf::LastResort, outbox::Item};
 
 /// What a pairing is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,8 +118,10 @@ impl Engine {
         self.sync_mailbox(report).await?;
         let pairing = self.find_pairing(name)?;
         let progress = self.book().resend(pairing)?;
+        let messages = progress.send.len();
         self.follow_up(progress, report)?;
         self.flush(report).await?;
+        report.add(Happening::Resent { pairing: pairing.to_string(), messages });
         Ok(pairing)
     }
 
@@ -132,8 +134,9 @@ impl Engine {
     ) -> Result<PairingId, EngineError> {
         self.sync_mailbox(report).await?;
         let pairing = self.find_pairing(name)?;
-        self.publish_from_tape(pairing, count, LastResort::Omitted)?;
+        let count = self.publish_from_tape(pairing, count, LastResort::Omitted)?;
         self.flush(report).await?;
+        report.add(Happening::TapePackages { pairing: pairing.to_string(), count });
         Ok(pairing)
     }
 }

@@ -4,7 +4,7 @@ use paired_mls::{
     DeviceId as Number, HealPolicy, PairingId, Phase,
     pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
-use paired_mls_openmls::PairedGroup;
+use paired_mls_openmls::{Footing, PairedGroup};
 
 use super::channel::ChannelRecord;
 use crate::{
@@ -78,10 +78,33 @@ impl Engine {
             let all = devices.iter().all(|device| keys.contains(&device.party.signature_key));
             let pending = group.has_pending();
             let Some((own, device)) = group.as_own() else { continue };
-            if all && !pending && !own.is_paired() {
-                own.pair(device, &terms.pairing())?;
-                report.add(Happening::PairedIn { group: row.name, pairing: pairing.to_string() });
+            if !all || pending || own.pairing_tape().is_some_and(|tape| tape.pairing == pairing) {
+                continue;
             }
+            let (group, pairing_id) = (row.name.clone(), pairing.to_string());
+            if let Some(other) = own.pairing_tape() {
+                if self.is_news(&format!("unused {pairing} {}", row.id))? {
+                    let instead = other.pairing.to_string();
+                    report.add(Happening::NotUsedIn { group, pairing: pairing_id, instead });
+                }
+                continue;
+            }
+            let footing = own.pair(device, &terms.pairing())?;
+            let names = terms.roster().devices().len();
+            let left_out = match footing {
+                Footing::Whole => Vec::new(),
+                Footing::Shrunk { left_out } => left_out.iter().map(|device| device.0).collect(),
+                Footing::Suspended | Footing::Alone => {
+                    let own = self.own_number(&terms);
+                    let devices = terms.roster().devices().iter().map(|device| device.device);
+                    devices.filter(|device| Some(*device) != own).map(|device| device.0).collect()
+                }
+            };
+            let happening = match left_out.len() + 1 < names {
+                true => Happening::PairedIn { group, pairing: pairing_id, left_out },
+                false => Happening::PairedApart { group, pairing: pairing_id },
+            };
+            report.add(happening);
         }
         Ok(())
     }
@@ -89,7 +112,7 @@ impl Engine {
     pub(super) fn groups_of(&self, pairing: PairingId) -> Result<Vec<Group>, EngineError> {
         let mut groups = Vec::new();
         for row in self.store().groups()? {
-            if row.state == Membership::Gone {
+            if !row.state.takes_part() {
                 continue;
             }
             let group = self.load(&row)?;
@@ -137,18 +160,26 @@ impl Engine {
 
     /// Gives up a pairing that has not come about; without a name, also offers that have not even sent
     /// a seed.
-    pub(crate) fn abandon_pairing(&mut self, name: &str) -> Result<(), EngineError> {
+    pub(crate) fn abandon_pairing(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
         let silent = |record: &ChannelRecord| record.pairing.is_none();
         if name.is_empty() {
             for (id, _) in self.channels()?.into_iter().filter(|(_, record)| silent(record)) {
                 self.close_channel(&id)?;
+                report.add(Happening::Abandoned { pairing: String::new() });
             }
         }
         let pairing = match self.find_pairing(name) {
-            Err(EngineError::NoPairing(_)) if name.is_empty() => return Ok(()),
+            Err(EngineError::NoPairing(_)) if name.is_empty() && !report.events.is_empty() => {
+                return Ok(());
+            }
             found => found?,
         };
         self.book().abandon(pairing)?;
+        report.add(Happening::Abandoned { pairing: pairing.to_string() });
         match self.channel_of(pairing)? {
             Some((id, _)) => self.close_channel(&id),
             None => Ok(()),
