@@ -118,7 +118,7 @@ fn a_rejoin_that_has_lost_is_made_again() {
 #[test]
 fn a_message_that_is_too_long_is_a_failure() {
     let (world, phone, bob) = two();
-    let (code, told) = phone.fails_with(&["group", "send", "family"], &vec![b'x'; 2_100_000]);
+    let (code, told) = phone.fails_with(&["group", "send", "family"], &vec![b'x'; 5_000_000]);
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("the service refuses the message"), "{told}");
     let proxy = Proxy::before(&world.url);
