@@ -12,6 +12,7 @@ use paired_mls_openmls::MemoryProvider;
 use crate::{
     OpenMlsDevice, OpenMlsThief, StockMlsRs, StockOpenMls,
     device::TestCrypto,
+    suites::chosen,
     thief::{cells, private_key_in, strings_in},
 };
 
@@ -24,7 +25,7 @@ pub struct OpenMlsAdapter<C = RustCrypto> {
 impl<C> OpenMlsAdapter<C> {
     /// The adapter, to be tested with these suites.
     pub fn new(suites: &[CipherSuite]) -> Self {
-        Self { suites: suites.to_vec(), crypto: PhantomData }
+        Self { suites: chosen(suites), crypto: PhantomData }
     }
 }
 

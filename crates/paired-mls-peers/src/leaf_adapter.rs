@@ -14,6 +14,7 @@ use paired_mls_openmls::MemoryProvider;
 
 use crate::{
     Door, LeafMode, OpenMlsLeafDevice, OpenMlsThief, StockMlsRs, StockOpenMls, device::TestCrypto,
+    suites::chosen,
 };
 
 /// The leaf anchor on OpenMLS, on a crypto provider `C`, with the suites that it knows.
@@ -29,7 +30,7 @@ pub struct OpenMlsLeafAdapter<C = RustCrypto> {
 impl<C> OpenMlsLeafAdapter<C> {
     /// The adapter, to be tested with these suites.
     pub fn new(mode: LeafMode, suites: &[CipherSuite]) -> Self {
-        Self { mode, suites: suites.to_vec(), crypto: PhantomData }
+        Self { mode, suites: chosen(suites), crypto: PhantomData }
     }
 }
 

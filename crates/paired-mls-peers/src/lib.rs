@@ -17,6 +17,7 @@ mod leaf_device;
 mod stock;
 mod stock_mls_rs;
 mod stock_openmls;
+mod suites;
 mod thief;
 mod watch;
 

@@ -1,7 +1,9 @@
-//! Long tests that have commands of their own: `cargo xtask crash --runs 1000`, `cargo xtask load`.
+//! Long tests that have commands of their own: `cargo xtask crash --runs 1000`, `cargo xtask load`,
+//! `cargo xtask mutants`.
 
 mod crash;
 mod load;
+mod mutants;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Command {
     /// Load the service: commits in a second, and how fast one reaches a thousand subscribers, beside
     /// what the bare database does in the same run.
     Load(load::Options),
+    /// Break what decides, a little, one place at a time, and see whether a test notices.
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Command::Crash(options) => crash::run(&options),
         Command::CrashDevice(options) => crash::live(&options),
         Command::Load(options) => load::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
