@@ -10,7 +10,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
-    CipherSuite, DeviceId, Pairing, PairingId, Secret, Seed, Vault, vault::MemoryStorage,
+    CipherSuite, DeviceId, Pairing, PairingId, Secret, Seed, Vault,
+    group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, MemoryProvider, PairedGroup};
 
@@ -66,7 +67,7 @@ fn device(
         signature_key: key.1.clone().into(),
     };
     let provider = MemoryProvider::with_records(RustCrypto::default(), records);
-    Device::new(provider, Vault::new(vault.clone()), signer(key), credential)
+    Device::new(provider, Vault::new(vault.clone()), signer(key), credential, AcceptAnyIdentity)
 }
 
 /// The group as stock OpenMLS sees it on this device.

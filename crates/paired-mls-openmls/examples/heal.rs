@@ -5,7 +5,8 @@
 use openmls::prelude::{Ciphersuite, MlsGroupCreateConfig, MlsGroupJoinConfig};
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
-    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault, vault::MemoryStorage,
+    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
+    group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, MemoryProvider, PairedGroup, Received};
 
@@ -18,7 +19,7 @@ fn device(identity: &str) -> Result<Device<MemoryProvider<RustCrypto>>, Failure>
     // In a product the vault is a sealed file or hardware, and never lies with the MLS state.
     let vault = Vault::new(MemoryStorage::new());
     let provider = MemoryProvider::new(RustCrypto::default());
-    Ok(Device::generate(provider, vault, CIPHERSUITE, identity.as_bytes())?)
+    Ok(Device::generate(provider, vault, CIPHERSUITE, identity.as_bytes(), AcceptAnyIdentity)?)
 }
 
 fn main() -> Result<(), Failure> {

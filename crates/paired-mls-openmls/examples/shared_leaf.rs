@@ -10,7 +10,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault, vault::MemoryStorage,
+    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
+    group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, LeafGroup, MemoryProvider, PackageKind, PairedGroup, Received};
 
@@ -33,12 +34,12 @@ fn main() -> Result<(), Failure> {
             signature_key: public.clone().into(),
         };
         let signer = SignatureKeyPair::from_raw(scheme, private.clone(), public.clone());
-        Device::new(provider, vault, signer, credential)
+        Device::new(provider, vault, signer, credential, AcceptAnyIdentity)
     };
     let (phone, sensor) = (alice(), alice());
     let vault = Vault::new(MemoryStorage::new());
-    let bob =
-        Device::generate(MemoryProvider::new(RustCrypto::default()), vault, CIPHERSUITE, b"Bob")?;
+    let provider = MemoryProvider::new(RustCrypto::default());
+    let bob = Device::generate(provider, vault, CIPHERSUITE, b"Bob", AcceptAnyIdentity)?;
 
     // They share a tape. The seed should come from hardware or an offline file.
     let pairing = Pairing::new(PairingId([1; 16]), [public.as_slice(), public.as_slice()]);

@@ -6,27 +6,32 @@ use openmls_traits::{
     signatures::{Signer, SignerError},
     types::SignatureScheme,
 };
-use paired_mls::Vault;
+use paired_mls::{Vault, group::credential::CredentialPolicy};
 
 use crate::{Error, PackageKind, Platform, outgoing::message_bytes};
 
-/// One device: cryptography and MLS storage, signer and credential, and the vault.
+/// One device: cryptography and MLS storage, signer and credential, the vault, and what it knows of who
+/// is who.
 pub struct Device<P> {
     provider: P,
     vault: Vault,
     signer: AnySigner,
     credential: CredentialWithKey,
+    credentials: Box<dyn CredentialPolicy>,
 }
 
 impl<P: Platform> Device<P> {
-    /// Combines the parts. `credential` carries the public key of `signer`.
+    /// Combines the parts. `credential` carries the public key of `signer`; `credentials` says which
+    /// signature keys belong to which identity, for every group of this device.
     pub fn new(
         provider: P,
         vault: Vault,
         signer: impl Signer + Send + Sync + 'static,
         credential: CredentialWithKey,
+        credentials: impl CredentialPolicy + 'static,
     ) -> Self {
-        Self { provider, vault, signer: AnySigner(Box::new(signer)), credential }
+        let (signer, credentials) = (AnySigner(Box::new(signer)), Box::new(credentials));
+        Self { provider, vault, signer, credential, credentials }
     }
 
     /// A device with a new signature key and a basic credential of this identity.
@@ -44,6 +49,7 @@ impl<P: Platform> Device<P> {
         vault: Vault,
         ciphersuite: Ciphersuite,
         identity: &[u8],
+        credentials: impl CredentialPolicy + 'static,
     ) -> Result<Self, Error> {
         let signer = SignatureKeyPair::new(ciphersuite.signature_algorithm())
             .map_err(Error::mls("generate a signature key"))?;
@@ -51,7 +57,7 @@ impl<P: Platform> Device<P> {
             credential: BasicCredential::new(identity.to_vec()).into(),
             signature_key: signer.public().into(),
         };
-        Ok(Self::new(provider, vault, signer, credential))
+        Ok(Self::new(provider, vault, signer, credential, credentials))
     }
 
     /// Makes a KeyPackage, with its private keys in the MLS storage; returns its `MLSMessage`.
@@ -107,6 +113,11 @@ impl<P: Platform> Device<P> {
     /// The credential with the public signature key.
     pub fn credential(&self) -> &CredentialWithKey {
         &self.credential
+    }
+
+    /// Which signature keys belong to which identity.
+    pub fn credentials(&self) -> &dyn CredentialPolicy {
+        &*self.credentials
     }
 
     /// The public signature key.

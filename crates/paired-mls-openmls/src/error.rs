@@ -3,8 +3,10 @@
 use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
     anchor::{LeafIndex, LocateError, TreeError},
+    group::credential::Verdict,
     leaf::{LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
     pairing::SignalError,
+    wire::Credential,
     wire::WireError,
 };
 use thiserror::Error;
@@ -105,6 +107,26 @@ pub enum PeerError {
     /// A commit of the own leaf has a proposal by value that partners do not make.
     #[error("the partner's commit has a proposal by value of type {0}, which no device makes")]
     Proposal(u16),
+    /// The credential policy does not accept who a leaf says that it is.
+    #[error(
+        "a leaf says that it is {}, and {}", name(.claims), match .verdict {
+            Verdict::Unavailable => "whether its signature key is one of theirs cannot be told now: \
+                try again",
+            _ => "its signature key is not known to be one of theirs: find out who it is, and let the \
+                credential policy know the key if it is right",
+        }
+    )]
+    Identity {
+        /// Who it says that it is.
+        claims: Credential,
+        /// What the policy answered.
+        verdict: Verdict,
+    },
+    /// An external commit takes out a member of another identity than its own.
+    #[error(
+        "an external commit takes out a member and comes in as somebody else: remove whoever did it"
+    )]
+    TakenOut,
     /// A Notify names a level that no path has.
     #[error("a Notify names level {0}, above any ratchet tree")]
     Level(u8),
@@ -269,7 +291,20 @@ pub enum GuardError {
     Crypto,
 }
 
+/// A credential, for people.
+fn name(credential: &Credential) -> String {
+    let identity = credential.identity().map(String::from_utf8_lossy);
+    match identity {
+        Some(identity) => format!("{:?}", identity.chars().take(64).collect::<String>()),
+        None => format!("somebody by a credential of type {}", credential.credential_type().0),
+    }
+}
+
 impl PeerError {
+    pub(crate) fn identity(claims: Credential, verdict: Verdict) -> Self {
+        Self::Identity { claims, verdict }
+    }
+
     pub(crate) fn message<E>(source: E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,

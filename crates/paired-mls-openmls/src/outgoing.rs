@@ -2,6 +2,8 @@
 
 use openmls::prelude::{CommitMessageBundle, MlsMessageOut, ProtocolVersion};
 
+use paired_mls::Event;
+
 use crate::Error;
 
 /// What a commit gives the caller to deliver. Each is a serialized `MLSMessage` (RFC 9420
@@ -19,6 +21,9 @@ pub struct Outgoing {
     pub group_info: Option<Vec<u8>>,
     /// For the other devices of a shared leaf, ahead of the commit; they follow more easily with it.
     pub notify: Option<Vec<u8>>,
+    /// What the commit does not do that one might expect of it: for instance, a proposal that it leaves
+    /// out.
+    pub events: Vec<Event>,
 }
 
 impl Outgoing {
@@ -31,6 +36,7 @@ impl Outgoing {
                 .transpose()?,
             group_info: group_info.map(|info| message_bytes(info.into())).transpose()?,
             notify: None,
+            events: Vec::new(),
         })
     }
 }

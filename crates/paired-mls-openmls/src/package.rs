@@ -19,6 +19,7 @@ use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_newcomer,
     group::parse,
+    identity::admit,
     outgoing::message_bytes,
     provider::undone,
     steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
@@ -118,6 +119,7 @@ pub(crate) fn newcomers<P: Platform>(
     let adds = key_packages.iter().map(|bytes| {
         let key_package = validate(device, bytes)?;
         check_newcomer(mls, &key_package)?;
+        admit(device, mls, &key_package)?;
         Ok(key_package)
     });
     adds.collect()

@@ -9,7 +9,10 @@ use openmls::prelude::{
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
-use paired_mls::{CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault};
+use paired_mls::{
+    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
+    group::credential::AcceptAnyIdentity,
+};
 use paired_mls_openmls::{
     Device, Error, PairedGroup, Received, SqliteError, SqliteProvider, UsageError, welcome_group_id,
 };
@@ -48,7 +51,7 @@ impl Home {
         let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, public);
         let provider = SqliteProvider::open(RustCrypto::default(), &self.state).unwrap();
         let vault = Vault::new(PlainFile::open(&self.vault).unwrap());
-        Device::new(provider, vault, signer, credential)
+        Device::new(provider, vault, signer, credential, AcceptAnyIdentity)
     }
 }
 

@@ -13,7 +13,7 @@ use openmls::prelude::{
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, RecordName, Secret, Seed, StorageError,
-    Vault, VaultStorage, vault::MemoryStorage,
+    Vault, VaultStorage, group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, Error, MemoryProvider, PairedGroup, Received};
 
@@ -55,8 +55,14 @@ fn member(identity: &str) -> Member {
     let writes_left = Arc::new(AtomicUsize::new(usize::MAX));
     let storage = Limited { inner: MemoryStorage::new(), writes_left: writes_left.clone() };
     let provider = MemoryProvider::new(RustCrypto::default());
-    let device =
-        Device::generate(provider, Vault::new(storage), CIPHERSUITE, identity.as_bytes()).unwrap();
+    let device = Device::generate(
+        provider,
+        Vault::new(storage),
+        CIPHERSUITE,
+        identity.as_bytes(),
+        AcceptAnyIdentity,
+    )
+    .unwrap();
     Member { device, writes_left }
 }
 

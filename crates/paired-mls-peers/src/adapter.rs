@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite,
-    conformance::{Adapter, Framing, Member},
+    conformance::{Adapter, Framing, Member, liar::Liar},
 };
 use paired_mls_openmls::MemoryProvider;
 
@@ -39,6 +39,10 @@ impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
 
     fn device(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Self::Device {
         OpenMlsDevice::new(suite, framing, identity).expect("a suite of this adapter")
+    }
+
+    fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar> {
+        Box::new(StockOpenMls::new(suite, framing, identity).expect("a known suite"))
     }
 
     fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>> {

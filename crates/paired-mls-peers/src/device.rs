@@ -10,8 +10,15 @@ use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand
 use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
-    conformance::{Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent},
+    conformance::{
+        Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, liar::Knowing,
+    },
+    group::{
+        PinFirstSeen,
+        credential::{Identity, Strictness},
+    },
     vault::MemoryStorage,
+    wire::Credential,
 };
 use paired_mls_openmls::{
     BoxError, Device, KeyVectorCrypto, MemoryProvider, Outgoing, PairedGroup, Platform, Received,
@@ -118,6 +125,7 @@ pub struct OpenMlsDevice<C = RustCrypto> {
     device: Device<TestPlatform<C>>,
     parts: Parts,
     group: Option<PairedGroup>,
+    heard_from: Option<Identity>,
 }
 
 /// What a device is made of besides its MLS records.
@@ -129,6 +137,7 @@ pub(crate) struct Parts {
     /// Private and public.
     key: (Vec<u8>, Vec<u8>),
     vault: MemoryStorage,
+    strictness: Strictness,
 }
 
 impl<C: TestCrypto> OpenMlsDevice<C> {
@@ -142,7 +151,8 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let key = C::fresh()?.signature_key_gen(ciphersuite.signature_algorithm())?;
         let vault = MemoryStorage::new();
         let identity = identity.to_owned();
-        let parts = Parts { ciphersuite, framing, identity, key, vault };
+        let strictness = Strictness::default();
+        let parts = Parts { ciphersuite, framing, identity, key, vault, strictness };
         Self::assemble(parts, HashMap::new(), None)
     }
 
@@ -188,9 +198,10 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         };
         let signer = SignatureKeyPair::from_raw(scheme, private, public);
         let vault = Vault::new(parts.vault.clone());
-        let device = Device::new(provider, vault, signer, credential);
+        let policy = PinFirstSeen::new(vault.clone(), parts.strictness);
+        let device = Device::new(provider, vault, signer, credential, policy);
         let group = group_id.map(|id| PairedGroup::load(&device, id)).transpose()?;
-        Ok(Self { device, parts, group })
+        Ok(Self { device, parts, heard_from: None, group })
     }
 
     fn with_group<T>(
@@ -202,7 +213,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
 }
 
 pub(crate) fn sent(outgoing: Outgoing) -> Sent {
-    let Outgoing { commit, welcome, group_info, notify } = outgoing;
+    let Outgoing { commit, welcome, group_info, notify, .. } = outgoing;
     Sent { commit, welcome, group_info, notify }
 }
 
@@ -217,12 +228,16 @@ impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
     }
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
-        self.with_group(|group, device| match group.process(device, message)? {
-            Received::Application { message, .. } => Ok(Heard::Application(message)),
+        let received = self.with_group(|group, device| Ok(group.process(device, message)?))?;
+        match received {
+            Received::Application { identity, message, .. } => {
+                self.heard_from = Some(identity);
+                Ok(Heard::Application(message))
+            }
             Received::Proposal => Ok(Heard::Proposal),
             Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
             _ => Ok(Heard::Own),
-        })
+        }
     }
 }
 
@@ -269,6 +284,43 @@ impl<C: TestCrypto> Member for OpenMlsDevice<C> {
 
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {
         self.with_group(|group, device| Ok(group.leave(device)?))
+    }
+}
+
+impl<C: TestCrypto> Knowing for OpenMlsDevice<C> {
+    fn members(&self) -> Vec<(LeafIndex, Identity)> {
+        let members = self.group.as_ref().map(PairedGroup::members).unwrap_or_default();
+        members.into_iter().map(|member| (member.leaf, member.identity)).collect()
+    }
+
+    fn key_of(&self, leaf: LeafIndex) -> Result<Vec<u8>, Refused> {
+        let members = self.group()?.members();
+        let member = members.into_iter().find(|member| member.leaf == leaf);
+        let keys = member.ok_or("nobody is at that leaf")?.signature_keys;
+        Ok(keys.into_iter().next().ok_or("a leaf has a key")?)
+    }
+
+    fn heard_from(&self) -> Option<Identity> {
+        self.heard_from.clone()
+    }
+
+    fn restart(&mut self) -> Result<(), Refused> {
+        self.crash()
+    }
+
+    fn be_strict(&mut self) -> Result<(), Refused> {
+        let parts = Parts { strictness: Strictness::Refuse, ..self.parts.clone() };
+        *self = Self::assemble(parts, self.records(), self.group_id())?;
+        Ok(())
+    }
+
+    fn approve(&mut self, identity: &Credential, signature_key: &[u8]) -> Result<(), Refused> {
+        let pins = PinFirstSeen::new(self.device.vault().clone(), self.parts.strictness);
+        Ok(pins.approve(identity, signature_key)?)
+    }
+
+    fn recheck(&mut self) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| Ok(group.recheck_identities(device)?))
     }
 }
 

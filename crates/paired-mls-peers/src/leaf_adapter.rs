@@ -8,6 +8,7 @@ use paired_mls::{
     conformance::{
         Framing, Member, Refused, Sent,
         leaf::{Keys, LeafAdapter},
+        liar::Liar,
     },
 };
 use paired_mls_openmls::MemoryProvider;
@@ -64,6 +65,18 @@ impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
             LeafMode::Standard => self.guest(suite, framing, "another member"),
         };
         vec![self.guest(suite, framing, "the creator"), other]
+    }
+
+    fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar> {
+        match self.mode {
+            LeafMode::Hidden => {
+                Box::new(StockOpenMls::new(suite, framing, identity).expect("a known suite"))
+            }
+            LeafMode::Standard => Box::new(
+                StockOpenMls::<C>::behind(Door::Gated, suite, framing, identity)
+                    .expect("a known suite"),
+            ),
+        }
     }
 
     fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member> {

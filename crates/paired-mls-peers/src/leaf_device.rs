@@ -12,9 +12,15 @@ use paired_mls::{
     conformance::{
         Content, Framing, Heard, Listener, Member, Refused, Sent,
         leaf::{LeafMember, Use},
+        liar::Knowing,
+    },
+    group::{
+        PinFirstSeen,
+        credential::{Identity, Strictness},
     },
     leaf::SignatureKeys,
     vault::MemoryStorage,
+    wire::Credential,
 };
 use paired_mls_openmls::{Device, LeafGroup, PackageKind, Received, Rejoin};
 
@@ -37,6 +43,7 @@ pub struct OpenMlsLeafDevice<C = RustCrypto> {
     device: Device<TestPlatform<C>>,
     parts: Parts,
     group: Option<LeafGroup>,
+    heard_from: Option<Identity>,
     rejoin: Option<Rejoin>,
 }
 
@@ -52,6 +59,7 @@ struct Parts {
     /// The content of the leaf's field `signature_key`.
     leaf_key: Vec<u8>,
     vault: MemoryStorage,
+    strictness: Strictness,
     pairing: Option<PairingId>,
 }
 
@@ -111,6 +119,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
                 key,
                 leaf_key: leaf_key.clone(),
                 vault: MemoryStorage::new(),
+                strictness: Strictness::default(),
                 pairing: None,
             };
             Self::assemble(parts, HashMap::new(), None)
@@ -211,9 +220,10 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         };
         let signer = SignatureKeyPair::from_raw(scheme, private, public);
         let vault = Vault::new(parts.vault.clone());
-        let device = Device::new(provider, vault, signer, credential);
+        let policy = PinFirstSeen::new(vault.clone(), parts.strictness);
+        let device = Device::new(provider, vault, signer, credential, policy);
         let group = group_id.map(|id| LeafGroup::load(&device, id)).transpose()?;
-        Ok(Self { device, parts, group, rejoin: None })
+        Ok(Self { device, parts, heard_from: None, group, rejoin: None })
     }
 
     fn pairing(&self) -> Result<PairingId, Refused> {
@@ -239,15 +249,19 @@ impl<C: TestCrypto> Listener for OpenMlsLeafDevice<C> {
     }
 
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
-        self.with_group(|group, device| match group.process(device, message)? {
-            Received::Application { message, .. } => Ok(Heard::Application(message)),
+        let received = self.with_group(|group, device| Ok(group.process(device, message)?))?;
+        match received {
+            Received::Application { identity, message, .. } => {
+                self.heard_from = Some(identity);
+                Ok(Heard::Application(message))
+            }
             Received::Proposal => Ok(Heard::Proposal),
             Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
             Received::Announced => Ok(Heard::Announced),
             Received::TokenWanted { by } => Ok(Heard::TokenWanted(by)),
             Received::TokenGiven { by } => Ok(Heard::TokenGiven(by)),
             _ => Ok(Heard::Own),
-        })
+        }
     }
 }
 
@@ -292,6 +306,43 @@ impl<C: TestCrypto> Member for OpenMlsLeafDevice<C> {
 
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {
         self.with_group(|group, device| Ok(group.leave(device)?))
+    }
+}
+
+impl<C: TestCrypto> Knowing for OpenMlsLeafDevice<C> {
+    fn members(&self) -> Vec<(LeafIndex, Identity)> {
+        let members = self.group.as_ref().map(LeafGroup::members).unwrap_or_default();
+        members.into_iter().map(|member| (member.leaf, member.identity)).collect()
+    }
+
+    fn key_of(&self, leaf: LeafIndex) -> Result<Vec<u8>, Refused> {
+        let members = self.group()?.members();
+        let member = members.into_iter().find(|member| member.leaf == leaf);
+        let keys = member.ok_or("nobody is at that leaf")?.signature_keys;
+        Ok(keys.into_iter().next().ok_or("a leaf has a key")?)
+    }
+
+    fn heard_from(&self) -> Option<Identity> {
+        self.heard_from.clone()
+    }
+
+    fn restart(&mut self) -> Result<(), Refused> {
+        self.crash()
+    }
+
+    fn be_strict(&mut self) -> Result<(), Refused> {
+        let parts = Parts { strictness: Strictness::Refuse, ..self.parts.clone() };
+        *self = Self::assemble(parts, self.records(), self.group_id())?;
+        Ok(())
+    }
+
+    fn approve(&mut self, identity: &Credential, signature_key: &[u8]) -> Result<(), Refused> {
+        let pins = PinFirstSeen::new(self.device.vault().clone(), self.parts.strictness);
+        Ok(pins.approve(identity, signature_key)?)
+    }
+
+    fn recheck(&mut self) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| Ok(group.recheck_identities(device)?))
     }
 }
 

@@ -14,6 +14,7 @@ mod config;
 mod device;
 mod leaf_adapter;
 mod leaf_device;
+mod liar;
 mod stock;
 mod stock_mls_rs;
 mod stock_openmls;

@@ -22,13 +22,13 @@ use crate::{Door, OpenMlsLeafDevice, SignFn, Stock, config, device::TestCrypto};
 
 /// A member on stock OpenMLS, with a crypto provider `C`.
 pub struct StockOpenMls<C = RustCrypto> {
-    provider: MemoryProvider<C>,
-    signer: Arc<SignatureKeyPair>,
-    credential: CredentialWithKey,
+    pub(crate) provider: MemoryProvider<C>,
+    pub(crate) signer: Arc<SignatureKeyPair>,
+    pub(crate) credential: CredentialWithKey,
     ciphersuite: Ciphersuite,
-    framing: Framing,
-    door: Door,
-    group: Option<MlsGroup>,
+    pub(crate) framing: Framing,
+    pub(crate) door: Door,
+    pub(crate) group: Option<MlsGroup>,
 }
 
 impl StockOpenMls {

@@ -11,6 +11,7 @@ use super::{Paired, PairedGroup};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
+    identity,
     provider::{atomically, undone},
 };
 
@@ -36,7 +37,8 @@ impl PairedGroup {
             )
             .map_err(Error::mls("create a group"))
         })?;
-        Ok(Self { mls, paired: None })
+        let identities = identity::present(device, &mls)?;
+        Ok(Self { mls, identities, paired: None })
     }
 
     /// Joins a group by a Welcome that carries the ratchet tree. What is left of an earlier
@@ -45,7 +47,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, is damaged, or
-    /// carries no ratchet tree.
+    /// carries no ratchet tree; [`PeerError::Identity`] under a strict credential policy; [`Error::Vault`].
     pub fn join<P: Platform>(
         device: &Device<P>,
         welcome: &[u8],
@@ -55,7 +57,7 @@ impl PairedGroup {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
             return Err(PeerError::Kind("Welcome").into());
         };
-        let mls = atomically(provider, || {
+        let (mls, identities) = atomically(provider, || {
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
             forget_inactive(device, processed.unverified_group_info().group_id())?;
@@ -64,9 +66,10 @@ impl PairedGroup {
                 .and_then(|staged| staged.into_group(provider))
                 .map_err(PeerError::message)?;
             check_signature_keys(&mls)?;
-            Ok(mls)
+            let identities = identity::present(device, &mls)?;
+            Ok((mls, identities))
         })?;
-        Ok(Self { mls, paired: None })
+        Ok(Self { mls, identities, paired: None })
     }
 
     /// Loads a group and its pairing.
@@ -81,7 +84,8 @@ impl PairedGroup {
             .ok_or(UsageError::NoSuchGroup)?;
         let record = device.vault().load_group(group_id)?;
         let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
-        Ok(Self { mls, paired })
+        let identities = device.vault().load_identities(group_id)?;
+        Ok(Self { mls, identities, paired })
     }
 }
 

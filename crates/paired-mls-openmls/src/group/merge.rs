@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use openmls::prelude::{MlsGroup, StagedCommit};
-use paired_mls::{DeviceId, EpochSecurity, Event, GroupRecord, Index};
+use paired_mls::{DeviceId, EpochSecurity, Event, GroupRecord, Index, group::Identities};
 
 use super::{
     Paired,
@@ -11,7 +11,9 @@ use super::{
     standing::{Standing, device_of, leaf},
 };
 use crate::{
-    Device, Error, PeerError, Platform, UsageError, gate::check_signature_keys,
+    Device, Error, PeerError, Platform, UsageError,
+    gate::check_signature_keys,
+    identity::{Asked, By, Settled},
     package::authenticate,
 };
 
@@ -20,23 +22,36 @@ pub(super) struct Merged {
     pub(super) events: Vec<Event>,
     pub(super) weakened: bool,
     pub(super) used: Vec<Index>,
+    pub(super) identities: Identities,
 }
 
 /// What a commit means for the pairing.
-pub(super) struct Outcome {
-    pub(super) events: Vec<Event>,
+struct Outcome {
+    events: Vec<Event>,
     /// Some device is weakened now and was not before.
-    pub(super) weakened: bool,
+    weakened: bool,
     /// The KeyPackages from the tape that the commit has used.
-    pub(super) used: Vec<Index>,
+    used: Vec<Index>,
     /// The pairing in the new epoch; `None` without one.
     next: Option<Paired>,
 }
 
+impl From<Committer> for By {
+    fn from(committer: Committer) -> Self {
+        match committer {
+            Committer::Member(leaf) => Self::Member(leaf),
+            Committer::External(leaf) => Self::External(leaf),
+        }
+    }
+}
+
 impl Outcome {
-    pub(super) fn into_parts(self) -> (Merged, Option<Paired>) {
+    /// What remains to be done, with the members' identities in the new epoch.
+    fn into_parts(mut self, settled: Settled) -> (Merged, Option<Paired>) {
+        let Settled { identities, events: said } = settled;
+        self.events.extend(said);
         let Self { events, weakened, used, next } = self;
-        (Merged { events, weakened, used }, next)
+        (Merged { events, weakened, used, identities }, next)
     }
 
     /// Works out what a staged commit means, before it is merged.
@@ -103,7 +118,8 @@ pub(super) fn merge_own<P: Platform>(
     mls: &mut MlsGroup,
     paired: Option<&Paired>,
     device: &Device<P>,
-) -> Result<Outcome, Error> {
+    identities: &Identities,
+) -> Result<(Merged, Option<Paired>), Error> {
     let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
     let pending = paired.and_then(|paired| paired.record.pending.as_ref());
     let reach = match pending.and_then(|pending| pending.index) {
@@ -111,10 +127,11 @@ pub(super) fn merge_own<P: Platform>(
         None => Reach::Sealed,
     };
     let committer = Committer::Member(leaf(mls.own_leaf_index()));
+    let asked = Asked::of(device, mls, identities, staged, committer.into())?;
     let outcome = Outcome::of(paired, device, staged, committer, reach)?;
     mls.merge_pending_commit(device.provider()).map_err(Error::storage("merge a commit"))?;
     outcome.check(mls)?;
-    Ok(outcome)
+    Ok(outcome.into_parts(asked.settle(device, mls, identities)?))
 }
 
 /// Merges the commit of another member. An own one that waits has lost the epoch.
@@ -125,7 +142,9 @@ pub(super) fn merge_other<P: Platform>(
     staged: StagedCommit,
     committer: Committer,
     reach: Reach,
-) -> Result<Outcome, Error> {
+    identities: &Identities,
+) -> Result<(Merged, Option<Paired>), Error> {
+    let asked = Asked::of(device, mls, identities, &staged, committer.into())?;
     let mut outcome = Outcome::of(paired, device, &staged, committer, reach)?;
     if mls.pending_commit().is_some() {
         let pending = paired.and_then(|paired| paired.record.pending.as_ref());
@@ -140,5 +159,5 @@ pub(super) fn merge_other<P: Platform>(
         check_signature_keys(mls)?;
     }
     outcome.check(mls)?;
-    Ok(outcome)
+    Ok(outcome.into_parts(asked.settle(device, mls, identities)?))
 }

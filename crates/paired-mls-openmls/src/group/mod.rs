@@ -10,12 +10,15 @@ mod rejoin;
 mod send;
 mod standing;
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
     CipherSuite, DeviceId, EpochContext, EpochSecurity, Event, GroupRecord, HealPolicy, Index,
-    Pairing, Phase, TapeId, anchor::LeafIndex, group::SecurityTable, pairing::SignalPolicy,
+    Pairing, Phase, TapeId,
+    anchor::LeafIndex,
+    group::{Identities, SecurityTable, credential::Identity},
+    pairing::SignalPolicy,
 };
 
 pub use self::lifecycle::welcome_group_id;
@@ -29,7 +32,10 @@ pub use self::{
     receive::Received,
     standing::{Footing, ratchet_tree},
 };
-use crate::{Device, Error, Platform, UsageError, package::spend, provider::atomically};
+use crate::{
+    Device, Error, MemberIdentity, Platform, UsageError, identity, package::spend,
+    provider::atomically,
+};
 
 /// An MLS group, and this device's pairing in it.
 ///
@@ -53,6 +59,8 @@ use crate::{Device, Error, Platform, UsageError, package::spend, provider::atomi
 /// that was interrupted; the caller feeds it again whatever the delivery service has.
 pub struct PairedGroup {
     mls: MlsGroup,
+    /// Which members are not verified.
+    identities: Identities,
     /// `None` without a pairing in this group.
     paired: Option<Paired>,
 }
@@ -80,6 +88,33 @@ impl PairedGroup {
     /// The current epoch.
     pub fn epoch(&self) -> u64 {
         self.mls.epoch().as_u64()
+    }
+
+    /// The members, and who they are: for showing, addressing and counting them.
+    pub fn members(&self) -> Vec<MemberIdentity> {
+        identity::members(&self.mls, &self.identities)
+    }
+
+    /// Who the member at this leaf is; `None` for a blank leaf.
+    pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
+        identity::member(&self.mls, &self.identities, leaf)
+    }
+
+    /// Asks the credential policy once more about the members that are not verified: it may know more
+    /// by now.
+    ///
+    /// Returns who is verified now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`]; [`PeerError::Identity`](crate::PeerError::Identity) under a strict policy.
+    pub fn recheck_identities<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+    ) -> Result<Vec<Event>, Error> {
+        let settled = identity::recheck(device, &self.mls, &self.identities)?;
+        self.identities = settled.identities;
+        Ok(settled.events)
     }
 
     /// Whether this device is paired in this group.
@@ -236,7 +271,7 @@ impl PairedGroup {
         device: &Device<P>,
         work: impl FnOnce(&mut MlsGroup, Option<&Paired>) -> Result<(T, Option<Paired>), Error>,
     ) -> Result<T, Error> {
-        let Self { mls, paired } = self;
+        let Self { mls, paired, .. } = self;
         let done = atomically(device.provider(), || {
             let (value, next) = work(mls, paired.as_ref())?;
             if let Some(next) = &next {
@@ -258,7 +293,8 @@ impl PairedGroup {
 
     /// The new epoch is stored: the tape value that led to it is needed no more. A failure is an
     /// event, since the commit is merged in any case.
-    fn settle<P: Platform>(&self, device: &Device<P>, merged: &mut Merged) {
+    fn settle<P: Platform>(&mut self, device: &Device<P>, merged: &mut Merged) {
+        self.identities = mem::take(&mut merged.identities);
         let Some(tape) = self.paired.as_ref().map(|paired| &paired.record.tape) else {
             return;
         };

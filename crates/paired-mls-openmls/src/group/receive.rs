@@ -3,7 +3,7 @@
 use openmls::prelude::{
     MlsGroup, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
 };
-use paired_mls::{DeviceId, Event, HealPolicy, anchor::LeafIndex};
+use paired_mls::{DeviceId, Event, HealPolicy, anchor::LeafIndex, group::credential::Identity};
 
 use super::{
     Paired, PairedGroup,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform,
+    identity::credential,
     steer::{Receiving, ReceivingProvider},
 };
 
@@ -26,6 +27,8 @@ pub enum Received {
     Application {
         /// The sender's leaf.
         sender: LeafIndex,
+        /// Who the sender was in the message's epoch.
+        identity: Identity,
         /// What it says.
         message: Vec<u8>,
     },
@@ -60,7 +63,9 @@ pub enum Received {
 impl PairedGroup {
     /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
     ///
-    /// A commit of a partner is followed by its Notify; every other message is plain MLS.
+    /// A commit of a partner is followed by its Notify; every other message is plain MLS. Who a commit
+    /// makes a leaf say that it is, the device's
+    /// [`CredentialPolicy`](paired_mls::group::credential::CredentialPolicy) is asked about.
     ///
     /// # Errors
     ///
@@ -75,8 +80,8 @@ impl PairedGroup {
         self.process_if(device, message, |_| true)
     }
 
-    /// Processes a message like [`PairedGroup::process`], and merges a commit only if `policy`
-    /// accepts it.
+    /// Processes a message like [`PairedGroup::process`], and merges a commit only if `policy`, which is
+    /// the application's own and comes on top of the device's credential policy, accepts it.
     ///
     /// # Errors
     ///
@@ -92,17 +97,21 @@ impl PairedGroup {
         let tape = self.paired.as_ref().map(|paired| paired.record.tape.clone());
         let receiving = tape.as_ref().map(|tape| Receiving::new(device.vault(), tape, next_epoch));
 
+        let identities = self.identities.clone();
         let (received, merged) = self.transact(device, |mls, paired| {
             let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
+            let (epoch, claims) = (processed.epoch().as_u64(), credential(processed.credential()));
             let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
             let sender = match processed.sender() {
                 Sender::Member(index) => leaf(*index),
                 _ => LeafIndex::FIRST,
             };
-            let outcome = match processed.into_content() {
+            let (merged, next) = match processed.into_content() {
                 ProcessedMessageContent::ApplicationMessage(message) => {
                     let message = message.into_bytes();
-                    return Ok(((Received::Application { sender, message }, None), None));
+                    let identity = identities.of(sender, epoch, claims);
+                    let received = Received::Application { sender, identity, message };
+                    return Ok(((received, None), None));
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
@@ -129,19 +138,20 @@ impl PairedGroup {
                         Some(notify) => Reach::Notified(Some(notify.index)),
                         None => Reach::Unknown,
                     };
-                    merge_other(mls, paired, device, *staged, committer, reach)?
+                    merge_other(mls, paired, device, *staged, committer, reach, &identities)?
                 }
-                ProcessedMessageContent::OwnPendingCommit => merge_own(mls, paired, device)?,
+                ProcessedMessageContent::OwnPendingCommit => {
+                    merge_own(mls, paired, device, &identities)?
+                }
                 ProcessedMessageContent::OwnPrivateMessage
                     if is_pending(mls, paired, device, message)? =>
                 {
-                    merge_own(mls, paired, device)?
+                    merge_own(mls, paired, device, &identities)?
                 }
                 ProcessedMessageContent::OwnPrivateMessage => {
                     return Ok(((Received::Own, None), None));
                 }
             };
-            let (merged, next) = outcome.into_parts();
             Ok(((Received::Own, Some(merged)), next))
         })?;
 

@@ -19,7 +19,9 @@ use openmls::{
     treesync::LeafNodeSource,
 };
 use openmls_traits::storage::StorageProvider as _;
-use paired_mls::{DeviceId, EpochSecurity, PairingId, Phase, anchor::Anchor, leaf::LeafPackage};
+use paired_mls::{
+    DeviceId, EpochSecurity, PairingId, Phase, anchor::Anchor, group::Identities, leaf::LeafPackage,
+};
 
 use super::{
     Paired, PairedGroup,
@@ -33,6 +35,7 @@ use super::{
 use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
+    identity::{Asked, By, LeftOut},
     package::{authenticate, erase, keep, package_for, publish, restore, validate},
     provider::atomically,
 };
@@ -98,7 +101,9 @@ impl PairedGroup {
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
         let own = self.own_leaf();
-        let mut proposals = Proposals::of(self.mls.pending_proposals(), own);
+        let left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let waiting = self.mls.pending_proposals().filter(|queued| left_out.keeps(queued));
+        let mut proposals = Proposals::of(waiting, own);
         proposals.add(parsed.leaf_node().signature_key().as_slice());
         proposals.remove(seat);
         let (after, added) = proposals.apply(&paired.standing, &paired.record)?;
@@ -133,7 +138,7 @@ impl PairedGroup {
             return Err(PeerError::Kind("Welcome").into());
         };
         let package = package_for(device, pairing, &welcome)?;
-        let swap = Swap { paired, pairing, package: &package };
+        let swap = Swap { paired, pairing, package: &package, identities: &self.identities };
         let (mls, paired, mut merged) = match atomically(device.provider(), || {
             swap.run(&mut self.mls, device, commit, welcome)
         }) {
@@ -143,7 +148,8 @@ impl PairedGroup {
                 return Err(error);
             }
         };
-        *self = Self { mls, paired: Some(paired) };
+        let identities = self.identities.clone();
+        *self = Self { mls, identities, paired: Some(paired) };
         merged.used.push(package.index);
         self.settle(device, &mut merged);
         Ok(Received::Commit { events: merged.events, heal: None })
@@ -223,6 +229,7 @@ struct Swap<'a> {
     paired: &'a Paired,
     pairing: PairingId,
     package: &'a LeafPackage,
+    identities: &'a Identities,
 }
 
 impl Swap<'_> {
@@ -251,6 +258,7 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
         }
 
+        let asked = Asked::of(device, old, self.identities, &staged, By::Member(leaf(sender)))?;
         let renewed = super::merge::renewed(device, record, &staged)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
         let (by, reach) = (Committer::Member(leaf(sender)), Reach::Notified(None));
@@ -258,7 +266,7 @@ impl Swap<'_> {
         let mut record = record.clone();
         record.pending = None;
         let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
-        let events = events(standing, &seen, changed)?;
+        let mut events = events(standing, &seen, changed)?;
 
         // Of the old state nothing stays behind: `delete` erases the keys of the epoch that the group is
         // in by then, and no other.
@@ -299,9 +307,12 @@ impl Swap<'_> {
         }
         erase(device, self.package)?;
         check_signature_keys(&mls)?;
+        let settled = asked.settle(device, &mls, self.identities)?;
+        events.extend(settled.events);
         device.vault().store_group(&record)?;
         let used = renewed.into_iter().map(|(_, index)| index).collect();
         let paired = Paired::load(&mls, record)?;
-        Ok((mls, paired, Merged { events, weakened: false, used }))
+        let identities = settled.identities;
+        Ok((mls, paired, Merged { events, weakened: false, used, identities }))
     }
 }

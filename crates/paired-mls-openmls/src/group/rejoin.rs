@@ -19,7 +19,7 @@ use super::{
     standing::{Standing, device_of},
 };
 use crate::{
-    Device, Error, GuardError, Outgoing, PeerError, Platform, provider::atomically,
+    Device, Error, GuardError, Outgoing, PeerError, Platform, identity, provider::atomically,
     signal::new_leaf, steer::build_paired,
 };
 
@@ -68,7 +68,7 @@ impl PairedGroup {
         let leaf = told.as_ref().map(new_leaf).transpose()?.unwrap_or_default();
 
         let provider = device.provider();
-        let (mls, outgoing) = atomically(provider, || {
+        let (mls, identities, outgoing) = atomically(provider, || {
             forget(device, &group_id)?;
             let commit = MlsGroup::external_commit_builder()
                 .with_config(config.clone())
@@ -81,7 +81,7 @@ impl PairedGroup {
             let built = match (&record, anchor) {
                 (Some(record), Some(anchor)) => {
                     let path = device.vault().draw(&record.tape)?.into_path_secret(&next_epoch)?;
-                    build_paired(commit, device, &record.tape, ciphersuite, path, anchor)?
+                    build_paired(commit, device, &record.tape, ciphersuite, path, anchor, |_| true)?
                 }
                 _ => commit
                     .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
@@ -93,11 +93,12 @@ impl PairedGroup {
                 seat.renew(record, device.signature_key())?;
                 device.vault().store_group(record)?;
             }
-            Ok((mls, Outgoing::new(bundle)?))
+            let identities = identity::present(device, &mls)?;
+            Ok((mls, identities, Outgoing::new(bundle)?))
         })?;
         let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
         // A value that is still in flight is of an epoch that is gone; the next merge erases it.
-        Ok((Self { mls, paired }, outgoing))
+        Ok((Self { mls, identities, paired }, outgoing))
     }
 }
 

@@ -16,8 +16,8 @@ use super::{
     Paired, PairedGroup, facts::Proposals, merge::merge_own, standing::Standing, suite_of,
 };
 use crate::{
-    Device, Error, Outgoing, Platform, UsageError, gate::check_staged, outgoing::message_bytes,
-    package::newcomers, signal::next_leaf, steer::build_paired,
+    Device, Error, Outgoing, Platform, UsageError, gate::check_staged, identity::LeftOut,
+    outgoing::message_bytes, package::newcomers, signal::next_leaf, steer::build_paired,
 };
 
 /// What a commit of this device does, by value.
@@ -125,8 +125,8 @@ impl PairedGroup {
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
-        let merge =
-            |mls: &mut _, paired: Option<&_>| Ok(merge_own(mls, paired, device)?.into_parts());
+        let identities = self.identities.clone();
+        let merge = |mls: &mut _, paired: Option<&_>| merge_own(mls, paired, device, &identities);
         let mut merged = self.transact(device, merge)?;
         self.settle(device, &mut merged);
         Ok(merged.events)
@@ -153,7 +153,8 @@ impl PairedGroup {
         mut content: Content,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
-        let Aim { anchor, heals } = self.aim(&content)?;
+        let left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let Aim { anchor, heals } = self.aim(&content, &left_out)?;
         let told = match &self.paired {
             Some(Paired { record, standing }) => {
                 signal(self.mls.ciphersuite(), record, standing, &heals)?
@@ -172,20 +173,29 @@ impl PairedGroup {
                     let index = path.index();
                     let ciphersuite = mls.ciphersuite();
                     let commit = load(mls, device, content)?;
-                    let built =
-                        build_paired(commit, device, &record.tape, ciphersuite, path, &anchor)?;
+                    let built = build_paired(
+                        commit,
+                        device,
+                        &record.tape,
+                        ciphersuite,
+                        path,
+                        &anchor,
+                        |proposal| left_out.keeps(proposal),
+                    )?;
                     (stage(built, device)?, Some(index))
                 }
                 _ => {
                     let provider = device.provider();
                     let built = load(mls, device, content)?
-                        .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
+                        .build(provider.rand(), provider.crypto(), device.signer(), |proposal| {
+                            left_out.keeps(proposal)
+                        })
                         .map_err(Error::mls("build a commit"))?;
                     (stage(built, device)?, None)
                 }
             };
             mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged))?;
-            let outgoing = Outgoing::new(bundle)?;
+            let outgoing = Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
             let hash = message_hash(mls, device, &outgoing.commit)?;
             let pending = PendingCommit { hash, index };
             Ok((outgoing, paired.map(|paired| paired.waiting_for(pending))))
@@ -193,7 +203,7 @@ impl PairedGroup {
     }
 
     /// Whom a commit with this content reaches.
-    fn aim(&self, content: &Content) -> Result<Aim, Error> {
+    fn aim(&self, content: &Content, left_out: &LeftOut) -> Result<Aim, Error> {
         let Some(Paired { record, standing }) = &self.paired else {
             return Ok(Aim::default());
         };
@@ -201,7 +211,8 @@ impl PairedGroup {
             return Ok(Aim::default());
         }
         let own = self.own_leaf();
-        let mut proposals = Proposals::of(self.mls.pending_proposals(), own);
+        let waiting = self.mls.pending_proposals().filter(|queued| left_out.keeps(queued));
+        let mut proposals = Proposals::of(waiting, own);
         for key_package in &content.adds {
             proposals.add(key_package.leaf_node().signature_key().as_slice());
         }

@@ -14,7 +14,7 @@ use openmls_traits::crypto::OpenMlsCrypto;
 use paired_mls::{anchor::LeafIndex, leaf::LeafNotify, wire};
 use tls_codec::Serialize as _;
 
-use crate::{Device, Error, PeerError, Platform, group::leaf};
+use crate::{Device, Error, PeerError, Platform, group::leaf, identity::LeftOut};
 
 /// What a commit does. Its order is the one in which OpenMLS commits: Adds, then what concerns the
 /// group, then the one proposal that concerns a leaf.
@@ -38,10 +38,15 @@ impl Content {
     /// Returns the members that are to be removed until a commit has done so: `wanted`, and those
     /// whose Remove or SelfRemove is left out, since proposals do not outlive the epoch. An Update that
     /// is left out is lost: its sender makes it again.
-    pub(super) fn take_up(&mut self, mls: &MlsGroup, wanted: &[LeafIndex]) -> Vec<LeafIndex> {
+    pub(super) fn take_up(
+        &mut self,
+        mls: &MlsGroup,
+        wanted: &[LeafIndex],
+        left_out: &LeftOut,
+    ) -> Vec<LeafIndex> {
         let own = leaf(mls.own_leaf_index());
         let mut of_leaf = Vec::new();
-        for queued in mls.pending_proposals() {
+        for queued in mls.pending_proposals().filter(|queued| left_out.keeps(queued)) {
             let removed = removed_by(queued);
             if removed.is_some() || matches!(queued.proposal(), Proposal::Update(_)) {
                 of_leaf.push((queued.proposal_reference_ref().clone(), removed));

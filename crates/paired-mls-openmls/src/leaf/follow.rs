@@ -13,7 +13,11 @@ use super::{
     make::{message_hash, remake},
     next_epoch, security,
 };
-use crate::{Device, Error, PeerError, Platform, Received, gate::check_signature_keys};
+use crate::{
+    Device, Error, PeerError, Platform, Received, UsageError,
+    gate::check_signature_keys,
+    identity::{Asked, By},
+};
 
 /// How many positions of each partner's lane are tried on an encrypted commit whose Notify is lost:
 /// each costs as much as a commit.
@@ -159,7 +163,9 @@ impl LeafGroup {
             (Some(pending), Delivered::Message(_)) => Some(pending.notify.index),
             _ => None,
         };
-        let mut events = self.transact(device, |mls, record| {
+        let known = self.identities.clone();
+        let own = self.own_leaf();
+        let (mut events, identities) = self.transact(device, |mls, record| {
             let made = remake(mls, device, &tape, notify)?;
             let same = match delivered {
                 Delivered::Message(message) => made.outgoing.commit == *message,
@@ -175,9 +181,9 @@ impl LeafGroup {
                 let first = Difference::first(&made.outgoing.commit, message);
                 return Err(PeerError::Differs(first).into());
             }
-            if let Some(staged) = mls.pending_commit() {
-                strike_off(&mut record.removals, staged);
-            }
+            let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
+            strike_off(&mut record.removals, staged);
+            let asked = Asked::of(device, mls, &known, staged, By::Member(own))?;
             mls.merge_pending_commit(device.provider())
                 .map_err(Error::storage("merge a commit"))?;
 
@@ -197,8 +203,11 @@ impl LeafGroup {
             if before.1 != Some(by) {
                 events.push(Event::TokenTaken { by });
             }
-            Ok(events)
+            let settled = asked.settle(device, mls, &known)?;
+            events.extend(settled.events);
+            Ok((events, settled.identities))
         })?;
+        self.identities = identities;
         if let Some(index) = lost {
             events.insert(0, Event::CommitLost { index: Some(index) });
         }

@@ -11,6 +11,7 @@ use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
     group::{forget_inactive, group_id_of, parse},
+    identity,
     package::{erase, package_for, restore, spend},
     provider::{atomically, undone},
 };
@@ -36,7 +37,7 @@ impl LeafGroup {
         };
         let package = package_for(device, pairing, &welcome)?;
         let provider = device.provider();
-        let (mls, record) = atomically(provider, || {
+        let (mls, record, identities) = atomically(provider, || {
             restore(device, pairing, device.credential(), &package)?;
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
@@ -53,11 +54,12 @@ impl LeafGroup {
             let (by, since) = (package.index.device(), mls.epoch().as_u64());
             let speaker = Some(Speaker { device: by, since, origin: Origin::Welcome });
             let record = LeafRecord { speaker, ..LeafRecord::new(tape) };
+            let identities = identity::present(device, &mls)?;
             device.vault().store_leaf(&record)?;
-            Ok((mls, record))
+            Ok((mls, record, identities))
         })?;
         spend(device, pairing, package.index)?;
-        Ok(Self { mls, record })
+        Ok(Self { mls, record, identities })
     }
 
     /// The group that a Welcome to a KeyPackage from the tape leads into. Nothing changes.
@@ -89,6 +91,7 @@ impl LeafGroup {
     pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
         let mls = reload(device, &GroupId::from_slice(group_id))?;
         let record = device.vault().load_leaf(group_id)?.ok_or(UsageError::NotPaired)?;
-        Ok(Self { mls, record })
+        let identities = device.vault().load_identities(group_id)?;
+        Ok(Self { mls, record, identities })
     }
 }

@@ -31,11 +31,15 @@ use openmls::prelude::{GroupId, MlsGroup};
 use paired_mls::{
     EpochContext, EpochSecurity, Event, Index, LeafKey, TapeId,
     anchor::LeafIndex,
+    group::{Identities, credential::Identity},
     leaf::{LeafPending, LeafRecord, Origin, Speaker},
 };
 
 pub use self::{difference::Difference, rejoin::Rejoin};
-use crate::{Device, Error, Platform, UsageError, group::leaf, provider::atomically};
+use crate::{
+    Device, Error, MemberIdentity, Platform, UsageError, group::leaf, identity,
+    provider::atomically,
+};
 
 /// An MLS group, in which this device shares its leaf with others.
 ///
@@ -63,6 +67,8 @@ use crate::{Device, Error, Platform, UsageError, group::leaf, provider::atomical
 pub struct LeafGroup {
     mls: MlsGroup,
     record: LeafRecord,
+    /// Which members are not verified.
+    identities: Identities,
 }
 
 impl LeafGroup {
@@ -79,6 +85,33 @@ impl LeafGroup {
     /// The current epoch.
     pub fn epoch(&self) -> u64 {
         self.mls.epoch().as_u64()
+    }
+
+    /// The members, and who they are: for showing, addressing and counting them.
+    pub fn members(&self) -> Vec<MemberIdentity> {
+        identity::members(&self.mls, &self.identities)
+    }
+
+    /// Who the member at this leaf is; `None` for a blank leaf.
+    pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
+        identity::member(&self.mls, &self.identities, leaf)
+    }
+
+    /// Asks the credential policy once more about the members that are not verified: it may know more
+    /// by now.
+    ///
+    /// Returns who is verified now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`]; [`PeerError::Identity`](crate::PeerError::Identity) under a strict policy.
+    pub fn recheck_identities<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+    ) -> Result<Vec<Event>, Error> {
+        let settled = identity::recheck(device, &self.mls, &self.identities)?;
+        self.identities = settled.identities;
+        Ok(settled.events)
     }
 
     /// The leaf that the devices share.

@@ -12,6 +12,7 @@ use crate::{
     Device, Error, PeerError, Platform, Received,
     gate::check_signature_keys,
     group::{leaf, parse},
+    identity::{Asked, By, credential},
 };
 
 /// What OpenMLS made of a message.
@@ -43,7 +44,8 @@ impl LeafGroup {
     }
 
     /// Processes a message like [`LeafGroup::process`], and merges a commit of another member only if
-    /// `policy` accepts it.
+    /// `policy`, which is the application's own and comes on top of the device's credential policy, accepts
+    /// it.
     ///
     /// # Errors
     ///
@@ -132,18 +134,23 @@ impl LeafGroup {
     ) -> Result<Heard, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let lost = self.pending().map(|pending| pending.notify.index);
-        self.transact(device, |mls, record| {
+        let before = self.identities.clone();
+        let (heard, identities) = self.transact(device, |mls, record| {
             let processed =
                 mls.process_message(device.provider(), parsed).map_err(PeerError::message)?;
+            let (epoch, claims) = (processed.epoch().as_u64(), credential(processed.credential()));
+            let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
             let sender = match processed.sender() {
                 Sender::Member(index) => Some(leaf(*index)),
                 _ => None,
             };
-            Ok(match processed.into_content() {
+            let mut identities = None;
+            let heard = match processed.into_content() {
                 ProcessedMessageContent::ApplicationMessage(message) => {
                     let sender = sender.ok_or(PeerError::Kind("message of a member"))?;
                     let message = message.into_bytes();
-                    Heard::Received(Received::Application { sender, message })
+                    let identity = before.of(sender, epoch, claims);
+                    Heard::Received(Received::Application { sender, identity, message })
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
@@ -156,14 +163,32 @@ impl LeafGroup {
                         return Err(PeerError::Policy.into());
                     }
                     strike_off(&mut record.removals, &staged);
-                    Heard::Received(merge(mls, device, *staged, lost)?)
+                    let by = match (sender, is_external) {
+                        (Some(sender), _) => By::Member(sender),
+                        (None, true) => {
+                            let index = mls
+                                .ext_commit_sender_index(&staged)
+                                .map_err(Error::mls("find the leaf of an external committer"))?;
+                            By::External(leaf(index))
+                        }
+                        (None, false) => return Err(PeerError::Kind("commit of a member").into()),
+                    };
+                    let asked = Asked::of(device, mls, &before, &staged, by)?;
+                    let mut events = merge(mls, device, *staged, lost)?;
+                    let settled = asked.settle(device, mls, &before)?;
+                    events.extend(settled.events);
+                    identities = Some(settled.identities);
+                    Heard::Received(Received::Commit { events, heal: None })
                 }
                 ProcessedMessageContent::OwnPrivateMessage => Heard::OwnLeaf,
                 ProcessedMessageContent::OwnPendingCommit => {
                     return Err(PeerError::NotFromTheTape.into());
                 }
-            })
-        })
+            };
+            Ok((heard, identities))
+        })?;
+        self.identities = identities.unwrap_or(before);
+        Ok(heard)
     }
 }
 
@@ -173,7 +198,7 @@ fn merge<P: Platform>(
     device: &Device<P>,
     staged: StagedCommit,
     lost: Option<paired_mls::Index>,
-) -> Result<Received, Error> {
+) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     if lost.is_some() {
         events.push(Event::CommitLost { index: lost });
@@ -185,7 +210,7 @@ fn merge<P: Platform>(
     if mls.is_active() {
         check_signature_keys(mls)?;
     }
-    Ok(Received::Commit { events, heal: None })
+    Ok(events)
 }
 
 /// The epoch of an encrypted commit, or of a Notify, which looks like one:

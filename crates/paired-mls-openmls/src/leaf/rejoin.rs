@@ -25,6 +25,7 @@ use crate::{
     Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
     gate::{check_signature_keys, gate_capabilities, requires},
     group::{forget, parse},
+    identity,
     provider::{atomically, undone},
     steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
 };
@@ -249,7 +250,7 @@ impl External<'_> {
         delivered: Option<&[u8]>,
     ) -> Result<LeafGroup, Error> {
         let epoch = context(&info).epoch;
-        let (mls, record) = atomically(device.provider(), || {
+        let (mls, record, identities) = atomically(device.provider(), || {
             let (mls, outgoing) = self.make(device, info)?;
             if let Some(message) = delivered.filter(|message| **message != outgoing.commit) {
                 let first = Difference::first(&outgoing.commit, message);
@@ -259,10 +260,11 @@ impl External<'_> {
             let (by, origin) = (self.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
             let record = LeafRecord { speaker, ..LeafRecord::new(self.tape.clone()) };
+            let identities = identity::present(device, &mls)?;
             device.vault().store_leaf(&record)?;
-            Ok((mls, record))
+            Ok((mls, record, identities))
         })?;
-        let group = LeafGroup { mls, record };
+        let group = LeafGroup { mls, record, identities };
         // A failure leaves a value behind that the next commit erases.
         group.settle(device, self.index, &mut Vec::new());
         Ok(group)

@@ -21,6 +21,7 @@ use crate::{
     Device, Error, Outgoing, Platform, Received, UsageError,
     gate::{check_members, check_staged},
     group::leaf,
+    identity::LeftOut,
     outgoing::message_bytes,
     package::newcomers,
 };
@@ -187,7 +188,8 @@ impl LeafGroup {
         self.require_active()?;
         let mut wanted = self.record.removals.clone();
         wanted.extend(removes);
-        let removals = content.take_up(&self.mls, &wanted);
+        let left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let removals = content.take_up(&self.mls, &wanted, &left_out);
 
         let tape = self.record.tape.clone();
         let index = device.vault().reserve(&tape)?;
@@ -204,7 +206,7 @@ impl LeafGroup {
             record.removals = removals;
             Ok(())
         })?;
-        Ok(Outgoing { notify: Some(notify), ..made.outgoing })
+        Ok(Outgoing { notify: Some(notify), events: left_out.events, ..made.outgoing })
     }
 
     /// Seals a message for the other devices of the leaf.

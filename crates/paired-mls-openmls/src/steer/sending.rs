@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use openmls::prelude::{CommitBuilder, Complete, LoadedPsks, MlsGroup};
+use openmls::prelude::{CommitBuilder, Complete, LoadedPsks, MlsGroup, QueuedProposal};
 use openmls_traits::{
     crypto::OpenMlsCrypto,
     random::OpenMlsRand,
@@ -58,7 +58,7 @@ pub(crate) type SendingOf<'a, P> = Sending<
 >;
 
 /// Builds a paired commit: the path from the tape, Notifies inside the anchor, and the guard's
-/// check before anything is signed.
+/// check before anything is signed. Of the proposals that wait, it has those that `keeps` says.
 ///
 /// # Errors
 ///
@@ -70,11 +70,12 @@ pub(crate) fn build_paired<'b, P: Platform, G: BorrowMut<MlsGroup>>(
     ciphersuite: Ciphersuite,
     path: PathSecret,
     anchor: &Anchor,
+    keeps: impl FnMut(&QueuedProposal) -> bool,
 ) -> Result<CommitBuilder<'b, Complete, G>, Error> {
     let sending = SendingOf::<P>::new(device, tape, ciphersuite, path, anchor)?;
     let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
     let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
-    guarded(commit, &sending, &rand, &crypto, device.signer())
+    guarded(commit, &sending, &rand, &crypto, device.signer(), keeps)
 }
 
 /// Builds a commit that nobody signs before the guard has seen it.
@@ -84,8 +85,9 @@ fn guarded<'b, C: OpenMlsCrypto, R: OpenMlsRand + Sync, G: BorrowMut<MlsGroup>>(
     rand: &impl OpenMlsRand,
     crypto: &impl OpenMlsCrypto,
     signer: &AnySigner,
+    keeps: impl FnMut(&QueuedProposal) -> bool,
 ) -> Result<CommitBuilder<'b, Complete, G>, Error> {
-    (commit.build(rand, crypto, &Guard { signer, sending }, |_| true))
+    (commit.build(rand, crypto, &Guard { signer, sending }, keeps))
         .map_err(|error| sending.error.take().unwrap_or(Error::mls("build a commit")(error)))
 }
 

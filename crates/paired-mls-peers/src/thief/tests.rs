@@ -6,6 +6,7 @@ use paired_mls::{
         Adapter as _, Content, Framing, Heard, Listener as _, Member as _, PairedMember as _,
         Thief as _, Who, World,
     },
+    group::credential::AcceptAnyIdentity,
     vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, PairedGroup, SqliteProvider};
@@ -133,7 +134,8 @@ fn he_lives_off_a_stolen_file() {
     let suite = CipherSuite::X25519Aes128;
     let ciphersuite = config::ciphersuite(suite).unwrap();
     let vault = Vault::new(MemoryStorage::new());
-    let sensor = Device::generate(open("sensor"), vault, ciphersuite, b"sensor").unwrap();
+    let sensor =
+        Device::generate(open("sensor"), vault, ciphersuite, b"sensor", AcceptAnyIdentity).unwrap();
     let mut bob = StockOpenMls::new(suite, Framing::Public, "bob").unwrap();
     bob.create(b"group").unwrap();
     let adds = vec![sensor.key_package(ciphersuite).unwrap()];

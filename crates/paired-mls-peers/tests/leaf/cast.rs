@@ -1,5 +1,7 @@
 //! Two devices of one leaf, and members that have a name.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed,
@@ -146,7 +148,7 @@ impl<C: paired_mls_peers::TestCrypto> Cast<C> {
         framing: Framing,
         door: Door,
     ) -> StockOpenMls<C> {
-        StockOpenMls::behind(door, suite, framing, "a guest").unwrap()
+        StockOpenMls::behind(door, suite, framing, &guest_name()).unwrap()
     }
 
     pub(crate) fn assert_together(&self) {
@@ -166,4 +168,10 @@ impl<C: paired_mls_peers::TestCrypto> Cast<C> {
 pub(crate) enum AdaToo {
     Yes,
     No,
+}
+
+/// A name that nobody else has, of always the same length.
+pub(crate) fn guest_name() -> String {
+    static GUESTS: AtomicU32 = AtomicU32::new(0);
+    format!("guest {:06}", GUESTS.fetch_add(1, Ordering::Relaxed))
 }

@@ -20,7 +20,7 @@ use paired_mls_openmls::KeyVectorCrypto;
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockMlsRs, StockOpenMls, TestCrypto};
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
 
-use crate::cast::{SENSOR, pair};
+use crate::cast::{SENSOR, guest_name, pair};
 
 const ROUNDS: usize = 40;
 
@@ -405,7 +405,7 @@ const LIMIT: f64 = 16.0;
 fn stock_life(suite: CipherSuite, framing: Framing, client: Client<RustCrypto>) -> Vec<Message> {
     let ada = StockOpenMls::new(suite, framing, "ada").unwrap();
     let bob = StockMlsRs::new(suite, framing, "bob").unwrap();
-    let guest = || StockOpenMls::new(suite, framing, "a guest").unwrap();
+    let guest = || StockOpenMls::new(suite, framing, &guest_name()).unwrap();
     life(client, ada, Box::new(bob), guest)
 }
 
@@ -429,11 +429,11 @@ fn nothing_tells_a_hidden_leaf_from_an_unpaired_client() {
 fn the_comparison_tells_what_differs() {
     let (suite, framing) = (CipherSuite::X25519Aes128, Framing::Public);
     let gated = |client| {
-        let behind = |name| {
+        let behind = |name: &str| {
             StockOpenMls::<KeyVectorCrypto<RustCrypto>>::behind(Door::Gated, suite, framing, name)
                 .unwrap()
         };
-        life(client, behind("ada"), Box::new(behind("bob")), || behind("a guest"))
+        life(client, behind("ada"), Box::new(behind("bob")), || behind(&guest_name()))
     };
     let standard = gated(Client::shared(LeafMode::Standard, suite, framing));
     let ordinary = gated(Client::ordinary(Door::Gated, suite, framing));

@@ -12,6 +12,7 @@ use openmls_traits::{crypto::OpenMlsCrypto as _, random::OpenMlsRand as _};
 use paired_mls::{
     CipherSuite, DeviceId, PairingId, RecordName, Secret, Vault, VaultStorage as _,
     conformance::{Content, Framing, Listener as _, Member},
+    group::credential::AcceptAnyIdentity,
     leaf::SignatureKeys,
     pairing::{
         AnchorKind, ChannelTrust, Mode, OneToOne, Outbound, PairingBook, PairingDevice,
@@ -64,7 +65,7 @@ fn device(vault: Vault, identity: &str, key: (Vec<u8>, Vec<u8>)) -> Device<Platf
         credential: BasicCredential::new(identity.into()).into(),
         signature_key: key.1.into(),
     };
-    Device::new(platform(), vault, signer, credential)
+    Device::new(platform(), vault, signer, credential, AcceptAnyIdentity)
 }
 
 impl Gadget {
@@ -98,7 +99,13 @@ impl Gadget {
         let provider = MemoryProvider::with_records(crypto, state.provider().records());
         let (private, public) = self.key.clone();
         let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, public);
-        Device::new(provider, Vault::new(vault), signer, state.credential().clone())
+        Device::new(
+            provider,
+            Vault::new(vault),
+            signer,
+            state.credential().clone(),
+            AcceptAnyIdentity,
+        )
     }
 
     /// The same device with the same vault and another signature key.
@@ -141,7 +148,13 @@ impl Gadget {
                 let crypto = RustCrypto::default();
                 let key = VaultKey::Anchor(self.pairing);
                 let signer = VaultSigner::new(crypto, vault.clone(), key, SUITE).unwrap();
-                Device::new(platform(), vault, signer, credential(anchor_key.clone()))
+                Device::new(
+                    platform(),
+                    vault,
+                    signer,
+                    credential(anchor_key.clone()),
+                    AcceptAnyIdentity,
+                )
             }
             Mode::Standard(_) => {
                 let devices = terms.roster().devices();
@@ -150,7 +163,7 @@ impl Gadget {
                 let (private, public) = self.key.clone();
                 let scheme = CIPHERSUITE.signature_algorithm();
                 let signer = SignatureKeyPair::from_raw(scheme, private, public);
-                Device::new(platform(), vault, signer, credential(keys))
+                Device::new(platform(), vault, signer, credential(keys), AcceptAnyIdentity)
             }
         }
     }

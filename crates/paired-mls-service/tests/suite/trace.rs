@@ -10,7 +10,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    CipherSuite, DeviceId as Number, Pairing, PairingId, Secret, Seed, Vault, vault::MemoryStorage,
+    CipherSuite, DeviceId as Number, Pairing, PairingId, Secret, Seed, Vault,
+    group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_api::{CreateGroup, GroupId, PublishCommit, RosterChange, path};
 use paired_mls_openmls::{
@@ -44,7 +45,13 @@ fn mls_device(identity: &[u8], keys: (&[u8], &[u8])) -> MlsDevice<MemoryProvider
     };
     let scheme = SUITE.signature_algorithm();
     let signer = SignatureKeyPair::from_raw(scheme, private.to_vec(), public.to_vec());
-    MlsDevice::new(provider, Vault::new(MemoryStorage::new()), signer, credential)
+    MlsDevice::new(
+        provider,
+        Vault::new(MemoryStorage::new()),
+        signer,
+        credential,
+        AcceptAnyIdentity,
+    )
 }
 
 fn key_pair() -> (Vec<u8>, Vec<u8>) {

@@ -1,5 +1,6 @@
 //! What an adapter to an MLS library shows to the suite.
 
+use super::liar::{Knowing, Liar};
 use crate::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
@@ -113,7 +114,7 @@ pub trait Member: Listener {
 }
 
 /// A device with the adapter under test.
-pub trait PairedMember: Member {
+pub trait PairedMember: Knowing {
     /// The public signature key.
     fn signature_key(&self) -> Vec<u8>;
 
@@ -183,6 +184,9 @@ pub trait Adapter {
 
     /// A device with a fresh signature key and an empty vault.
     fn device(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Self::Device;
+
+    /// A member on a stock implementation who can lie.
+    fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar>;
 
     /// One member on each stock implementation that knows the suite.
     fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>>;

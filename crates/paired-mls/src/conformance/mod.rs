@@ -22,6 +22,8 @@ mod adapter;
 pub mod failures;
 pub mod healing;
 pub mod leaf;
+pub mod liar;
+pub mod lying;
 pub mod placement;
 pub mod refresh;
 pub mod stock;
@@ -65,6 +67,12 @@ macro_rules! leaf_anchor_conformance {
             token: nobody_sends_without_it,
                 it_is_asked_for_and_given,
                 nothing_is_used_twice_over_many_switches;
+            lying: a_name_is_not_taken_by_a_self_update,
+                a_name_is_not_taken_by_an_update,
+                a_name_is_not_taken_by_an_add,
+                a_name_is_not_taken_by_an_external_commit,
+                a_strict_device_refuses,
+                a_mark_is_taken_back;
             healing: a_thief_is_lost_at_the_first_tape_commit,
                 with_the_tape_the_thief_would_have_followed,
                 a_vault_stolen_later_opens_no_earlier_epoch,
@@ -99,6 +107,12 @@ macro_rules! node_anchor_conformance {
                 an_added_device_of_the_pairing_follows,
                 members_that_are_apart_move_together,
                 a_device_comes_back_from_outside;
+            lying: a_name_is_not_taken_by_a_self_update,
+                a_name_is_not_taken_by_an_update,
+                a_name_is_not_taken_by_an_add,
+                a_name_is_not_taken_by_an_external_commit,
+                a_strict_device_refuses,
+                a_mark_is_taken_back;
             refresh: the_whole_leaf_is_new,
                 a_thief_of_the_old_leaf_or_of_the_package_stays_out,
                 a_second_leak_does_not_bring_him_back,

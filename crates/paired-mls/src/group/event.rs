@@ -1,6 +1,7 @@
 //! What an application is told about its pairing.
 
-use crate::{DeviceId, EpochSecurity, Index};
+use super::credential::{Cause, Verdict};
+use crate::{DeviceId, EpochSecurity, Index, anchor::LeafIndex, wire::Credential};
 
 /// Something that happened to a pairing in a group, with the commit that was just applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,4 +70,45 @@ pub enum Event {
     },
     /// This device was removed from the group.
     Removed,
+    /// Alarm: a commit made a leaf say that it is somebody whom the credential policy does not know it
+    /// to be. The group went on, and the member is marked: it keeps its last accepted identity.
+    IdentityUnverified {
+        /// The leaf.
+        leaf: LeafIndex,
+        /// Who it says that it is.
+        claims: Credential,
+        /// Whom it was last accepted as; `None` for a newcomer.
+        last: Option<Credential>,
+        /// How it came to say so.
+        cause: Cause,
+        /// What the policy answered.
+        verdict: Verdict,
+    },
+    /// A member that was not verified is now: the policy has accepted what it says.
+    IdentityVerified {
+        /// The leaf.
+        leaf: LeafIndex,
+        /// Who it is.
+        identity: Credential,
+    },
+    /// Alarm: an external commit took out a member and came in as somebody else. RFC 9420 lets it remove
+    /// an old leaf of its own only.
+    TakenOut {
+        /// The leaf that was taken out.
+        leaf: LeafIndex,
+        /// Whom it was last accepted as, if it was.
+        identity: Option<Credential>,
+        /// Who the external committer says that it is.
+        by: Credential,
+    },
+    /// A commit of this device leaves out a proposal of somebody else, since the credential policy does
+    /// not accept the leaf that it leads to.
+    ProposalLeftOut {
+        /// The leaf of an Update; `None` for an Add.
+        leaf: Option<LeafIndex>,
+        /// Who the leaf would say that it is.
+        claims: Credential,
+        /// What the policy answered.
+        verdict: Verdict,
+    },
 }

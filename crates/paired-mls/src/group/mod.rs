@@ -1,13 +1,18 @@
 //! What a pairing means in one group: who takes part, how safe each epoch is, and what happened.
 
+pub mod credential;
 mod event;
+mod identities;
 mod pairing;
+mod pins;
 mod record;
 mod security;
 
 pub use self::{
     event::Event,
+    identities::{Identities, IdentityRecordError, MAX_UNVERIFIED, Unverified},
     pairing::{PairedDevice, Pairing},
+    pins::{MAX_PINS, PinError, PinFirstSeen},
     record::{GroupRecord, GroupRecordError, HealPolicy, PendingCommit, Phase},
     security::{CommitFacts, EpochSecurity, LeafKey, SecurityTable},
 };

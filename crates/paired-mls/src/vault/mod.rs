@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     CipherSuite, DerivationTooLong, DeviceId, Index, Notify, NotifyError, PairingId, RecordError,
     SealedNotify, Secret, Seed, Tape, TapeError, TapeValue,
-    group::{GroupRecord, GroupRecordError},
+    group::{GroupRecord, GroupRecordError, IdentityRecordError},
     pairing::{KeyRecordError, TagInput, Verified},
     tape::{Staged, Stored},
 };
@@ -61,6 +61,9 @@ pub enum VaultError {
     /// A stored group record cannot be read.
     #[error(transparent)]
     GroupRecord(#[from] GroupRecordError),
+    /// A stored record of identities cannot be read.
+    #[error(transparent)]
+    IdentityRecord(#[from] IdentityRecordError),
     /// The tape refused.
     #[error(transparent)]
     Tape(#[from] TapeError),

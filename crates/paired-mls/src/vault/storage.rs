@@ -18,6 +18,10 @@ pub enum RecordName {
     Group(Vec<u8>),
     /// What a device knows of a leaf that it shares in one group, by the group's identifier.
     Leaf(Vec<u8>),
+    /// The members of a group whose identity is not verified, by the group's identifier.
+    Identities(Vec<u8>),
+    /// The signature keys that were first seen for each identity.
+    Pins,
     /// The KeyPackages of a leaf that the devices of a pairing share.
     LeafPackages(PairingId),
     /// The list of all pairings of the device.
@@ -43,6 +47,10 @@ impl fmt::Display for RecordName {
             }
             Self::Group(group_id) => f.write_str("group-").and_then(|()| hex(f, group_id)),
             Self::Leaf(group_id) => f.write_str("leaf-").and_then(|()| hex(f, group_id)),
+            Self::Identities(group_id) => {
+                f.write_str("identities-").and_then(|()| hex(f, group_id))
+            }
+            Self::Pins => f.write_str("pins"),
             Self::LeafPackages(pairing) => write!(f, "leaf-packages-{pairing}"),
             Self::Pairings => f.write_str("pairings"),
             Self::PairingState(pairing) => write!(f, "state-{pairing}"),

@@ -193,6 +193,16 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// A credential of this type, with this content of the vector that follows the type.
+    pub fn new(credential_type: CredentialType, content: Vec<u8>) -> Self {
+        Self { credential_type, content: content.into() }
+    }
+
+    /// A basic credential.
+    pub fn basic(identity: impl Into<Vec<u8>>) -> Self {
+        Self::new(CredentialType::BASIC, identity.into())
+    }
+
     /// The type, which may be unknown.
     pub fn credential_type(&self) -> CredentialType {
         self.credential_type

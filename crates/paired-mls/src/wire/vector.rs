@@ -21,6 +21,12 @@ impl Opaque {
     }
 }
 
+impl From<Vec<u8>> for Opaque {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl Size for Opaque {
     fn tls_serialized_len(&self) -> usize {
         VLByteSlice(&self.0).tls_serialized_len()

@@ -103,7 +103,7 @@ impl Engine {
         let id = group.row.id.clone();
         let heard = self.device().provider().transaction(|| {
             let (sender, message) = match group.process(&entry.message.0)? {
-                Received::Application { sender, message } => (sender, message),
+                Received::Application { sender, message, .. } => (sender, message),
                 Received::Own if epoch == group.epoch() => {
                     self.heard_itself(group, &entry.message.0)?;
                     return Ok(None);

@@ -13,7 +13,7 @@ mod unlock;
 mod vault;
 
 use openmls_rust_crypto::RustCrypto;
-use paired_mls::{CipherSuite, Secret, Vault};
+use paired_mls::{CipherSuite, Secret, Vault, group::credential::AcceptAnyIdentity};
 use paired_mls_api::RequestKey as _;
 use paired_mls_openmls::{
     KeyVectorCrypto, SqliteProvider, VaultKey,
@@ -88,7 +88,13 @@ impl Session {
             credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
             signature_key: key.public_key().into(),
         };
-        let device = OwnDevice::new(provider, open_vault.vault(), key.clone(), credential);
+        let device = OwnDevice::new(
+            provider,
+            open_vault.vault(),
+            key.clone(),
+            credential,
+            AcceptAnyIdentity,
+        );
         Ok(Self { profile, device, key, open_vault, client: LazyClient::default(), home })
     }
 

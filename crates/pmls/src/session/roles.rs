@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
+use paired_mls::group::credential::AcceptAnyIdentity;
 use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
 use super::{Client, DeviceKey, OwnDevice, Session};
@@ -18,6 +19,7 @@ impl Session {
             self.vault().clone(),
             self.key().clone(),
             self.device().credential().clone(),
+            AcceptAnyIdentity,
         )
     }
 
@@ -28,7 +30,13 @@ impl Session {
         credential: CredentialWithKey,
     ) -> Result<OwnDevice, Failure> {
         let provider = self.device().provider().clone();
-        Ok(OwnDevice::new(provider, self.vault().clone(), self.key_of(key)?, credential))
+        Ok(OwnDevice::new(
+            provider,
+            self.vault().clone(),
+            self.key_of(key)?,
+            credential,
+            AcceptAnyIdentity,
+        ))
     }
 
     /// The service as this device sees it.

@@ -17,6 +17,7 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
     CipherSuite, DeviceId, PairingId, Secret, Vault, VaultStorage,
+    group::credential::AcceptAnyIdentity,
     leaf::SignatureKeys,
     pairing::{PairingDevice, Party, Roster},
 };
@@ -104,7 +105,7 @@ impl Home {
         };
         let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, own);
         let provider = SqliteProvider::open(crypto(), &self.path.join("mls.sqlite"))?;
-        Ok(Device::new(provider, self.vault()?, signer, credential))
+        Ok(Device::new(provider, self.vault()?, signer, credential, AcceptAnyIdentity))
     }
 
     pub(super) fn vault(&self) -> Result<Vault, Failure> {

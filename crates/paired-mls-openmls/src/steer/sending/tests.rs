@@ -3,7 +3,10 @@
 use openmls::prelude::{KeyPackage, MlsGroupCreateConfig, MlsGroupJoinConfig};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
-use paired_mls::{DeviceId, EpochContext, Pairing, PairingId, Seed, vault::MemoryStorage};
+use paired_mls::{
+    DeviceId, EpochContext, Pairing, PairingId, Seed, group::credential::AcceptAnyIdentity,
+    vault::MemoryStorage,
+};
 
 use super::*;
 use crate::{MemoryProvider, PairedGroup};
@@ -24,7 +27,7 @@ struct Phone {
 fn new_device(identity: &str) -> TestDevice {
     let provider = MemoryProvider::new(RustCrypto::default());
     let vault = Vault::new(MemoryStorage::new());
-    Device::generate(provider, vault, CIPHERSUITE, identity.as_bytes()).unwrap()
+    Device::generate(provider, vault, CIPHERSUITE, identity.as_bytes(), AcceptAnyIdentity).unwrap()
 }
 
 fn phone() -> Phone {
@@ -101,7 +104,7 @@ fn another_order_of_drawing_is_refused() {
         let rand = OtherOrder { real: &steered, drawn: AtomicBool::new(false) };
         let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
         let commit = loaded(mls, device);
-        guarded(commit, &sending, &rand, &crypto, device.signer()).map(drop)
+        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
     });
     assert_eq!(error, GuardError::NodeKey { level: 0 });
 }
@@ -114,7 +117,7 @@ fn a_path_secret_that_was_sealed_is_refused() {
         let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
         // The library seals in a way that does not pass through our crypto provider.
         let commit = loaded(mls, device);
-        guarded(commit, &sending, &rand, sending.crypto, device.signer()).map(drop)
+        guarded(commit, &sending, &rand, sending.crypto, device.signer(), |_| true).map(drop)
     });
     assert_eq!(error, GuardError::Sealed { level: 0 });
 }
@@ -136,7 +139,7 @@ fn a_commit_without_a_path_is_refused() {
             .propose_adds([key_package.into_key_package()])
             .load_psks(device.provider().storage())
             .unwrap();
-        guarded(commit, &sending, &rand, &crypto, device.signer()).map(drop)
+        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
     });
     assert_eq!(error, GuardError::NoPath);
 }
@@ -149,5 +152,5 @@ fn what_is_expected_passes() {
     let path = value.into_path_secret(&context).unwrap();
     let Phone { device, mls, tape, anchor } = &mut phone;
     let commit = loaded(mls, device);
-    build_paired(commit, device, tape, CIPHERSUITE, path, anchor).unwrap();
+    build_paired(commit, device, tape, CIPHERSUITE, path, anchor, |_| true).unwrap();
 }

@@ -3,7 +3,10 @@
 use crate::{
     CipherSuite, DeviceId, EpochSecurity, PairingId, Vault,
     anchor::LeafIndex,
-    conformance::{Framing, Member, Refused, Sent, Thief},
+    conformance::{
+        Framing, Member, Refused, Sent, Thief,
+        liar::{Knowing, Liar},
+    },
 };
 
 /// How often a KeyPackage may be used.
@@ -26,7 +29,7 @@ pub enum Keys {
 
 /// A device that shares a leaf. As a [`Member`] it makes KeyPackages from the tape and joins by them;
 /// it creates no group.
-pub trait LeafMember: Member {
+pub trait LeafMember: Knowing {
     /// The vault.
     fn vault(&self) -> &Vault;
 
@@ -101,6 +104,9 @@ pub trait LeafAdapter {
 
     /// The other members: at least two. The first creates the group.
     fn others(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>>;
+
+    /// A member who can lie.
+    fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar>;
 
     /// One more member, of a name of its own.
     fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member>;

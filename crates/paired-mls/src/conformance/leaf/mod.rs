@@ -5,6 +5,7 @@ pub mod entering;
 pub mod failures;
 pub mod following;
 pub mod healing;
+pub mod lying;
 pub mod notify;
 pub mod token;
 mod world;

@@ -66,11 +66,13 @@ pub(super) fn status(
 
 /// The kind of a record, by its name.
 fn kind(name: &str) -> &'static str {
-    const KINDS: [(&str, &str); 8] = [
+    const KINDS: [(&str, &str); 10] = [
         ("signature-key", "signature-key"),
         ("anchor-key-", "shared-signature-keys"),
         ("leaf-packages-", "shared-key-packages"),
         ("leaf-", "shared-leaves"),
+        ("identities-", "unverified-members"),
+        ("pins", "pinned-keys"),
         ("pairing", "pairings"),
         ("state-", "pairing-states"),
         ("tape-", "group-tapes"),
@@ -150,6 +152,8 @@ mod tests {
             (RecordName::AnchorKey(pairing), "shared-signature-keys"),
             (RecordName::LeafPackages(pairing), "shared-key-packages"),
             (RecordName::Leaf(vec![1]), "shared-leaves"),
+            (RecordName::Identities(vec![1]), "unverified-members"),
+            (RecordName::Pins, "pinned-keys"),
             (RecordName::Pairing(pairing), "pairings"),
             (RecordName::PairingState(pairing), "pairing-states"),
             (RecordName::SubTape(tape), "group-tapes"),
