@@ -44,7 +44,7 @@ pub const GROUP_SOCKET: &str = "/v1/groups/{group}/socket";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: the process runs. Not signed.
 pub const LIVE: &str = "/health/live";
-/// `GET`: the database answers. Not signed.
+/// `GET`: the database answers, and takes what it is given. Not signed.
 pub const READY: &str = "/health/ready";
 /// `GET`: the metrics for Prometheus. Not signed; served where the operator says.
 pub const METRICS: &str = "/metrics";

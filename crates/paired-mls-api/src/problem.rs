@@ -82,6 +82,8 @@ problems! {
     TooFast = 429, "too-fast", "Requests come too fast";
     /// The service cannot answer now.
     Unavailable = 503, "unavailable", "The service cannot answer now";
+    /// What the service stores things on is full, read-only or broken. Its operator has to act.
+    Storage = 507, "storage", "The service can store nothing now";
 }
 
 impl fmt::Display for ProblemKind {

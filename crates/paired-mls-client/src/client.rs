@@ -199,6 +199,11 @@ impl<K: ClientKey> Client<K> {
                 let retry_after = retry_after.or_else(|| text(&headers, RETRY_AFTER)?.parse().ok());
                 ClientError::Unavailable { server, status, retry_after }
             }
+            (_, Some(problem)) if problem.known_kind() == Some(ProblemKind::Storage) => {
+                let problem = printable(problem);
+                let Problem { detail, retry_after, .. } = problem;
+                ClientError::Storage { server, detail, retry_after }
+            }
             (_, Some(problem)) if problem.known_kind() == Some(ProblemKind::NotFresh) => {
                 WrongClock::new(now, text(&headers, DATE)).into()
             }
@@ -220,6 +225,8 @@ fn may_repeat(error: &ClientError, repeat: Repeat) -> bool {
         ClientError::NoAnswer { .. } | ClientError::Unavailable { .. } => {
             repeat == Repeat::Harmless
         }
+        // It takes longer than a few attempts until somebody has made room.
+        ClientError::Storage { .. } => false,
         // The service has not begun with it.
         error => error.is_transient(),
     }
@@ -236,6 +243,7 @@ mod tests {
         let refused = |kind| ClientError::Refused(Box::new(Problem::new(kind)));
         let unavailable =
             ClientError::Unavailable { server: server(), status: 503, retry_after: None };
+        let full = ClientError::Storage { server: server(), detail: None, retry_after: None };
         let cases = [
             (ClientError::Unreachable { server: server(), source: source() }, [true, true]),
             (refused(ProblemKind::TooFast), [true, true]),
@@ -244,6 +252,8 @@ mod tests {
             // The same status as TooFast, and nobody makes room by waiting.
             (refused(ProblemKind::Full), [false, false]),
             (ClientError::Untrusted { server: server(), source: source() }, [false, false]),
+            // Nobody makes room within a few attempts.
+            (full, [false, false]),
         ];
         for (error, expected) in cases {
             let repeated = [Repeat::Harmless, Repeat::NeverBlindly];

@@ -65,6 +65,17 @@ pub enum ClientError {
         /// After how many seconds it wants to be asked again.
         retry_after: Option<u64>,
     },
+    /// The service: what it stores things on is full, read-only or broken, and its operator has to act. If
+    /// it is broken, the request may have taken effect.
+    #[error("{server} can store nothing now{}", detail.as_ref().map(|it| format!(": {it}")).unwrap_or_default())]
+    Storage {
+        /// The address.
+        server: String,
+        /// What the service says of it.
+        detail: Option<String>,
+        /// After how many seconds it wants to be asked again.
+        retry_after: Option<u64>,
+    },
     /// The request: the service has looked at it and refused it.
     #[error("{0}")]
     Refused(Box<Problem>),
@@ -104,7 +115,10 @@ impl ClientError {
     /// Whether the same may work later without anybody doing something about it.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Unavailable { .. } => true,
+            Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unavailable { .. }
+            | Self::Storage { .. } => true,
             _ => self.problem() == Some(ProblemKind::TooFast),
         }
     }
@@ -113,7 +127,9 @@ impl ClientError {
     pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Refused(problem) => problem.retry_after,
-            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Unavailable { retry_after, .. } | Self::Storage { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }

@@ -15,6 +15,9 @@ pub struct Config {
     pub database: String,
     /// How many connections to the database it keeps at most.
     pub connections: u32,
+    /// How long the file of a SQLite database may get, in bytes; as long as the disk takes if `None`.
+    /// PostgreSQL has limits of its own.
+    pub database_bytes: Option<u64>,
     /// The certificate; without one the service speaks plain HTTP, for behind a proxy.
     pub tls: Option<TlsFiles>,
     /// The names, with port where it is not the default, that clients reach this service by. A request
@@ -35,6 +38,7 @@ impl Config {
             metrics_listen: None,
             database: database.into(),
             connections: 16,
+            database_bytes: None,
             tls: None,
             authorities: Vec::new(),
             limits: Limits::default(),

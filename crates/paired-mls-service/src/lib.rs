@@ -44,5 +44,5 @@ pub use self::{
     routes::{app, metrics_app},
     serve::{Server, StopSignals, serve},
     state::AppState,
-    store::StoreError,
+    store::{StorageFault, StoreError},
 };

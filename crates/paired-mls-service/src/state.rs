@@ -60,7 +60,9 @@ impl AppState {
             let hub = Arc::clone(&hub);
             Arc::new(move |topic: &_| hub.wake(topic))
         };
-        let store = Arc::new(Store::open(&config.database, config.connections, waker).await?);
+        let store = Arc::new(
+            Store::open(&config.database, config.connections, config.database_bytes, waker).await?,
+        );
         let rate = Arc::new(Rate::new(&config.limits));
         let background = background(&store, &hub, &rate, &clock);
         Ok(Self {
@@ -100,7 +102,9 @@ impl AppState {
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.rate.sweep();
         self.hub.sweep();
-        self.store.run(&Sweep { now: self.clock.now() }).await
+        let gone = self.store.run(&Sweep { now: self.clock.now() }).await?;
+        self.store.cut_journal().await?;
+        Ok(gone)
     }
 
     /// Ends the connections to the database.
@@ -135,6 +139,9 @@ fn background(
             // The store logs a failure; the next sweep does the same work.
             if let Ok(rows) = store.run(&Sweep { now: clock.now() }).await {
                 tracing::debug!(rows, "swept");
+            }
+            if let Err(error) = store.cut_journal().await {
+                tracing::warn!(%error, "the journal of the database stays");
             }
         }
     });

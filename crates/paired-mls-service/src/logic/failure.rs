@@ -4,7 +4,7 @@ use paired_mls::{pairing::DirectoryError, wire::WireError};
 use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError};
 use thiserror::Error;
 
-use crate::store::{Refusal, StoreError};
+use crate::store::{Refusal, StorageFault, StoreError};
 
 /// Why a request was not served: one problem for each. To blame is the client, but for
 /// [`Failure::Store`].
@@ -65,7 +65,7 @@ pub(crate) enum Failure {
         "the position is beyond the end, {head}: either it is wrong, or the service lost entries"
     )]
     Beyond { head: u64 },
-    #[error("the database does not answer: try again")]
+    #[error("{}", told(.0))]
     Store(StoreError),
 }
 
@@ -171,6 +171,21 @@ impl From<DirectoryError> for Failure {
     }
 }
 
+/// After how many seconds it is worth asking a service again whose operator has to act first.
+const AFTER_STORAGE: u64 = 30;
+
+/// What a client is told of the database.
+fn told(error: &StoreError) -> &'static str {
+    match error.storage_fault() {
+        None => "the database does not answer: try again",
+        Some(StorageFault::Full) => {
+            "there is no room in the database: ask the operator to make some"
+        }
+        Some(StorageFault::ReadOnly) => "the database can only be read now: tell the operator",
+        Some(_) => "the database, or what it is stored on, fails: tell the operator",
+    }
+}
+
 impl Failure {
     fn kind(&self) -> ProblemKind {
         match self {
@@ -194,6 +209,7 @@ impl Failure {
             Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
             Self::Full(_) => ProblemKind::Full,
             Self::TooFast(_) => ProblemKind::TooFast,
+            Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
             Self::Busy | Self::Store(_) => ProblemKind::Unavailable,
         }
     }
@@ -210,6 +226,9 @@ impl Failure {
                 problem.device.clone_from(device)
             }
             Self::TooFast(seconds) => problem.retry_after = Some(*seconds),
+            Self::Store(error) if error.storage_fault().is_some() => {
+                problem.retry_after = Some(AFTER_STORAGE);
+            }
             Self::Busy | Self::Store(_) => problem.retry_after = Some(1),
             _ => {}
         }

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 
-use crate::{AppState, logic::Failure, openapi, store::Ping};
+use crate::{AppState, logic::Failure, openapi};
 
 pub(super) async fn openapi() -> Json<serde_json::Value> {
     Json(openapi::document())
@@ -18,7 +18,7 @@ pub(super) async fn live() -> StatusCode {
 }
 
 pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, Failure> {
-    state.store.run(&Ping).await?;
+    state.store.ready().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,13 +5,19 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AnyPool, Executor as _, any::AnyPoolOptions, migrate::Migrator, postgres::PgListener};
+use sqlx::{
+    AnyConnection, AnyPool, AssertSqlSafe, Executor as _, any::AnyPoolOptions, migrate::Migrator,
+    postgres::PgListener,
+};
 use tokio::sync::Mutex;
 
-use super::{Store, StoreError, Topic, Tx, Waker};
+use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, file};
 
 /// The channel of PostgreSQL that the replicas wake each other on.
 const CHANNEL: &str = "paired_mls";
+
+/// The size of a page of SQLite, in bytes.
+const PAGE: u64 = 4096;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -70,7 +76,8 @@ impl std::fmt::Debug for Database {
 }
 
 impl Store {
-    /// Connects, and brings the schema up to date. Replicas that start at once wait for each other.
+    /// Connects, and brings the schema up to date. Replicas that start at once wait for each other. A file
+    /// of SQLite gets no longer than `room`, in bytes.
     ///
     /// # Errors
     ///
@@ -78,6 +85,7 @@ impl Store {
     pub(crate) async fn open(
         address: &str,
         connections: u32,
+        room: Option<u64>,
         waker: Waker,
     ) -> Result<Self, StoreError> {
         static DRIVERS: Once = Once::new();
@@ -85,9 +93,11 @@ impl Store {
         let database = Database::parse(address)?;
         let (readers, writers, turn) = match &database {
             Database::Sqlite { url } => {
-                let writers = sqlite(url, 1).await?;
+                file::make_private(url)?;
+                let writers = sqlite(url, 1, room).await?;
+                (&writers).execute("PRAGMA journal_mode = WAL").await?;
                 migrate_sqlite(&writers).await?;
-                (sqlite(url, connections).await?, writers, Some(Mutex::new(())))
+                (sqlite(url, connections, room).await?, writers, Some(Mutex::new(())))
             }
             Database::Postgres { url } => {
                 let pool = options(connections).connect(url).await?;
@@ -95,7 +105,8 @@ impl Store {
                 (pool.clone(), pool, None)
             }
         };
-        Ok(Self { database, readers, writers, turn, waker })
+        let readiness = Readiness::default();
+        Ok(Self { database, readers, writers, turn, waker, readiness })
     }
 }
 
@@ -120,20 +131,36 @@ fn options(connections: u32) -> AnyPoolOptions {
 }
 
 /// What is committed is on the disk, whatever happens next: a commit that clients have merged and the
-/// service has lost would split the group.
-async fn sqlite(url: &str, connections: u32) -> Result<AnyPool, sqlx::Error> {
+/// service has lost would split the group. What is deleted is overwritten.
+///
+/// A connection whose disk fails is not refused here: the pool would try again until nobody waits any more.
+/// Its first transaction meets the same fault, and says so.
+async fn sqlite(url: &str, connections: u32, room: Option<u64>) -> Result<AnyPool, sqlx::Error> {
+    let pages = room.map(|bytes| format!("PRAGMA max_page_count = {}", (bytes / PAGE).max(1)));
     options(connections)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
+            let pages = pages.clone();
             Box::pin(async move {
-                connection.execute("PRAGMA busy_timeout = 5000").await?;
-                connection.execute("PRAGMA journal_mode = WAL").await?;
-                connection.execute("PRAGMA synchronous = FULL").await?;
-                connection.execute("PRAGMA foreign_keys = ON").await?;
-                Ok(())
+                match set_up(connection, pages).await {
+                    Err(error) if StorageFault::of(&error).is_some() => Ok(()),
+                    done => done,
+                }
             })
         })
         .connect(url)
         .await
+}
+
+async fn set_up(connection: &mut AnyConnection, pages: Option<String>) -> Result<(), sqlx::Error> {
+    connection.execute("PRAGMA busy_timeout = 5000").await?;
+    connection.execute("PRAGMA foreign_keys = ON").await?;
+    connection.execute("PRAGMA secure_delete = ON").await?;
+    // Those that read the file.
+    connection.execute("PRAGMA synchronous = FULL").await?;
+    if let Some(pages) = pages {
+        connection.execute(AssertSqlSafe(pages)).await?;
+    }
+    Ok(())
 }
 
 /// Tells the other replicas what the transaction wakes, when it is committed.

@@ -1,5 +1,8 @@
 //! Why a transaction failed.
 
+use std::{io, path::PathBuf};
+
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError, sqlite::SqliteError};
 use thiserror::Error;
 
 /// Why a transaction failed. To blame is the database, or whoever has written into it by other means.
@@ -8,7 +11,19 @@ use thiserror::Error;
 pub enum StoreError {
     /// The database refused, or is out of reach.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// What the database is stored on takes nothing. Nothing of the transaction has taken effect, unless
+    /// the disk has failed with it.
+    #[error("{0}")]
+    Storage(StorageFault, #[source] sqlx::Error),
+    /// The file of the database cannot be made, or not for its owner alone.
+    #[error("the database file {path} cannot be made: check the folder and its permissions")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Its schema is not the one that this version brings.
     #[error("the schema of the database cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -26,18 +41,115 @@ pub enum StoreError {
     Corrupt(&'static str),
 }
 
+/// What is wrong with what a database is stored on. An operator has to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StorageFault {
+    /// There is no room.
+    #[error("the disk of the database, or the room that it may use, is full: make room")]
+    Full,
+    /// Nothing can be written.
+    #[error("the database can only be read: look at its file, its folder and how they are mounted")]
+    ReadOnly,
+    /// A file cannot be opened.
+    #[error(
+        "a file of the database cannot be opened: look at the file, its folder, how they are mounted, \
+         and how many files may be open"
+    )]
+    Unopened,
+    /// Reading or writing has failed.
+    #[error("the disk of the database fails: look at the system's log")]
+    Io,
+    /// The file is damaged.
+    #[error("the database is damaged: restore it from a backup")]
+    Damaged,
+    /// The database has no memory, or is over another of its limits.
+    #[error("the database is out of memory, or over a limit of its own")]
+    Exhausted,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match StorageFault::of(&error) {
+            Some(fault) => Self::Storage(fault, error),
+            None => Self::Database(error),
+        }
+    }
+}
+
+impl StorageFault {
+    /// What this error says of the storage, if anything.
+    pub(super) fn of(error: &sqlx::Error) -> Option<Self> {
+        match code(error.as_database_error()?)? {
+            Code::Sqlite(code) => Some(match code {
+                13 => Self::Full,
+                // A file that is not the service's, or whose folder is not.
+                3 | 8 => Self::ReadOnly,
+                10 => Self::Io,
+                14 => Self::Unopened,
+                11 | 26 => Self::Damaged,
+                7 => Self::Exhausted,
+                _ => return None,
+            }),
+            Code::Postgres(code) => match code.as_str() {
+                "53100" => Some(Self::Full),
+                // Too many connections: that passes.
+                "53300" => None,
+                "25006" => Some(Self::ReadOnly),
+                "58030" => Some(Self::Io),
+                "58P01" => Some(Self::Unopened),
+                "XX001" | "XX002" => Some(Self::Damaged),
+                code if code.starts_with("53") => Some(Self::Exhausted),
+                _ => None,
+            },
+        }
+    }
+}
+
 impl StoreError {
     /// Whether the same transaction may well succeed when it is run again.
     pub(crate) fn is_transient(&self) -> bool {
-        let Self::Database(error) = self else { return false };
-        match error {
-            sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-                // PostgreSQL: serialization, deadlock; a key that another transaction has just
-                // inserted. SQLite: busy, locked, busy snapshot, the unique keys.
-                ["40001", "40P01", "23505", "5", "6", "517", "1555", "2067"]
-                    .contains(&code.as_ref())
-            }),
-            _ => false,
+        matches!(self, Self::Database(error) if is_conflict(error))
+    }
+
+    /// Whether it says nothing of the connection that it came by.
+    pub(super) fn spares_connection(&self) -> bool {
+        self.is_transient() || matches!(self, Self::OutOfRange | Self::Negative | Self::Corrupt(_))
+    }
+
+    /// What is wrong with the storage, if that is it.
+    pub(crate) fn storage_fault(&self) -> Option<StorageFault> {
+        match self {
+            Self::Storage(fault, _) => Some(*fault),
+            _ => None,
         }
     }
+}
+
+/// Whether another transaction was in the way.
+pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    let unique = database.is_some_and(DatabaseError::is_unique_violation);
+    match database.and_then(code) {
+        // Busy, locked; a key that another transaction has just inserted.
+        Some(Code::Sqlite(code)) => [5, 6].contains(&code) || unique,
+        // Serialization, deadlock; such a key.
+        Some(Code::Postgres(code)) => ["40001", "40P01"].contains(&code.as_str()) || unique,
+        None => false,
+    }
+}
+
+enum Code {
+    /// A primary result code: what distinguishes the extended ones is in the higher bits.
+    Sqlite(u32),
+    /// An SQLSTATE.
+    Postgres(String),
+}
+
+fn code(error: &(dyn DatabaseError + 'static)) -> Option<Code> {
+    let code = error.code()?;
+    if error.try_downcast_ref::<SqliteError>().is_some() {
+        return code.parse().ok().map(|code: u32| Code::Sqlite(code & 0xff));
+    }
+    error.try_downcast_ref::<PgDatabaseError>().map(|_| Code::Postgres(code.into_owned()))
 }

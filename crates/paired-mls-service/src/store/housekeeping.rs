@@ -1,6 +1,8 @@
 //! What nobody asks for.
 
-use super::{StoreError, Transaction, Tx, row::int};
+use sqlx::Executor as _;
+
+use super::{Database, Store, StoreError, Transaction, Tx, row::int};
 
 /// Drops what has expired: nonces, items of mailboxes, KeyPackages.
 pub(crate) struct Sweep {
@@ -28,16 +30,23 @@ impl Transaction for Sweep {
     }
 }
 
-/// Asks whether the database answers.
-pub(crate) struct Ping;
-
-impl Transaction for Ping {
-    const NAME: &'static str = "ping";
-    const WRITES: bool = false;
-    type Output = ();
-
-    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        sqlx::query("SELECT user_id FROM users LIMIT 1").execute(tx.connection()).await?;
+impl Store {
+    /// Writes the journal of SQLite into the database and cuts it off, so that what was deleted is on the
+    /// disk no more. Readers that are in the way put it off until the next time.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub(crate) async fn cut_journal(&self) -> Result<(), StoreError> {
+        let (Database::Sqlite { .. }, Some(turn)) = (&self.database, &self.turn) else {
+            return Ok(());
+        };
+        let _turn = turn.lock().await;
+        let mut writer = self.writers.acquire().await?;
+        // Whatever happens to it now, this connection is not used again: it has another patience.
+        writer.close_on_drop();
+        writer.execute("PRAGMA busy_timeout = 200").await?;
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         Ok(())
     }
 }

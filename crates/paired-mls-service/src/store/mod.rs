@@ -10,31 +10,36 @@ mod connect;
 mod deliver;
 mod directory;
 mod error;
+mod file;
 mod group;
 mod housekeeping;
 mod key_package;
+mod lease;
+#[cfg(test)]
+mod lease_tests;
 mod log;
 mod mailbox;
 mod nonce;
 mod pairing;
+mod probe;
 mod publish;
 mod row;
 mod topic;
 
 use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
 
-use sqlx::{Any, AnyConnection, AnyPool};
+use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::Mutex;
 
 pub(crate) use self::connect::Database;
-pub use self::error::StoreError;
+pub use self::error::{StorageFault, StoreError};
 pub(crate) use self::{
     connect::{Heard, listen},
     directory::{
         Approve, Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice,
     },
     group::{Group, GroupById, GroupInfo, OpenGroup, Standing},
-    housekeeping::{Ping, Sweep},
+    housekeeping::Sweep,
     key_package::{
         ClaimKeyPackage, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
         WithdrawKeyPackages,
@@ -46,17 +51,18 @@ pub(crate) use self::{
     publish::{Age, Append, Appended, Joining, Publish, Refusal, Room},
     topic::Topic,
 };
+use self::{lease::Lease, probe::Readiness};
 
 /// A connection inside a transaction.
 pub(crate) struct Tx {
-    inner: sqlx::Transaction<'static, Any>,
+    lease: Lease,
     woken: Vec<Topic>,
 }
 
 impl Tx {
     /// Runs statements.
     fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.inner
+        self.lease.connection()
     }
 
     /// Wakes the subscribers of `topic`, on every replica, once the transaction is committed.
@@ -100,6 +106,7 @@ pub(crate) struct Store {
     /// SQLite has one writer: whoever waits, waits here and in turn.
     turn: Option<Mutex<()>>,
     waker: Waker,
+    readiness: Readiness,
 }
 
 impl Store {
@@ -126,6 +133,9 @@ impl Store {
                 Err(error) => {
                     let cause = error.source().map(tracing::field::display);
                     tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");
+                    if error.storage_fault().is_some() {
+                        self.readiness.doubt();
+                    }
                     return Err(error);
                 }
             }
@@ -137,23 +147,40 @@ impl Store {
             Some(turn) if T::WRITES => Some(turn.lock().await),
             _ => None,
         };
-        let inner = match (&self.database, T::WRITES) {
+        let lease = match (&self.database, T::WRITES) {
             // A writer that began as a reader could not wait for another process that writes.
-            (Database::Sqlite { .. }, true) => self.writers.begin_with("BEGIN IMMEDIATE").await?,
-            (_, true) => self.writers.begin().await?,
-            (_, false) => self.readers.begin().await?,
+            (Database::Sqlite { .. }, true) => Lease::begin(&self.writers, "BEGIN IMMEDIATE").await,
+            (_, true) => Lease::begin(&self.writers, "BEGIN").await,
+            (_, false) => Lease::begin(&self.readers, "BEGIN").await,
         };
-        let mut tx = Tx { inner, woken: Vec::new() };
-        let output = transaction.run(&mut tx).await?;
+        let mut tx = Tx { lease: lease?, woken: Vec::new() };
+        let output = match self.within(transaction, &mut tx).await {
+            Ok(output) => output,
+            Err(error) => {
+                if !error.spares_connection() {
+                    tx.lease.fail();
+                }
+                return Err(error);
+            }
+        };
         if !T::keeps(&output) {
-            tx.inner.rollback().await?;
+            tx.lease.rollback().await?;
             return Ok(output);
         }
-        if let Database::Postgres { .. } = self.database {
-            connect::notify(&mut tx).await?;
-        }
-        tx.inner.commit().await?;
+        tx.lease.commit().await?;
         tx.woken.iter().for_each(|topic| (self.waker)(topic));
+        Ok(output)
+    }
+
+    async fn within<T: Transaction>(
+        &self,
+        transaction: &T,
+        tx: &mut Tx,
+    ) -> Result<T::Output, StoreError> {
+        let output = transaction.run(tx).await?;
+        if let (Database::Postgres { .. }, true) = (&self.database, T::keeps(&output)) {
+            connect::notify(tx).await?;
+        }
         Ok(output)
     }
 

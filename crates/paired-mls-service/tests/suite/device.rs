@@ -80,6 +80,11 @@ impl Answer {
         assert_eq!(self.status, 204, "{}", String::from_utf8_lossy(&self.body));
     }
 
+    /// What kind of problem it is, if it is one.
+    pub(crate) fn problem_of(&self) -> Option<ProblemKind> {
+        serde_json::from_slice::<Problem>(&self.body).ok()?.known_kind()
+    }
+
     /// The problem, which is of this kind.
     #[track_caller]
     pub(crate) fn problem(&self, kind: ProblemKind) -> Problem {

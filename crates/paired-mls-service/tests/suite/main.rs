@@ -6,6 +6,7 @@ mod backend;
 mod commits;
 mod device;
 mod directory;
+mod disk;
 mod key_packages;
 mod limits;
 mod logs;

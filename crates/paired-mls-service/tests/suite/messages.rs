@@ -13,6 +13,19 @@ const APPLICATION: u8 = 1;
 const PROPOSAL: u8 = 2;
 const COMMIT: u8 = 3;
 
+/// An application message with a ciphertext of so many bytes.
+pub(crate) fn long_application(group: &GroupId, epoch: u64, len: u16) -> Vec<u8> {
+    let mut message = private(group, epoch, APPLICATION);
+    message.truncate(message.len() - 61);
+    assert!((64..16384).contains(&len));
+    message.extend_from_slice(&(0x4000 | len).to_be_bytes());
+    let start = message.len();
+    message.resize(start + usize::from(len), 0);
+    // No database makes it shorter.
+    getrandom::fill(&mut message[start..]).unwrap();
+    message
+}
+
 fn private(group: &GroupId, epoch: u64, content_type: u8) -> Vec<u8> {
     let mut message = vec![0, 1, 0, 2];
     vector(&mut message, group.as_bytes());

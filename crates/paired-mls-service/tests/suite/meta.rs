@@ -20,7 +20,7 @@ on_both!(
     a_database_is_opened_twice,
 );
 
-async fn plain(app: axum::Router, method: &str, path: &str) -> Answer {
+pub(crate) async fn plain(app: axum::Router, method: &str, path: &str) -> Answer {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     Answer::of(app.oneshot(request).await.unwrap()).await
 }

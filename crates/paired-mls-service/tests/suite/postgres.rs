@@ -18,14 +18,55 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn fresh_database() -> Option<String> {
     let socket = SERVER.get_or_init(start).as_ref()?;
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let done = Command::new(programs()?.join("psql"))
+    run(&format!("CREATE DATABASE {name}"));
+    Some(address(socket, &name))
+}
+
+/// A database with its tables in a folder. It is gone when this is dropped: the server cannot write what
+/// others have to wait for once the folder is.
+pub(crate) struct Elsewhere {
+    pub(crate) address: String,
+    name: String,
+}
+
+impl Elsewhere {
+    /// Only root can give the folder to the server.
+    pub(crate) fn fresh(folder: &Path) -> Option<Self> {
+        let socket = SERVER.get_or_init(start).as_ref()?;
+        let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        assert!(Command::new("chown").arg("postgres").arg(folder).status().unwrap().success());
+        run(&format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display()));
+        run(&format!("CREATE DATABASE {name} TABLESPACE {name}"));
+        Some(Self { address: address(socket, &name), name })
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        run(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        run(&format!("DROP TABLESPACE {}", self.name));
+    }
+}
+
+fn address(socket: &Path, name: &str) -> String {
+    format!("postgres://postgres@localhost/{name}?host={}", socket.display())
+}
+
+/// The name of the database at this address.
+pub(crate) fn name_of(address: &str) -> &str {
+    address.split(['/', '?']).nth(3).unwrap()
+}
+
+/// Runs a statement on the server, outside of the databases of the tests.
+pub(crate) fn run(statement: &str) {
+    let socket = SERVER.get_or_init(start).as_ref().unwrap();
+    let done = Command::new(programs().unwrap().join("psql"))
         .args(["-q", "-U", "postgres", "-d", "postgres", "-h"])
         .arg(socket)
-        .args(["-c", &format!("CREATE DATABASE {name}")])
+        .args(["-o", "/dev/null", "-c", statement])
         .status()
         .unwrap();
-    assert!(done.success());
-    Some(format!("postgres://postgres@localhost/{name}?host={}", socket.display()))
+    assert!(done.success(), "{statement}");
 }
 
 /// Where `initdb`, `postgres` and `psql` are: Debian keeps them off the path, by their version.
@@ -99,7 +140,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout.trim_ascii() == b"0"
 }

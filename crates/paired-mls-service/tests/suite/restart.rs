@@ -58,6 +58,24 @@ impl Drop for Victim {
     }
 }
 
+impl Victim {
+    /// Lets its files get as long as they like.
+    pub(crate) fn lift_limit(&self) {
+        let pid = self.0.id().to_string();
+        let lifted = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        assert!(lifted.unwrap().success());
+    }
+}
+
+/// Starts one whose files do not get longer than this, in bytes.
+pub(crate) async fn start_limited(database: &str, file: &Path, bytes: u64) -> (Victim, Remote) {
+    let mut command = Command::new("sh");
+    // The signal would end the process; without it the write fails.
+    command.args(["-c", "trap '' XFSZ; exec prlimit --fsize=\"$0:\" -- \"$@\""]);
+    command.arg(bytes.to_string()).arg(env::current_exe().unwrap());
+    spawn(&mut command, database, file).await
+}
+
 async fn start(database: &str, file: &Path) -> (Victim, Remote) {
     spawn(&mut Command::new(env::current_exe().unwrap()), database, file).await
 }

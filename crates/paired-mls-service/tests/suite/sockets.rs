@@ -82,6 +82,11 @@ impl Remote {
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
+    /// A request that nobody has signed.
+    pub(crate) async fn plain_get(&self, path: &str) -> reqwest::Response {
+        self.client.get(format!("{}{path}", self.base)).send().await.unwrap()
+    }
+
     pub(crate) async fn register(&self, user: &str) -> Device {
         let device = Device::new(user);
         self.take(&device).await;

@@ -29,6 +29,10 @@ pub(crate) struct ServeSettings {
     #[arg(long, value_name = "N", env = "PMLS_CONNECTIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<u32>,
+    /// How long the file of a SQLite database may get [default: as long as the disk takes].
+    #[arg(long, value_name = "BYTES", env = "PMLS_DATABASE_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_bytes: Option<u64>,
     /// The certificate chain, in PEM; without one the service speaks plain HTTP, for behind a proxy.
     #[arg(long, value_name = "FILE", env = "PMLS_TLS_CERTIFICATES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +118,7 @@ impl ServeSettings {
             _ => return Err(SettingsError::HalfOfTls),
         };
         config.connections = self.connections.unwrap_or(config.connections);
+        config.database_bytes = self.database_bytes;
         config.authorities = self.authorities;
         config.metrics_listen = self.metrics_listen;
         config.grace = self.grace.map_or(config.grace, Duration::from_secs);
