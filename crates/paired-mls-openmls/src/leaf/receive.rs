@@ -82,6 +82,26 @@ impl LeafGroup {
         }
     }
 
+    /// Processes what came to this device alone, and not in the order of the delivery service: a Notify, or
+    /// what a partner says of the token.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Kind`] for everything else. Nothing has changed then.
+    ///
+    /// # Security
+    ///
+    /// Anybody can put something into a device's mailbox. A commit or a proposal that were taken from there
+    /// would lead this device away from all others; they come from the log alone.
+    pub fn process_notify<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+    ) -> Result<Received, Error> {
+        let said = self.announcement(device, message)?;
+        said.ok_or_else(|| PeerError::Kind("Notify of a partner").into())
+    }
+
     /// Keeps what a partner announces, or passes on what it says of the token; `None` if the message is
     /// of another kind.
     fn announcement<P: Platform>(

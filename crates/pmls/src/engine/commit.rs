@@ -11,6 +11,7 @@ use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
 use super::{
     Engine, EngineError, Group, GroupRow, Membership, Report,
     group::{Door, create_config},
+    identity::check_key_package,
     outbox::{Fate, Item},
 };
 use crate::output::printable;
@@ -258,22 +259,23 @@ impl Engine {
         let mut claimed = Vec::new();
         for newcomer in newcomers {
             let name = printable(newcomer.user.as_bytes());
-            let view = client.user(&newcomer.user).await?;
-            let active: Vec<_> = (view.devices.into_iter())
-                .filter(|device| device.revoked_at.is_none())
-                .map(|device| device.device)
-                .collect();
+            let view = self.user_view(&newcomer.user).await?;
+            let active = view.devices.iter().filter(|device| device.revoked_at.is_none());
+            let active: Vec<_> = active.collect();
+            let ids: Vec<_> = active.iter().map(|device| device.device.clone()).collect();
             let before = claimed.len();
-            for device in &active {
+            for device in active {
+                let id = &device.device;
                 let named = newcomer.device.as_ref();
-                if named.is_some_and(|prefix| !device.to_string().starts_with(prefix)) {
+                if named.is_some_and(|prefix| !id.to_string().starts_with(prefix)) {
                     continue;
                 }
-                if *device == self.session.profile().device {
+                if *id == self.session.profile().device {
                     continue;
                 }
-                if let Some(package) = client.claim(device, suite).await? {
-                    claimed.push((device.clone(), active.clone(), package));
+                if let Some(package) = client.claim(id, suite).await? {
+                    check_key_package(&package, device, &view, suite)?;
+                    claimed.push((id.clone(), ids.clone(), package));
                 }
             }
             if claimed.len() == before {

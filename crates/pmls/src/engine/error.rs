@@ -4,7 +4,7 @@ use paired_mls::{
     PairingId,
     pairing::{BookError, StateName},
 };
-use paired_mls_api::{EnvelopeError, IdError, SchemeError};
+use paired_mls_api::{DeviceId, EnvelopeError, IdError, SchemeError};
 use paired_mls_client::ClientError;
 use paired_mls_openmls::UsageError;
 use thiserror::Error;
@@ -154,9 +154,39 @@ pub(crate) enum EngineError {
     /// The seed file is none.
     #[error("{0} is no seed file of this version: make one with `pmls pair seed`")]
     SeedFile(String),
-    /// Many devices want to pair with this one.
-    #[error("too many pairings wait for their digits to be compared: `pmls pair abandon` some")]
-    TooManyOffers,
+    /// The service hands out a KeyPackage of somebody else.
+    #[error(
+        "the service gives a KeyPackage for {user}/{device} that is not of this device: nothing was done \
+         with it. Compare the id with `pmls device show` on the device, and tell the service's operator"
+    )]
+    ForgedKeyPackage {
+        /// The user that was asked for.
+        user: String,
+        /// The device that was asked for.
+        device: DeviceId,
+    },
+    /// Somebody says that it is somebody else.
+    #[error(
+        "device {device} says that it is of {says}, and the directory does not: whoever has it is not to be \
+         trusted"
+    )]
+    Impostor {
+        /// Who it says that it is.
+        says: String,
+        /// Its device.
+        device: DeviceId,
+    },
+    /// The directory does not know a user.
+    #[error("the service knows no user {0}: check the name, or wait until a device is registered")]
+    NoUser(String),
+    /// A partner makes more KeyPackages than anybody uses.
+    #[error("there are enough KeyPackages of the partners in pairing {0}, and more are not kept")]
+    TooManyPackages(PairingId),
+    /// A Welcome is too long to be kept.
+    #[error(
+        "a Welcome of {0} bytes is longer than what is kept for a commit that is still to come"
+    )]
+    NoRoomForWelcome(usize),
     /// A token in a group without a shared leaf.
     #[error("in {0} this device has a leaf of its own, and needs no token")]
     NoSharedLeaf(String),
@@ -188,6 +218,29 @@ impl EngineError {
         match self {
             Self::Client(error) => error.is_transient(),
             Self::Waiting { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether somebody may have meant harm by what led to this. What comes twice, too late, for another
+    /// device, or is nonsense, is ordinary life with a mailbox that anybody can write to.
+    pub(super) fn is_suspicious(&self) -> bool {
+        use paired_mls::pairing::{PairingError, PeerError as Refused};
+        use paired_mls_openmls::{Error, PeerError};
+        match self {
+            Self::Impostor { .. } | Self::ForgedKeyPackage { .. } => true,
+            Self::Book(BookError::Pairing(PairingError::Peer(refused))) => matches!(
+                refused,
+                Refused::WrongTag { .. }
+                    | Refused::ChannelMembers
+                    | Refused::NotFromInitiator(_)
+                    | Refused::KeyPairMismatch
+                    | Refused::RosterDiffers
+                    | Refused::OtherRequest
+            ),
+            Self::Mls(Error::Peer(refused)) => {
+                !matches!(refused, PeerError::Message(_) | PeerError::Level(_) | PeerError::Kind(_))
+            }
             _ => false,
         }
     }

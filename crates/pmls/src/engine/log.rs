@@ -76,8 +76,8 @@ impl Engine {
                 match group.process(&entry.message.0).map_err(EngineError::from) {
                     Err(error) if error.is_local() => return Err(error),
                     // Nobody can commit what this device cannot accept, or it is its own.
-                    Err(error) => report.dropped(&error),
-                    Ok(_) => {}
+                    Err(error) if error.is_suspicious() => report.dropped(&error),
+                    Err(_) | Ok(_) => {}
                 }
                 Ok(Next::Continue)
             }
@@ -119,8 +119,12 @@ impl Engine {
             Ok(Some(letter)) => report.heard(&group.row.name, &letter),
             Ok(None) => {}
             Err(error) if error.is_local() => return Err(error),
-            // From before this device, of the other devices behind its leaf, or too late: not for it.
-            Err(error) => report.dropped(&error),
+            // Too late, or of a sender whose state is an older copy. What it says is lost.
+            Err(_) => report.add(Happening::Unread {
+                group: group.row.name.clone(),
+                epoch,
+                position: entry.position,
+            }),
         }
         Ok(())
     }

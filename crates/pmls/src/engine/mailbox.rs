@@ -11,22 +11,23 @@ use paired_mls::{
 };
 use paired_mls_api::{Envelope, GroupId, MailboxItem};
 use paired_mls_openmls::{
-    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_key_pair, welcome_group_id,
+    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_for_tape_package, is_key_pair,
+    welcome_group_id,
 };
 
 use super::{
     Engine, EngineError, Happening, Report,
     group::join_config,
     leaf::{anchor_client, terms_of},
-    pairing::{CHANNEL_PREFIX, ChannelRecord},
+    pairing::CHANNEL_PREFIX,
 };
 use crate::output::short;
 
 /// The name of the mailbox's cursor.
 const CURSOR: &str = "mailbox";
 
-/// How many pairings may wait for their digits to be compared.
-const MAX_OFFERS: usize = 16;
+/// How many KeyPackages of the partners of one pairing are kept.
+const MAX_PACKAGES: usize = 256;
 
 /// How many items are fetched at once.
 const PAGE: u32 = 256;
@@ -67,7 +68,7 @@ impl Engine {
         let Ok(envelope) = Envelope::decode(item.envelope.0) else { return Ok(()) };
         let content = envelope.content();
         let opened = match MlsMessage::decode(content) {
-            Ok(MlsMessage::Welcome) => self.welcome(content, report),
+            Ok(MlsMessage::Welcome) => self.welcome(content, report).await,
             Ok(MlsMessage::KeyPackage(package)) => self.offer(&package, content),
             Ok(MlsMessage::Framed(header)) => self.framed(&header, content, report),
             Ok(_) => Ok(()),
@@ -76,7 +77,9 @@ impl Engine {
         match opened {
             Err(error) if error.is_local() => Err(error),
             Err(error) => {
-                report.dropped(&error);
+                if error.is_suspicious() {
+                    report.dropped(&error);
+                }
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -85,23 +88,9 @@ impl Engine {
 
     /// A Welcome: into a group, with a leaf of the device's own or the shared one; into a 1-to-1 channel;
     /// or a leaf refresh, whose commit is still to come.
-    fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
+    async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match welcome_group_id(self.device(), welcome) {
-            Ok(id) if id.starts_with(CHANNEL_PREFIX) => {
-                // Anybody can open a channel: strangers do not fill this device with them.
-                if self.offers()? >= MAX_OFFERS {
-                    return Err(EngineError::TooManyOffers);
-                }
-                return self.device().provider().transaction(|| {
-                    let channel = Channel::join(self.device(), welcome)?;
-                    let digits = channel.digits(self.device())?.to_string();
-                    let record = ChannelRecord::joined(&channel);
-                    self.keep_channel(channel.id(), &record)?;
-                    let partners = record.others(&self.party());
-                    report.add(Happening::PairingOffered { by: partners, digits });
-                    Ok(())
-                });
-            }
+            Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome, report).await,
             Ok(_) => {
                 return self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
@@ -125,8 +114,11 @@ impl Engine {
             let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
             return self.store().back_since(&id, group.epoch());
         }
-        if !self.paired(AnchorKind::Node)?.is_empty() {
-            self.store().keep_welcome(welcome)?;
+        for pairing in self.paired(AnchorKind::Node)? {
+            // Of a leaf refresh: its commit is still to come.
+            if is_for_tape_package(self.device(), pairing, welcome)? {
+                return self.store().keep_welcome(welcome, self.now());
+            }
         }
         Ok(())
     }
@@ -152,6 +144,7 @@ impl Engine {
         for pairing in self.paired(AnchorKind::Leaf)? {
             let device = self.behind_leaf(pairing)?;
             if device.signature_key() == key {
+                self.has_room_for_package(pairing)?;
                 return Ok(LeafGroup::adopt(&device, pairing, content)?);
             }
         }
@@ -164,13 +157,20 @@ impl Engine {
             let roster = self.terms(pairing)?;
             let of_it = roster.roster().devices().iter().any(|d| d.party.signature_key == key);
             if let (true, Some((own, device))) = (of_it, group.as_own()) {
+                self.has_room_for_package(pairing)?;
                 return Ok(own.adopt(device, content)?);
             }
         }
         Ok(())
     }
 
-    /// A message of a 1-to-1 channel, or of a partner behind a shared leaf.
+    fn has_room_for_package(&self, pairing: PairingId) -> Result<(), EngineError> {
+        let kept = self.session.vault().load_leaf_packages(pairing)?.0.len();
+        if kept < MAX_PACKAGES { Ok(()) } else { Err(EngineError::TooManyPackages(pairing)) }
+    }
+
+    /// A message of a 1-to-1 channel, or of a partner behind a shared leaf. Commits and proposals of groups
+    /// come from the log alone.
     fn framed(
         &mut self,
         header: &FramedHeader,
@@ -185,7 +185,13 @@ impl Engine {
             return Ok(());
         };
         let mut group = self.load(&row)?;
-        match group.process(content)? {
+        if header.epoch() < group.epoch() {
+            // What was announced is in the log, and was followed without it.
+            return Ok(());
+        }
+        let name = row.name.clone();
+        let (shared, device) = group.as_shared().ok_or(EngineError::NoSharedLeaf(name))?;
+        match shared.process_notify(device, content)? {
             Received::TokenWanted { by } => {
                 report.add(Happening::TokenWanted { group: row.name, by: by.0 });
             }

@@ -20,6 +20,7 @@
 mod commit;
 mod error;
 mod group;
+mod identity;
 mod leaf;
 mod log;
 mod mailbox;

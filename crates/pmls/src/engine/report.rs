@@ -51,8 +51,10 @@ pub(crate) enum Happening {
     TokenWanted { group: String, by: u16 },
     /// A partner behind the shared leaf sends no more.
     TokenGiven { group: String, by: u16 },
-    /// Something that came was of no use.
+    /// Something came that somebody may have meant harm by; nothing was done with it.
     Dropped { why: String },
+    /// A message cannot be read.
+    Unread { group: String, epoch: u64, position: u64 },
     /// This device's message is in the log.
     Sent { group: String, position: u64, bytes: usize },
     /// A message was not sent: this device has left its group in the meantime.
@@ -286,7 +288,12 @@ impl fmt::Display for Happening {
                 f,
                 "{group}: device {by} sends no more: `pmls update {group}` takes the token"
             ),
-            Self::Dropped { why } => write!(f, "dropped: {why}"),
+            Self::Dropped { why } => write!(f, "warning, and nothing was done: {why}"),
+            Self::Unread { group, epoch, position } => write!(
+                f,
+                "{group}: message {position}, of epoch {epoch}, cannot be read: it came too late, or its sender \
+                 works with an older copy of its state; ask for it once more"
+            ),
             Self::Sent { group, .. } => write!(f, "{group}: the message is sent"),
             Self::NotSent { group } => write!(
                 f,

@@ -3,8 +3,10 @@
 //!
 //! Nothing of it is secret from a thief of the MLS state, and nothing of the vault is in it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use paired_mls::PairingId;
-use paired_mls_api::GroupId;
+use paired_mls_api::{DeviceId, GroupId, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::Serialize;
 
@@ -43,11 +45,17 @@ CREATE TABLE IF NOT EXISTS pmls_inbox (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_channels (
     channel_id BLOB PRIMARY KEY,
-    channel    TEXT NOT NULL
+    channel    TEXT NOT NULL,
+    since      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_welcomes (
     id      INTEGER PRIMARY KEY,
-    welcome BLOB NOT NULL UNIQUE
+    welcome BLOB NOT NULL UNIQUE,
+    since   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_directory (
+    device   TEXT PRIMARY KEY,
+    user     BLOB               -- whose device it is; NULL if nobody's
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_cursors (
     name   TEXT PRIMARY KEY,
@@ -55,8 +63,15 @@ CREATE TABLE IF NOT EXISTS pmls_cursors (
 ) STRICT;
 ";
 
+/// How many Welcomes wait for their commits, in how many bytes, and for how long.
+const MAX_WELCOMES: u32 = 16;
+const WELCOME_BYTES: usize = 4 << 20;
+const WELCOME_SECONDS: i64 = 90 * 24 * 60 * 60;
+
 /// Columns that came later than their tables.
-const LATER: [(&str, &str, &str); 6] = [
+const LATER: [(&str, &str, &str); 8] = [
+    ("pmls_channels", "since", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_welcomes", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "behind", "INTEGER"),
     ("pmls_outbox", "state", "TEXT NOT NULL DEFAULT 'waiting'"),
@@ -286,17 +301,34 @@ impl Store<'_> {
         Ok(())
     }
 
-    pub(super) fn keep_channel(&self, id: &[u8], channel: &str) -> Result<(), EngineError> {
+    pub(super) fn keep_channel(
+        &self,
+        id: &[u8],
+        channel: &str,
+        now: SystemTime,
+    ) -> Result<(), EngineError> {
         self.0.execute(
-            "INSERT OR REPLACE INTO pmls_channels VALUES (?1, ?2)",
-            params![id, channel],
+            "INSERT INTO pmls_channels (channel_id, channel, since) VALUES (?1, ?2, ?3)
+             ON CONFLICT (channel_id) DO UPDATE SET channel = ?2",
+            params![id, channel, seconds(now)],
         )?;
         Ok(())
     }
 
+    /// The channels, the oldest first.
     pub(super) fn channels(&self) -> Result<Vec<(Vec<u8>, String)>, EngineError> {
-        let mut statement = self.0.prepare("SELECT channel_id, channel FROM pmls_channels")?;
+        let mut statement = self
+            .0
+            .prepare("SELECT channel_id, channel FROM pmls_channels ORDER BY since, rowid")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The channels that are older than this, in seconds.
+    pub(super) fn channels_before(&self, before: u64) -> Result<Vec<Vec<u8>>, EngineError> {
+        let sql = "SELECT channel_id FROM pmls_channels WHERE since < ?1";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement.query_map([to_sql(before)], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -305,9 +337,51 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Keeps a Welcome whose commit is still to come: a leaf refresh.
-    pub(super) fn keep_welcome(&self, welcome: &[u8]) -> Result<(), EngineError> {
-        self.0.execute("INSERT OR IGNORE INTO pmls_welcomes (welcome) VALUES (?1)", [welcome])?;
+    /// Keeps a Welcome whose commit is still to come: a leaf refresh. The oldest go where there is no room,
+    /// and those whose commit never came.
+    pub(super) fn keep_welcome(&self, welcome: &[u8], now: SystemTime) -> Result<(), EngineError> {
+        if welcome.len() > WELCOME_BYTES {
+            return Err(EngineError::NoRoomForWelcome(welcome.len()));
+        }
+        self.0.execute(
+            "INSERT OR IGNORE INTO pmls_welcomes (welcome, since) VALUES (?1, ?2)",
+            params![welcome, seconds(now)],
+        )?;
+        let ended = seconds(now).saturating_sub(WELCOME_SECONDS);
+        self.0.execute("DELETE FROM pmls_welcomes WHERE since < ?1", [ended])?;
+        let sql = "DELETE FROM pmls_welcomes WHERE id NOT IN
+                   (SELECT id FROM pmls_welcomes ORDER BY id DESC LIMIT ?1)";
+        self.0.execute(sql, [MAX_WELCOMES])?;
+        let sql = "DELETE FROM pmls_welcomes WHERE id IN (SELECT id FROM
+                   (SELECT id, sum(length(welcome)) OVER (ORDER BY id DESC) AS bytes
+                    FROM pmls_welcomes) WHERE bytes > ?1)";
+        self.0.execute(sql, [i64::try_from(WELCOME_BYTES).unwrap_or(i64::MAX)])?;
+        Ok(())
+    }
+
+    /// Whose device this is, as far as it is known here: `None` if it was never asked.
+    pub(super) fn owner(&self, device: &DeviceId) -> Result<Option<Option<UserId>>, EngineError> {
+        let sql = "SELECT user FROM pmls_directory WHERE device = ?1";
+        let mut statement = self.0.prepare(sql)?;
+        let found: Option<Option<Vec<u8>>> =
+            statement.query_row([device.to_string()], |row| row.get(0)).optional()?;
+        Ok(match found {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(user)) => Some(Some(UserId::new(user)?)),
+        })
+    }
+
+    /// Remembers what the directory says. A key belongs to one user for ever.
+    pub(super) fn remember_owner(
+        &self,
+        device: &DeviceId,
+        user: Option<&UserId>,
+    ) -> Result<(), EngineError> {
+        self.0.execute(
+            "INSERT OR REPLACE INTO pmls_directory VALUES (?1, ?2)",
+            params![device.to_string(), user.map(UserId::as_bytes)],
+        )?;
         Ok(())
     }
 
@@ -354,6 +428,11 @@ fn group_row(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
         since: from_sql(row.get("since")?),
         behind: row.get::<_, Option<i64>>("behind")?.map(from_sql),
     })
+}
+
+/// In seconds since 1970-01-01T00:00:00Z.
+pub(super) fn seconds(time: SystemTime) -> i64 {
+    to_sql(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
 /// SQLite's integers have a sign; positions and epochs do not get that far.

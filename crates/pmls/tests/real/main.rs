@@ -5,6 +5,8 @@ mod kill;
 mod leaf;
 mod node;
 mod proxy;
+mod stranger;
+mod strangers;
 mod truth;
 mod walkthrough;
 mod watch;

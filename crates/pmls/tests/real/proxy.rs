@@ -15,7 +15,7 @@ pub(crate) enum Act {
     /// It never reaches the service.
     LoseRequest,
     /// This is answered: status, media type and body.
-    Answer(u16, &'static str, String),
+    Answer(u16, &'static str, Vec<u8>),
 }
 
 #[derive(Default)]
@@ -105,11 +105,12 @@ fn serve(mut device: TcpStream, service: &str, state: &Mutex<Shared>) -> std::io
         Some(Act::LoseRequest) => return device.shutdown(Shutdown::Both),
         Some(Act::Answer(status, media_type, body)) => {
             let length = body.len();
-            return write!(
+            write!(
                 device,
                 "HTTP/1.1 {status} Answer\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\
-                 connection: close\r\n\r\n{body}"
-            );
+                 connection: close\r\n\r\n"
+            )?;
+            return device.write_all(&body);
         }
         Some(Act::LoseAnswer) | None => {}
     }
@@ -132,5 +133,5 @@ pub(crate) fn problem(status: u16, kind: &str) -> Act {
     let body = format!(
         r#"{{"type":"urn:paired-mls:problem:{kind}","title":"The test says no","status":{status}}}"#
     );
-    Act::Answer(status, "application/problem+json", body)
+    Act::Answer(status, "application/problem+json", body.into_bytes())
 }

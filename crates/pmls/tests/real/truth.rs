@@ -122,7 +122,7 @@ fn a_message_that_is_too_long_is_a_failure() {
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("the service refuses the message"), "{told}");
     let proxy = Proxy::before(&world.url);
-    proxy.on("POST /messages", Act::Answer(413, "text/html", "<h1>too large</h1>".to_owned()));
+    proxy.on("POST /messages", Act::Answer(413, "text/html", b"<h1>too large</h1>".to_vec()));
     let (code, told) = phone.fails(&through(&proxy, &["group", "send", "family", "hello"]));
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("too long") && told.contains("send less"), "{told}");

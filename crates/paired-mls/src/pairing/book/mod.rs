@@ -188,8 +188,14 @@ impl<'a> PairingBook<'a> {
         match (self.load_if_known(pairing)?, decoded) {
             (None, PairingMessage::ShareRand(_)) => {
                 self.begin(pairing)?;
-                let received = self.unpaired().receive_share_rand(self.vault, source, message);
-                self.store(pairing, received.map_err(reason)?.into(), Vec::new())
+                match self.unpaired().receive_share_rand(self.vault, source, message) {
+                    Ok(seeded) => self.store(pairing, seeded.into(), Vec::new()),
+                    Err(failed) => {
+                        // Anybody can send one: what is refused leaves nothing behind.
+                        self.forget(pairing)?;
+                        Err(reason(failed))
+                    }
+                }
             }
             (None, _) => Err(BookError::NoSuchPairing(pairing)),
             (Some(PairingState::Seeded(_)), PairingMessage::Accept(_)) => {

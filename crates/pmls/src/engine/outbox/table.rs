@@ -1,6 +1,6 @@
 //! The table of what is to be sent.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use paired_mls_api::GroupId;
 use rusqlite::{OptionalExtension as _, params};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Item;
 use crate::engine::{
     EngineError, Store,
-    store::{from_sql, to_sql},
+    store::{from_sql, seconds},
 };
 
 /// How many requests that were refused are kept to be looked at; the oldest goes first.
@@ -45,9 +45,8 @@ impl Store<'_> {
         item: &Item,
         now: SystemTime,
     ) -> Result<i64, EngineError> {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let sql = "INSERT INTO pmls_outbox (item, since) VALUES (?1, ?2)";
-        self.0.execute(sql, params![serde_json::to_string(item)?, to_sql(now)])?;
+        self.0.execute(sql, params![serde_json::to_string(item)?, seconds(now)])?;
         Ok(self.0.last_insert_rowid())
     }
 

@@ -68,6 +68,21 @@ impl ChannelRecord {
         let others = self.members.iter().filter(|member| member.signature_key != own.signature_key);
         others.map(|member| printable(&member.identity)).collect()
     }
+
+    /// Whether its digits wait to be compared on this device, which was asked.
+    pub(super) fn is_offer(&self) -> bool {
+        self.compared == Compared::NotYet && self.start.is_none()
+    }
+
+    /// The users that are in it besides this device's, as they say themselves.
+    pub(super) fn users(&self, own: &Party) -> Vec<&[u8]> {
+        let others = self.members.iter().filter(|member| member.signature_key != own.signature_key);
+        others.map(|member| member.identity.as_slice()).collect()
+    }
+
+    pub(super) fn parties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.members.iter().map(|member| (&member.identity[..], &member.signature_key[..]))
+    }
 }
 
 impl Engine {
@@ -76,7 +91,7 @@ impl Engine {
         id: &[u8],
         record: &ChannelRecord,
     ) -> Result<(), EngineError> {
-        self.store().keep_channel(id, &serde_json::to_string(record)?)
+        self.store().keep_channel(id, &serde_json::to_string(record)?, self.now())
     }
 
     pub(in crate::engine) fn channel_record(
@@ -92,12 +107,6 @@ impl Engine {
             channels.push((id, serde_json::from_str(&record)?));
         }
         Ok(channels)
-    }
-
-    /// How many channels wait for their digits to be compared.
-    pub(in crate::engine) fn offers(&self) -> Result<usize, EngineError> {
-        let channels = self.channels()?;
-        Ok(channels.iter().filter(|(_, record)| record.compared == Compared::NotYet).count())
     }
 
     pub(super) fn channel_of(

@@ -8,6 +8,7 @@
 //! ```
 
 mod channel;
+mod offer;
 mod settle;
 mod start;
 mod view;
@@ -19,10 +20,7 @@ use paired_mls::{
 use paired_mls_openmls::{Channel, UsageError};
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::{
-    channel::{CHANNEL_PREFIX, ChannelRecord},
-    view::short_state,
-};
+pub(super) use self::{channel::CHANNEL_PREFIX, view::short_state};
 pub(crate) use self::{start::Invitation, view::PairingView};
 use super::{Engine, EngineError, Happening, Report, leaf::LastResort, outbox::Item};
 

@@ -18,6 +18,7 @@ impl Engine {
         &mut self,
         report: &mut Report,
     ) -> Result<(), EngineError> {
+        self.end_old_offers()?;
         for pairing in self.book().pairings()? {
             match self.book().load(pairing)? {
                 PairingState::Paired(paired) => {

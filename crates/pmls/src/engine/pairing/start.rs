@@ -15,7 +15,7 @@ use super::{
     channel::{ChannelRecord, Compared},
 };
 use crate::{
-    engine::{Engine, EngineError, Report, commit::Newcomer},
+    engine::{Engine, EngineError, Report, commit::Newcomer, identity::check_key_package},
     output::printable,
 };
 
@@ -209,7 +209,7 @@ impl Engine {
     }
 
     pub(super) async fn look_up(&self, newcomer: &Newcomer) -> Result<DeviceView, EngineError> {
-        let view = self.client()?.user(&newcomer.user).await?;
+        let view = self.user_view(&newcomer.user).await?;
         let own = &self.session.profile().device;
         let mut matching = view.devices.into_iter().filter(|device| {
             let named = newcomer.device.as_deref().unwrap_or_default();
@@ -229,11 +229,14 @@ impl Engine {
         &self,
         newcomer: &Newcomer,
     ) -> Result<(DeviceId, Vec<u8>), EngineError> {
-        let device = self.look_up(newcomer).await?.device;
+        let wanted = self.look_up(newcomer).await?;
         let suite = self.session.profile().suite.code_point();
-        let package = self.client()?.claim(&device, suite).await?;
+        let package = self.client()?.claim(&wanted.device, suite).await?;
         let name = name_of(&newcomer.user);
-        Ok((device, package.ok_or(EngineError::NoKeyPackage(name, suite))?))
+        let package = package.ok_or(EngineError::NoKeyPackage(name, suite))?;
+        let view = self.user_view(&newcomer.user).await?;
+        check_key_package(&package, &wanted, &view, suite)?;
+        Ok((wanted.device, package))
     }
 }
 
