@@ -29,9 +29,15 @@ pub enum Error {
     /// What the vault holds about a shared leaf cannot be read or written.
     #[error(transparent)]
     LeafRecord(#[from] LeafRecordError),
-    /// The guard refused to sign what the MLS library made.
+    /// The guard refused to sign what the MLS library made: an own commit, and never a received one.
     #[error("the commit was not signed, and its tape index is burned: {0}")]
     Guard(#[from] GuardError),
+    /// The devices of the pairing are not where this device takes them to be. Nothing was signed.
+    #[error(
+        "the devices of the pairing are not where this device takes them to be in the ratchet tree \
+         ({0}): load the group again, and rejoin it if that does not help"
+    )]
+    Locate(#[from] LocateError),
     /// The MLS library failed.
     #[error("OpenMLS failed to {step}")]
     Mls {
@@ -87,8 +93,23 @@ pub enum PeerError {
     )]
     RefreshNeedsWelcome,
     /// A commit and a Welcome do not belong together, or are not a leaf refresh.
-    #[error("this is no leaf refresh of a partner: {0}")]
+    #[error(
+        "this is no leaf refresh of a partner: {0}; if the commit takes this device out of the group, \
+         process it alone, and join by the Welcome"
+    )]
     NoRefresh(&'static str),
+    /// What was received was made from the tape, and this device cannot make it again.
+    #[error(
+        "what was made from the tape cannot be made again here ({0}): rejoin, and run the same version \
+         on all devices of the pairing"
+    )]
+    Unrepeatable(GuardError),
+    /// The group has an identifier that no group may have.
+    #[error(
+        "its group has the identifier {}, which is reserved: nobody creates such a group in good \
+         faith, so drop it", .0.escape_ascii()
+    )]
+    ReservedGroup(Vec<u8>),
     /// A leaf has a field `signature_key` that is none.
     #[error(transparent)]
     SignatureKeys(SignatureKeysError),
@@ -234,9 +255,22 @@ pub enum UsageError {
         "the Welcome is for none of the KeyPackages from this pairing's tape: adopt the partner's KeyPackage first"
     )]
     NoTapeKeyPackage,
+    /// A Welcome into a group that this device is a member of, by all that it has processed.
+    #[error(
+        "this device is in the group already, as far as it has followed: process the group's commits \
+         up to the one that removes it, and then this Welcome again; or give the old state up by \
+         `forget`"
+    )]
+    StillMember,
     /// There is no group of that identifier in the storage.
     #[error("the storage holds no group of that identifier")]
     NoSuchGroup,
+    /// A group identifier that is used for something else.
+    #[error(
+        "the group identifier {} is reserved, since identifiers that begin with `PMLS 02 ` are: choose \
+         another one", .0.escape_ascii()
+    )]
+    ReservedGroup(Vec<u8>),
 }
 
 /// What the guard found in a commit before it was signed. It means that the MLS library does not
@@ -280,9 +314,6 @@ pub enum GuardError {
     /// The commit cannot be parsed.
     #[error("the commit cannot be parsed: {0}")]
     Wire(WireError),
-    /// The pairing and the ratchet tree do not fit together.
-    #[error(transparent)]
-    Locate(LocateError),
     /// OpenMLS drew randomness that the tape does not provide for.
     #[error("OpenMLS drew {0} bytes of randomness that the tape does not provide for")]
     Draw(usize),
@@ -314,6 +345,15 @@ impl PeerError {
 }
 
 impl Error {
+    /// The error about something that was received. What goes wrong when it is made again from the tape is
+    /// none of signing, and burns no index.
+    pub(crate) fn received(self) -> Self {
+        match self {
+            Self::Guard(error) => PeerError::Unrepeatable(error).into(),
+            other => other,
+        }
+    }
+
     pub(crate) fn mls<E>(step: &'static str) -> impl FnOnce(E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -355,5 +395,23 @@ impl From<LeafVaultError> for Error {
             LeafVaultError::Record(error) => error.into(),
             other => Self::mls("use the vault")(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_about_what_was_received_speaks_of_no_signature() {
+        for guard in [GuardError::Draw(3), GuardError::NoPath, GuardError::Crypto] {
+            let sent = Error::from(guard.clone());
+            assert!(sent.to_string().contains("was not signed"));
+            let received = Error::from(guard).received();
+            assert!(matches!(received, Error::Peer(PeerError::Unrepeatable(_))));
+            assert!(!received.to_string().contains("signed"), "{received}");
+        }
+        let other = Error::from(UsageError::NotPaired).received();
+        assert!(matches!(other, Error::Usage(UsageError::NotPaired)));
     }
 }

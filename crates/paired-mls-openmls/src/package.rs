@@ -197,7 +197,8 @@ pub(crate) fn restore<P: Platform>(
         .leaf_node_capabilities(leaf.capabilities().clone())
         .leaf_node_extensions(leaf.extensions().clone())
         .build(parsed.ciphersuite(), &provider, &signer, credential.clone())
-        .map_err(rand.blame("make a KeyPackage"))?;
+        .map_err(rand.blame("make a KeyPackage"))
+        .map_err(Error::received)?;
     let same = message_bytes(bundle.into_key_package().into())? == package.key_package;
     same.then_some(()).ok_or(PeerError::NotFromTheTape.into())
 }

@@ -61,14 +61,15 @@ impl TestCrypto for openmls_libcrux_crypto::CryptoProvider {
 /// A provider in memory that can die in front of the last write of a transaction.
 pub struct TestPlatform<C> {
     inner: MemoryProvider<C>,
-    dies: Cell<bool>,
+    /// The transaction, counted from the next one, in which the device dies; 0 if it lives.
+    dies: Cell<usize>,
 }
 
 impl<C: TestCrypto> TestPlatform<C> {
     /// A provider with these records.
     pub(crate) fn with_records(records: HashMap<Vec<u8>, Vec<u8>>) -> Result<Self, Refused> {
         let inner = MemoryProvider::with_records(C::fresh()?, records);
-        Ok(Self { inner, dies: Cell::new(false) })
+        Ok(Self { inner, dies: Cell::new(0) })
     }
 
     /// A copy of all records.
@@ -76,9 +77,9 @@ impl<C: TestCrypto> TestPlatform<C> {
         self.inner.records()
     }
 
-    /// The next transaction is not committed.
-    pub(crate) fn die(&self) {
-        self.dies.set(true);
+    /// This transaction is not committed; 1 is the next one.
+    pub(crate) fn die_in(&self, transaction: usize) {
+        self.dies.set(transaction);
     }
 }
 
@@ -108,7 +109,9 @@ impl<C: TestCrypto> Platform for TestPlatform<C> {
     }
 
     fn commit(&self, transaction: Self::Transaction) -> Result<(), BoxError> {
-        if self.dies.take() {
+        let dies = self.dies.get();
+        self.dies.set(dies.saturating_sub(1));
+        if dies == 1 {
             self.inner.rollback(transaction);
             return Err("the device died in the middle of a transaction".into());
         }
@@ -392,6 +395,6 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn crash_before_storing(&mut self) {
-        self.device.provider().die();
+        self.device.provider().die_in(1);
     }
 }

@@ -435,8 +435,8 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
         Ok(())
     }
 
-    fn crash_before_storing(&mut self) {
-        self.device.provider().die();
+    fn crash_before_storing(&mut self, transaction: usize) {
+        self.device.provider().die_in(transaction);
     }
 
     fn stored(&self) -> Vec<u8> {

@@ -7,6 +7,12 @@
 /// every `ExpandWithLabel`, and [`EXTRACT_SALT`] the salt of the one `Extract`.
 pub const LABEL_PREFIX: &[u8] = b"PMLS 02 ";
 
+/// Whether a group identifier is one that no group has: it names a sub-tape of another use (KeyPackages),
+/// or a 1-to-1 channel. All of them begin with [`LABEL_PREFIX`].
+pub fn is_reserved(group_id: &[u8]) -> bool {
+    group_id.starts_with(LABEL_PREFIX)
+}
+
 /// Salt of `root = KDF.Extract("PMLS 02", seed)`.
 pub const EXTRACT_SALT: &[u8] = b"PMLS 02";
 

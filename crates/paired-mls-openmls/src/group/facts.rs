@@ -8,7 +8,7 @@ use paired_mls::{
 };
 
 use super::standing::{Footing, Standing, device_of, leaf};
-use crate::{Error, GuardError};
+use crate::Error;
 
 /// The proposals of one commit, in the core's terms.
 pub(super) struct Proposals<'a> {
@@ -81,7 +81,11 @@ impl<'a> Proposals<'a> {
             .filter_map(|(key, leaf)| Some((device_of(record, key)?, *leaf)));
         let mut seats: Vec<_> = stay.chain(join).collect();
         seats.sort_by_key(|(_, leaf)| *leaf);
-        Ok((Standing { tree, own: before.own, seats }, added))
+        let own = before.device_at(before.own);
+        let mut after = Standing { tree, own: before.own, seats };
+        // A refresh takes the own leaf out, and puts it in again where the leftmost blank one is.
+        after.own = own.and_then(|own| after.leaf_of(own)).unwrap_or(before.own);
+        Ok((after, added))
     }
 }
 
@@ -160,8 +164,7 @@ pub(super) fn look_at(
         index = used;
     }
     sealed_to.retain(|leaf| *leaf != at);
-    facts.sealed_to_leaves =
-        stale_recipients(&after.tree, at, &sealed_to, &added).map_err(GuardError::Locate)?;
+    facts.sealed_to_leaves = stale_recipients(&after.tree, at, &sealed_to, &added)?;
     after.tree = after.tree.after_path(at)?;
     Ok(Seen { facts, after, index })
 }

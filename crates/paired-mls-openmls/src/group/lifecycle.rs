@@ -1,10 +1,14 @@
 //! How a group comes to be on a device: created, joined, loaded, rejoined.
 
-use openmls::prelude::{
-    GroupEpoch, GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, ProcessedWelcome, Welcome,
+use openmls::{
+    group::JoinBuilder,
+    prelude::{
+        GroupEpoch, GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
+        MlsMessageIn, ProcessedWelcome, RatchetTreeIn, Welcome,
+    },
 };
 use openmls_traits::storage::StorageProvider as _;
+use paired_mls::code_points::is_reserved;
 use tls_codec::DeserializeBytes as _;
 
 use super::{Paired, PairedGroup};
@@ -20,12 +24,13 @@ impl PairedGroup {
     ///
     /// # Errors
     ///
-    /// [`Error::Mls`] if OpenMLS cannot create or store it.
+    /// [`UsageError::ReservedGroup`]; [`Error::Mls`] if OpenMLS cannot create or store it.
     pub fn create<P: Platform>(
         device: &Device<P>,
         group_id: &[u8],
         config: &MlsGroupCreateConfig,
     ) -> Result<Self, Error> {
+        require_free(group_id)?;
         let provider = device.provider();
         let mls = atomically(provider, || {
             MlsGroup::new_with_group_id(
@@ -44,10 +49,16 @@ impl PairedGroup {
     /// Joins a group by a Welcome that carries the ratchet tree. What is left of an earlier
     /// membership in the same group, from which this device was removed, is erased.
     ///
+    /// A Welcome does not prove that this device was removed, and anybody who has one of its KeyPackages can
+    /// write one. So as long as the device is a member, by the commits that it has followed, it is told
+    /// to follow the rest first.
+    ///
     /// # Errors
     ///
-    /// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, is damaged, or
-    /// carries no ratchet tree; [`PeerError::Identity`] under a strict credential policy; [`Error::Vault`].
+    /// [`UsageError::StillMember`] while the device is a member: the KeyPackage is not spent, keep the
+    /// Welcome. [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, is
+    /// damaged, or carries no ratchet tree; [`PeerError::Identity`] under a strict credential policy;
+    /// [`PeerError::ReservedGroup`]; [`Error::Vault`].
     pub fn join<P: Platform>(
         device: &Device<P>,
         welcome: &[u8],
@@ -60,16 +71,27 @@ impl PairedGroup {
         let (mls, identities) = atomically(provider, || {
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
-            forget_inactive(device, processed.unverified_group_info().group_id())?;
-            let staged = processed.into_staged_welcome(provider, None);
-            let mls = staged
-                .and_then(|staged| staged.into_group(provider))
-                .map_err(PeerError::message)?;
+            let group_id = processed.unverified_group_info().group_id();
+            require_unreserved(group_id.as_slice())?;
+            forget_inactive(device, group_id)?;
+            let mls = enter(device, processed, None)?;
             check_signature_keys(&mls)?;
             let identities = identity::present(device, &mls)?;
             Ok((mls, identities))
         })?;
         Ok(Self { mls, identities, paired: None })
+    }
+
+    /// Gives the MLS state of the group up, whether or not this device has followed its own removal: the way
+    /// out where the commits up to it cannot be had any more. It is as after a loss of that state: what
+    /// the vault has of the pairing here stays, and the device comes in again by a Welcome, or by
+    /// [`PairedGroup::rejoin`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`]: load the group and call it again.
+    pub fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
+        atomically(device.provider(), || delete(device, self.mls))
     }
 
     /// Loads a group and its pairing.
@@ -113,25 +135,60 @@ pub(crate) fn group_id_of<P: Platform>(
     Ok(processed.unverified_group_info().group_id().as_slice().to_vec())
 }
 
+/// Enters a group. Leaves of others whose lifetime has ended are no hindrance: to check them is a
+/// recommendation of RFC 9420 section 7.3, and whoever does cannot come into a group that goes on without
+/// them. Who is new in a group is checked by its members.
+pub(crate) fn enter<P: Platform>(
+    device: &Device<P>,
+    processed: ProcessedWelcome,
+    tree: Option<RatchetTreeIn>,
+) -> Result<MlsGroup, Error> {
+    let provider = device.provider();
+    let mut builder = JoinBuilder::new(provider, processed).skip_lifetime_validation();
+    if let Some(tree) = tree {
+        builder = builder.with_ratchet_tree(tree);
+    }
+    let mls = builder.build().and_then(|staged| staged.into_group(provider));
+    Ok(mls.map_err(PeerError::message)?)
+}
+
 /// Erases what the storage has of a group that this device was removed from.
+///
+/// # Errors
+///
+/// [`UsageError::StillMember`] if it was not, as far as it knows.
 pub(crate) fn forget_inactive<P: Platform>(
     device: &Device<P>,
     group_id: &GroupId,
 ) -> Result<(), Error> {
     let storage = device.provider().storage();
-    let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
-    match old.filter(|old| !old.is_active()) {
-        Some(old) => delete_inactive(device, old),
+    match MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))? {
+        Some(old) if old.is_active() => Err(UsageError::StillMember.into()),
+        Some(old) => delete(device, old),
         None => Ok(()),
     }
 }
 
-/// Erases a group that this device was removed from. OpenMLS' `delete` erases the keys of the epoch that
-/// the group is in by then, and leaves those of the last epoch in which this device was a member.
-pub(crate) fn delete_inactive<P: Platform>(
-    device: &Device<P>,
-    mut old: MlsGroup,
-) -> Result<(), Error> {
+/// A group identifier that the caller has chosen.
+pub(crate) fn require_free(group_id: &[u8]) -> Result<(), UsageError> {
+    match is_reserved(group_id) {
+        true => Err(UsageError::ReservedGroup(group_id.to_vec())),
+        false => Ok(()),
+    }
+}
+
+/// A group identifier that somebody else has chosen.
+pub(crate) fn require_unreserved(group_id: &[u8]) -> Result<(), PeerError> {
+    match is_reserved(group_id) {
+        true => Err(PeerError::ReservedGroup(group_id.to_vec())),
+        false => Ok(()),
+    }
+}
+
+/// Erases a group. OpenMLS' `delete` erases the keys of the epoch that the group is in by then; of a
+/// group that this device was removed from, it leaves those of the last epoch in which the device was a
+/// member.
+pub(crate) fn delete<P: Platform>(device: &Device<P>, mut old: MlsGroup) -> Result<(), Error> {
     let storage = device.provider().storage();
     let last = GroupEpoch::from(old.epoch().as_u64().saturating_sub(1));
     let own = old.own_leaf_index().u32();

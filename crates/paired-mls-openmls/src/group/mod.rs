@@ -23,7 +23,9 @@ use paired_mls::{
 
 pub use self::lifecycle::welcome_group_id;
 pub(crate) use self::{
-    lifecycle::{delete_inactive, forget_inactive, group_id_of, parse},
+    lifecycle::{
+        delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
+    },
     rejoin::forget,
     standing::leaf,
 };
@@ -153,7 +155,7 @@ impl PairedGroup {
     ///
     /// [`UsageError::AlreadyPaired`]; [`UsageError::DeviceNotInGroup`] if a device is not a member;
     /// [`UsageError::SignatureKey`] if the pairing names another key for this device;
-    /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`];
+    /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`]; [`UsageError::ReservedGroup`];
     /// [`Error::Vault`] if the vault has no such tape.
     pub fn pair<P: Platform>(
         &mut self,
@@ -163,6 +165,7 @@ impl PairedGroup {
         if self.paired.is_some() {
             return Err(UsageError::AlreadyPaired.into());
         }
+        require_free(self.group_id())?;
         self.require_no_pending()?;
         let info = device.vault().pairing_info(pairing.id)?;
         if Some(info.suite) != suite_of(self.mls.ciphersuite()) {

@@ -10,6 +10,7 @@ use super::{
     facts::{Committer, Reach},
     lifecycle::parse,
     merge::{Merged, merge_other, merge_own},
+    refresh::renews_own_leaf,
     send::message_hash,
     standing::leaf,
 };
@@ -63,8 +64,11 @@ pub enum Received {
 impl PairedGroup {
     /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
     ///
-    /// A commit of a partner is followed by its Notify; every other message is plain MLS. Who a commit
-    /// makes a leaf say that it is, the device's
+    /// A commit of a partner is followed by its Notify; every other message is plain MLS. A commit that
+    /// takes this device out of the group is followed, also if it puts the device in again:
+    /// [`PairedGroup::join`] by its Welcome then. Only where a partner does so with a KeyPackage from the
+    /// tape, it is a leaf refresh, and goes to [`PairedGroup::process_refresh`]. Who a commit makes a leaf
+    /// say that it is, the device's
     /// [`CredentialPolicy`](paired_mls::group::credential::CredentialPolicy) is asked about.
     ///
     /// # Errors
@@ -123,7 +127,7 @@ impl PairedGroup {
                     if !policy(&staged) {
                         return Err(PeerError::Policy.into());
                     }
-                    if staged.self_removed() && adds(&staged, device.signature_key()) {
+                    if !is_external && renews_own_leaf(device, paired, &staged, sender)? {
                         return Err(PeerError::RefreshNeedsWelcome.into());
                     }
                     let committer = if is_external {
@@ -202,12 +206,4 @@ fn is_pending<P: Platform>(
         return Ok(false);
     };
     Ok(mls.pending_commit().is_some() && pending.hash == message_hash(mls, device, message)?)
-}
-
-/// Whether a commit adds a member with this signature key.
-pub(super) fn adds(staged: &StagedCommit, signature_key: &[u8]) -> bool {
-    staged.add_proposals().any(|add| {
-        let leaf = add.add_proposal().key_package().leaf_node();
-        leaf.signature_key().as_slice() == signature_key
-    })
 }

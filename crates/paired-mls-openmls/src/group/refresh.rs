@@ -14,21 +14,23 @@
 use openmls::{
     prelude::{
         Capabilities, KeyPackage, LeafNodeIndex, Lifetime, MlsGroup, MlsMessageBodyIn,
-        ProcessedMessageContent, ProcessedWelcome, Sender, Welcome,
+        ProcessedMessageContent, ProcessedWelcome, Sender, StagedCommit, Welcome,
     },
     treesync::LeafNodeSource,
 };
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
-    DeviceId, EpochSecurity, PairingId, Phase, anchor::Anchor, group::Identities, leaf::LeafPackage,
+    DeviceId, EpochSecurity, PairingId, Phase,
+    anchor::{Anchor, LeafIndex},
+    group::Identities,
+    leaf::LeafPackage,
 };
 
 use super::{
     Paired, PairedGroup,
     facts::{Committer, Proposals, Reach, events, look_at},
-    lifecycle::parse,
+    lifecycle::{enter, parse},
     merge::Merged,
-    receive::adds,
     send::Content,
     standing::{device_of, leaf},
 };
@@ -224,6 +226,35 @@ impl PairedGroup {
     }
 }
 
+/// Whether the commit of the member at `committer` renews this device's leaf: it takes the leaf out and puts
+/// it in again with a KeyPackage from the tape, and a partner has made it. Nobody else can, so that every
+/// other commit that does both is a removal, and a Welcome.
+pub(super) fn renews_own_leaf<P: Platform>(
+    device: &Device<P>,
+    paired: Option<&Paired>,
+    staged: &StagedCommit,
+    committer: LeafIndex,
+) -> Result<bool, Error> {
+    let Some(Paired { record, standing }) = paired.filter(|_| staged.self_removed()) else {
+        return Ok(false);
+    };
+    if standing.device_at(committer).is_none() || committer == standing.own {
+        return Ok(false);
+    }
+    for add in staged.add_proposals() {
+        let key_package = add.add_proposal().key_package();
+        if key_package.leaf_node().signature_key().as_slice() != device.signature_key() {
+            continue;
+        }
+        match authenticate(device, record.tape.pairing, key_package) {
+            Ok(_) => return Ok(true),
+            Err(Error::Peer(PeerError::NotFromTheTape)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 /// The old state of the own leaf goes, and the new one comes.
 struct Swap<'a> {
     paired: &'a Paired,
@@ -254,7 +285,7 @@ impl Swap<'_> {
         if standing.device_at(leaf(sender)).is_none() {
             return Err(PeerError::NoRefresh("the committer is no partner").into());
         }
-        if !staged.self_removed() || !adds(&staged, device.signature_key()) {
+        if !renews_own_leaf(device, Some(self.paired), &staged, leaf(sender))? {
             return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
         }
 
@@ -291,10 +322,7 @@ impl Swap<'_> {
         restore(device, self.pairing, credential, self.package)?;
         let processed = ProcessedWelcome::new_from_welcome(provider, &config, welcome)
             .map_err(PeerError::message)?;
-        let mls = processed
-            .into_staged_welcome(provider, Some(tree.into()))
-            .and_then(|staged| staged.into_group(provider))
-            .map_err(PeerError::message)?;
+        let mls = enter(device, processed, Some(tree.into()))?;
         // OpenMLS gives a member that is removed no transcript hash of the new epoch. The tree hash binds
         // the Welcome to this commit: all keys of the committer's path are new.
         let context = mls.public_group().group_context();

@@ -5,7 +5,7 @@ use openmls::{
     prelude::{GroupId, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
 };
 use paired_mls::{
-    DeviceId, EpochContext, GroupRecord,
+    DeviceId, EpochContext, GroupRecord, Phase,
     anchor::{Anchor, Changes, LeafIndex, Tree, stale_recipients},
     group::CommitFacts,
     wire::RatchetTree,
@@ -14,13 +14,13 @@ use tls_codec::Serialize as _;
 
 use super::{
     Paired, PairedGroup,
-    lifecycle::parse,
+    lifecycle::{delete, parse, require_unreserved},
     send::signal,
     standing::{Standing, device_of},
 };
 use crate::{
-    Device, Error, GuardError, Outgoing, PeerError, Platform, identity, provider::atomically,
-    signal::new_leaf, steer::build_paired,
+    Device, Error, Outgoing, PeerError, Platform, identity, provider::atomically, signal::new_leaf,
+    steer::build_paired,
 };
 
 impl PairedGroup {
@@ -35,8 +35,8 @@ impl PairedGroup {
     ///
     /// # Errors
     ///
-    /// [`PeerError`] for a GroupInfo that is damaged, forged, or carries no ratchet tree;
-    /// [`Error::Guard`], [`Error::Vault`], [`Error::Mls`], [`Error::Storage`].
+    /// [`PeerError`] for a GroupInfo that is damaged, forged, of a reserved group identifier, or carries no
+    /// ratchet tree; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`], [`Error::Storage`].
     pub fn rejoin<P: Platform>(
         device: &Device<P>,
         group_info: &[u8],
@@ -47,6 +47,7 @@ impl PairedGroup {
         };
         let context = info.group_context();
         let group_id = context.group_id().clone();
+        require_unreserved(group_id.as_slice())?;
         let ciphersuite = context.ciphersuite();
         let next_epoch = EpochContext {
             group_id: group_id.as_slice().to_vec(),
@@ -72,6 +73,7 @@ impl PairedGroup {
             forget(device, &group_id)?;
             let commit = MlsGroup::external_commit_builder()
                 .with_config(config.clone())
+                .skip_lifetime_validation()
                 .build_group(provider, info, device.credential().clone())
                 .map_err(PeerError::message)?
                 .leaf_node_parameters(leaf)
@@ -144,7 +146,11 @@ impl Seat {
         let own = added.first().copied().unwrap_or(LeafIndex::FIRST);
         seats.extend(device_of(record, own_key).map(|device| (device, own)));
         let standing = Standing { tree, own, seats };
-        let anchor = standing.anchorage(own, &[])?.anchor().cloned();
+        // A pairing that is ending stays so, and nothing more is drawn for it.
+        let anchor = match record.phase {
+            Phase::Active => standing.anchorage(own, &[])?.anchor().cloned(),
+            Phase::Ceasing => None,
+        };
         Ok(Self { standing, anchor })
     }
 
@@ -164,8 +170,7 @@ impl Seat {
         let facts = CommitFacts {
             committer: device_of(record, own_key),
             healed: self.healed(),
-            sealed_to_leaves: stale_recipients(tree, *own, &others, &[*own])
-                .map_err(GuardError::Locate)?,
+            sealed_to_leaves: stale_recipients(tree, *own, &others, &[*own])?,
             ..CommitFacts::default()
         };
         record.security.apply(&facts, |device| self.standing.leaf_of(device));
@@ -177,8 +182,5 @@ impl Seat {
 pub(crate) fn forget<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<(), Error> {
     let storage = device.provider().storage();
     let old = MlsGroup::load(storage, group_id).map_err(Error::storage("load a group"))?;
-    match old {
-        Some(mut old) => old.delete(storage).map_err(Error::storage("delete a group")),
-        None => Ok(()),
-    }
+    old.map_or(Ok(()), |old| delete(device, old))
 }

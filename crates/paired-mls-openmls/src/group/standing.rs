@@ -11,7 +11,7 @@ use paired_mls::{
 use tls_codec::Serialize as _;
 
 use super::{Paired, PairedGroup};
-use crate::{Error, GuardError, UsageError};
+use crate::{Error, UsageError};
 
 /// How the devices of a pairing stand in the tree, for commits of this device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,7 @@ impl Standing {
         committer: LeafIndex,
         newcomers: &[LeafIndex],
     ) -> Result<Anchorage, Error> {
-        let anchorage = locate(&self.tree, committer, &self.leaves(), newcomers);
-        Ok(anchorage.map_err(GuardError::Locate)?)
+        Ok(locate(&self.tree, committer, &self.leaves(), newcomers)?)
     }
 
     pub(super) fn footing(&self) -> Result<Footing, Error> {

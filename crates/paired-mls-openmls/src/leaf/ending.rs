@@ -10,7 +10,7 @@
 use paired_mls::{Phase, RecordName};
 
 use super::LeafGroup;
-use crate::{Device, Error, Platform, UsageError, group::delete_inactive, provider::atomically};
+use crate::{Device, Error, Platform, UsageError, group::delete, provider::atomically};
 
 impl LeafGroup {
     /// Whether this device still draws from the tape in this group.
@@ -43,7 +43,7 @@ impl LeafGroup {
             return Err(UsageError::StillThere.into());
         }
         let tape = self.record.tape.clone();
-        atomically(device.provider(), || delete_inactive(device, self.mls))?;
+        atomically(device.provider(), || delete(device, self.mls))?;
         device.vault().erase(&RecordName::SubTape(tape.clone()))?;
         Ok(device.vault().erase(&RecordName::Leaf(tape.group_id))?)
     }

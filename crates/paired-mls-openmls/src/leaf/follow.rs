@@ -166,7 +166,7 @@ impl LeafGroup {
         let known = self.identities.clone();
         let own = self.own_leaf();
         let (mut events, identities) = self.transact(device, |mls, record| {
-            let made = remake(mls, device, &tape, notify)?;
+            let made = remake(mls, device, &tape, notify).map_err(Error::received)?;
             let same = match delivered {
                 Delivered::Message(message) => made.outgoing.commit == *message,
                 Delivered::Own(own) => {
@@ -191,7 +191,9 @@ impl LeafGroup {
             let before = (security(record), record.speaker.map(|speaker| speaker.device));
             record.speaker = Some(Speaker { device: by, since: epoch + 1, origin: Origin::Commit });
             record.given = None;
-            record.announced.retain(|known| known.epoch > epoch);
+            // Those of this epoch stay until the next one is stored: a device that dies in between, and
+            // cannot read the commit, needs them again.
+            record.announced.retain(|known| known.epoch >= epoch);
             let mut events = Vec::new();
             let partners = devices.iter().copied().filter(|device| *device != by).collect();
             events.push(Event::Healed { by, devices: partners, index: Some(notify.index) });

@@ -6,11 +6,11 @@ use paired_mls::{
     leaf::{LeafRecord, Origin, Speaker},
 };
 
-use super::{LeafGroup, reload};
+use super::{LeafGroup, kept::Kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
-    group::{forget_inactive, group_id_of, parse},
+    group::{delete, enter, forget_inactive, group_id_of, parse, require_unreserved},
     identity,
     package::{erase, package_for, restore, spend},
     provider::{atomically, undone},
@@ -24,8 +24,9 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`UsageError::NoTapeKeyPackage`] if the Welcome is for none of the KeyPackages of this pairing
-    /// that this device has published or adopted; [`PeerError::Message`] if it is damaged or carries no
-    /// ratchet tree; [`Error::Vault`], [`Error::Storage`].
+    /// that this device has published or adopted; [`UsageError::StillMember`] while the leaf is in the
+    /// group, by the commits that this device has followed; [`PeerError::Message`] if it is damaged or
+    /// carries no ratchet tree; [`PeerError::ReservedGroup`]; [`Error::Vault`], [`Error::Storage`].
     pub fn join<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
@@ -42,24 +43,33 @@ impl LeafGroup {
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
             let group_id = processed.unverified_group_info().group_id().clone();
+            require_unreserved(group_id.as_slice())?;
             forget_inactive(device, &group_id)?;
-            let mls = processed
-                .into_staged_welcome(provider, None)
-                .and_then(|staged| staged.into_group(provider))
-                .map_err(PeerError::message)?;
+            let mls = enter(device, processed, None)?;
             erase(device, &package)?;
             check_signature_keys(&mls)?;
 
             let tape = device.vault().open_group(pairing, group_id.as_slice())?;
             let (by, since) = (package.index.device(), mls.epoch().as_u64());
             let speaker = Some(Speaker { device: by, since, origin: Origin::Welcome });
-            let record = LeafRecord { speaker, ..LeafRecord::new(tape) };
+            let phase = Kept::of(device, &tape)?.phase;
+            let record = LeafRecord { speaker, phase, ..LeafRecord::new(tape) };
             let identities = identity::present(device, &mls)?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))
         })?;
         spend(device, pairing, package.index)?;
         Ok(Self { mls, record, identities })
+    }
+
+    /// Gives the MLS state of the group up, whether or not this device has followed the removal of the leaf:
+    /// as [`PairedGroup::forget`](crate::PairedGroup::forget).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`]: load the group and call it again.
+    pub fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
+        atomically(device.provider(), || delete(device, self.mls))
     }
 
     /// The group that a Welcome to a KeyPackage from the tape leads into. Nothing changes.

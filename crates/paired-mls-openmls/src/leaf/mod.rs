@@ -7,6 +7,7 @@
 //! ```text
 //! lifecycle   package    KeyPackages from the tape, so that all devices process one Welcome
 //!             rejoin     external commits from the tape: a way in for devices that have nothing
+//!             kept       what stays of the leaf's record then
 //! commits     content    what a commit does, from a call or from a Notify
 //!             make       a commit from a value of the tape
 //!             send       the calls
@@ -19,6 +20,7 @@ mod content;
 mod difference;
 mod ending;
 mod follow;
+mod kept;
 mod lifecycle;
 mod make;
 mod package;

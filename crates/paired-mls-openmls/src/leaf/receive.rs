@@ -59,7 +59,8 @@ impl LeafGroup {
         if let Some(received) = self.announcement(device, message)? {
             return Ok(received);
         }
-        let public = PublicCommit::decode(message).map_err(PeerError::message)?;
+        // What cannot be read here is for OpenMLS to judge: a member may send what it takes.
+        let public = PublicCommit::decode(message).unwrap_or_default();
         if let Some(commit) = public.as_ref().filter(|commit| self.is_of_epoch(commit)) {
             match commit.content().sender() {
                 WireSender::Member(index) if index == self.mls.own_leaf_index().u32() => {

@@ -18,13 +18,14 @@ use tls_codec::Serialize as _;
 use super::{
     Difference, LeafGroup,
     content::{again, parameters},
+    kept::Kept,
     package::require_same_user,
     security,
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
     gate::{check_signature_keys, gate_capabilities, requires},
-    group::{forget, parse},
+    group::{forget, parse, require_unreserved},
     identity,
     provider::{atomically, undone},
     steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
@@ -200,6 +201,7 @@ impl External<'_> {
         let signer = ReplaySigner::new(device.signer(), crypto, &rand, self.signatures());
         let mut builder = MlsGroup::external_commit_builder()
             .with_config(self.config.clone())
+            .skip_lifetime_validation()
             .build_group(&provider, info, device.credential().clone())
             .map_err(PeerError::message)?;
         if let Some(parameters) = self.parameters(gated)? {
@@ -251,7 +253,8 @@ impl External<'_> {
     ) -> Result<LeafGroup, Error> {
         let epoch = context(&info).epoch;
         let (mls, record, identities) = atomically(device.provider(), || {
-            let (mls, outgoing) = self.make(device, info)?;
+            let kept = Kept::of(device, self.tape)?;
+            let (mls, outgoing) = self.make(device, info).map_err(Error::received)?;
             if let Some(message) = delivered.filter(|message| **message != outgoing.commit) {
                 let first = Difference::first(&outgoing.commit, message);
                 return Err(PeerError::Differs(first).into());
@@ -259,7 +262,7 @@ impl External<'_> {
             check_signature_keys(&mls)?;
             let (by, origin) = (self.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
-            let record = LeafRecord { speaker, ..LeafRecord::new(self.tape.clone()) };
+            let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };
             let identities = identity::present(device, &mls)?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))
@@ -323,8 +326,9 @@ fn old_leaf(info: &VerifiableGroupInfo, own_key: &[u8]) -> Result<Option<LeafNod
 }
 
 fn group_info(message: &[u8]) -> Result<VerifiableGroupInfo, PeerError> {
-    match parse(message)?.extract() {
-        MlsMessageBodyIn::GroupInfo(info) => Ok(info),
-        _ => Err(PeerError::Kind("GroupInfo")),
-    }
+    let MlsMessageBodyIn::GroupInfo(info) = parse(message)?.extract() else {
+        return Err(PeerError::Kind("GroupInfo"));
+    };
+    require_unreserved(info.group_context().group_id().as_slice())?;
+    Ok(info)
 }

@@ -12,7 +12,7 @@ use openmls::{
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
-    CipherSuite, Event,
+    CipherSuite, Event, Phase,
     anchor::LeafIndex,
     conformance::{Content, Framing, Heard, Listener as _, Member as _, leaf::LeafMember as _},
     wire::PublicCommit,
@@ -343,4 +343,41 @@ fn a_policy_turns_a_commit_down() {
     cast.follow(PHONE, &sent.commit);
     cast.follow(SENSOR, &sent.commit);
     cast.assert_together();
+}
+
+/// A device brings the leaf back by an external commit. At the others a pairing that is ending goes on
+/// ending, and who was to be removed still is, wherever that leaf is by then.
+#[test]
+fn a_rejoin_of_a_partner_takes_nothing_back() {
+    for_each(|mut cast, framing| {
+        let bob = LeafIndex::new(1).unwrap();
+        let (group, device) = cast.at(PHONE);
+        group.remove(device, &[bob]).unwrap();
+        group.discard(device).unwrap();
+        group.cease(device).unwrap();
+        assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+
+        let info = cast.devices[SENSOR].group_info().unwrap();
+        let sent = cast.devices[SENSOR].rejoin(&info).unwrap();
+        cast.devices[SENSOR].confirm_rejoin().unwrap();
+        cast.follow(PHONE, &sent.commit);
+        cast.ada.process(&sent.commit).unwrap();
+        cast.others[0].process(&sent.commit).unwrap();
+        cast.assert_together();
+        for crashed in [false, true] {
+            if crashed {
+                cast.devices[PHONE].crash().unwrap();
+            }
+            let (group, device) = cast.at(PHONE);
+            assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+            let refused = group.update(device).unwrap_err();
+            assert!(matches!(refused, Error::Usage(UsageError::Ceasing)), "{framing:?}");
+        }
+        // Its own return takes nothing back either.
+        let info = cast.devices[PHONE].group_info().unwrap();
+        cast.devices[PHONE].rejoin(&info).unwrap();
+        cast.devices[PHONE].confirm_rejoin().unwrap();
+        let (group, _) = cast.at(PHONE);
+        assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+    });
 }

@@ -24,7 +24,9 @@ pub mod healing;
 pub mod leaf;
 pub mod liar;
 pub mod lying;
+pub mod membership;
 pub mod placement;
+mod random;
 pub mod refresh;
 pub mod stock;
 mod world;
@@ -57,13 +59,15 @@ macro_rules! leaf_anchor_conformance {
                 two_devices_at_once_lose_nothing,
                 a_commit_that_differs_changes_nothing,
                 a_replay_is_refused,
-                a_crash_at_any_point_loses_nothing;
+                a_crash_at_any_point_loses_nothing,
+                what_was_announced_outlives_a_kill;
             entering: a_forged_key_package_is_refused,
                 a_last_resort_serves_twice,
                 a_batch_serves_in_any_order,
                 a_thief_of_a_published_key_package_stays_out,
                 a_device_that_lost_everything_comes_back,
                 a_device_that_missed_weeks_catches_up;
+            membership: removed_and_added_in_one_commit, removed_and_added_while_away;
             token: nobody_sends_without_it,
                 it_is_asked_for_and_given,
                 nothing_is_used_twice_over_many_switches;
@@ -120,6 +124,12 @@ macro_rules! node_anchor_conformance {
                 the_swap_survives_a_kill,
                 lifetimes_are_watched,
                 the_policy_refreshes;
+            membership: removed_and_added_in_one_commit,
+                removed_and_added_while_away,
+                a_partner_commits_proposals_of_others,
+                a_stranger_cannot_refresh,
+                a_refresh_that_moves_the_leaf_is_followed,
+                whatever_is_allowed_is_followed;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,
                 forged_commits_are_refused,

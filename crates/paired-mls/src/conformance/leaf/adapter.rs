@@ -79,8 +79,8 @@ pub trait LeafMember: Knowing {
     fn crash(&mut self) -> Result<(), Refused>;
 
     /// The device dies in the middle of the next processing: after the vault was written, before the
-    /// MLS state is.
-    fn crash_before_storing(&mut self);
+    /// MLS state is. Where that takes several transactions, it dies in this one; 1 is the first.
+    fn crash_before_storing(&mut self, transaction: usize);
 
     /// Everything that lies in the MLS storage, for comparison.
     fn stored(&self) -> Vec<u8>;

@@ -3,7 +3,7 @@
 use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
 use crate::{
     Event,
-    conformance::{Content, Heard, Listener as _, Member as _},
+    conformance::{Content, Framing, Heard, Listener as _, Member as _, healing::chain},
 };
 
 /// A commit that the delivery service refused is dropped; the next one, in the same epoch or another,
@@ -99,11 +99,11 @@ pub fn a_crash_at_any_point_loses_nothing<A: LeafAdapter>(adapter: &A) {
             world.devices[sender].crash().unwrap();
             world.announce(OfLeaf::Device(sender), &sent).unwrap();
             // The follower dies in the middle of following.
-            world.devices[follower].crash_before_storing();
+            world.devices[follower].crash_before_storing(1);
             assert!(world.devices[follower].process(&sent.commit).is_err());
             world.devices[follower].crash().unwrap();
             // The sender dies in the middle of merging, and is fed its own commit.
-            world.devices[sender].crash_before_storing();
+            world.devices[sender].crash_before_storing(1);
             assert!(world.devices[sender].confirm().is_err());
             world.devices[sender].crash().unwrap();
             let heard = world.devices[sender].process(&sent.commit).unwrap();
@@ -120,5 +120,33 @@ pub fn a_crash_at_any_point_loses_nothing<A: LeafAdapter>(adapter: &A) {
         world.devices[PHONE].crash().unwrap();
         world.update(OfLeaf::Other(0)).unwrap();
         world.update(OfLeaf::Device(PHONE)).unwrap();
+    });
+}
+
+/// A device dies after the vault was written and before the MLS state is, while it follows a commit that
+/// only its Notify lets it make again: one with content. It is fed the commit again.
+pub fn what_was_announced_outlives_a_kill<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let mut guest = adapter.guest(suite, framing, "a guest");
+        let adds = vec![guest.key_package().unwrap()];
+        let sent = world.devices[PHONE].commit(&Content { adds, removes: vec![] }).unwrap();
+        world.announce(OfLeaf::Device(PHONE), &sent).unwrap();
+        // One transaction finds out that an encrypted commit is of this leaf, and one merges it.
+        let transactions = match framing {
+            Framing::Public => 1,
+            Framing::Private => 2,
+        };
+        for transaction in 1..=transactions {
+            world.devices[SENSOR].crash_before_storing(transaction);
+            let died = chain(&*world.devices[SENSOR].process(&sent.commit).unwrap_err());
+            assert!(died.contains("transaction"), "{died}");
+            world.devices[SENSOR].crash().unwrap();
+        }
+        world.deliver_commit(OfLeaf::Device(PHONE), &sent).unwrap();
+        guest.join(&sent.welcome.unwrap()).unwrap();
+        assert_eq!(guest.epoch_authenticator(), world.devices[SENSOR].epoch_authenticator());
+        world.others.push(guest);
+        world.update(OfLeaf::Device(SENSOR)).unwrap();
     });
 }

@@ -6,6 +6,7 @@ pub mod failures;
 pub mod following;
 pub mod healing;
 pub mod lying;
+pub mod membership;
 pub mod notify;
 pub mod token;
 mod world;

@@ -1,0 +1,5 @@
+//! Plain MLS that a paired device must survive, where it takes more than the conformance suite has.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod calendar;
+mod doors;
