@@ -42,6 +42,8 @@ macro_rules! problems {
 problems! {
     /// A header, path, query or body that cannot be read.
     Malformed = 400, "malformed", "The request cannot be read";
+    /// The body did not come in time.
+    TooSlow = 408, "too-slow", "The body did not come in time";
     /// The body is not of the media type that this path takes.
     MediaType = 415, "media-type", "The body has a media type that is not taken here";
     /// The body is too long.
@@ -114,6 +116,9 @@ pub struct Problem {
     /// The device that the problem is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+    /// The number of the request in the log of the service, for its operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// After how many seconds to try again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -130,6 +135,7 @@ impl Problem {
             current_epoch: None,
             head: None,
             device: None,
+            request: None,
             retry_after: None,
         }
     }

@@ -216,8 +216,7 @@ impl SignedRequest {
     ///
     /// # Errors
     ///
-    /// [`SignatureError::Digest`], [`SignatureError::Key`], [`SignatureError::Parameter`] for an
-    /// algorithm that is not the key's, or [`SignatureError::Invalid`].
+    /// Those of [`Self::verify_head`] and [`Self::verify_body`].
     pub fn verify(
         &self,
         target: Target<'_>,
@@ -225,9 +224,39 @@ impl SignedRequest {
         scheme: SignatureScheme,
         public_key: &[u8],
     ) -> Result<(), SignatureError> {
-        if self.content_digest != content_digest(body) {
-            return Err(SignatureError::Digest);
+        self.verify_body(body)?;
+        self.verify_head(target, scheme, public_key)
+    }
+
+    /// Whether it is a body of this digest that the signature is about.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Digest`] if not.
+    pub fn verify_body(&self, body: &[u8]) -> Result<(), SignatureError> {
+        match self.content_digest == content_digest(body) {
+            true => Ok(()),
+            false => Err(SignatureError::Digest),
         }
+    }
+
+    /// Verifies the signature over the head of a request: the signature is over the digest of the body,
+    /// and so a server need not read a body before it knows who has sent it.
+    ///
+    /// # Security
+    ///
+    /// A request is not verified before [`Self::verify_body`] has succeeded as well.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Key`], [`SignatureError::Parameter`] for an algorithm that is not the key's, or
+    /// [`SignatureError::Invalid`].
+    pub fn verify_head(
+        &self,
+        target: Target<'_>,
+        scheme: SignatureScheme,
+        public_key: &[u8],
+    ) -> Result<(), SignatureError> {
         let params = self.headers.signature_params();
         if params.alg.as_deref().is_some_and(|alg| alg != scheme.name()) {
             return Err(SignatureError::Parameter("alg"));

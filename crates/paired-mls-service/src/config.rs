@@ -1,6 +1,10 @@
 //! What an operator decides.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use thiserror::Error;
 
@@ -18,6 +22,8 @@ pub struct Config {
     /// How long the file of a SQLite database may get, in bytes; as long as the disk takes if `None`.
     /// PostgreSQL has limits of its own.
     pub database_bytes: Option<u64>,
+    /// Proxies in front of it: their connections carry those of many, and are not counted by address.
+    pub proxies: Vec<IpAddr>,
     /// The certificate; without one the service speaks plain HTTP, for behind a proxy.
     pub tls: Option<TlsFiles>,
     /// The names, with port where it is not the default, that clients reach this service by. A request
@@ -39,6 +45,7 @@ impl Config {
             database: database.into(),
             connections: 16,
             database_bytes: None,
+            proxies: Vec::new(),
             tls: None,
             authorities: Vec::new(),
             limits: Limits::default(),
@@ -86,6 +93,26 @@ pub struct Limits {
     pub page: u32,
     /// Subscriptions on one replica.
     pub subscriptions: usize,
+    /// Subscriptions of one device, on each replica.
+    pub device_subscriptions: usize,
+    /// Requests of one device that are served at once, on each replica.
+    pub device_requests: usize,
+    /// Connections of clients, on each replica; fewer if not as many files can be open.
+    pub client_connections: usize,
+    /// Connections from one address, on each replica: an IPv4 address, or the first half of an IPv6 one.
+    pub connections_per_address: usize,
+    /// How many seconds a new connection has until the head of its first request is there.
+    pub head_seconds: u64,
+    /// How many seconds a connection stays with nothing to do.
+    pub idle_seconds: u64,
+    /// How many seconds a body may take to come.
+    pub body_seconds: u64,
+    /// How many seconds a request may take to be served once it is there.
+    pub request_seconds: u64,
+    /// How many seconds a client may take for a part of an answer.
+    pub answer_seconds: u64,
+    /// Bodies of requests that are held at once, in bytes.
+    pub bodies: usize,
 }
 
 /// A limit that nothing could keep, or that would keep out everything. To blame is the operator.
@@ -122,6 +149,17 @@ impl Limits {
             ("written", size(self.written), 1 << 10, 1 << 30),
             ("page", self.page.into(), 1, 1 << 16),
             ("subscriptions", size(self.subscriptions), 1, any),
+            ("device-subscriptions", size(self.device_subscriptions), 1, any),
+            ("device-requests", size(self.device_requests), 1, any),
+            ("client-connections", size(self.client_connections), 1, any),
+            ("connections-per-address", size(self.connections_per_address), 1, any),
+            ("head-seconds", self.head_seconds, 1, 3600),
+            // The service itself says something on each subscription every 15 seconds.
+            ("idle-seconds", self.idle_seconds, 1, 24 * 3600),
+            ("body-seconds", self.body_seconds, 1, 3600),
+            ("request-seconds", self.request_seconds, 1, 3600),
+            ("answer-seconds", self.answer_seconds, 1, 24 * 3600),
+            ("bodies", size(self.bodies), size(self.body), any),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(LimitError { name, value, least, most });
@@ -147,6 +185,16 @@ impl Default for Limits {
             written: 32 << 20,
             page: 256,
             subscriptions: 10_000,
+            device_subscriptions: 256,
+            device_requests: 32,
+            client_connections: 16_384,
+            connections_per_address: 512,
+            head_seconds: 10,
+            idle_seconds: 60,
+            body_seconds: 30,
+            request_seconds: 30,
+            answer_seconds: 120,
+            bodies: 256 << 20,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! the others would miss.
 //!
 //! ```text
+//! edge/       connections, their time-outs, and what all requests together may hold
 //! routes/     check the media type, parse ids, call, encode
 //! logic/      what may happen: signatures, freshness, MLS headers, limits
 //! store/      whole transactions, each with a name, run again when the database asks for it
@@ -24,6 +25,7 @@
 
 mod clock;
 mod config;
+mod edge;
 mod error;
 mod feed;
 mod log_format;

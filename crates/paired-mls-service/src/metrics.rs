@@ -29,6 +29,42 @@ struct Outcome {
     outcome: &'static str,
 }
 
+/// What is refused because of a limit, or given up after its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Connections,
+    ConnectionsOfAddress,
+    RequestsOfDevice,
+    Rate,
+    Subscriptions,
+    SubscriptionsOfDevice,
+    Bodies,
+    BodyTime,
+    RequestTime,
+}
+
+impl Refused {
+    /// The name of the limit.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "client-connections",
+            Self::ConnectionsOfAddress => "connections-per-address",
+            Self::RequestsOfDevice => "device-requests",
+            Self::Rate => "requests-per-second",
+            Self::Subscriptions => "subscriptions",
+            Self::SubscriptionsOfDevice => "device-subscriptions",
+            Self::Bodies => "bodies",
+            Self::BodyTime => "body-seconds",
+            Self::RequestTime => "request-seconds",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
 #[derive(Clone)]
 struct Buckets;
 
@@ -44,6 +80,8 @@ pub(crate) struct Metrics {
     requests: Family<Request, Histogram, Buckets>,
     commits: Family<Outcome, Counter<u64, AtomicU64>>,
     subscriptions: Gauge<i64, AtomicI64>,
+    refused: Family<Limit, Counter<u64, AtomicU64>>,
+    bodies: Gauge<i64, AtomicI64>,
 }
 
 impl Metrics {
@@ -52,6 +90,7 @@ impl Metrics {
         let requests = Family::new_with_constructor(Buckets);
         let commits = Family::default();
         let subscriptions = Gauge::default();
+        let refused = Family::default();
         registry.register_with_unit(
             "request_duration",
             "Time from the head of a request to the head of its answer",
@@ -60,7 +99,11 @@ impl Metrics {
         );
         registry.register("commits", "Commits that were sent, won or refused", commits.clone());
         registry.register("subscriptions", "Open subscriptions", subscriptions.clone());
-        Self { registry, requests, commits, subscriptions }
+        registry.register("refused", "What was refused, by the limit", refused.clone());
+        let bodies = Gauge::default();
+        let help = "Bodies of requests that are held";
+        registry.register_with_unit("bodies", help, Unit::Bytes, bodies.clone());
+        Self { registry, requests, commits, subscriptions, refused, bodies }
     }
 
     pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
@@ -73,6 +116,10 @@ impl Metrics {
         self.commits.get_or_create(&Outcome { outcome }).inc();
     }
 
+    pub(crate) fn refused(&self, limit: Refused) {
+        self.refused.get_or_create(&Limit { limit: limit.name() }).inc();
+    }
+
     /// Counts a subscription for as long as what it returns lives.
     pub(crate) fn subscription(&self) -> OpenSubscription {
         self.subscriptions.inc();
@@ -80,7 +127,8 @@ impl Metrics {
     }
 
     /// All of it, in the text format of OpenMetrics.
-    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, bodies: u64) -> Result<String, fmt::Error> {
+        self.bodies.set(i64::try_from(bodies).unwrap_or(i64::MAX));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -4,10 +4,15 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -18,7 +23,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{AppState, Config, StartError, SystemClock, TlsFiles, app, metrics_app};
+use crate::{
+    AppState, Config, Limits, StartError, SystemClock, TlsFiles, app, edge::Gate, metrics_app,
+};
 
 /// A server that runs. Dropping it ends it at once; [`Server::stop`] lets requests end first.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub struct Server {
     listening: SocketAddr,
     metrics: Option<SocketAddr>,
     handle: Handle<SocketAddr>,
-    grace: std::time::Duration,
+    grace: Duration,
     tasks: JoinSet<io::Result<()>>,
 }
 
@@ -79,11 +86,15 @@ impl Server {
         let (listener, listening) = listen(config.listen)?;
         let handle = Handle::new();
         let mut tasks = JoinSet::new();
-        spawn(&mut tasks, listener, tls, handle.clone(), app(state.clone()))?;
+        let gate = Gate::new(&config.limits, &config.proxies, Arc::clone(&state.metrics));
+        spawn(&mut tasks, listener, tls, gate, handle.clone(), app(state.clone()))?;
         let mut metrics = None;
         if let Some(address) = config.metrics_listen {
             let (listener, address) = listen(address)?;
-            spawn(&mut tasks, listener, None, handle.clone(), metrics_app(state.clone()))?;
+            let limits = Limits { client_connections: SCRAPERS, ..config.limits };
+            let gate = Gate::new(&limits, &[], Arc::clone(&state.metrics));
+            let app = metrics_app(state.clone());
+            spawn(&mut tasks, listener, None, gate, handle.clone(), app)?;
             metrics = Some(address);
         }
         Ok(Self { state, listening, metrics, handle, grace: config.grace, tasks })
@@ -151,22 +162,52 @@ fn spawn(
     tasks: &mut JoinSet<io::Result<()>>,
     listener: TcpListener,
     tls: Option<RustlsConfig>,
+    gate: Gate,
     handle: Handle<SocketAddr>,
     app: Router,
 ) -> Result<(), StartError> {
     let service = app.into_make_service();
+    let head = gate.times().head;
+    let server = axum_server::from_tcp(listener).map_err(StartError::Serve)?.handle(handle);
+    let mut server = server.accept_error_handler(|address, error| match address {
+        Some(address) => tracing::debug!(%address, %error, "a connection did not come about"),
+        None => tracing::warn!(%error, "no connection can be taken"),
+    });
+    bound(server.http_builder());
     match tls {
         Some(tls) => {
-            let server = axum_server::from_tcp_rustls(listener, tls).map_err(StartError::Serve)?;
-            tasks.spawn(server.handle(handle).serve(service));
+            let acceptor = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(gate);
+            tasks.spawn(server.acceptor(acceptor).serve(service));
         }
-        None => {
-            let server = axum_server::from_tcp(listener).map_err(StartError::Serve)?;
-            tasks.spawn(server.handle(handle).serve(service));
-        }
+        None => _ = tasks.spawn(server.acceptor(gate).serve(service)),
     }
     Ok(())
 }
+
+/// What one connection may make the process hold, whatever is sent by it.
+fn bound(builder: &mut Builder<TokioExecutor>) {
+    builder.http1().max_buf_size(BUFFER);
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(BUFFER)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+}
+
+/// A head, or a part of an answer, of HTTP/1.1, and a part of an answer of HTTP/2, in bytes.
+const BUFFER: usize = 64 << 10;
+/// A head of HTTP/2, in bytes.
+const HEAD: u32 = 16 << 10;
+/// What is taken of the bodies of a connection before anybody reads them, in bytes.
+const WINDOW: u32 = 128 << 10;
+/// Requests at once on one connection of HTTP/2.
+const STREAMS: u32 = 128;
+/// Connections of those who read the metrics.
+const SCRAPERS: usize = 64;
 
 fn tls(files: &TlsFiles) -> io::Result<RustlsConfig> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificates)

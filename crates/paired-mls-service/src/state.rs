@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use paired_mls_api::DeviceId;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -9,6 +10,7 @@ use tokio::{
 
 use crate::{
     Clock, Config, Limits, StoreError,
+    edge::{Budget, Counted},
     feed::Hub,
     metrics::Metrics,
     rate::Rate,
@@ -29,6 +31,9 @@ pub struct AppState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate: Arc<Rate>,
     pub(crate) subscriptions: Arc<Semaphore>,
+    pub(crate) subscriptions_of: Arc<Counted<DeviceId>>,
+    pub(crate) requests_of: Arc<Counted<DeviceId>>,
+    pub(crate) bodies: Arc<Budget>,
     stopping: watch::Sender<Phase>,
     /// Ends with the last clone.
     _background: Arc<JoinSet<()>>,
@@ -74,6 +79,9 @@ impl AppState {
             metrics: Arc::new(Metrics::new()),
             rate,
             subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
+            subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
+            requests_of: Arc::new(Counted::new(config.limits.device_requests)),
+            bodies: Arc::new(Budget::new(config.limits.bodies)),
             stopping: watch::channel(Phase::Running).0,
             _background: Arc::new(background),
         })

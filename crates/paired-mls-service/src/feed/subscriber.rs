@@ -8,8 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::{
     AppState,
+    edge::Place,
     logic::Failure,
-    metrics::OpenSubscription,
+    metrics::{OpenSubscription, Refused},
     store::{DeviceById, Topic},
 };
 
@@ -47,8 +48,16 @@ pub(super) fn subscription<S: Source>(
     device: &DeviceId,
     source: S,
 ) -> Result<Events, Failure> {
-    let place = Arc::clone(&state.subscriptions).try_acquire_owned().map_err(|_| Failure::Busy)?;
-    let place = Place { _permit: place, _counted: state.metrics.subscription() };
+    let of_device = state.subscriptions_of.take(device).ok_or_else(|| {
+        state.metrics.refused(Refused::SubscriptionsOfDevice);
+        Failure::Subscribed(state.limits.device_subscriptions)
+    })?;
+    let place = Arc::clone(&state.subscriptions).try_acquire_owned().map_err(|_| {
+        state.metrics.refused(Refused::Subscriptions);
+        Failure::Busy
+    })?;
+    let counted = state.metrics.subscription();
+    let place = Taken { _permit: place, _of_device: of_device, _counted: counted };
     let events = stream::unfold((Some(source), place), |(source, place)| async move {
         let mut source = source?;
         match source.next().await {
@@ -64,8 +73,9 @@ pub(super) fn subscription<S: Source>(
     })))
 }
 
-struct Place {
+struct Taken {
     _permit: OwnedSemaphorePermit,
+    _of_device: Place<DeviceId>,
     _counted: OpenSubscription,
 }
 

@@ -1,49 +1,95 @@
 //! Who makes a request: signatures, freshness, replays.
 
 use paired_mls_api::{
-    DeviceId, DeviceView, Fields, RegisterDevice, SignatureScheme, SignedRequest, Target,
+    DeviceId, DeviceView, Fields, RegisterDevice, SignatureError, SignatureScheme, SignedRequest,
+    Target,
 };
 
 use super::{Caller, Failure, failure::Rule};
 use crate::{
     AppState,
+    metrics::Refused,
     store::{DeviceById, Registration, SpendNonce, TakeDevice},
 };
 
-/// A request as it came.
+/// The head of a request, as it came.
 #[derive(Debug)]
-pub(crate) struct Incoming<'a> {
+pub(crate) struct Head<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) fields: Fields,
-    pub(crate) body: &'a [u8],
+    /// What a proxy says of the name and the path that it has changed.
+    pub(crate) forwarded: Forwarded<'a>,
 }
 
-/// Finds out which device makes a request, and lets each request in once.
-pub(crate) async fn authenticate(
+/// What a proxy says that it has changed. It serves to explain a refusal, and for nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Forwarded<'a> {
+    pub(crate) host: Option<&'a str>,
+    pub(crate) prefix: Option<&'a str>,
+}
+
+/// How many names are tried to explain a refusal.
+const NAMES: usize = 8;
+
+/// Finds out which device makes a request, from its head alone: the signature is over the digest of the
+/// body, which is not read for anybody else. [`once`] has to follow.
+pub(crate) async fn admit(
     state: &AppState,
-    incoming: &Incoming<'_>,
-) -> Result<Caller, Failure> {
-    let signed = SignedRequest::read(&incoming.fields)?;
+    head: &Head<'_>,
+) -> Result<(Caller, SignedRequest), Failure> {
+    let signed = fresh(state, head)?;
     let found = state.store.run(&DeviceById(signed.device())).await?;
     let caller = found.filter(|device| device.revoked_at.is_none());
     let caller = caller.ok_or(Failure::UnknownDevice)?;
-    admit(state, incoming, &signed, caller.scheme, &caller.signature_key).await?;
-    Ok(caller)
+    verify(state, head, &signed, caller.scheme, &caller.signature_key)?;
+    within_rate(state, signed.device())?;
+    Ok((caller, signed))
+}
+
+/// Reads the signature of a request, if it is of now.
+pub(crate) fn fresh(state: &AppState, head: &Head<'_>) -> Result<SignedRequest, Failure> {
+    let signed = SignedRequest::read(&head.fields)?;
+    let window = state.limits.signature_window;
+    let (now, created) = (state.clock.now(), signed.created());
+    if created.saturating_add(window) < now || created > now.saturating_add(window / 4) {
+        return Err(Failure::NotFresh(window));
+    }
+    Ok(signed)
+}
+
+/// Compares the body with what was signed, and lets each request in once.
+pub(crate) async fn once(
+    state: &AppState,
+    signed: &SignedRequest,
+    body: &[u8],
+) -> Result<(), Failure> {
+    signed.verify_body(body)?;
+    let window = state.limits.signature_window;
+    let nonce = SpendNonce {
+        device: signed.device(),
+        nonce: signed.nonce(),
+        expires_at: signed.created().saturating_add(window).saturating_add(window),
+    };
+    if state.store.run(&nonce).await? { Ok(()) } else { Err(Failure::Replayed) }
 }
 
 /// Registers the device that signs the request with the key that is in it.
 pub(crate) async fn register(
     state: &AppState,
-    incoming: &Incoming<'_>,
-    request: RegisterDevice,
+    head: &Head<'_>,
+    signed: &SignedRequest,
+    body: &[u8],
 ) -> Result<DeviceView, Failure> {
-    let signed = SignedRequest::read(&incoming.fields)?;
+    let request = serde_json::from_slice::<RegisterDevice>(body);
+    let request = request.map_err(|_| Failure::Malformed("body"))?;
     let RegisterDevice { user, scheme, signature_key } = &request;
     let device = request.device();
     if *signed.device() != device || signature_key.0.len() != scheme.key_len() {
         return Err(Failure::Malformed("signature key, or it is not the one of the signature,"));
     }
-    admit(state, incoming, &signed, *scheme, &signature_key.0).await?;
+    verify(state, head, signed, *scheme, &signature_key.0)?;
+    within_rate(state, signed.device())?;
+    once(state, signed, body).await?;
     let taken = TakeDevice {
         user,
         device: &device,
@@ -62,32 +108,46 @@ pub(crate) async fn register(
     Ok(DeviceView { device, user, scheme, signature_key, revoked_at: None })
 }
 
-async fn admit(
+/// Verifies the signature over the head, for a name of this service.
+fn verify(
     state: &AppState,
-    incoming: &Incoming<'_>,
+    head: &Head<'_>,
     signed: &SignedRequest,
     scheme: SignatureScheme,
     key: &[u8],
 ) -> Result<(), Failure> {
-    let names = &state.authorities;
-    if !names.is_empty() && !names.iter().any(|name| name == incoming.target.authority) {
-        return Err(Failure::Authority);
-    }
-    let window = state.limits.signature_window;
-    let (now, created) = (state.clock.now(), signed.created());
-    if created.saturating_add(window) < now || created > now.saturating_add(window / 4) {
-        return Err(Failure::NotFresh(window));
-    }
-    signed.verify(incoming.target, incoming.body, scheme, key)?;
-    within_rate(state, signed.device())?;
-    let nonce = SpendNonce {
-        device: signed.device(),
-        nonce: signed.nonce(),
-        expires_at: created.saturating_add(window).saturating_add(window),
+    let (names, seen) = (&state.authorities, head.target.authority);
+    let is_for = |target| signed.verify_head(target, scheme, key);
+    let ours = names.is_empty() || names.iter().any(|name| name == seen);
+    let verified = is_for(head.target);
+    let failed = match verified {
+        Ok(()) if ours => return Ok(()),
+        Ok(()) => None,
+        Err(failed) => Some(failed),
     };
-    if state.store.run(&nonce).await? { Ok(()) } else { Err(Failure::Replayed) }
+    // Somebody between the client and the service may have changed something: say what.
+    let named = |authority| Target { authority, ..head.target };
+    let candidates = names.iter().take(NAMES).map(String::as_str).chain(head.forwarded.host);
+    let signed_for = match failed {
+        None => Some(seen),
+        Some(_) => candidates.filter(|name| *name != seen).find(|name| is_for(named(name)).is_ok()),
+    };
+    if let Some(signed) = signed_for {
+        let names = names.join(", ");
+        return Err(Failure::Authority { signed: signed.into(), seen: seen.into(), names });
+    }
+    if let Some(prefix) = head.forwarded.prefix {
+        let path = format!("{}{}", prefix.trim_end_matches('/'), head.target.path);
+        if is_for(Target { path: &path, ..head.target }).is_ok() {
+            return Err(Failure::Prefix(prefix.to_owned()));
+        }
+    }
+    Err(failed.unwrap_or(SignatureError::Invalid).into())
 }
 
 fn within_rate(state: &AppState, device: &DeviceId) -> Result<(), Failure> {
-    state.rate.check(device).map_err(Failure::TooFast)
+    state.rate.check(device).map_err(|seconds| {
+        state.metrics.refused(Refused::Rate);
+        Failure::TooFast(seconds)
+    })
 }

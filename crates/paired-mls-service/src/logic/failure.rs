@@ -25,8 +25,26 @@ pub(crate) enum Failure {
     NoSignature,
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    #[error("the request was signed for another name than this service has")]
-    Authority,
+    #[error(
+        "signed for another name than this service has: it was signed for {signed}, came for {seen}, \
+         and the service is {names}"
+    )]
+    Authority { signed: String, seen: String, names: String },
+    #[error(
+        "the service is at the root of its name, not below {0}: give it a name of its own, and have \
+         no proxy change a path"
+    )]
+    Prefix(String),
+    #[error("the body took longer than {0} seconds")]
+    SlowBody(u64),
+    #[error("it took too long: look whether it took effect, then try again")]
+    Slow,
+    #[error("too many bodies at once: try again")]
+    Crowded,
+    #[error("this device has {0} requests under way: wait until one is answered")]
+    AtOnce(usize),
+    #[error("this device has {0} subscriptions: end one of them first")]
+    Subscribed(usize),
     #[error("the signature was made more than {0} seconds ago, or ahead of time: check the clock")]
     NotFresh(u64),
     #[error("sign each request anew, with a fresh nonce")]
@@ -193,13 +211,17 @@ impl Failure {
             Self::Beyond { .. } => ProblemKind::Beyond,
             Self::MediaType(_) => ProblemKind::MediaType,
             Self::TooLarge(_) | Self::TooMuch(_) => ProblemKind::TooLarge,
-            Self::NoSignature | Self::Signature(_) | Self::Authority => ProblemKind::Unsigned,
+            Self::NoSignature | Self::Signature(_) | Self::Authority { .. } => {
+                ProblemKind::Unsigned
+            }
+            Self::SlowBody(_) => ProblemKind::TooSlow,
+            Self::Subscribed(_) => ProblemKind::Full,
             Self::NotFresh(_) => ProblemKind::NotFresh,
             Self::Replayed => ProblemKind::Replayed,
             Self::UnknownDevice => ProblemKind::UnknownDevice,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
-            Self::NotFound => ProblemKind::NotFound,
+            Self::NotFound | Self::Prefix(_) => ProblemKind::NotFound,
             Self::Method => ProblemKind::Method,
             Self::Exists => ProblemKind::Exists,
             Self::WrongEpoch(_) => ProblemKind::WrongEpoch,
@@ -208,9 +230,9 @@ impl Failure {
             Self::Envelope(_) => ProblemKind::InvalidEnvelope,
             Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
             Self::Full(_) => ProblemKind::Full,
-            Self::TooFast(_) => ProblemKind::TooFast,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
-            Self::Busy | Self::Store(_) => ProblemKind::Unavailable,
+            Self::TooFast(_) | Self::AtOnce(_) => ProblemKind::TooFast,
+            Self::Busy | Self::Slow | Self::Crowded | Self::Store(_) => ProblemKind::Unavailable,
         }
     }
 
@@ -229,7 +251,9 @@ impl Failure {
             Self::Store(error) if error.storage_fault().is_some() => {
                 problem.retry_after = Some(AFTER_STORAGE);
             }
-            Self::Busy | Self::Store(_) => problem.retry_after = Some(1),
+            Self::AtOnce(_) | Self::Busy | Self::Slow | Self::Crowded | Self::Store(_) => {
+                problem.retry_after = Some(1);
+            }
             _ => {}
         }
         problem

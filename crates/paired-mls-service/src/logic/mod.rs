@@ -11,7 +11,7 @@ mod message;
 mod pairing;
 
 pub(crate) use self::{
-    auth::{Incoming, authenticate, register},
+    auth::{Forwarded, Head, admit, fresh, once, register},
     directory::{approve, device, revoke, user},
     failure::Failure,
     group::{create, group_info, log, publish_commit, publish_message, view, visible},

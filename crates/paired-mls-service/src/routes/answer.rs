@@ -12,10 +12,13 @@ use crate::{logic::Failure, store::Age};
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let problem = self.problem();
+        let further = problem.clone();
         let status = StatusCode::from_u16(problem.status);
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = problem.retry_after;
         let mut response = (status, Json(problem)).into_response();
+        // Around the handlers it gets the number of the request.
+        response.extensions_mut().insert(further);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if let Some(seconds) = retry_after {

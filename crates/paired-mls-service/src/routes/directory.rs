@@ -1,26 +1,33 @@
 //! Users and devices.
 
-use axum::{Json, extract::State, http::StatusCode};
-use paired_mls_api::{
-    Approval, DeviceId, DeviceView, RegisterDevice, RevokeDevice, UserId, UserView,
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
 };
+use paired_mls_api::{Approval, DeviceId, DeviceView, RevokeDevice, UserId, UserView};
 
 use super::{
     extract::{Id, JsonBody},
-    middleware::Buffered,
+    middleware::{head, in_time, read},
 };
 use crate::{
     AppState,
     logic::{self, Caller, Failure},
 };
 
+/// A registration is not longer: its key is known only when its body was read.
+const REGISTRATION: usize = 4 << 10;
+
 pub(super) async fn register(
     State(state): State<AppState>,
-    request: Buffered,
+    request: Request,
 ) -> Result<(StatusCode, Json<DeviceView>), Failure> {
-    let body = serde_json::from_slice::<RegisterDevice>(&request.body);
-    let body = body.map_err(|_| Failure::Malformed("body"))?;
-    let device = logic::register(&state, &request.incoming()?, body).await?;
+    let (parts, body) = request.into_parts();
+    let head = head(&parts)?;
+    let signed = logic::fresh(&state, &head)?;
+    let (body, _share) = read(&state, body, REGISTRATION.min(state.limits.body)).await?;
+    let device = in_time(&state, logic::register(&state, &head, &signed, &body)).await??;
     Ok((StatusCode::CREATED, Json(device)))
 }
 

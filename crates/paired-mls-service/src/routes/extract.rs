@@ -1,6 +1,6 @@
 //! What handlers take. Whatever cannot be read is a problem document.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -12,6 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     AppState,
+    edge::Connection,
     logic::{Caller, Failure},
 };
 
@@ -98,6 +99,17 @@ fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
+}
+
+/// The connection that a request has come by, unless it has come without a socket.
+pub(super) struct By(pub(super) Option<Arc<Connection>>);
+
+impl FromRequestParts<AppState> for By {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Failure> {
+        Ok(Self(parts.extensions.get().cloned()))
+    }
 }
 
 /// A query.

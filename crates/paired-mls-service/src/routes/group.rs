@@ -12,7 +12,7 @@ use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit};
 
 use super::{
     answer::{Mls, published},
-    extract::{Cursor, Id, JsonBody, MlsBody, Params, Resume},
+    extract::{By, Cursor, Id, JsonBody, MlsBody, Params, Resume},
     subscribe,
 };
 use crate::{
@@ -86,8 +86,9 @@ pub(super) async fn socket(
     caller: Caller,
     Id(group): Id<GroupId>,
     Resume(after): Resume,
+    By(connection): By,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
     let events = feed::group_events(&state, &caller, group, after).await?;
-    Ok(subscribe::web_socket(upgrade, events))
+    Ok(subscribe::web_socket(&state, connection, upgrade, events))
 }

@@ -12,7 +12,7 @@ use paired_mls_api::{DeviceId, MailboxPage};
 use serde::Deserialize;
 
 use super::{
-    extract::{Cursor, Id, OctetBody, Params, Position, Resume},
+    extract::{By, Cursor, Id, OctetBody, Params, Position, Resume},
     subscribe,
 };
 use crate::{
@@ -66,8 +66,9 @@ pub(super) async fn socket(
     State(state): State<AppState>,
     caller: Caller,
     Resume(after): Resume,
+    By(connection): By,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
     let events = feed::mailbox_events(&state, &caller, after).await?;
-    Ok(subscribe::web_socket(upgrade, events))
+    Ok(subscribe::web_socket(&state, connection, upgrade, events))
 }

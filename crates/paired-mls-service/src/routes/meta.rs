@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     response::IntoResponse,
 };
 
@@ -23,13 +23,17 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, F
 }
 
 pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let text = state.metrics.text().expect("text can be written to a string");
+    let text = state.metrics.text(state.bodies.held()).expect("text can be written to a string");
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, media_type)], text)
 }
 
-pub(super) async fn not_found() -> Failure {
-    Failure::NotFound
+/// Says it if somebody expects the service below a path.
+pub(super) async fn not_found(uri: Uri) -> Failure {
+    match uri.path().split_once("/v1/") {
+        Some((prefix, _)) if !prefix.is_empty() => Failure::Prefix(prefix.to_owned()),
+        _ => Failure::NotFound,
+    }
 }
 
 pub(super) async fn method() -> Failure {

@@ -1,64 +1,127 @@
 //! What happens around every handler.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
-    extract::{FromRequest, MatchedPath, Request, State},
+    body::{Body, Bytes, HttpBody as _, to_bytes},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::Response,
 };
-use paired_mls_api::{Fields, Target};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use paired_mls_api::{Fields, Problem, Target};
+use tokio::time::timeout;
 
 use crate::{
     AppState,
-    logic::{self, Failure, Incoming},
+    edge::{Connection, Share, hold},
+    logic::{self, Failure, Forwarded, Head},
+    metrics::Refused,
 };
 
-/// A request with its body read.
-pub(super) struct Buffered {
-    pub(super) parts: Parts,
-    pub(super) body: Bytes,
+/// What is read of a body that nobody wants, so that its sender reads the answer.
+const LEFTOVER: usize = 64 << 10;
+
+/// How long that is waited for.
+const LEFTOVER_TIME: Duration = Duration::from_secs(2);
+
+/// What a signature is about, apart from the body.
+pub(super) fn head(parts: &Parts) -> Result<Head<'_>, Failure> {
+    let Parts { method, uri, headers, .. } = parts;
+    // HTTP/2 has :authority in its target, HTTP/1.1 a header.
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => one(headers, header::HOST.as_str())?,
+    };
+    let target = Target {
+        method: method.as_str(),
+        authority,
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+    };
+    let fields = Fields {
+        content_digest: one(headers, "content-digest")?.to_owned(),
+        signature_input: one(headers, "signature-input")?.to_owned(),
+        signature: one(headers, "signature")?.to_owned(),
+    };
+    let forwarded = Forwarded {
+        host: one(headers, "x-forwarded-host").ok(),
+        prefix: one(headers, "x-forwarded-prefix").ok(),
+    };
+    Ok(Head { target, fields, forwarded })
 }
 
-impl Buffered {
-    async fn read(state: &AppState, request: Request) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        let limit = state.limits.body;
-        let body = to_bytes(body, limit).await.map_err(|_| Failure::TooLarge(limit))?;
-        Ok(Self { parts, body })
+/// Reads a body, of `limit` bytes at most, in time, and within what all bodies may take. The second is
+/// held for as long as the body is.
+pub(super) async fn read(
+    state: &AppState,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, Option<Share>), Failure> {
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), None));
     }
-
-    /// What of it a signature is about.
-    pub(super) fn incoming(&self) -> Result<Incoming<'_>, Failure> {
-        let Parts { method, uri, headers, .. } = &self.parts;
-        // HTTP/2 has :authority in its target, HTTP/1.1 a header.
-        let authority = match uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => one(headers, header::HOST.as_str())?,
-        };
-        let target = Target {
-            method: method.as_str(),
-            authority,
-            path: uri.path(),
-            query: uri.query().unwrap_or_default(),
-        };
-        let fields = Fields {
-            content_digest: one(headers, "content-digest")?.to_owned(),
-            signature_input: one(headers, "signature-input")?.to_owned(),
-            signature: one(headers, "signature")?.to_owned(),
-        };
-        Ok(Incoming { target, fields, body: &self.body })
+    let hint = body.size_hint();
+    let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
+    if hint.lower() > limit_u64 {
+        return Err(Failure::TooLarge(limit));
+    }
+    // One that does not say how long it is may be as long as any.
+    let length = hint.upper().unwrap_or(limit_u64).min(limit_u64);
+    let length = usize::try_from(length).unwrap_or(limit);
+    let time = Duration::from_secs(state.limits.body_seconds);
+    let share = match state.bodies.take_now(length) {
+        Some(share) => share,
+        // The other half of the time is for the body.
+        None => state.bodies.take_within(length, time / 2).await.ok_or_else(|| {
+            state.metrics.refused(Refused::Bodies);
+            Failure::Crowded
+        })?,
+    };
+    match timeout(time, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok((body, Some(share))),
+        Ok(Err(error)) if is_too_long(&error) => Err(Failure::TooLarge(limit)),
+        Ok(Err(_)) => Err(Failure::Malformed("body")),
+        Err(_) => {
+            state.metrics.refused(Refused::BodyTime);
+            Err(Failure::SlowBody(state.limits.body_seconds))
+        }
     }
 }
 
-impl FromRequest<AppState> for Buffered {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
-        Self::read(state, request).await
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
     }
+    false
+}
+
+/// Passes over what is left of a body, as far as it is short.
+async fn pass_over(body: Body) {
+    let mut body = Limited::new(body, LEFTOVER);
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whoever sends more may miss the answer.
+    let _over = timeout(LEFTOVER_TIME, rest).await;
+}
+
+/// Serves a request in the time that it has.
+pub(super) async fn in_time<T>(
+    state: &AppState,
+    serving: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let time = Duration::from_secs(state.limits.request_seconds);
+    timeout(time, serving).await.map_err(|_| {
+        state.metrics.refused(Refused::RequestTime);
+        Failure::Slow
+    })
 }
 
 /// The value of a header that is there exactly once.
@@ -70,21 +133,40 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     value.to_str().map_err(|_| Failure::NoSignature)
 }
 
-/// Lets a request in that a registered device has signed.
+/// Lets a request in that a registered device has signed. Its body is read last.
 pub(super) async fn authenticate(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let buffered = Buffered::read(&state, request).await?;
-    let caller = logic::authenticate(&state, &buffered.incoming()?).await?;
+    let (mut parts, body) = request.into_parts();
+    let admitted = async {
+        let (caller, signed) = in_time(&state, logic::admit(&state, &head(&parts)?)).await??;
+        let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
+            state.metrics.refused(Refused::RequestsOfDevice);
+            Failure::AtOnce(state.limits.device_requests)
+        })?;
+        Ok((caller, signed, turn))
+    };
+    let (caller, signed, _turn) = match admitted.await {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            pass_over(body).await;
+            return Err(failure);
+        }
+    };
     tracing::Span::current().record("device", tracing::field::display(&caller.device));
-    let Buffered { mut parts, body } = buffered;
-    parts.extensions.insert(caller);
-    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    let (body, _share) = read(&state, body, state.limits.body).await?;
+    let serve = async {
+        logic::once(&state, &signed, &body).await?;
+        parts.extensions.insert(caller);
+        Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    };
+    in_time(&state, serve).await?
 }
 
-/// Counts and logs a request: its route, and never what is in it.
+/// Counts and logs a request, its route and never what is in it, gives it a number, and keeps it under
+/// way on its connection until the client has the answer.
 pub(super) async fn observe(
     State(state): State<AppState>,
     request: Request,
@@ -94,14 +176,41 @@ pub(super) async fn observe(
     let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = route.unwrap_or("none").to_owned();
-    let span = tracing::info_span!("request", method, route, device = tracing::field::Empty);
-    let response = tracing::Instrument::instrument(next.run(request), span.clone()).await;
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let flight = connection.as_ref().map(Connection::request);
+    let number = number();
+    let device = tracing::field::Empty;
+    let span = tracing::info_span!("request", method, route, request = number, device);
+    let mut response = tracing::Instrument::instrument(next.run(request), span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     state.metrics.request(method, &route, status, took);
-    let _entered = span.enter();
-    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(status, milliseconds, "served");
-    response
+    {
+        let _entered = span.enter();
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(status, milliseconds, "served");
+    }
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request = Some(number.clone());
+        if let Ok(json) = serde_json::to_vec(&problem) {
+            *response.body_mut() = Body::from(json);
+        }
+    }
+    if let Ok(number) = HeaderValue::from_str(&number) {
+        response.headers_mut().insert("x-request-id", number);
+    }
+    match (connection, flight) {
+        (Some(connection), Some(flight)) => hold(&connection, flight, response),
+        _ => response,
+    }
+}
+
+/// A number for a request that no other has, as far as anybody will see.
+fn number() -> String {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(_) => "none".to_owned(),
+    }
 }
 
 /// The name of a method, of a closed set: anybody can invent further ones.

@@ -1,20 +1,26 @@
 //! The two forms of a subscription.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{
         WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
+    http::HeaderValue,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
-use crate::feed::{Events, Rendered};
+use crate::{
+    AppState,
+    edge::{Connection, Endless},
+    feed::{Events, Rendered},
+};
 
 /// How often something is sent on a connection that is silent, so that nobody on the way ends it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -25,33 +31,55 @@ pub(super) fn server_sent(events: Events) -> Response {
         Ok::<_, Infallible>(Event::default().id(position.to_string()).event(event).data(json))
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    Sse::new(events.map(event)).keep_alive(keep_alive).into_response()
+    let mut response = Sse::new(events.map(event)).keep_alive(keep_alive).into_response();
+    // A proxy that collected events would keep them back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.extensions_mut().insert(Endless);
+    response
 }
+
+/// The longest message and frame that a client may send, in bytes: it has nothing to say.
+const SAYS: usize = 1024;
+
+/// What is read and written at once, in bytes. It is set aside for each connection.
+const BUFFER: usize = 4096;
 
 /// One text message for each event. What the client sends is not looked at.
-pub(super) fn web_socket(upgrade: WebSocketUpgrade, events: Events) -> Response {
-    upgrade.max_message_size(1024).on_upgrade(|socket| deliver(socket, events))
+pub(super) fn web_socket(
+    state: &AppState,
+    connection: Option<Arc<Connection>>,
+    upgrade: WebSocketUpgrade,
+    events: Events,
+) -> Response {
+    let patience = Duration::from_secs(state.limits.answer_seconds);
+    let flight = connection.as_ref().map(Connection::endless);
+    upgrade
+        .max_message_size(SAYS)
+        .max_frame_size(SAYS)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .on_upgrade(move |socket| async move {
+            let _flight = flight;
+            deliver(socket, events, patience).await;
+        })
 }
 
-async fn deliver(mut socket: WebSocket, mut events: Events) {
+async fn deliver(mut socket: WebSocket, mut events: Events, patience: Duration) {
     loop {
-        let sent = tokio::select! {
+        let message = tokio::select! {
             event = events.next() => match event {
-                Some(Rendered { json, .. }) => socket.send(Message::Text((&*json).into())).await,
+                Some(Rendered { json, .. }) => Message::Text((&*json).into()),
                 None => break,
             },
             received = socket.recv() => match received {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => continue,
             },
-            () = tokio::time::sleep(KEEP_ALIVE) => {
-                socket.send(Message::Ping(Default::default())).await
-            }
+            () = tokio::time::sleep(KEEP_ALIVE) => Message::Ping(Default::default()),
         };
-        if sent.is_err() {
-            return;
-        }
+        // One that does not read is given up.
+        let Ok(Ok(())) = timeout(patience, socket.send(message)).await else { return };
     }
     // The other side may be gone: then there is nothing to close.
-    let _closed = socket.send(Message::Close(None)).await;
+    let _closed = timeout(patience, socket.send(Message::Close(None))).await;
 }

@@ -123,9 +123,14 @@ impl Device {
     }
 
     pub(crate) async fn register(&self, replica: &Replica) -> Answer {
+        let request = self.register_request(replica.clock.now());
+        Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub(crate) fn register_request(&self, now: u64) -> Request<Body> {
         let signature_key = self.public_key().into();
         let body = RegisterDevice { user: self.user.clone(), scheme: self.scheme(), signature_key };
-        self.post(replica, path::DEVICES, &body).await
+        self.request(now, "POST", path::DEVICES, JSON, serde_json::to_vec(&body).unwrap())
     }
 
     pub(crate) async fn get(&self, replica: &Replica, path: &str) -> Answer {

@@ -4,6 +4,7 @@
 
 mod backend;
 mod commits;
+mod connections;
 mod device;
 mod directory;
 mod disk;

@@ -17,6 +17,7 @@ on_both!(
     health_and_metrics_are_there,
     the_openapi_document_names_every_route,
     unknown_paths_and_methods_are_problems,
+    a_problem_has_the_number_of_its_request,
     a_database_is_opened_twice,
 );
 
@@ -124,4 +125,18 @@ async fn a_database_is_opened_twice(backend: Backend) {
     let (one, two) = tokio::join!(backend.replica(), backend.replica());
     let alice = Device::registered(&one, "alice").await;
     assert_eq!(alice.get(&two, path::MAILBOX).await.status, 200);
+}
+
+async fn a_problem_has_the_number_of_its_request(backend: Backend) {
+    let replica = backend.replica().await;
+    let mut numbers = BTreeSet::new();
+    for _ in 0..3 {
+        let request = Request::builder().uri(path::MAILBOX).body(Body::empty()).unwrap();
+        let response = replica.app.clone().oneshot(request).await.unwrap();
+        let number = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let problem = Answer::of(response).await.problem(ProblemKind::Unsigned);
+        assert_eq!(problem.request, Some(number.clone()));
+        numbers.insert(number);
+    }
+    assert_eq!(numbers.len(), 3);
 }

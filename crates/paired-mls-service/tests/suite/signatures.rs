@@ -17,6 +17,7 @@ on_both!(
     a_revoked_device_is_nobody,
     only_the_name_of_the_service_is_taken,
     a_nonce_outlives_the_window_of_the_slowest_clock,
+    a_path_prefix_is_refused_with_the_reason,
 );
 
 async fn send(replica: &Replica, request: Request<Body>) -> Answer {
@@ -107,7 +108,20 @@ async fn only_the_name_of_the_service_is_taken(mut backend: Backend) {
     let replica = backend.replica().await;
     let answer = Device::new("alice").register(&replica).await;
     let problem = answer.problem(ProblemKind::Unsigned);
-    assert!(problem.detail.unwrap().contains("another name"));
+    let detail = problem.detail.unwrap();
+    // It says which names were signed and seen.
+    for part in ["another name", "signed for mls.example,", "came for mls.example,", "8443"] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    // A proxy that does not pass the name on is found out.
+    let mut request = Device::new("bob").register_request(replica.clock.now());
+    request.headers_mut().insert("host", "mls.example:8443".parse().unwrap());
+    let kept = request.headers()["signature"].clone();
+    request.headers_mut().insert("x-forwarded-host", AUTHORITY.parse().unwrap());
+    let problem = send(&replica, request).await.problem(ProblemKind::Unsigned);
+    let detail = problem.detail.unwrap();
+    assert!(detail.contains("signed for mls.example, came for mls.example:8443"), "{detail}");
+    assert!(!detail.contains(kept.to_str().unwrap()));
     backend.config.authorities.push(AUTHORITY.to_owned());
     Device::registered(&backend.replica().await, "alice").await;
 }
@@ -126,4 +140,19 @@ async fn a_nonce_outlives_the_window_of_the_slowest_clock(backend: Backend) {
     // Nothing is kept for ever.
     right.clock.forward(300);
     assert!(right.state.sweep().await.unwrap() > 0);
+}
+
+async fn a_path_prefix_is_refused_with_the_reason(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let now = replica.clock.now();
+    let kept = alice.request(now, "GET", "/mls/v1/mailbox", "", Vec::new());
+    let problem = send(&replica, kept).await.problem(ProblemKind::NotFound);
+    assert!(problem.detail.unwrap().contains("not below /mls"));
+    // The same by a proxy that has taken the prefix away.
+    let mut taken = alice.request(now, "GET", "/mls/v1/mailbox", "", Vec::new());
+    *taken.uri_mut() = path::MAILBOX.parse().unwrap();
+    taken.headers_mut().insert("x-forwarded-prefix", "/mls".parse().unwrap());
+    let problem = send(&replica, taken).await.problem(ProblemKind::NotFound);
+    assert!(problem.detail.unwrap().contains("not below /mls"));
 }

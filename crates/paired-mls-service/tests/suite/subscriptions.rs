@@ -68,6 +68,7 @@ impl Reader {
             return Err(Answer::of(response).await);
         }
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
         Ok(Self { body: response.into_body().into_data_stream(), text: String::new() })
     }
 

@@ -64,6 +64,46 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_SUBSCRIPTIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions: Option<usize>,
+    /// Subscriptions of one device at once.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICE_SUBSCRIPTIONS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_subscriptions: Option<usize>,
+    /// Requests of one device that are served at once.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICE_REQUESTS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_requests: Option<usize>,
+    /// Connections of clients at once; fewer if not as many files can be open.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_CLIENT_CONNECTIONS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_connections: Option<usize>,
+    /// Connections from one address at once; see --proxy.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_CONNECTIONS_PER_ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections_per_address: Option<usize>,
+    /// How long a new connection may take to send the head of a request.
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_HEAD_SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head_seconds: Option<u64>,
+    /// How long a connection stays with nothing to do.
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_IDLE_SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_seconds: Option<u64>,
+    /// How long a body may take to come.
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_BODY_SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_seconds: Option<u64>,
+    /// How long a request may take to be served.
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_REQUEST_SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_seconds: Option<u64>,
+    /// How long a client may take for a part of an answer.
+    #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_ANSWER_SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_seconds: Option<u64>,
+    /// Bodies of requests that are held at once.
+    #[arg(long = "max-bodies", value_name = "BYTES", env = "PMLS_LIMIT_BODIES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bodies: Option<usize>,
 }
 
 impl LimitSettings {
@@ -95,6 +135,16 @@ impl From<Limits> for LimitSettings {
             written: Some(limits.written),
             page: Some(limits.page),
             subscriptions: Some(limits.subscriptions),
+            device_subscriptions: Some(limits.device_subscriptions),
+            device_requests: Some(limits.device_requests),
+            client_connections: Some(limits.client_connections),
+            connections_per_address: Some(limits.connections_per_address),
+            head_seconds: Some(limits.head_seconds),
+            idle_seconds: Some(limits.idle_seconds),
+            body_seconds: Some(limits.body_seconds),
+            request_seconds: Some(limits.request_seconds),
+            answer_seconds: Some(limits.answer_seconds),
+            bodies: Some(limits.bodies),
         }
     }
 }
@@ -116,6 +166,20 @@ impl From<LimitSettings> for Limits {
             written: settings.written.unwrap_or(usual.written),
             page: settings.page.unwrap_or(usual.page),
             subscriptions: settings.subscriptions.unwrap_or(usual.subscriptions),
+            device_subscriptions: settings
+                .device_subscriptions
+                .unwrap_or(usual.device_subscriptions),
+            device_requests: settings.device_requests.unwrap_or(usual.device_requests),
+            client_connections: settings.client_connections.unwrap_or(usual.client_connections),
+            connections_per_address: settings
+                .connections_per_address
+                .unwrap_or(usual.connections_per_address),
+            head_seconds: settings.head_seconds.unwrap_or(usual.head_seconds),
+            idle_seconds: settings.idle_seconds.unwrap_or(usual.idle_seconds),
+            body_seconds: settings.body_seconds.unwrap_or(usual.body_seconds),
+            request_seconds: settings.request_seconds.unwrap_or(usual.request_seconds),
+            answer_seconds: settings.answer_seconds.unwrap_or(usual.answer_seconds),
+            bodies: settings.bodies.unwrap_or(usual.bodies),
         }
     }
 }

@@ -51,6 +51,11 @@ pub(crate) struct ServeSettings {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     authorities: Vec<String>,
+    /// The address of a proxy in front of this service, whose connections carry those of many clients;
+    /// may be given more than once.
+    #[arg(long = "proxy", value_name = "ADDRESS", env = "PMLS_PROXIES", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    proxies: Vec<IpAddr>,
     /// Where to serve metrics for Prometheus, in the clear [default: not at all].
     #[arg(long, value_name = "ADDRESS", env = "PMLS_METRICS_LISTEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,6 +125,7 @@ impl ServeSettings {
         config.connections = self.connections.unwrap_or(config.connections);
         config.database_bytes = self.database_bytes;
         config.authorities = self.authorities;
+        config.proxies = self.proxies;
         config.metrics_listen = self.metrics_listen;
         config.grace = self.grace.map_or(config.grace, Duration::from_secs);
         config.limits = limits;

@@ -1,0 +1,159 @@
+//! What goes on on one connection, and until when.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::Limits;
+
+/// How long each part of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// From the connection to the end of the first head.
+    pub(crate) head: Duration,
+    /// With nothing to do.
+    pub(crate) idle: Duration,
+    /// From the end of a head to the head of the answer, the body of the request included.
+    pub(crate) request: Duration,
+    /// Until a client has taken a part of an answer.
+    pub(crate) answer: Duration,
+}
+
+impl Times {
+    /// Those of these limits.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            head: seconds(limits.head_seconds),
+            idle: seconds(limits.idle_seconds),
+            request: seconds(limits.body_seconds.saturating_add(limits.request_seconds)),
+            answer: seconds(limits.answer_seconds),
+        }
+    }
+
+    /// How often it is looked whether a connection has had its time.
+    pub(crate) fn tick(&self) -> Duration {
+        let shortest = self.head.min(self.idle).min(self.answer).min(Duration::from_secs(10));
+        (shortest / 2).max(Duration::from_millis(50))
+    }
+}
+
+/// One connection: each thing that is under way on it has a time of its own, so that a client that
+/// stops in the middle of something, whatever it is, ends its connection and nothing else.
+pub(crate) struct Connection {
+    times: Times,
+    books: Mutex<Books>,
+}
+
+struct Books {
+    next: u64,
+    /// Until when each has to be over; a subscription has no end of its own.
+    flights: HashMap<u64, Option<Instant>>,
+    /// Until when something has to begin.
+    free_until: Instant,
+}
+
+/// Something that is under way on a connection, until it is dropped.
+pub(crate) struct Flight {
+    connection: Arc<Connection>,
+    number: u64,
+}
+
+impl Connection {
+    /// A connection that has just begun.
+    pub(crate) fn new(times: Times) -> Arc<Self> {
+        let free_until = Instant::now() + times.head;
+        let books = Books { next: 0, flights: HashMap::new(), free_until };
+        Arc::new(Self { times, books: Mutex::new(books) })
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// A request has come, and is to be answered.
+    pub(crate) fn request(this: &Arc<Self>) -> Flight {
+        Self::flight(this, Some(this.times.request + this.times.answer))
+    }
+
+    /// A part of an answer is to be taken by the client.
+    pub(crate) fn part(this: &Arc<Self>) -> Flight {
+        Self::flight(this, Some(this.times.answer))
+    }
+
+    /// A subscription begins.
+    pub(crate) fn endless(this: &Arc<Self>) -> Flight {
+        Self::flight(this, None)
+    }
+
+    fn flight(this: &Arc<Self>, time: Option<Duration>) -> Flight {
+        let mut books = this.books();
+        let number = books.next;
+        books.next = books.next.wrapping_add(1);
+        let until = time.map(|time| Instant::now() + time);
+        books.flights.insert(number, until);
+        Flight { connection: Arc::clone(this), number }
+    }
+
+    /// Whether the connection has had its time at `now`.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let books = self.books();
+        match books.flights.is_empty() {
+            true => books.free_until <= now,
+            false => books.flights.values().flatten().any(|until| *until <= now),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut books = self.connection.books();
+        books.flights.remove(&self.number);
+        if books.flights.is_empty() {
+            books.free_until = Instant::now() + self.connection.times.idle;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times() -> Times {
+        let seconds = Duration::from_secs;
+        Times { head: seconds(10), idle: seconds(60), request: seconds(30), answer: seconds(120) }
+    }
+
+    #[test]
+    fn everything_under_way_has_its_time() {
+        let silent = Connection::new(times());
+        let at = |seconds| Instant::now() + Duration::from_secs(seconds);
+        assert!(!silent.is_overdue(at(9)));
+        assert!(silent.is_overdue(at(10)));
+
+        let connection = Connection::new(times());
+        let request = Connection::request(&connection);
+        assert!(!connection.is_overdue(at(149)));
+        assert!(connection.is_overdue(at(150)));
+        let part = Connection::part(&connection);
+        drop(request);
+        assert!(!connection.is_overdue(at(119)));
+        assert!(connection.is_overdue(at(120)));
+        let subscription = Connection::endless(&connection);
+        drop(part);
+        assert!(!connection.is_overdue(at(1_000_000)));
+        let stuck = Connection::part(&connection);
+        assert!(connection.is_overdue(at(120)));
+        drop((stuck, subscription));
+        assert!(!connection.is_overdue(at(59)));
+        assert!(connection.is_overdue(at(60)));
+    }
+}

@@ -1,0 +1,17 @@
+//! What everything from outside passes: connections with their time-outs, and what all requests
+//! together may hold.
+
+mod budget;
+mod connection;
+mod counted;
+mod gate;
+mod held;
+mod timed;
+
+pub(crate) use self::{
+    budget::{Budget, Share},
+    connection::{Connection, Flight, Times},
+    counted::{Counted, Place},
+    gate::Gate,
+    held::{Endless, hold},
+};

@@ -1,0 +1,294 @@
+//! Connections of those who begin something and do not go on with it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use paired_mls_api::{Access, ProblemKind, path};
+use paired_mls_service::{Clock as _, Limits, Server, SystemClock};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::{
+    backend::{Backend, on_both},
+    device::{Answer, Device},
+    messages::*,
+    sockets::Remote,
+    subscriptions::Reader,
+};
+
+/// Long enough for a busy machine, and shorter than anything that was waited for before.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A service by a socket, with these limits.
+async fn served(change: impl FnOnce(&mut Limits)) -> (Server, Backend) {
+    let mut backend = Backend::sqlite();
+    change(&mut backend.config.limits);
+    (Server::start(&backend.config).await.unwrap(), backend)
+}
+
+async fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(server.listening()).await.unwrap()
+}
+
+/// The head of a signed request that says that its body is as long.
+fn head(
+    device: &Device,
+    at: SocketAddr,
+    now: u64,
+    method: &str,
+    path: &str,
+    body: usize,
+) -> String {
+    let fields = device.fields(&at.to_string(), now, method, path, &vec![0; body]);
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: {at}\r\ncontent-digest: {}\r\nsignature-input: {}\r\n\
+         signature: {}\r\ncontent-type: {}\r\ncontent-length: {body}\r\n\r\n",
+        fields.content_digest,
+        fields.signature_input,
+        fields.signature,
+        paired_mls_api::MLS_MESSAGE,
+    )
+}
+
+/// What is answered to these bytes, until the end of a head and a problem.
+async fn answered(socket: &mut TcpStream, bytes: &str) -> String {
+    socket.write_all(bytes.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    let read = async {
+        while !seen.ends_with(b"}") {
+            let mut chunk = [0; 4096];
+            let length = socket.read(&mut chunk).await.unwrap();
+            assert!(length > 0, "closed after {}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&chunk[..length]);
+        }
+    };
+    timeout(SOON, read).await.expect("an answer in time");
+    String::from_utf8(seen).unwrap()
+}
+
+/// Whether the service ends the connection.
+async fn ends(mut socket: TcpStream) -> bool {
+    let mut rest = Vec::new();
+    timeout(SOON, socket.read_to_end(&mut rest)).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_on_which_nothing_goes_on_end() {
+    let (server, _backend) = served(|limits| {
+        limits.head_seconds = 1;
+        limits.idle_seconds = 1;
+    })
+    .await;
+    let silent = connect(&server).await;
+    let mut half = connect(&server).await;
+    half.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\nx-").await.unwrap();
+    let mut two = connect(&server).await;
+    two.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut used = connect(&server).await;
+    used.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut half_again = connect(&server).await;
+    let begun = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\nGET /health/live HTTP/1.1\r\n";
+    half_again.write_all(begun).await.unwrap();
+    for socket in [silent, half, two, used, half_again] {
+        assert!(ends(socket).await);
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_for_those_who_may_send_it() {
+    let (server, _backend) = served(|_| {}).await;
+    let at = server.listening();
+    let remote = Remote::plain(at);
+    let alice = remote.register("alice").await;
+    let now = SystemClock.now();
+    let path = "/v1/groups/AAAA/messages";
+    let length = 4 << 20;
+    let forged = head(&alice, at, now, "POST", path, length).replace("AAAA", "AAAB");
+    let stranger = head(&Device::new("nobody"), at, now, "POST", path, length);
+    let late = head(&alice, at, now - 1000, "POST", path, length);
+    let unsigned =
+        format!("POST {path} HTTP/1.1\r\nhost: {at}\r\ncontent-length: {length}\r\n\r\n");
+    let longer = head(&alice, at, now, "POST", path, length + 1);
+    let registration = head(&alice, at, now, "POST", path::DEVICES, 5000);
+    for (request, kind) in [
+        (forged, ProblemKind::Unsigned),
+        (stranger, ProblemKind::UnknownDevice),
+        (late, ProblemKind::NotFresh),
+        (unsigned, ProblemKind::Unsigned),
+        (longer, ProblemKind::TooLarge),
+        (registration, ProblemKind::TooLarge),
+    ] {
+        // Nothing of the body is ever sent.
+        let answer = answered(&mut connect(&server).await, &request).await;
+        assert!(answer.contains(kind.uri()), "{answer}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_given_up() {
+    let (server, _backend) = served(|limits| limits.body_seconds = 1).await;
+    let at = server.listening();
+    let alice = Remote::plain(at).register("alice").await;
+    let request = head(&alice, at, SystemClock.now(), "POST", "/v1/groups/AAAA/messages", 1000);
+    let answer = answered(&mut connect(&server).await, &format!("{request}a few bytes")).await;
+    assert!(answer.contains(ProblemKind::TooSlow.uri()), "{answer}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_at_once_are_bounded() {
+    let (server, _backend) = served(|limits| {
+        limits.body = 1 << 20;
+        limits.bodies = 1 << 20;
+        limits.body_seconds = 6;
+    })
+    .await;
+    let at = server.listening();
+    let alice = Remote::plain(at).register("alice").await;
+    let path = "/v1/groups/AAAA/messages";
+    let request = || head(&alice, at, SystemClock.now(), "POST", path, 1 << 20);
+    let mut first = connect(&server).await;
+    first.write_all(request().as_bytes()).await.unwrap();
+    let mut second = connect(&server).await;
+    let further = request();
+    let (one, two) = tokio::join!(answered(&mut first, ""), answered(&mut second, &further));
+    // The one is given up because it does not come, the other because it has to wait for that.
+    let kinds = [ProblemKind::TooSlow, ProblemKind::Unavailable].map(ProblemKind::uri);
+    assert!(kinds.iter().all(|kind| one.contains(kind) || two.contains(kind)), "{one} {two}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded_by_address_and_in_all() {
+    let (server, mut backend) = served(|limits| limits.connections_per_address = 2).await;
+    let live = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+    let serves = async |socket: &mut TcpStream| {
+        let mut chunk = [0; 4096];
+        let wrote = socket.write_all(live.as_bytes()).await;
+        wrote.is_ok() && matches!(socket.read(&mut chunk).await, Ok(length) if length > 0)
+    };
+    let (mut one, mut two) = (connect(&server).await, connect(&server).await);
+    assert!(serves(&mut one).await && serves(&mut two).await);
+    assert!(!serves(&mut connect(&server).await).await);
+    drop(one);
+    let freed = async { while !serves(&mut connect(&server).await).await {} };
+    timeout(SOON, freed).await.expect("the place of the first");
+    assert!(serves(&mut two).await);
+    server.stop().await.unwrap();
+    // A proxy has the connections of many, and what is left is the bound for all.
+    backend.config.proxies = vec![[127, 0, 0, 1].into()];
+    backend.config.limits.client_connections = 3;
+    let server = Server::start(&backend.config).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut socket = connect(&server).await;
+        assert!(serves(&mut socket).await);
+        held.push(socket);
+    }
+    assert!(!serves(&mut connect(&server).await).await);
+    drop(held);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_socket_takes_short_frames_only() {
+    let (server, _backend) = served(|_| {}).await;
+    let at = server.listening();
+    let alice = Remote::plain(at).register("alice").await;
+    let path = path::MAILBOX_SOCKET;
+    let fields = alice.fields(&at.to_string(), SystemClock.now(), "GET", path, b"");
+    let mut request = format!("ws://{at}{path}").into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("content-digest", fields.content_digest.parse().unwrap());
+    headers.insert("signature-input", fields.signature_input.parse().unwrap());
+    headers.insert("signature", fields.signature.parse().unwrap());
+    let socket = connect(&server).await;
+    let (socket, _) = tokio_tungstenite::client_async(request, socket).await.unwrap();
+    let mut socket = socket.into_inner();
+    // A binary frame of 15 MiB, of which the head comes and nothing else.
+    let length = (15_u64 << 20).to_be_bytes();
+    let frame: Vec<u8> = [0x82, 0xff].into_iter().chain(length).chain([1, 2, 3, 4]).collect();
+    socket.write_all(&frame).await.unwrap();
+    assert!(ends(socket).await);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_does_not_read_is_given_up() {
+    let (server, _backend) = served(|limits| limits.answer_seconds = 1).await;
+    let at = server.listening();
+    let remote = Remote::plain(at);
+    let alice = remote.register("alice").await;
+    let group = remote.group(&alice).await;
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    for _ in 0..12 {
+        let mut message = application(&group, 0);
+        // The ciphertext is the last vector: one of 1 MiB, whose length takes four bytes.
+        message.truncate(message.len() - 61);
+        message.extend_from_slice(&(0x8000_0000_u32 | 1 << 20).to_be_bytes());
+        message.extend((0..1 << 20).map(|_| 7));
+        let random = crate::device::random::<16>();
+        let end = message.len();
+        message[end - 16..].copy_from_slice(&random);
+        let mls = paired_mls_api::MLS_MESSAGE;
+        let sent = remote.send(&alice, "POST", &messages, mls, message).await.unwrap();
+        assert_eq!(sent.status(), 201, "{}", sent.text().await.unwrap());
+    }
+    let events = path::of_group(path::GROUP_EVENTS, &group);
+    let mut slow = connect(&server).await;
+    let request = head(&alice, at, SystemClock.now(), "GET", &events, 0);
+    slow.write_all(request.as_bytes()).await.unwrap();
+    // It is waited for until the service has ended the connection: that is more than what was in it.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let mut rest = Vec::new();
+    let read = timeout(SOON, slow.read_to_end(&mut rest)).await.expect("the end in time");
+    assert!(read.is_err() || rest.len() < 12 << 20, "{}", rest.len());
+    server.stop().await.unwrap();
+}
+
+on_both!(a_device_has_so_many_subscriptions_and_requests_at_once);
+
+async fn a_device_has_so_many_subscriptions_and_requests_at_once(mut backend: Backend) {
+    backend.config.limits.device_subscriptions = 1;
+    backend.config.limits.device_requests = 1;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let first = Reader::log(&replica, &alice, &group, 0).await;
+    let second = Reader::open(&replica, &alice, path::MAILBOX_EVENTS, None).await;
+    second.err().unwrap().problem(ProblemKind::Full);
+    assert!(Reader::open(&replica, &bob, path::MAILBOX_EVENTS, None).await.is_ok());
+    drop(first);
+    assert!(Reader::open(&replica, &alice, path::MAILBOX_EVENTS, None).await.is_ok());
+    // A body that never comes keeps a request under way.
+    let (device, service) = (alice.clone(), replica.clone());
+    let waiting = tokio::spawn(async move {
+        // Again, as long as it is itself the one that is refused.
+        loop {
+            let now = service.clock.now();
+            let mut request = device.request(now, "POST", path::GROUPS, "", vec![1]);
+            let body = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            *request.body_mut() = axum::body::Body::from_stream(body);
+            let answer = tower::ServiceExt::oneshot(service.app.clone(), request).await.unwrap();
+            Answer::of(answer).await.problem(ProblemKind::TooFast);
+        }
+    });
+    let refused = async {
+        loop {
+            let answer = alice.get(&replica, path::MAILBOX).await;
+            if answer.status != 200 {
+                return answer.problem(ProblemKind::TooFast);
+            }
+        }
+    };
+    let problem = timeout(SOON, refused).await.expect("the first to be under way");
+    assert_eq!(problem.retry_after, Some(1));
+    assert_eq!(bob.get(&replica, path::MAILBOX).await.status, 200);
+    waiting.abort();
+}
