@@ -1,9 +1,10 @@
 //! Long tests that have commands of their own: `cargo xtask crash --runs 1000`, `cargo xtask load`,
-//! `cargo xtask mutants`.
+//! `cargo xtask mutants`, `cargo xtask soak`.
 
 mod crash;
 mod load;
 mod mutants;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,9 @@ enum Command {
     Load(load::Options),
     /// Break what decides, a little, one place at a time, and see whether a test notices.
     Mutants(mutants::Options),
+    /// Run the real service for long: honest clients beside hostile ones, while service and database are
+    /// killed, the disk fills up, and clocks are wrong.
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Command::CrashDevice(options) => crash::live(&options),
         Command::Load(options) => load::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Soak(options) => soak::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

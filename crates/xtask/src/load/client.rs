@@ -7,15 +7,18 @@ use paired_mls_api::{
     CreateGroup, Envelope, GroupId, PublishCommit, RegisterDevice, RequestKey, RosterChange,
     SignatureScheme, UserId,
 };
-use paired_mls_client::{Publication, Server};
+use paired_mls_client::{ClientError, Publication, Server};
 
 use crate::Failure;
 
+const CONTENT_TYPE_APPLICATION: u8 = 1;
+const CONTENT_TYPE_COMMIT: u8 = 3;
+
 /// A registered device.
-pub(super) type Client = paired_mls_client::Client<Key>;
+pub(crate) type Client = paired_mls_client::Client<Key>;
 
 /// Its key.
-pub(super) struct Key(SigningKey);
+pub(crate) struct Key(SigningKey);
 
 impl RequestKey for Key {
     type Error = Infallible;
@@ -34,16 +37,24 @@ impl RequestKey for Key {
 }
 
 pub(super) async fn register(address: SocketAddr) -> Result<Client, Failure> {
+    let server = Server::new(&format!("http://{address}"))?;
+    register_by(|key| Client::new(server, key)).await
+}
+
+/// Registers a device with a key of its own, as that of a user of its own.
+pub(crate) async fn register_by(
+    connect: impl FnOnce(Key) -> Result<Client, ClientError>,
+) -> Result<Client, Failure> {
     let key = Key(SigningKey::from_bytes(&random()?));
     let user = UserId::new(random::<16>()?)?;
     let signature_key = key.public_key().into();
     let device = RegisterDevice { user, scheme: key.scheme(), signature_key };
-    let client = Client::new(Server::new(&format!("http://{address}"))?, key)?;
+    let client = connect(key)?;
     client.register(&device).await?;
     Ok(client)
 }
 
-pub(super) async fn create_group(client: &Client) -> Result<GroupId, Failure> {
+pub(crate) async fn create_group(client: &Client) -> Result<GroupId, Failure> {
     let group = GroupId::new(random::<16>()?)?;
     let body = CreateGroup {
         group: group.clone(),
@@ -56,29 +67,44 @@ pub(super) async fn create_group(client: &Client) -> Result<GroupId, Failure> {
 }
 
 /// Publishes a commit with the length of one in a group of ten thousand.
-pub(super) async fn commit(client: &Client, group: &GroupId, epoch: u64) -> Result<(), Failure> {
-    let mut commit = vec![0, 1, 0, 2, 16];
-    commit.extend_from_slice(group.as_bytes());
-    commit.extend_from_slice(&epoch.to_be_bytes());
-    commit.extend_from_slice(&[3, 0, 28]);
-    commit.extend_from_slice(&random::<28>()?);
-    commit.extend_from_slice(&(0x4000 | 1500_u16).to_be_bytes());
-    commit.extend_from_slice(&random::<1500>()?);
+pub(crate) async fn commit(client: &Client, group: &GroupId, epoch: u64) -> Result<(), Failure> {
+    match client.publish_commit(group, &new_commit(group, epoch)?).await? {
+        Publication::Accepted(_) => Ok(()),
+        Publication::Lost { epoch } => Err(format!("the group is in epoch {epoch}").into()),
+    }
+}
+
+/// A commit as the service sees one that is encrypted.
+pub(crate) fn new_commit(group: &GroupId, epoch: u64) -> Result<PublishCommit, Failure> {
+    let commit = private_message(group, epoch, CONTENT_TYPE_COMMIT)?;
     let mut filled = Ok(());
     let cover = Envelope::cover(&commit, |random| filled = getrandom::fill(random))?;
     filled?;
-    let body = PublishCommit {
+    Ok(PublishCommit {
         commit: commit.into(),
         account_envelope: cover.into_bytes().into(),
         welcomes: Vec::new(),
         envelopes: Vec::new(),
         group_info: None,
         roster: RosterChange::default(),
-    };
-    match client.publish_commit(group, &body).await? {
-        Publication::Accepted(_) => Ok(()),
-        Publication::Lost { epoch } => Err(format!("the group is in epoch {epoch}").into()),
-    }
+    })
+}
+
+/// An application message as the service sees it.
+pub(crate) fn message(group: &GroupId, epoch: u64) -> Result<Vec<u8>, Failure> {
+    private_message(group, epoch, CONTENT_TYPE_APPLICATION)
+}
+
+/// `MLSMessage` of RFC 9420 section 6.3 with random ciphertexts.
+fn private_message(group: &GroupId, epoch: u64, content_type: u8) -> Result<Vec<u8>, Failure> {
+    let mut message = vec![0, 1, 0, 2, 16];
+    message.extend_from_slice(group.as_bytes());
+    message.extend_from_slice(&epoch.to_be_bytes());
+    message.extend_from_slice(&[content_type, 0, 28]);
+    message.extend_from_slice(&random::<28>()?);
+    message.extend_from_slice(&(0x4000 | 1500_u16).to_be_bytes());
+    message.extend_from_slice(&random::<1500>()?);
+    Ok(message)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {

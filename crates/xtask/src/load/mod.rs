@@ -3,7 +3,7 @@
 //! since it is what the service cannot be faster than.
 
 mod bare;
-mod client;
+pub(crate) mod client;
 mod fan_out;
 
 use std::time::{Duration, Instant};
