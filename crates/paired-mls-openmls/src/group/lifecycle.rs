@@ -75,7 +75,7 @@ impl PairedGroup {
             require_unreserved(group_id.as_slice())?;
             forget_inactive(device, group_id)?;
             let mls = enter(device, processed, None)?;
-            check_signature_keys(&mls)?;
+            check_signature_keys(&mls, &[])?;
             let identities = identity::present(device, &mls)?;
             Ok((mls, identities))
         })?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    gate::check_signature_keys,
+    gate::{brought_in, check_signature_keys, odd_events},
     identity::{Asked, By, Settled},
     package::authenticate,
 };
@@ -154,9 +154,12 @@ pub(super) fn merge_other<P: Platform>(
     if staged.self_removed() {
         outcome.events.push(Event::Removed);
     }
+    let new = brought_in(&staged);
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
-        check_signature_keys(mls)?;
+        let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
+        let odd = check_signature_keys(mls, pairing)?;
+        outcome.events.extend(odd_events(mls, odd, &new));
     }
     outcome.check(mls)?;
     Ok(outcome.into_parts(asked.settle(device, mls, identities)?))

@@ -334,7 +334,7 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }
         erase(device, self.package)?;
-        check_signature_keys(&mls)?;
+        check_signature_keys(&mls, &record.devices)?;
         let settled = asked.settle(device, &mls, self.identities)?;
         events.extend(settled.events);
         device.vault().store_group(&record)?;

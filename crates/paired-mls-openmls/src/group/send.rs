@@ -194,7 +194,8 @@ impl PairedGroup {
                     (stage(built, device)?, None)
                 }
             };
-            mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged))?;
+            let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
+            mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged, pairing))?;
             let outgoing = Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
             let hash = message_hash(mls, device, &outgoing.commit)?;
             let pending = PendingCommit { hash, index };

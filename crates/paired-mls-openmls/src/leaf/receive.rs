@@ -10,7 +10,7 @@ use paired_mls::{
 use super::{LeafGroup, content::strike_off};
 use crate::{
     Device, Error, PeerError, Platform, Received,
-    gate::check_signature_keys,
+    gate::{brought_in, check_signature_keys, odd_events},
     group::{leaf, parse},
     identity::{Asked, By, credential},
 };
@@ -227,9 +227,11 @@ fn merge<P: Platform>(
     if staged.self_removed() {
         events.push(Event::Removed);
     }
+    let new = brought_in(&staged);
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
-        check_signature_keys(mls)?;
+        let odd = check_signature_keys(mls, &[])?;
+        events.extend(odd_events(mls, odd, &new));
     }
     Ok(events)
 }

@@ -196,7 +196,7 @@ impl LeafGroup {
         let epoch = self.epoch();
         let made = rehearse(device, self.mls.group_id(), |copy| {
             let made = make(copy, device, &tape, index, content, Vec::new())?;
-            copy.pending_commit().map_or(Ok(()), |staged| check_staged(copy, staged))?;
+            copy.pending_commit().map_or(Ok(()), |staged| check_staged(copy, staged, &[]))?;
             Ok(made)
         })?;
         let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;

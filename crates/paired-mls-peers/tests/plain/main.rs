@@ -1,5 +1,6 @@
 //! Plain MLS that a paired device must survive, where it takes more than the conformance suite has.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod calendar;
 mod doors;
+mod odd;

@@ -111,4 +111,21 @@ pub enum Event {
         /// What the policy answered.
         verdict: Verdict,
     },
+    /// A member's leaf has a signature key as no client of this library makes it. Stock members take it, so
+    /// that the group goes on with it, and this device too.
+    OddLeaf {
+        /// The leaf.
+        leaf: LeafIndex,
+        /// What is odd about its key.
+        oddity: Oddity,
+    },
+}
+
+/// What is odd about a leaf's signature key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// Another leaf has the same one.
+    KeyTwice,
+    /// It is neither one key of the usual form, nor several.
+    UnusualForm,
 }

@@ -9,7 +9,7 @@ mod record;
 mod security;
 
 pub use self::{
-    event::Event,
+    event::{Event, Oddity},
     identities::{Identities, IdentityRecordError, MAX_UNVERIFIED, Unverified},
     pairing::{PairedDevice, Pairing},
     pins::{MAX_PINS, PinError, PinFirstSeen},
