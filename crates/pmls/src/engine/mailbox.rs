@@ -32,6 +32,13 @@ const MAX_PACKAGES: usize = 256;
 /// How many items are fetched at once.
 const PAGE: u32 = 256;
 
+/// Whether this device has come into a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    In,
+    Nowhere,
+}
+
 impl Engine {
     /// Reads the mailbox, from where it was read last. What was stored to be sent is sent first, and
     /// what comes of the messages afterwards.
@@ -92,11 +99,18 @@ impl Engine {
         match welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome, report).await,
             Ok(_) => {
-                return self.device().provider().transaction(|| {
+                let joined = self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
                     let epoch = group.epoch();
                     self.entered(&GroupId::new(group.group_id())?, None, epoch, report)
                 });
+                return match joined {
+                    // The log has the removal that comes before it, or nobody has removed this device.
+                    Err(EngineError::Mls(Error::Usage(UsageError::StillMember))) => {
+                        self.store().keep_welcome(welcome, self.now())
+                    }
+                    joined => joined,
+                };
             }
             // For none of the device's own KeyPackages.
             Err(_) => {}
@@ -108,6 +122,10 @@ impl Engine {
                 Err(Error::Usage(UsageError::NoTapeKeyPackage)) => continue,
                 Err(error) => return Err(error.into()),
             };
+            let still = LeafGroup::load(&device, id.as_bytes());
+            if still.is_ok_and(|group| group.mls().is_active()) {
+                return self.store().keep_welcome(welcome, self.now());
+            }
             // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
             // without a group is dropped at the next start, and the Welcome read again.
             self.entered(&id, Some(pairing), 0, report)?;
@@ -121,6 +139,28 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Opens the Welcomes again that were kept: the log may have had the removal by now that one of them comes
+    /// after. Those of leaf refreshes stay.
+    ///
+    /// Returns whether this device has come into a group.
+    pub(super) async fn open_kept(&mut self, report: &mut Report) -> Result<Came, EngineError> {
+        let mut came = Came::Nowhere;
+        for (number, welcome) in self.store().welcomes()? {
+            let before = report.joined();
+            match self.welcome(&welcome, report).await {
+                Err(error) if error.is_local() => return Err(error),
+                // It stays until it is too old: there are few.
+                Err(_) => {}
+                Ok(()) if report.joined() > before => {
+                    self.store().forget_welcome(number)?;
+                    came = Came::In;
+                }
+                Ok(()) => {}
+            }
+        }
+        Ok(came)
     }
 
     fn entered(

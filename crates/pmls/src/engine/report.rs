@@ -150,6 +150,11 @@ impl From<&Event> for PairingEvent {
 }
 
 impl Report {
+    /// How many groups this device has come into.
+    pub(super) fn joined(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Happening::Joined { .. })).count()
+    }
+
     pub(crate) fn add(&mut self, happening: Happening) {
         self.events.push(happening);
     }

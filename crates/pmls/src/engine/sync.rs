@@ -1,7 +1,7 @@
 //! Everything that waits for this device, in its order: what it still has to send, its mailbox, and the
 //! log of each group.
 
-use super::{Engine, EngineError, Report};
+use super::{Engine, EngineError, Report, mailbox::Came};
 
 /// How often a sync goes round because something came of what it has found.
 const ROUNDS: usize = 4;
@@ -16,13 +16,14 @@ impl Engine {
         let mut stuck = None;
         for _ in 0..ROUNDS {
             stuck = self.catch_up_with_all(report).await?;
+            let came = self.open_kept(report).await?;
             if stuck.is_none() {
                 self.tidy_up_pairings(report)?;
             }
             self.settle_pairings(report)?;
             self.renew_late(report)?;
             // A commit of this device, made to heal at once: it is in the log now, or another one.
-            if !self.flush(report).await?.moved_a_log() {
+            if !self.flush(report).await?.moved_a_log() && came == Came::Nowhere {
                 break;
             }
         }

@@ -339,3 +339,23 @@ fn nobody_else_is_removed() {
     settle(&[phone, sensor, &carol]);
     agree(&[phone, sensor, &carol], "family");
 }
+
+/// Somebody removes the sensor and adds it again while it is away: the Welcome comes before the log has
+/// said that it was removed. It is back, and its partner heals it.
+#[test]
+fn a_device_that_is_removed_and_added_while_away_is_back() {
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    bob.run(&["group", "remove", "family", "sensor"]);
+    bob.run(&["group", "add", "family", "sensor"]);
+    let events = sensor.sync();
+    assert!(events.iter().any(|event| event["event"] == "joined"), "{events:?}");
+    settle(&cast.all());
+    agree(&cast.all(), "family");
+    phone.run(&["update", "family"]);
+    settle(&cast.all());
+    agree(&cast.all(), "family");
+    bob.run(&["group", "send", "family", "welcome back"]);
+    sensor.sync();
+    assert_eq!(sensor.read("family"), ["bob: welcome back"]);
+}
