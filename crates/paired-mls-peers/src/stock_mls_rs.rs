@@ -1,5 +1,7 @@
 //! A member on mls-rs, with nothing of Paired MLS.
 
+use std::time::Duration;
+
 use mls_rs::{
     CipherSuiteProvider as _, Client, CryptoProvider as _, ExtensionList, Group, MlsMessage,
     client_builder::{
@@ -38,6 +40,9 @@ pub struct StockMlsRs {
 
 fn assert_config<C: MlsConfig>() {}
 
+/// What the directory takes: 84 days, beside the hour into the past that mls-rs adds. Its default is a year.
+const LIFETIME: Duration = Duration::from_secs(84 * 24 * 60 * 60);
+
 impl StockMlsRs {
     /// A member outside of any group.
     ///
@@ -65,6 +70,7 @@ impl StockMlsRs {
             .identity_provider(BasicIdentityProvider)
             .crypto_provider(crypto)
             .mls_rules(rules)
+            .key_package_lifetime(LIFETIME)
             .signing_identity(
                 SigningIdentity::new(credential, public.clone()),
                 secret.clone(),
