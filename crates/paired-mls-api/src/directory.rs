@@ -28,12 +28,24 @@ impl RegisterDevice {
     }
 }
 
-/// A device lets another one join its user.
+/// A device lets another one join its user, for a day. Doing it again begins the day anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     /// The id of the device that may register.
     pub device: DeviceId,
+}
+
+/// An approval that no device has used yet. It ends a day after it was given, or with the device that has given
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApprovalView {
+    /// The device that may register.
+    pub device: DeviceId,
+    /// The device that has approved it.
+    pub approved_by: DeviceId,
+    /// When it ends, in seconds since 1970-01-01T00:00:00Z.
+    pub expires_at: u64,
 }
 
 /// What is known of a device.

@@ -42,6 +42,10 @@ pub struct GroupView {
     pub epoch: u64,
     /// The position of the last entry of its log; 0 for none.
     pub head: u64,
+    /// The position before the first entry that the account may read: it reads from the commit on that has
+    /// added it first.
+    #[serde(default)]
+    pub start: u64,
     /// Who may join by an external commit.
     pub access: Access,
 }
@@ -59,7 +63,8 @@ pub struct WelcomeFor {
 }
 
 /// How a commit changes who may use the group here. The service cannot read the tree of a group whose
-/// handshakes are encrypted, so its members say it.
+/// handshakes are encrypted, so its members say it. What it can read, it checks, and it removes the accounts
+/// that have lost their last leaf also if the sender does not say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RosterChange {
@@ -69,6 +74,18 @@ pub struct RosterChange {
     /// Users that have one now, beside those that a Welcome is addressed to.
     #[serde(default)]
     pub add: Vec<UserId>,
+}
+
+/// Accounts that were removed from the roster are put back, as a repair: it changes nobody's leaf.
+///
+/// Any account on the roster can do it, for any account that was there. One that was removed itself can do it for
+/// those that the same commit has removed, for a week, and until another account than that of the commit's sender
+/// sends something in a later epoch, and so shows that it has followed the commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RosterRepair {
+    /// The users.
+    pub put_back: Vec<UserId>,
 }
 
 /// A commit, with everything that belongs to it. All of it takes effect, or nothing.
@@ -87,7 +104,8 @@ pub struct PublishCommit {
     /// Further envelopes.
     #[serde(default)]
     pub envelopes: Vec<EnvelopeFor>,
-    /// The GroupInfo of the new epoch, an `MLSMessage`. Without one the group has none until the next.
+    /// The GroupInfo of the new epoch, an `MLSMessage`. Without one nobody can join from outside until a member
+    /// publishes it, or the next commit brings one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_info: Option<Base64Url>,
     /// Who comes and goes.

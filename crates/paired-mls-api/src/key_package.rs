@@ -13,7 +13,8 @@ pub struct KeyPackageUpload {
     #[serde(default)]
     pub key_packages: Vec<Base64Url>,
     /// Those of the last resort, one for each cipher suite: given out, again and again, where no other
-    /// one is left. Each replaces the one that was there.
+    /// one is left. Each replaces the one that was there. Of those whose time begins later, there is one for
+    /// each beginning.
     #[serde(default)]
     pub last_resort: Vec<Base64Url>,
 }
@@ -27,4 +28,11 @@ pub struct KeyPackageCount {
     pub once: u64,
     /// Those of the last resort: 0 or 1.
     pub last_resort: u64,
+    /// Those whose time begins later, of both kinds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub later: u64,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

@@ -28,12 +28,13 @@ mod signing;
 pub use self::{
     base64url::{Base64Url, NotBase64Url},
     directory::{
-        Approval, DeviceView, PairingState, PairingView, RegisterDevice, RevokeDevice, UserView,
+        Approval, ApprovalView, DeviceView, PairingState, PairingView, RegisterDevice,
+        RevokeDevice, UserView,
     },
     envelope::{Envelope, EnvelopeError, PADDED_LENGTHS},
     group::{
         Access, CreateGroup, EntryKind, GroupView, LogEntry, LogPage, PublishCommit, Published,
-        RosterChange, WelcomeFor,
+        RosterChange, RosterRepair, WelcomeFor,
     },
     id::{DeviceId, GroupId, IdError, UserId},
     key_package::{KeyPackageCount, KeyPackageUpload},

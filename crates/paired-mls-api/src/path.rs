@@ -12,8 +12,10 @@ pub const DEVICE_KEY_PACKAGE: &str = "/v1/devices/{device}/key-package";
 pub const DEVICE_MAILBOX: &str = "/v1/devices/{device}/mailbox";
 /// `GET`: what is known of a user.
 pub const USER: &str = "/v1/users/{user}";
-/// `POST`: approve a further device of one's own user.
+/// `POST`: approve a further device of one's own user. `GET`: the approvals that are not used.
 pub const APPROVALS: &str = "/v1/approvals";
+/// `DELETE`: take an approval back.
+pub const APPROVAL: &str = "/v1/approvals/{device}";
 /// `POST`: ask for a pairing of standard mode.
 pub const PAIRINGS: &str = "/v1/pairings";
 /// `GET`: what is known of a pairing of standard mode.
@@ -34,8 +36,10 @@ pub const GROUP: &str = "/v1/groups/{group}";
 pub const GROUP_COMMITS: &str = "/v1/groups/{group}/commits";
 /// `POST`: publish a proposal or an application message. `GET`: the log after a cursor.
 pub const GROUP_MESSAGES: &str = "/v1/groups/{group}/messages";
-/// `GET`: the GroupInfo of the current epoch.
+/// `GET`: the GroupInfo of the current epoch. `PUT`: publish it, for the others to join by.
 pub const GROUP_INFO: &str = "/v1/groups/{group}/group-info";
+/// `POST`: put accounts back on the roster that were removed.
+pub const GROUP_ROSTER: &str = "/v1/groups/{group}/roster";
 /// `GET`: the log after a cursor, and then as it grows, by Server-Sent Events.
 pub const GROUP_EVENTS: &str = "/v1/groups/{group}/events";
 /// `GET`: the same by WebSocket.
@@ -55,7 +59,7 @@ fn fill(template: &str, id: &dyn std::fmt::Display) -> String {
     format!("{before}{id}{after}")
 }
 
-/// Fills [`DEVICE`], [`DEVICE_KEY_PACKAGE`] or [`DEVICE_MAILBOX`].
+/// Fills [`DEVICE`], [`DEVICE_KEY_PACKAGE`], [`DEVICE_MAILBOX`] or [`APPROVAL`].
 pub fn of_device(template: &str, device: &DeviceId) -> String {
     fill(template, device)
 }

@@ -70,6 +70,8 @@ problems! {
     WrongEpoch = 409, "wrong-epoch", "The group is in another epoch";
     /// A cursor is beyond the end of a log or mailbox. The member `head` says where that is.
     Beyond = 409, "beyond-head", "The position is beyond the end";
+    /// A commit from outside cannot be verified: a member has to publish the GroupInfo of the epoch first.
+    NoGroupInfo = 409, "no-group-info", "Nobody can join the group from outside now";
     /// The request contradicts an earlier one.
     Conflict = 409, "conflict", "The request contradicts an earlier one";
     /// Bytes are not the MLS message that they were said to be, or are not valid.
@@ -80,6 +82,8 @@ problems! {
     UnknownRecipient = 422, "unknown-recipient", "A recipient is no registered device";
     /// A limit on what is stored. The member `device` says whose, if it is a mailbox.
     Full = 429, "full", "There is no room for more of these";
+    /// There are KeyPackages, and they are kept for others.
+    Reserved = 429, "reserved", "What is left is kept for others";
     /// Too many requests of one device.
     TooFast = 429, "too-fast", "Requests come too fast";
     /// The service cannot answer now.

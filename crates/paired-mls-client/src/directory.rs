@@ -1,8 +1,8 @@
 //! Users, devices, and pairings of standard mode.
 
 use paired_mls_api::{
-    Approval, DeviceId, DeviceView, PAIRING_MESSAGE, PairingView, RegisterDevice, RevokeDevice,
-    UserId, UserView, path,
+    Approval, ApprovalView, DeviceId, DeviceView, PAIRING_MESSAGE, PairingView, RegisterDevice,
+    RevokeDevice, UserId, UserView, path,
 };
 
 use crate::{Client, ClientError, ClientKey, request::Request};
@@ -18,7 +18,7 @@ impl<K: ClientKey> Client<K> {
         self.ask(Request::post(path::DEVICES).json(device)).await?.json()
     }
 
-    /// Lets a further device register for this device's user.
+    /// Lets a further device register for this device's user, for a day. Doing it again begins the day anew.
     ///
     /// # Errors
     ///
@@ -26,6 +26,24 @@ impl<K: ClientKey> Client<K> {
     pub async fn approve(&self, device: &DeviceId) -> Result<(), ClientError> {
         let approval = Approval { device: device.clone() };
         self.ask(Request::post(path::APPROVALS).json(&approval)).await?.nothing()
+    }
+
+    /// The approvals of this device's user that no device has used.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn approvals(&self) -> Result<Vec<ApprovalView>, ClientError> {
+        self.ask(Request::get(path::APPROVALS)).await?.json()
+    }
+
+    /// Takes an approval of this device's user back. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn disapprove(&self, device: &DeviceId) -> Result<(), ClientError> {
+        self.ask(Request::delete(path::of_device(path::APPROVAL, device))).await?.nothing()
     }
 
     /// What is known of a device.

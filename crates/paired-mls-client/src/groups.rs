@@ -3,11 +3,11 @@
 use futures_util::Stream;
 use paired_mls_api::{
     CreateGroup, GroupId, GroupView, LogEntry, LogPage, MLS_MESSAGE, ProblemKind, PublishCommit,
-    Published, path,
+    Published, RosterRepair, UserId, path,
 };
 
 use crate::{
-    Client, ClientError, ClientKey, answer::if_found, request::Request, subscription::subscribe,
+    Client, ClientError, ClientKey, answer::if_found, request::Request, subscription::Subscription,
 };
 
 /// What became of a commit.
@@ -113,8 +113,38 @@ impl<K: ClientKey> Client<K> {
         found.map(|answer| answer.bytes(MLS_MESSAGE)).transpose()
     }
 
+    /// Publishes the GroupInfo of the current epoch, with the ratchet tree in it, for others to join by: the
+    /// last commit brought none.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if it is not valid, not of the current epoch, or if this account is not on the
+    /// roster.
+    pub async fn publish_group_info(
+        &self,
+        group: &GroupId,
+        group_info: &[u8],
+    ) -> Result<(), ClientError> {
+        let path = path::of_group(path::GROUP_INFO, group);
+        self.ask(Request::put(path).bytes(MLS_MESSAGE, group_info.to_vec())).await?.nothing()
+    }
+
+    /// Puts accounts back on the roster that were removed: a repair, see [`RosterRepair`]. It changes nobody's
+    /// leaf. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] if this account may not, or if one of the users was never on the roster.
+    pub async fn put_back(&self, group: &GroupId, users: &[UserId]) -> Result<(), ClientError> {
+        let repair = RosterRepair { put_back: users.to_vec() };
+        let path = path::of_group(path::GROUP_ROSTER, group);
+        self.ask(Request::post(path).json(&repair)).await?.nothing()
+    }
+
     /// The log of a group after a position, and then as it grows, each entry once and in its order. The
     /// stream reconnects by itself and resumes after its last entry.
+    ///
+    /// A newcomer may begin at 0: its first entry is the commit that has added it.
     ///
     /// The last entry for an account that is removed is the commit that does it. The stream then waits
     /// for the account to be added again.
@@ -126,6 +156,11 @@ impl<K: ClientKey> Client<K> {
         group: &GroupId,
         after: u64,
     ) -> impl Stream<Item = Result<LogEntry, ClientError>> + Unpin + use<K> {
-        subscribe(self.clone(), path::of_group(path::GROUP_EVENTS, group), after)
+        let path = path::of_group(path::GROUP_EVENTS, group);
+        let subscription = Subscription::new(self.clone(), path, after);
+        match after {
+            0 => subscription.of_newcomer(group.clone()).stream(),
+            _ => subscription.stream(),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use futures_util::Stream;
 use paired_mls_api::{DeviceId, Envelope, MailboxItem, MailboxPage, path};
 
-use crate::{Client, ClientError, ClientKey, request::Request, subscription::subscribe};
+use crate::{Client, ClientError, ClientKey, request::Request, subscription::Subscription};
 
 impl<K: ClientKey> Client<K> {
     /// Puts an envelope into a device's mailbox. If nobody knows whether it is there it is not put there
@@ -50,6 +50,6 @@ impl<K: ClientKey> Client<K> {
         &self,
         after: u64,
     ) -> impl Stream<Item = Result<MailboxItem, ClientError>> + Unpin + use<K> {
-        subscribe(self.clone(), path::MAILBOX_EVENTS.to_owned(), after)
+        Subscription::new(self.clone(), path::MAILBOX_EVENTS.to_owned(), after).stream()
     }
 }

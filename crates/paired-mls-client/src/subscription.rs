@@ -4,7 +4,7 @@ use std::{marker::PhantomData, num::NonZeroUsize};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use paired_mls_api::{EVENT_STREAM, LogEntry, MailboxItem};
+use paired_mls_api::{EVENT_STREAM, GroupId, LogEntry, MailboxItem};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 use sse_core::{SseDecoder, SseEvent};
@@ -66,33 +66,16 @@ impl Positioned for MailboxItem {
     }
 }
 
-/// What is at `path` after a position, and then as it comes.
-pub(crate) fn subscribe<K: ClientKey, T: Positioned>(
-    client: Client<K>,
-    path: String,
-    after: u64,
-) -> impl Stream<Item = Result<T, ClientError>> + Unpin + use<K, T> {
-    let subscription = Subscription {
-        client,
-        path,
-        cursor: after,
-        backoff: Backoff::default(),
-        state: State::Away,
-        delivers: PhantomData,
-    };
-    Box::pin(stream::unfold(subscription, |mut subscription| async move {
-        let next = subscription.next().await?;
-        Some((next, subscription))
-    }))
-}
-
-struct Subscription<K, T> {
+/// What is at a path after a position, and then as it comes.
+pub(crate) struct Subscription<K, T> {
     client: Client<K>,
     path: String,
     /// The position of the last one that was delivered.
     cursor: u64,
     backoff: Backoff,
     state: State,
+    /// The group of which nothing has been read yet: its log may begin later for this account.
+    newcomer: Option<GroupId>,
     delivers: PhantomData<fn() -> T>,
 }
 
@@ -106,13 +89,37 @@ enum State {
 }
 
 impl<K: ClientKey, T: Positioned> Subscription<K, T> {
+    pub(crate) fn new(client: Client<K>, path: String, after: u64) -> Self {
+        Self {
+            client,
+            path,
+            cursor: after,
+            backoff: Backoff::default(),
+            state: State::Away,
+            newcomer: None,
+            delivers: PhantomData,
+        }
+    }
+
+    /// The log of a group, from where the account joined.
+    pub(crate) fn of_newcomer(self, group: GroupId) -> Self {
+        Self { newcomer: Some(group), ..self }
+    }
+
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<T, ClientError>> + Unpin + use<K, T> {
+        Box::pin(stream::unfold(self, |mut subscription| async move {
+            let next = subscription.next().await?;
+            Some((next, subscription))
+        }))
+    }
+
     async fn next(&mut self) -> Option<Result<T, ClientError>> {
         loop {
             let step = match &mut self.state {
                 State::Over => return None,
                 State::Away => self.connect().await,
                 State::Listening(events) => match events.next().await {
-                    Heard::Data(data) => match self.take(&data) {
+                    Heard::Data(data) => match self.take(&data).await {
                         Ok(Some(item)) => return Some(Ok(item)),
                         taken => taken.map(|_| ()),
                     },
@@ -158,19 +165,33 @@ impl<K: ClientKey, T: Positioned> Subscription<K, T> {
     }
 
     /// Reads what has come; nothing if it was there before.
-    fn take(&mut self, data: &str) -> Result<Option<T>, ClientError> {
+    async fn take(&mut self, data: &str) -> Result<Option<T>, ClientError> {
         self.backoff = Backoff::default();
         let Ok(item) = serde_json::from_str::<T>(data) else {
             return Err(self.client.not_the_service(reqwest::StatusCode::OK));
         };
+        let newcomer = self.newcomer.take();
         match item.place(self.cursor) {
             Place::Seen => Ok(None),
+            Place::Gap if self.begins_at(newcomer, item.position()).await => {
+                self.cursor = item.position();
+                Ok(Some(item))
+            }
             Place::Gap => Err(ClientError::Gap { after: self.cursor, found: item.position() }),
             Place::Next => {
                 self.cursor = item.position();
                 Ok(Some(item))
             }
         }
+    }
+}
+
+impl<K: ClientKey, T> Subscription<K, T> {
+    /// Whether this is the first position that a newcomer to a group reads.
+    async fn begins_at(&self, newcomer: Option<GroupId>, position: u64) -> bool {
+        let Some(group) = newcomer else { return false };
+        let view = self.client.group(&group).await;
+        view.is_ok_and(|view| view.start.checked_add(1) == Some(position))
     }
 }
 

@@ -83,6 +83,9 @@ pub struct Limits {
     pub mailbox_seconds: u64,
     /// KeyPackages of one device.
     pub key_packages: u64,
+    /// KeyPackages of one device that one account can claim in a day. The device's own account and its partners
+    /// can claim all, and the last quarter is theirs.
+    pub claims: u64,
     /// Devices of one user, revoked ones included.
     pub devices: u64,
     /// Recipients of one commit: of its Welcomes and envelopes.
@@ -144,6 +147,7 @@ impl Limits {
             ("mailbox-items", self.mailbox_items, 4, any),
             ("mailbox-seconds", self.mailbox_seconds, 1, seconds),
             ("key-packages", self.key_packages, 1, any),
+            ("claims", self.claims, 1, any),
             ("devices", self.devices, 1, any),
             ("recipients", size(self.recipients), 1, any),
             ("written", size(self.written), 1 << 10, 1 << 30),
@@ -180,6 +184,7 @@ impl Default for Limits {
             mailbox_items: 1000,
             mailbox_seconds: 30 * 24 * 60 * 60,
             key_packages: 200,
+            claims: 20,
             devices: 100,
             recipients: 1000,
             written: 32 << 20,

@@ -46,5 +46,5 @@ pub use self::{
     routes::{app, metrics_app},
     serve::{Server, StopSignals, serve},
     state::AppState,
-    store::{StorageFault, StoreError},
+    store::{RolledBack, StorageFault, StoreError},
 };

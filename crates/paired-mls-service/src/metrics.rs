@@ -85,7 +85,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// `transactions` is what the store counts.
+    pub(crate) fn new(transactions: Counter<u64, AtomicU64>) -> Self {
         let mut registry = Registry::with_prefix("paired_mls");
         let requests = Family::new_with_constructor(Buckets);
         let commits = Family::default();
@@ -99,6 +100,7 @@ impl Metrics {
         );
         registry.register("commits", "Commits that were sent, won or refused", commits.clone());
         registry.register("subscriptions", "Open subscriptions", subscriptions.clone());
+        registry.register("transactions", "Transactions of the database", transactions);
         registry.register("refused", "What was refused, by the limit", refused.clone());
         let bodies = Gauge::default();
         let help = "Bodies of requests that are held";

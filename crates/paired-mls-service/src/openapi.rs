@@ -1,10 +1,10 @@
 //! The interface as an OpenAPI document, made from the types that it is made of.
 
 use paired_mls_api::{
-    Approval, CreateGroup, DeviceView, EVENT_STREAM, GroupView, JSON, KeyPackageCount,
-    KeyPackageUpload, LogEntry, LogPage, MLS_MESSAGE, MailboxItem, MailboxPage, PAIRING_MESSAGE,
-    PROBLEM, PairingView, Problem, PublishCommit, Published, RegisterDevice, RevokeDevice,
-    UserView, path,
+    Approval, ApprovalView, CreateGroup, DeviceView, EVENT_STREAM, GroupView, JSON,
+    KeyPackageCount, KeyPackageUpload, LogEntry, LogPage, MLS_MESSAGE, MailboxItem, MailboxPage,
+    PAIRING_MESSAGE, PROBLEM, PairingView, Problem, PublishCommit, Published, RegisterDevice,
+    RevokeDevice, RosterRepair, UserView, path,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -184,8 +184,20 @@ fn directory(generator: &mut SchemaGenerator) -> Vec<Operation> {
         ),
         new(
             ("post", path::APPROVALS),
-            "Let a further device of one's own user register.",
+            "Let a further device of one's own user register, for a day.",
             Body::Json(schema::<Approval>(g)),
+            (204, Body::None),
+        ),
+        new(
+            ("get", path::APPROVALS),
+            "The approvals of one's own user that no device has used.",
+            Body::None,
+            (200, Body::Json(schema::<Vec<ApprovalView>>(g))),
+        ),
+        new(
+            ("delete", path::APPROVAL),
+            "Take an approval of one's own user back.",
+            Body::None,
             (204, Body::None),
         ),
         new(
@@ -310,6 +322,18 @@ fn groups(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "The GroupInfo of the current epoch.",
             Body::None,
             (200, Body::Bytes(MLS_MESSAGE)),
+        ),
+        new(
+            ("put", path::GROUP_INFO),
+            "Publish the GroupInfo of the current epoch, with the ratchet tree, for others to join by.",
+            Body::Bytes(MLS_MESSAGE),
+            (204, Body::None),
+        ),
+        new(
+            ("post", path::GROUP_ROSTER),
+            "Put accounts back on the roster that were removed.",
+            Body::Json(schema::<RosterRepair>(g)),
+            (204, Body::None),
         ),
         new(
             ("get", path::GROUP_EVENTS),

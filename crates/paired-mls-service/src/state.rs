@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use paired_mls_api::DeviceId;
+use paired_mls_api::{DeviceId, GroupId};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -12,9 +12,10 @@ use crate::{
     Clock, Config, Limits, StoreError,
     edge::{Budget, Counted},
     feed::Hub,
+    logic::Bases,
     metrics::Metrics,
     rate::Rate,
-    store::{Heard, Store, Sweep, listen},
+    store::{Heard, Reopen, RollBack, RolledBack, Store, Sweep, listen},
 };
 
 /// How often what has expired is dropped.
@@ -34,6 +35,7 @@ pub struct AppState {
     pub(crate) subscriptions_of: Arc<Counted<DeviceId>>,
     pub(crate) requests_of: Arc<Counted<DeviceId>>,
     pub(crate) bodies: Arc<Budget>,
+    pub(crate) bases: Arc<Bases>,
     stopping: watch::Sender<Phase>,
     /// Ends with the last clone.
     _background: Arc<JoinSet<()>>,
@@ -69,6 +71,7 @@ impl AppState {
             Store::open(&config.database, config.connections, config.database_bytes, waker).await?,
         );
         let rate = Arc::new(Rate::new(&config.limits));
+        let metrics = Metrics::new(store.transactions());
         let background = background(&store, &hub, &rate, &clock);
         Ok(Self {
             store,
@@ -76,12 +79,13 @@ impl AppState {
             limits: config.limits,
             authorities: config.authorities.clone().into(),
             hub,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             rate,
             subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
             subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
             bodies: Arc::new(Budget::new(config.limits.bodies)),
+            bases: Arc::default(),
             stopping: watch::channel(Phase::Running).0,
             _background: Arc::new(background),
         })
@@ -113,6 +117,33 @@ impl AppState {
         let gone = self.store.run(&Sweep { now: self.clock.now() }).await?;
         self.store.cut_journal().await?;
         Ok(gone)
+    }
+
+    /// Puts everybody back on the roster of a group who ever was on it: an operator's way to let its members
+    /// in again. Nobody's leaf changes. Returns how many are back; nothing if there is no such group.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn reopen_group(&self, group: &GroupId) -> Result<Option<u64>, StoreError> {
+        self.store.run(&Reopen(group)).await
+    }
+
+    /// Drops the entries of a group's log behind `position`, the last that stays, with what their commits did
+    /// to the epoch and to the roster: an operator's way out after a commit that no member can process. A
+    /// GroupInfo of an epoch that is gone goes too. An account that one of the entries brought back stays.
+    /// Members that have followed what is dropped have to rejoin. Returns nothing if there is no such
+    /// group, or its log does not reach that far.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn roll_back_group(
+        &self,
+        group: &GroupId,
+        position: u64,
+    ) -> Result<Option<RolledBack>, StoreError> {
+        self.store.run(&RollBack { group, position }).await
     }
 
     /// Ends the connections to the database.

@@ -1,11 +1,20 @@
 //! Groups.
 
-use paired_mls_api::{GroupId, ProblemKind, PublishCommit, Published};
-use paired_mls_client::Publication;
+use futures_util::StreamExt as _;
+use openmls::prelude::{
+    BasicCredential, Ciphersuite, CredentialWithKey, MlsGroup, MlsGroupCreateConfig,
+};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::{OpenMlsProvider as _, types::SignatureScheme};
+use paired_mls_api::{
+    GroupId, ProblemKind, PublishCommit, Published, RequestKey as _, RosterChange, UserId,
+};
+use paired_mls_client::{Client, Publication};
 
 use crate::{
-    cast::{Service, commit, creation, new_group},
-    messages::{application, group_info, publish, random},
+    cast::{Key, Service, commit, creation, new_group, registration},
+    messages::{application, publish, random},
 };
 
 #[tokio::test]
@@ -37,19 +46,64 @@ async fn commits_have_one_order() {
     service.stop().await;
 }
 
+/// The GroupInfo of a group at epoch 0, by its founder.
+fn group_info(key: &Key, user: &str, group: &GroupId) -> Vec<u8> {
+    let (public, private) = (key.public_key(), key.0.to_bytes().to_vec());
+    let signer = SignatureKeyPair::from_raw(SignatureScheme::ED25519, private, public.clone());
+    let credential = BasicCredential::new(user.as_bytes().to_vec()).into();
+    let credential = CredentialWithKey { credential, signature_key: public.into() };
+    let provider = OpenMlsRustCrypto::default();
+    let config = MlsGroupCreateConfig::builder()
+        .ciphersuite(Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519)
+        .build();
+    let id = openmls::prelude::GroupId::from_slice(group.as_bytes());
+    let mls = MlsGroup::new_with_group_id(&provider, &signer, &config, id, credential).unwrap();
+    mls.export_group_info(provider.crypto(), &signer, true).unwrap().to_bytes().unwrap()
+}
+
 #[tokio::test]
 async fn the_group_info_is_that_of_the_epoch() {
     let service = Service::start().await;
-    let alice = service.device("alice").await;
+    let key = Key::new();
+    let alice = Client::new(service.address(), key.clone()).unwrap();
+    alice.register(&registration(&key, "alice")).await.unwrap();
     let group = new_group(&alice).await;
     assert_eq!(alice.group_info(&group).await.unwrap(), None);
-    let info = group_info(&group, 1);
-    let published = PublishCommit { group_info: Some(info.clone().into()), ..publish(&group, 0) };
-    let published = alice.publish_commit(&group, &published).await.unwrap();
-    assert!(matches!(published, Publication::Accepted(_)));
-    assert_eq!(alice.group_info(&group).await.unwrap(), Some(info));
-    commit(&alice, &group, 1..2).await;
+    let info = group_info(&key, "alice", &group);
+    alice.publish_group_info(&group, &info).await.unwrap();
+    assert_eq!(alice.group_info(&group).await.unwrap(), Some(info.clone()));
+    commit(&alice, &group, 0..1).await;
     assert_eq!(alice.group_info(&group).await.unwrap(), None);
+    let error = alice.publish_group_info(&group, &info).await.unwrap_err();
+    assert_eq!(error.problem(), Some(ProblemKind::InvalidMessage));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_begins_where_it_joined_and_is_put_back() {
+    let service = Service::start().await;
+    let (alice, bob) = (service.device("alice").await, service.device("bob").await);
+    let group = new_group(&alice).await;
+    commit(&alice, &group, 0..2).await;
+    let bobs = vec![UserId::new("bob").unwrap()];
+    let roster = RosterChange { add: bobs.clone(), remove: Vec::new() };
+    let adding = PublishCommit { roster, ..publish(&group, 2) };
+    let added = alice.publish_commit(&group, &adding).await.unwrap();
+    assert_eq!(added, Publication::Accepted(Published { position: 3, epoch: 2 }));
+    let mut events = bob.group_events(&group, 0);
+    assert_eq!(events.next().await.unwrap().unwrap().position, 3);
+    let page = bob.log(&group, 0, None).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.position).collect::<Vec<_>>(), [3]);
+
+    let roster = RosterChange { remove: bobs.clone(), add: Vec::new() };
+    let removing = PublishCommit { roster, ..publish(&group, 3) };
+    let removed = alice.publish_commit(&group, &removing).await.unwrap();
+    assert!(matches!(removed, Publication::Accepted(_)));
+    assert_eq!(events.next().await.unwrap().unwrap().position, 4);
+    let error = bob.publish_message(&group, &application(&group, 4)).await.unwrap_err();
+    assert_eq!(error.problem(), Some(ProblemKind::Forbidden));
+    alice.put_back(&group, &bobs).await.unwrap();
+    bob.publish_message(&group, &application(&group, 4)).await.unwrap();
     service.stop().await;
 }
 

@@ -48,7 +48,7 @@ async fn key_packages_are_uploaded_counted_and_claimed() {
     let service = Service::start().await;
     let bob = service.device("bob").await;
     let (alice, packages) = with_key_packages(&service.address(), "alice", 2).await;
-    let count = |once| vec![KeyPackageCount { suite: 1, once, last_resort: 1 }];
+    let count = |once| vec![KeyPackageCount { suite: 1, once, last_resort: 1, later: 0 }];
     assert_eq!(alice.count().await.unwrap(), count(2));
     let first = bob.claim(alice.device(), 1).await.unwrap().unwrap();
     let second = bob.claim(alice.device(), 1).await.unwrap().unwrap();

@@ -33,14 +33,6 @@ pub(crate) fn application(group: &GroupId, epoch: u64) -> Vec<u8> {
     private(group, epoch, APPLICATION)
 }
 
-pub(crate) fn group_info(group: &GroupId, epoch: u64) -> Vec<u8> {
-    let mut message = vec![0, 1, 0, 4, 0, 1, 0, 1];
-    vector(&mut message, group.as_bytes());
-    message.extend_from_slice(&epoch.to_be_bytes());
-    message.extend_from_slice(&random::<32>());
-    message
-}
-
 /// A commit with nothing that belongs to it.
 pub(crate) fn publish(group: &GroupId, epoch: u64) -> PublishCommit {
     let commit = private(group, epoch, COMMIT);

@@ -189,7 +189,7 @@ impl Log {
         let Some(found) = self.store.run(&group).await? else { return Ok(Caught::NoMore) };
         let page = EntriesAfter {
             group: &self.group,
-            after: self.cursor,
+            after: self.cursor.max(found.start),
             through: found.readable(),
             limit: self.page,
         };

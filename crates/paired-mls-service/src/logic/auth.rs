@@ -96,6 +96,7 @@ pub(crate) async fn register(
         scheme: *scheme,
         signature_key: &signature_key.0,
         limit: state.limits.devices,
+        now: state.clock.now(),
     };
     match state.store.run(&taken).await? {
         Registration::Registered => {}

@@ -32,7 +32,9 @@ impl Brings {
         let named = request.welcomes.iter().map(|welcome| welcome.recipients.len());
         let named = named.sum::<usize>() + request.envelopes.len() + request.roster.add.len();
         // Ten times as many, since a device can be named twice.
-        if named > limits.recipients.saturating_mul(10) {
+        if named > limits.recipients.saturating_mul(10)
+            || request.roster.remove.len() > limits.recipients
+        {
             return Err(Failure::Full(None));
         }
         let welcomed: Vec<BTreeSet<DeviceId>> = request

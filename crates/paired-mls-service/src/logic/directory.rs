@@ -1,12 +1,19 @@
 //! Users and devices.
 
-use paired_mls_api::{DeviceId, DeviceView, RevokeDevice as Revoked, UserId, UserView};
+use paired_mls_api::{
+    ApprovalView, DeviceId, DeviceView, RevokeDevice as Revoked, UserId, UserView,
+};
 
 use super::{Caller, Failure};
 use crate::{
     AppState,
-    store::{Approve, Device, DeviceById, DevicesOfUser, RevokeDevice},
+    store::{
+        ApprovalsOf, Approve, Device, DeviceById, DevicesOfUser, RevokeDevice, WithdrawApproval,
+    },
 };
+
+/// How long an approval is good for.
+const DAY: u64 = 24 * 60 * 60;
 
 fn show(device: Device) -> DeviceView {
     let Device { device, user, scheme, signature_key, revoked_at } = device;
@@ -27,14 +34,34 @@ pub(crate) async fn user(state: &AppState, user: UserId) -> Result<UserView, Fai
     Ok(UserView { user, devices: devices.into_iter().map(show).collect() })
 }
 
-/// Lets a further device of the caller's user register.
+/// Lets a further device of the caller's user register, for a day.
 pub(crate) async fn approve(
     state: &AppState,
     caller: &Caller,
     device: &DeviceId,
 ) -> Result<(), Failure> {
-    let approve = Approve { user: &caller.user, device, limit: state.limits.devices };
+    let now = state.clock.now();
+    let (user, by, limit) = (&caller.user, &caller.device, state.limits.devices);
+    let approve = Approve { user, device, by, now, expires_at: now.saturating_add(DAY), limit };
     if state.store.run(&approve).await? { Ok(()) } else { Err(Failure::Full(None)) }
+}
+
+/// The approvals of the caller's user that no device has used.
+pub(crate) async fn approvals(
+    state: &AppState,
+    caller: &Caller,
+) -> Result<Vec<ApprovalView>, Failure> {
+    let approvals = ApprovalsOf { user: &caller.user, now: state.clock.now() };
+    Ok(state.store.run(&approvals).await?)
+}
+
+/// Takes an approval of the caller's user back.
+pub(crate) async fn disapprove(
+    state: &AppState,
+    caller: &Caller,
+    device: &DeviceId,
+) -> Result<(), Failure> {
+    Ok(state.store.run(&WithdrawApproval { user: &caller.user, device }).await?)
 }
 
 /// Revokes a device of the caller's user.

@@ -1,7 +1,7 @@
 //! Why a request was not served.
 
 use paired_mls::{pairing::DirectoryError, wire::WireError};
-use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError};
+use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError, UserId};
 use thiserror::Error;
 
 use crate::store::{Refusal, StorageFault, StoreError};
@@ -57,6 +57,12 @@ pub(crate) enum Failure {
     NotApproved(DeviceId),
     #[error("there is no such thing, or not for this account")]
     NotFound,
+    #[error(
+        "the last commit brought no GroupInfo: a member has to publish that of the current epoch"
+    )]
+    StaleGroupInfo,
+    #[error("{0}")]
+    NoBase(BaseFault),
     #[error("the path takes other methods")]
     Method,
     #[error("it exists already")]
@@ -73,6 +79,8 @@ pub(crate) enum Failure {
     UnknownRecipient(Option<DeviceId>),
     #[error("there is no room for more of these")]
     Full(Option<DeviceId>),
+    #[error("{0}")]
+    Reserved(Reserve),
     #[error("wait a moment")]
     TooFast(u64),
     #[error("too many subscriptions on this replica: try again")]
@@ -87,6 +95,38 @@ pub(crate) enum Failure {
     Store(StoreError),
 }
 
+/// For whom the KeyPackages are kept that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub(crate) enum Reserve {
+    #[error(
+        "the account has claimed many KeyPackages of this device today, and the rest is for others: \
+         try again tomorrow"
+    )]
+    Claims,
+    #[error(
+        "the last KeyPackages are kept for the account's own devices and those that are paired with \
+         it: the device has to publish more, or one of the last resort"
+    )]
+    Stock,
+}
+
+/// Why nobody can join a group from outside now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub(crate) enum BaseFault {
+    #[error(
+        "a commit from outside is verified against the GroupInfo of its epoch, and the service has \
+         none: a member has to publish it, with the ratchet tree in it"
+    )]
+    Missing,
+    #[error(
+        "a commit from outside is verified against the ratchet tree, and the GroupInfo of the epoch \
+         has none: a member has to publish one that has"
+    )]
+    NoTree,
+}
+
 /// What an account may not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -97,6 +137,21 @@ pub(crate) enum Rule {
     ForeignKey,
     #[error("the key is registered for another user")]
     OtherUser,
+    #[error(
+        "a leaf in the message, or the leaf that sends it, is not this account's: it names another \
+         user, or has a key of no device of the account or its pairings"
+    )]
+    ForeignLeaf,
+    #[error(
+        "a KeyPackage that the message adds is of no registered device of the user that it names"
+    )]
+    UnknownNewcomer,
+    #[error("from outside, a commit removes no leaf but one of the own account")]
+    ForeignRemoval,
+    #[error(
+        "from outside, a commit changes the roster for the own account only, and welcomes nobody"
+    )]
+    ForeignRoster,
     #[error("a pairing is requested by its own devices, in standard mode: {0}")]
     Pairing(PairingFault),
 }
@@ -127,14 +182,46 @@ pub(crate) enum MessageFault {
     OtherEpoch,
     #[error("an application message must be encrypted")]
     InTheClear,
-    #[error("the KeyPackage is not valid now")]
+    #[error(
+        "the KeyPackage has ended, ends before it begins, or lasts longer than 84 days and 1 hour"
+    )]
     Lifetime,
+    #[error(
+        "the KeyPackage has an extension of a GREASE type, and members on OpenMLS 0.9.2 cannot add \
+         it: make it without one"
+    )]
+    Grease,
     #[error("the credential of the KeyPackage is not the user's")]
     Credential,
     #[error("the KeyPackage does not verify, or has a cipher suite that is not supported")]
     KeyPackage,
     #[error("it is no request for a pairing: {0}")]
     Pairing(DirectoryError),
+    #[error("the GroupInfo cannot be read, or does not verify")]
+    GroupInfo,
+    #[error("the GroupInfo has no ratchet tree: make it with the extension ratchet_tree")]
+    NoTree,
+    #[error("the GroupInfo does not describe the epoch that the commit begins")]
+    ForeignGroupInfo,
+    #[error("a proposal in it cannot be read")]
+    Proposal,
+    #[error("a commit from outside needs a path")]
+    NoPath,
+    #[error(
+        "a commit from outside has one ExternalInit, at most one Remove, and nothing else that \
+         concerns other members"
+    )]
+    ExternalProposals,
+    #[error("its sender has no leaf in the group")]
+    Sender,
+    #[error("the commit does not verify by the keys of the leaf that sends it")]
+    CommitSignature,
+    #[error("no member would take the commit: {0}")]
+    Commit(String),
+    #[error("the roster change removes an account that keeps a leaf")]
+    StillAMember(UserId),
+    #[error("the roster change adds an account that has no leaf, or a Welcome is for one")]
+    NotAMember(UserId),
 }
 
 impl From<MessageFault> for Failure {
@@ -174,6 +261,8 @@ impl From<Refusal> for Failure {
             Refusal::UnknownUser => Self::UnknownRecipient(None),
             Refusal::Full(device) => Self::Full(Some(device)),
             Refusal::TooMuch(limit) => Self::TooMuch(limit),
+            Refusal::StillAMember(user) => MessageFault::StillAMember(user).into(),
+            Refusal::NotAMember(user) => MessageFault::NotAMember(user).into(),
         }
     }
 }
@@ -221,7 +310,8 @@ impl Failure {
             Self::UnknownDevice => ProblemKind::UnknownDevice,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
-            Self::NotFound | Self::Prefix(_) => ProblemKind::NotFound,
+            Self::NotFound | Self::Prefix(_) | Self::StaleGroupInfo => ProblemKind::NotFound,
+            Self::NoBase(_) => ProblemKind::NoGroupInfo,
             Self::Method => ProblemKind::Method,
             Self::Exists => ProblemKind::Exists,
             Self::WrongEpoch(_) => ProblemKind::WrongEpoch,
@@ -230,6 +320,7 @@ impl Failure {
             Self::Envelope(_) => ProblemKind::InvalidEnvelope,
             Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
             Self::Full(_) => ProblemKind::Full,
+            Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
             Self::TooFast(_) | Self::AtOnce(_) => ProblemKind::TooFast,
             Self::Busy | Self::Slow | Self::Crowded | Self::Store(_) => ProblemKind::Unavailable,

@@ -1,22 +1,28 @@
 //! Groups: the total order of commits, and what else goes into the log.
 
 use paired_mls_api::{
-    CreateGroup, DeviceId, EntryKind, GroupId, GroupView, LogPage, PublishCommit, Published, UserId,
+    CreateGroup, DeviceId, EntryKind, GroupId, GroupView, LogPage, PublishCommit, Published,
+    RosterChange, RosterRepair, UserId,
 };
 
 use super::{
     Caller, Failure,
     brings::Brings,
-    failure::MessageFault,
-    message::{digest, envelope, group_info as check_group_info, header},
+    check::{Told, accept_group_info, check_commit, check_proposal, current_base},
+    failure::{MessageFault, Rule},
+    message::{digest, envelope, header},
 };
 use crate::{
     AppState,
     store::{
-        Age, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter, LetterKind,
-        OpenGroup, Publish,
+        Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
+        LetterKind, OpenGroup, Publish, PutBack, SetGroupInfo, Standing,
     },
 };
+
+/// For how long those that a commit has removed can put themselves back, if nobody builds on the commit: a
+/// week.
+const CONTESTABLE: u64 = 7 * 24 * 60 * 60;
 
 /// Creates a group.
 pub(crate) async fn create(
@@ -25,15 +31,20 @@ pub(crate) async fn create(
     request: CreateGroup,
 ) -> Result<GroupView, Failure> {
     let CreateGroup { group, epoch, access, group_info } = request;
+    let mut anchoring = Anchoring::Claimed;
     if let Some(group_info) = &group_info {
-        check_group_info(&group, epoch, &group_info.0)?;
+        let base = accept_group_info(state, caller, (&group, epoch), &group_info.0).await?;
+        if base.has_tree() {
+            anchoring = Anchoring::Anchored;
+        }
     }
     let group_info = group_info.as_ref().map(|message| message.0.as_slice());
-    let open = OpenGroup { group: &group, user: &caller.user, epoch, access, group_info };
+    let user = &caller.user;
+    let open = OpenGroup { group: &group, user, epoch, access, group_info, anchoring };
     if !state.store.run(&open).await? {
         return Err(Failure::Exists);
     }
-    Ok(GroupView { group, epoch, head: 0, access })
+    Ok(GroupView { group, epoch, head: 0, start: 0, access })
 }
 
 /// Where a group is.
@@ -43,7 +54,8 @@ pub(crate) async fn view(
     group: GroupId,
 ) -> Result<GroupView, Failure> {
     let found = visible(state, &caller.user, &group).await?;
-    Ok(GroupView { group, epoch: found.epoch, head: found.readable(), access: found.access })
+    let (head, start) = (found.readable(), found.start);
+    Ok(GroupView { group, epoch: found.epoch, head, start, access: found.access })
 }
 
 /// A group that the account was, is or may become a member of.
@@ -70,11 +82,18 @@ pub(crate) async fn publish_commit(
     if header.kind != EntryKind::Commit {
         return Err(MessageFault::NotA("commit").into());
     }
-    if let Some(group_info) = &request.group_info {
-        check_group_info(group, header.epoch.saturating_add(1), &group_info.0)?;
-    }
     let account_envelope = envelope(request.account_envelope.0)?;
+    let RosterChange { remove, add } = &request.roster;
+    let welcomes = request.welcomes.len();
     let envelopes = brings.envelopes(request.welcomes, request.envelopes)?;
+    let told = Told {
+        epoch: header.epoch,
+        commit: &commit,
+        group_info: request.group_info.as_ref().map(|message| message.0.as_slice()),
+        roster: &request.roster,
+        welcomes,
+    };
+    let checked = check_commit(state, caller, group, &told).await?;
     let letters: Vec<_> = envelopes
         .iter()
         .map(|(device, kind, bytes)| Letter { kind: *kind, ..letter(state, device.clone(), bytes) })
@@ -87,9 +106,13 @@ pub(crate) async fn publish_commit(
         commit: &commit,
         digest: &digest(&commit),
         standing: header.standing,
-        group_info: request.group_info.as_ref().map(|message| message.0.as_slice()),
-        remove: &request.roster.remove,
-        add: &request.roster.add,
+        group_info: told.group_info,
+        anchoring: checked.anchoring,
+        remove,
+        add,
+        members: checked.members.as_ref(),
+        left: &checked.left,
+        contestable_until: state.clock.now().saturating_add(CONTESTABLE),
         letters: &letters,
         to_siblings: letter(state, caller.device.clone(), &account_envelope),
         room: brings.room,
@@ -114,6 +137,9 @@ pub(crate) async fn publish_message(
             return Err(MessageFault::NotA("proposal or application message").into());
         }
     };
+    if header.kind == EntryKind::Proposal {
+        check_proposal(state, caller, group, header.epoch, message).await?;
+    }
     let append = Append {
         group,
         user: &caller.user,
@@ -152,11 +178,11 @@ pub(crate) async fn log(
         return Err(Failure::Beyond { head });
     }
     let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
-    let entries = EntriesAfter { group, after, through: head, limit };
+    let entries = EntriesAfter { group, after: after.max(found.start), through: head, limit };
     Ok(LogPage { entries: state.store.run(&entries).await?, head })
 }
 
-/// The GroupInfo of the current epoch.
+/// The GroupInfo of the current epoch. An older one would lead nowhere: who joins by it loses.
 pub(crate) async fn group_info(
     state: &AppState,
     caller: &Caller,
@@ -166,5 +192,51 @@ pub(crate) async fn group_info(
     if !found.may_join() {
         return Err(Failure::NotFound);
     }
-    state.store.run(&GroupInfo(group)).await?.ok_or(Failure::NotFound)
+    let last = state.store.run(&GroupInfo(group)).await?;
+    let current = last.filter(|last| last.epoch == found.epoch);
+    current.map(|current| current.message).ok_or(Failure::StaleGroupInfo)
+}
+
+/// A member publishes the GroupInfo of the current epoch: the last commit brought none, or one without the
+/// ratchet tree.
+pub(crate) async fn set_group_info(
+    state: &AppState,
+    caller: &Caller,
+    group: &GroupId,
+    group_info: &[u8],
+) -> Result<(), Failure> {
+    let found = visible(state, &caller.user, group).await?;
+    if found.standing != Standing::Listed {
+        return Err(Rule::NotListed.into());
+    }
+    let epoch = found.epoch;
+    let base = accept_group_info(state, caller, (group, epoch), group_info).await?;
+    if !base.has_tree() {
+        return Err(MessageFault::NoTree.into());
+    }
+    if let Some((known, _)) = current_base(state, group, epoch).await?
+        && known.has_tree()
+        && !known.agrees_with(&base)
+    {
+        return Err(MessageFault::ForeignGroupInfo.into());
+    }
+    match state.store.run(&SetGroupInfo { group, epoch, group_info }).await? {
+        true => Ok(()),
+        false => Err(Failure::WrongEpoch(epoch.saturating_add(1))),
+    }
+}
+
+/// Puts accounts back on the roster.
+pub(crate) async fn repair(
+    state: &AppState,
+    caller: &Caller,
+    group: &GroupId,
+    request: RosterRepair,
+) -> Result<(), Failure> {
+    let RosterRepair { put_back: users } = request;
+    if users.len() > state.limits.recipients {
+        return Err(Failure::Full(None));
+    }
+    let (by, now) = (&caller.user, state.clock.now());
+    Ok(state.store.run(&PutBack { group, by, users: &users, now }).await??)
 }

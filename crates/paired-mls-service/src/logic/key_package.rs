@@ -1,27 +1,33 @@
 //! KeyPackages: validated when they come, so that nobody claims one in vain.
 
-use openmls::prelude::{KeyPackageIn, ProtocolVersion, tls_codec::DeserializeBytes as _};
-use openmls_rust_crypto::RustCrypto;
-use paired_mls::{
-    leaf::SignatureKeys,
-    wire::{KeyPackage, LeafNodeSource, MlsMessage},
+use openmls::prelude::{
+    KeyPackageIn, KeyPackageVerifyError, ProtocolVersion, tls_codec::DeserializeBytes as _,
 };
+use openmls_rust_crypto::RustCrypto;
+use paired_mls::wire::{ExtensionType, KeyPackage, LeafNodeSource, MlsMessage};
 use paired_mls_api::{DeviceId, KeyPackageCount, KeyPackageUpload, SignatureScheme};
 use paired_mls_openmls::KeyVectorCrypto;
 
 use super::{
     Caller, Failure,
-    failure::{MessageFault, Rule},
+    failure::{MessageFault, Reserve, Rule},
     message::digest,
-    pairing::registered,
+    public::{devices, owners},
 };
 use crate::{
     AppState,
     store::{
-        ClaimKeyPackage, CountKeyPackages, DeviceById, NewKeyPackage, PairingsOfDevice,
-        StoreKeyPackages, Stored, Use, WithdrawKeyPackages,
+        ClaimKeyPackage, Claimed, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
+        WithdrawKeyPackages,
     },
 };
+
+/// The longest lifetime that OpenMLS takes, in seconds: 84 days and an hour.
+const LONGEST_LIFETIME: u64 = (84 * 24 + 1) * 60 * 60;
+/// The extensions up to this code point need not be listed (RFC 9420 section 7.2).
+const DEFAULT_EXTENSIONS: u16 = 5;
+/// How long the claims of an account from one device are counted together, in seconds: a day.
+const CLAIMS: u64 = 24 * 60 * 60;
 
 /// The two octets each of version and wire format that an `MLSMessage` begins with.
 const MESSAGE_HEADER: usize = 4;
@@ -42,8 +48,8 @@ pub(crate) async fn upload(
     for (message, use_) in messages {
         key_packages.push(validate(state, caller, message, use_).await?);
     }
-    let limit = state.limits.key_packages;
-    let store = StoreKeyPackages { device: &caller.device, key_packages: &key_packages, limit };
+    let (device, now, limit) = (&caller.device, state.clock.now(), state.limits.key_packages);
+    let store = StoreKeyPackages { device, key_packages: &key_packages, now, limit };
     match state.store.run(&store).await? {
         Stored::All => Ok(()),
         Stored::Full => Err(Failure::Full(None)),
@@ -67,17 +73,20 @@ async fn validate(
     let LeafNodeSource::KeyPackage(lifetime) = leaf.source() else {
         return Err(MessageFault::KeyPackage.into());
     };
-    if !(lifetime.not_before()..=lifetime.not_after()).contains(&state.clock.now()) {
+    // One that begins later is kept until then: a device that only receives publishes for years ahead.
+    let (not_before, not_after) = (lifetime.not_before(), lifetime.not_after());
+    let lasts = not_after.checked_sub(not_before).filter(|lasts| *lasts <= LONGEST_LIFETIME);
+    if lasts.is_none() || not_after < state.clock.now() || not_after > i64::MAX as u64 {
         return Err(MessageFault::Lifetime.into());
     }
-    // What does not fit a column lasts longer than the service will.
-    let not_after = lifetime.not_after().min(i64::MAX as u64);
+    check_extensions(&key_package)?;
     check_keys(state, caller, &key_package).await?;
     let body = message.get(MESSAGE_HEADER..).unwrap_or_default().to_vec();
     let verified = tokio::task::spawn_blocking(move || verify(&body)).await;
     verified.map_err(|_| MessageFault::KeyPackage)??;
     let suite = key_package.cipher_suite();
-    Ok(NewKeyPackage { digest: digest(&message), suite, use_, not_after, message })
+    let digest = digest(&message);
+    Ok(NewKeyPackage { digest, suite, use_, not_before, not_after, message })
 }
 
 /// The signatures, and what else RFC 9420 section 10.1 asks for.
@@ -86,8 +95,36 @@ fn verify(key_package: &[u8]) -> Result<(), MessageFault> {
         .map_err(|_| MessageFault::KeyPackage)?;
     // Also leaves with the signature keys of several devices.
     let crypto = KeyVectorCrypto::new(RustCrypto::default());
-    let verified = key_package.validate(&crypto, ProtocolVersion::Mls10);
-    verified.map(|_| ()).map_err(|_| MessageFault::KeyPackage)
+    match key_package.validate(&crypto, ProtocolVersion::Mls10) {
+        // The lifetime is looked at last, by the clock of the operating system; the service has its own.
+        Ok(_) | Err(KeyPackageVerifyError::LifetimeError(_)) => Ok(()),
+        Err(_) => Err(MessageFault::KeyPackage),
+    }
+}
+
+/// What no member could add is not taken: each extension is one that the leaf says it supports (RFC 9420
+/// section 10.1), and none has a GREASE type (section 13.5). RFC 9420 allows these, and OpenMLS 0.9.2 refuses to
+/// add a leaf or KeyPackage with one, since it compares the extension with the listed types under
+/// another name.
+fn check_extensions(key_package: &KeyPackage) -> Result<(), MessageFault> {
+    let leaf = key_package.leaf_node();
+    let listed = leaf.capabilities().extensions();
+    for extension in key_package.extensions().iter().chain(leaf.extensions()) {
+        let ExtensionType(code_point) = extension.extension_type();
+        if is_grease(code_point) {
+            return Err(MessageFault::Grease);
+        }
+        if code_point > DEFAULT_EXTENSIONS && !listed.contains(&code_point) {
+            return Err(MessageFault::KeyPackage);
+        }
+    }
+    Ok(())
+}
+
+/// `0x?A?A` with two equal digits (RFC 9420 section 13.5); `0xFAFA` is none.
+fn is_grease(code_point: u16) -> bool {
+    let [high, low] = code_point.to_be_bytes();
+    high == low && high & 0x0F == 0x0A && high != 0xFA
 }
 
 /// Each signature key of the leaf has to be that of a device of the account, or of one in a registered
@@ -97,39 +134,39 @@ async fn check_keys(
     caller: &Caller,
     key_package: &KeyPackage,
 ) -> Result<(), Failure> {
-    let scheme = SignatureScheme::of_suite(key_package.cipher_suite())
-        .map_err(|_| MessageFault::KeyPackage)?;
-    let keys = SignatureKeys::decode(key_package.leaf_node().signature_key(), scheme.key_len())
-        .map_err(|_| MessageFault::KeyPackage)?;
-    for key in keys.keys() {
-        let device = state.store.run(&DeviceById(&DeviceId::of_key(scheme, key))).await?;
-        let device = device.filter(|device| device.revoked_at.is_none());
-        let device = device.ok_or(Rule::ForeignKey)?;
-        if device.user != caller.user && !paired(state, caller, key).await? {
-            return Err(Rule::ForeignKey.into());
-        }
+    SignatureScheme::of_suite(key_package.cipher_suite()).map_err(|_| MessageFault::KeyPackage)?;
+    let listed = devices(key_package.leaf_node().signature_key());
+    if listed.is_empty() {
+        return Err(MessageFault::KeyPackage.into());
     }
-    Ok(())
-}
-
-async fn paired(state: &AppState, caller: &Caller, key: &[u8]) -> Result<bool, Failure> {
-    for stored in state.store.run(&PairingsOfDevice(&caller.device)).await? {
-        let pairing = registered(state, &stored).await?;
-        if pairing.is_some_and(|pairing| pairing.signature_keys().any(|listed| listed == key)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    owners(state, caller, &listed).await?.map(|_| ()).ok_or_else(|| Rule::ForeignKey.into())
 }
 
 /// Gives out one KeyPackage of a device.
 pub(crate) async fn claim(
     state: &AppState,
+    caller: &Caller,
     device: &DeviceId,
     suite: u16,
 ) -> Result<Vec<u8>, Failure> {
-    let claim = ClaimKeyPackage { device, suite, now: state.clock.now() };
-    state.store.run(&claim).await?.ok_or(Failure::NotFound)
+    let now = state.clock.now();
+    let counted = [b"claim".as_slice(), device.as_bytes(), caller.user.as_bytes()].concat();
+    let claim = ClaimKeyPackage {
+        device,
+        suite,
+        by: &caller.user,
+        by_device: &caller.device,
+        claim: &digest(&counted),
+        limit: state.limits.claims,
+        now,
+        expires_at: now.saturating_add(CLAIMS),
+    };
+    match state.store.run(&claim).await? {
+        Claimed::KeyPackage(key_package) => Ok(key_package),
+        Claimed::None => Err(Failure::NotFound),
+        Claimed::TooMany => Err(Failure::Reserved(Reserve::Claims)),
+        Claimed::Reserved => Err(Failure::Reserved(Reserve::Stock)),
+    }
 }
 
 /// Drops those of the caller: from the answer on, nobody is given one. Devices that come to share a leaf

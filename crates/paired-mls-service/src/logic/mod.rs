@@ -2,6 +2,7 @@
 
 mod auth;
 mod brings;
+mod check;
 mod directory;
 mod failure;
 mod group;
@@ -9,14 +10,19 @@ mod key_package;
 mod mailbox;
 mod message;
 mod pairing;
+mod public;
 
 pub(crate) use self::{
     auth::{Forwarded, Head, admit, fresh, once, register},
-    directory::{approve, device, revoke, user},
+    directory::{approvals, approve, device, disapprove, revoke, user},
     failure::Failure,
-    group::{create, group_info, log, publish_commit, publish_message, view, visible},
+    group::{
+        create, group_info, log, publish_commit, publish_message, repair, set_group_info, view,
+        visible,
+    },
     key_package::{claim, count, upload, withdraw},
     mailbox::{ack, items, not_beyond, post},
     pairing::{ask, look},
+    public::Bases,
 };
 pub(crate) use crate::store::Device as Caller;

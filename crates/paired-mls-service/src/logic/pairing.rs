@@ -1,6 +1,6 @@
 //! Pairings of standard mode: the decision is the core's, made anew from what was asked.
 
-use paired_mls::pairing::{Party, RegisteredPairing, RegistryEntry};
+use paired_mls::pairing::{Party, RegistryEntry};
 use paired_mls_api::{Base64Url, DeviceId, Envelope, PairingState, PairingView, SignatureScheme};
 
 use super::{Caller, Failure, group::letter};
@@ -11,6 +11,8 @@ use crate::{
 
 /// How often a request is looked at again because another device has asked in between.
 const ATTEMPTS: u32 = 16;
+/// The most devices of a pairing.
+const LARGEST: usize = 64;
 
 /// A device asks for a pairing. The others learn of it, or all that it is registered, by mailbox.
 pub(crate) async fn ask(
@@ -32,6 +34,14 @@ pub(crate) async fn ask(
                 .submit(&party, request)
                 .map_err(|failed| Failure::from(failed.error().clone()))?,
         };
+        let listed = devices(&entry);
+        if listed.len() > LARGEST {
+            return Err(Failure::Full(None));
+        }
+        let registers = match &entry {
+            RegistryEntry::Pending(_) => Vec::new(),
+            RegistryEntry::Registered(_) => listed,
+        };
         let envelope = Envelope::seal(&message(&entry)?)?.into_bytes();
         let letters = match seen.contains(&caller.device) {
             true => Vec::new(),
@@ -43,6 +53,7 @@ pub(crate) async fn ask(
             user: &caller.user,
             device: &caller.device,
             seen: &seen,
+            registers: &registers,
             letters: &letters,
         };
         if state.store.run(&ask).await? {
@@ -75,17 +86,6 @@ pub(crate) async fn look(
     let entry = replay(state, &stored).await?;
     let listed = entry.terms().roster().number_of(&party(caller)).is_some();
     show(&entry, if listed { Reader::Party } else { Reader::Stranger })
-}
-
-/// The registered pairing that was stored, or nothing if some devices have not asked yet.
-pub(super) async fn registered(
-    state: &AppState,
-    stored: &StoredPairing,
-) -> Result<Option<RegisteredPairing>, Failure> {
-    match replay(state, stored).await? {
-        RegistryEntry::Registered(entry) => Ok(Some(entry)),
-        RegistryEntry::Pending(_) => Ok(None),
-    }
 }
 
 async fn replay(state: &AppState, stored: &StoredPairing) -> Result<RegistryEntry, Failure> {
@@ -138,6 +138,19 @@ fn message(entry: &RegistryEntry) -> Result<Vec<u8>, Failure> {
         RegistryEntry::Pending(_) => Ok(entry.request().to_vec()),
         RegistryEntry::Registered(registered) => Ok(registered.accept()?.expose().to_vec()),
     }
+}
+
+/// All devices of a pairing, in the order of their ids.
+fn devices(entry: &RegistryEntry) -> Vec<DeviceId> {
+    let roster = entry.terms().roster();
+    let Ok(scheme) = SignatureScheme::of_suite(roster.suite().code_point()) else {
+        return Vec::new();
+    };
+    let listed = roster.devices().iter();
+    let mut devices: Vec<_> =
+        listed.map(|listed| DeviceId::of_key(scheme, &listed.party.signature_key)).collect();
+    devices.sort();
+    devices
 }
 
 /// The request for those that have not asked yet, or the Accept for all.

@@ -5,7 +5,9 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use paired_mls_api::{Approval, DeviceId, DeviceView, RevokeDevice, UserId, UserView};
+use paired_mls_api::{
+    Approval, ApprovalView, DeviceId, DeviceView, RevokeDevice, UserId, UserView,
+};
 
 use super::{
     extract::{Id, JsonBody},
@@ -59,5 +61,21 @@ pub(super) async fn approve(
     JsonBody(Approval { device }): JsonBody<Approval>,
 ) -> Result<StatusCode, Failure> {
     logic::approve(&state, &caller, &device).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn approvals(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<Vec<ApprovalView>>, Failure> {
+    logic::approvals(&state, &caller).await.map(Json)
+}
+
+pub(super) async fn disapprove(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(device): Id<DeviceId>,
+) -> Result<StatusCode, Failure> {
+    logic::disapprove(&state, &caller, &device).await?;
     Ok(StatusCode::NO_CONTENT)
 }

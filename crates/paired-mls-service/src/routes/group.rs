@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit};
+use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit, RosterRepair};
 
 use super::{
     answer::{Mls, published},
@@ -70,6 +70,26 @@ pub(super) async fn group_info(
     Id(group): Id<GroupId>,
 ) -> Result<Mls, Failure> {
     logic::group_info(&state, &caller, &group).await.map(Mls)
+}
+
+pub(super) async fn set_group_info(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(group): Id<GroupId>,
+    MlsBody(group_info): MlsBody,
+) -> Result<StatusCode, Failure> {
+    logic::set_group_info(&state, &caller, &group, &group_info).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn repair(
+    State(state): State<AppState>,
+    caller: Caller,
+    Id(group): Id<GroupId>,
+    JsonBody(request): JsonBody<RosterRepair>,
+) -> Result<StatusCode, Failure> {
+    logic::repair(&state, &caller, &group, request).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn events(

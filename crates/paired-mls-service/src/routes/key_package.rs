@@ -46,8 +46,9 @@ pub(super) struct Wanted {
 
 pub(super) async fn claim(
     State(state): State<AppState>,
+    caller: Caller,
     Id(device): Id<DeviceId>,
     Params(Wanted { suite }): Params<Wanted>,
 ) -> Result<Mls, Failure> {
-    logic::claim(&state, &device, suite).await.map(Mls)
+    logic::claim(&state, &caller, &device, suite).await.map(Mls)
 }

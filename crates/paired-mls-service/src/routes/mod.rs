@@ -27,7 +27,8 @@ pub fn app(state: AppState) -> Router {
         .route(path::DEVICE_KEY_PACKAGE, post(key_package::claim))
         .route(path::DEVICE_MAILBOX, post(mailbox::post))
         .route(path::USER, get(directory::user))
-        .route(path::APPROVALS, post(directory::approve))
+        .route(path::APPROVALS, post(directory::approve).get(directory::approvals))
+        .route(path::APPROVAL, delete(directory::disapprove))
         .route(path::PAIRINGS, post(pairing::ask))
         .route(path::PAIRING, get(pairing::look))
         .route(
@@ -41,7 +42,8 @@ pub fn app(state: AppState) -> Router {
         .route(path::GROUP, get(group::view))
         .route(path::GROUP_COMMITS, post(group::publish_commit))
         .route(path::GROUP_MESSAGES, post(group::publish_message).get(group::log))
-        .route(path::GROUP_INFO, get(group::group_info))
+        .route(path::GROUP_INFO, get(group::group_info).put(group::set_group_info))
+        .route(path::GROUP_ROSTER, post(group::repair))
         .route(path::GROUP_EVENTS, get(group::events))
         .route(path::GROUP_SOCKET, get(group::socket))
         .route_layer(from_fn_with_state(state.clone(), middleware::authenticate));

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::counter::Counter;
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Executor as _, any::AnyPoolOptions, migrate::Migrator,
     postgres::PgListener,
@@ -105,8 +106,8 @@ impl Store {
                 (pool.clone(), pool, None)
             }
         };
-        let readiness = Readiness::default();
-        Ok(Self { database, readers, writers, turn, waker, readiness })
+        let (readiness, transactions) = (Readiness::default(), Counter::default());
+        Ok(Self { database, readers, writers, turn, waker, readiness, transactions })
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) struct TakeDevice<'a> {
     pub(crate) scheme: SignatureScheme,
     pub(crate) signature_key: &'a [u8],
     pub(crate) limit: u64,
+    pub(crate) now: u64,
 }
 
 impl Transaction for TakeDevice<'_> {
@@ -114,12 +115,15 @@ impl Transaction for TakeDevice<'_> {
             .rows_affected()
             == 1;
         if !first {
-            let approved =
-                sqlx::query("DELETE FROM approvals WHERE user_id = $1 AND device_id = $2")
-                    .bind(self.user.as_bytes())
-                    .bind(self.device.as_bytes())
-                    .execute(tx.connection())
-                    .await?;
+            let approved = sqlx::query(
+                "DELETE FROM approvals
+                 WHERE user_id = $1 AND device_id = $2 AND expires_at >= $3",
+            )
+            .bind(self.user.as_bytes())
+            .bind(self.device.as_bytes())
+            .bind(int(self.now)?)
+            .execute(tx.connection())
+            .await?;
             if approved.rows_affected() == 0 {
                 return Ok(Registration::NotApproved);
             }
@@ -148,39 +152,7 @@ async fn count_devices(tx: &mut Tx, user: &UserId) -> Result<u64, StoreError> {
     uint(&row, 0)
 }
 
-/// Lets a further device register for a user. Doing it again changes nothing.
-pub(crate) struct Approve<'a> {
-    pub(crate) user: &'a UserId,
-    pub(crate) device: &'a DeviceId,
-    /// How many approvals a user can have that no device has used.
-    pub(crate) limit: u64,
-}
-
-impl Transaction for Approve<'_> {
-    const NAME: &'static str = "approve_device";
-    /// Whether there was room.
-    type Output = bool;
-
-    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) FROM approvals WHERE user_id = $1")
-            .bind(self.user.as_bytes())
-            .fetch_one(tx.connection())
-            .await?;
-        if uint(&row, 0)? >= self.limit {
-            return Ok(false);
-        }
-        sqlx::query(
-            "INSERT INTO approvals (user_id, device_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        )
-        .bind(self.user.as_bytes())
-        .bind(self.device.as_bytes())
-        .execute(tx.connection())
-        .await?;
-        Ok(true)
-    }
-}
-
-/// Revokes a device of a user, and drops its KeyPackages and its mailbox.
+/// Revokes a device of a user, and drops its KeyPackages, its mailbox, and its approvals.
 pub(crate) struct RevokeDevice<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) device: &'a DeviceId,
@@ -206,6 +178,7 @@ impl Transaction for RevokeDevice<'_> {
         for statement in [
             "DELETE FROM key_packages WHERE device_id = $1",
             "DELETE FROM mailbox WHERE device_id = $1",
+            "DELETE FROM approvals WHERE approved_by = $1",
         ] {
             sqlx::query(statement).bind(self.device.as_bytes()).execute(tx.connection()).await?;
         }

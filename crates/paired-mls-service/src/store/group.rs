@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::{
     StoreError, Transaction, Tx,
-    row::{int, optional_uint, uint},
+    row::{bytes, int, optional_uint, uint},
 };
 
 /// Where a group is.
@@ -15,6 +15,8 @@ pub(crate) struct Group {
     pub(crate) head: u64,
     pub(crate) access: Access,
     pub(crate) standing: Standing,
+    /// The position before the first that the account may read: before the commit that has added it first.
+    pub(crate) start: u64,
 }
 
 /// What an account is to a group.
@@ -57,7 +59,7 @@ impl Transaction for GroupById<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Group>, StoreError> {
         let row = sqlx::query(
-            "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at FROM groups g
+            "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at, r.joined_at FROM groups g
              LEFT JOIN roster r ON r.group_id = g.group_id AND r.user_id = $2
              WHERE g.group_id = $1",
         )
@@ -78,24 +80,84 @@ impl Transaction for GroupById<'_> {
             head: uint(&row, 1)?,
             access: access_of(&access)?,
             standing,
+            start: optional_uint(&row, 5)?.unwrap_or_default().saturating_sub(1),
         }))
     }
 }
 
-/// The GroupInfo of the current epoch, if the last commit brought one.
+/// How far a GroupInfo can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchoring {
+    /// It follows, commit by commit in the clear, from the one that the group was created with.
+    Anchored,
+    /// A member says so.
+    Claimed,
+}
+
+impl Anchoring {
+    pub(super) fn column(self) -> i64 {
+        i64::from(self == Self::Anchored)
+    }
+}
+
+/// A GroupInfo as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredGroupInfo {
+    pub(crate) epoch: u64,
+    pub(crate) anchoring: Anchoring,
+    pub(crate) message: Vec<u8>,
+}
+
+/// The last GroupInfo of a group, if there was one. Its epoch may be behind that of the group.
 pub(crate) struct GroupInfo<'a>(pub(crate) &'a GroupId);
 
 impl Transaction for GroupInfo<'_> {
     const NAME: &'static str = "group_info";
     const WRITES: bool = false;
-    type Output = Option<Vec<u8>>;
+    type Output = Option<StoredGroupInfo>;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT group_info FROM groups WHERE group_id = $1")
-            .bind(self.0.as_bytes())
-            .fetch_optional(tx.connection())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        let row = sqlx::query(
+            "SELECT group_info_epoch, group_info_anchored, group_info FROM groups
+             WHERE group_id = $1 AND group_info IS NOT NULL AND group_info_epoch IS NOT NULL",
+        )
+        .bind(self.0.as_bytes())
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let anchoring = match uint(&row, 1)? {
+            0 => Anchoring::Claimed,
+            _ => Anchoring::Anchored,
+        };
+        Ok(Some(StoredGroupInfo { epoch: uint(&row, 0)?, anchoring, message: bytes(&row, 2)? }))
+    }
+}
+
+/// Replaces the GroupInfo of a group, if the group is still in its epoch. The caller has seen that it agrees with one
+/// of the same epoch, if there is one.
+pub(crate) struct SetGroupInfo<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) epoch: u64,
+    pub(crate) group_info: &'a [u8],
+}
+
+impl Transaction for SetGroupInfo<'_> {
+    const NAME: &'static str = "set_group_info";
+    /// Whether the group was in that epoch.
+    type Output = bool;
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let set = sqlx::query(
+            "UPDATE groups SET group_info = $3, group_info_epoch = $2, group_info_anchored =
+                 CASE WHEN group_info_epoch = $2 THEN group_info_anchored ELSE 0 END
+             WHERE group_id = $1 AND epoch = $2",
+        )
+        .bind(self.group.as_bytes())
+        .bind(int(self.epoch)?)
+        .bind(self.group_info)
+        .execute(tx.connection())
+        .await?;
+        Ok(set.rows_affected() == 1)
     }
 }
 
@@ -106,6 +168,7 @@ pub(crate) struct OpenGroup<'a> {
     pub(crate) epoch: u64,
     pub(crate) access: Access,
     pub(crate) group_info: Option<&'a [u8]>,
+    pub(crate) anchoring: Anchoring,
 }
 
 impl Transaction for OpenGroup<'_> {
@@ -115,32 +178,42 @@ impl Transaction for OpenGroup<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
         let created = sqlx::query(
-            "INSERT INTO groups (group_id, epoch, head, access, group_info)
-             VALUES ($1, $2, 0, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO groups
+                 (group_id, epoch, head, access, group_info, group_info_epoch, group_info_anchored)
+             VALUES ($1, $2, 0, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
         )
         .bind(self.group.as_bytes())
         .bind(int(self.epoch)?)
         .bind(access_name(self.access))
         .bind(self.group_info)
+        .bind(self.group_info.map(|_| int(self.epoch)).transpose()?)
+        .bind(self.anchoring.column())
         .execute(tx.connection())
         .await?
         .rows_affected()
             == 1;
         if created {
-            list(tx, self.group, self.user).await?;
+            list(tx, self.group, self.user, 0).await?;
         }
         Ok(created)
     }
 }
 
-/// Puts an account on the roster, also one that was removed before.
-pub(super) async fn list(tx: &mut Tx, group: &GroupId, user: &UserId) -> Result<(), StoreError> {
+/// Puts an account on the roster by the commit at a position, also one that was removed before: its log has
+/// no holes, it reads on from where it joined first.
+pub(super) async fn list(
+    tx: &mut Tx,
+    group: &GroupId,
+    user: &UserId,
+    position: u64,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO roster (group_id, user_id) VALUES ($1, $2)
+        "INSERT INTO roster (group_id, user_id, joined_at) VALUES ($1, $2, $3)
          ON CONFLICT (group_id, user_id) DO UPDATE SET removed_at = NULL",
     )
     .bind(group.as_bytes())
     .bind(user.as_bytes())
+    .bind(int(position)?)
     .execute(tx.connection())
     .await?;
     Ok(())

@@ -21,6 +21,9 @@ impl Transaction for Sweep {
             "DELETE FROM mailbox WHERE expires_at < $1",
             "DELETE FROM key_packages WHERE not_after < $1",
             "DELETE FROM claimed_key_packages WHERE not_after < $1",
+            "DELETE FROM removals WHERE expires_at < $1",
+            "DELETE FROM approvals WHERE expires_at < $1",
+            "DELETE FROM claims WHERE expires_at < $1",
         ] {
             let now = int(self.now)?;
             gone +=

@@ -50,6 +50,35 @@ fn read(row: &AnyRow) -> Result<LogEntry, StoreError> {
     })
 }
 
+/// The proposals of an epoch, in their order.
+pub(crate) struct ProposalsOf<'a> {
+    pub(crate) group: &'a GroupId,
+    pub(crate) epoch: u64,
+    pub(crate) limit: u32,
+    /// The longest that is read, in bytes.
+    pub(crate) longest: u32,
+}
+
+impl Transaction for ProposalsOf<'_> {
+    const NAME: &'static str = "proposals_of_epoch";
+    const WRITES: bool = false;
+    type Output = Vec<Vec<u8>>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT message FROM log WHERE group_id = $1 AND epoch = $2 AND kind = 'proposal'
+             AND LENGTH(message) <= $4 ORDER BY position LIMIT $3",
+        )
+        .bind(self.group.as_bytes())
+        .bind(int(self.epoch)?)
+        .bind(i64::from(self.limit))
+        .bind(i64::from(self.longest))
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(|row| bytes(row, 0)).collect()
+    }
+}
+
 /// The accounts that left the roster after one position, up to another, and where.
 pub(crate) struct Removed<'a> {
     pub(crate) group: &'a GroupId,

@@ -6,6 +6,7 @@
 //! the device for its mailbox. So positions become visible in their order, without gaps, on both
 //! databases.
 
+mod approval;
 mod connect;
 mod deliver;
 mod directory;
@@ -23,33 +24,43 @@ mod nonce;
 mod pairing;
 mod probe;
 mod publish;
+mod repair;
 mod row;
 mod topic;
 
-use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    future::Future,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
+use prometheus_client::metrics::counter::Counter;
 use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::Mutex;
 
 pub(crate) use self::connect::Database;
-pub use self::error::{StorageFault, StoreError};
 pub(crate) use self::{
+    approval::{ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen},
-    directory::{
-        Approve, Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice,
-    },
-    group::{Group, GroupById, GroupInfo, OpenGroup, Standing},
+    directory::{Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice},
+    group::{Anchoring, Group, GroupById, GroupInfo, OpenGroup, SetGroupInfo, Standing},
     housekeeping::Sweep,
     key_package::{
-        ClaimKeyPackage, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
+        ClaimKeyPackage, Claimed, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
         WithdrawKeyPackages,
     },
-    log::{EntriesAfter, Removed},
+    log::{EntriesAfter, ProposalsOf, Removed},
     mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
     nonce::SpendNonce,
-    pairing::{AskForPairing, PairingById, PairingsOfDevice, StoredPairing},
-    publish::{Age, Append, Appended, Joining, Publish, Refusal, Room},
+    pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
+    publish::{Age, Append, Appended, Joining, Members, Publish, Refusal, Room},
+    repair::{PutBack, Reopen, RollBack},
     topic::Topic,
+};
+pub use self::{
+    error::{StorageFault, StoreError},
+    repair::RolledBack,
 };
 use self::{lease::Lease, probe::Readiness};
 
@@ -107,9 +118,16 @@ pub(crate) struct Store {
     turn: Option<Mutex<()>>,
     waker: Waker,
     readiness: Readiness,
+    /// How many transactions were run.
+    transactions: Counter<u64, AtomicU64>,
 }
 
 impl Store {
+    /// How many transactions were run.
+    pub(crate) fn transactions(&self) -> Counter<u64, AtomicU64> {
+        self.transactions.clone()
+    }
+
     /// Runs a transaction, again if need be.
     ///
     /// # Errors
@@ -119,6 +137,7 @@ impl Store {
         &self,
         transaction: &T,
     ) -> Result<T::Output, StoreError> {
+        self.transactions.inc();
         let mut attempt = 1;
         loop {
             match self.once(transaction).await {

@@ -40,24 +40,26 @@ impl Transaction for PairingById<'_> {
     }
 }
 
-/// The pairings that a device has asked for.
-pub(crate) struct PairingsOfDevice<'a>(pub(crate) &'a DeviceId);
+/// Whether two devices are in one registered pairing.
+pub(crate) struct ArePaired<'a> {
+    pub(crate) one: &'a DeviceId,
+    pub(crate) other: &'a DeviceId,
+}
 
-impl Transaction for PairingsOfDevice<'_> {
-    const NAME: &'static str = "pairings_of_device";
+impl Transaction for ArePaired<'_> {
+    const NAME: &'static str = "are_paired";
     const WRITES: bool = false;
-    type Output = Vec<StoredPairing>;
+    type Output = bool;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Vec<StoredPairing>, StoreError> {
-        let rows = sqlx::query("SELECT pairing_id FROM pairing_requests WHERE device_id = $1")
-            .bind(self.0.as_bytes())
-            .fetch_all(tx.connection())
-            .await?;
-        let mut pairings = Vec::new();
-        for row in &rows {
-            pairings.extend(PairingById(&bytes(row, 0)?).run(tx).await?);
-        }
-        Ok(pairings)
+    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT partner_id FROM paired_devices WHERE device_id = $1 AND partner_id = $2",
+        )
+        .bind(self.one.as_bytes())
+        .bind(self.other.as_bytes())
+        .fetch_optional(tx.connection())
+        .await?;
+        Ok(row.is_some())
     }
 }
 
@@ -70,6 +72,9 @@ pub(crate) struct AskForPairing<'a> {
     pub(crate) device: &'a DeviceId,
     /// The devices that had asked when the caller looked.
     pub(crate) seen: &'a [DeviceId],
+    /// All devices of the pairing if it is registered with this request, in the order of their ids; otherwise
+    /// none.
+    pub(crate) registers: &'a [DeviceId],
     /// What is posted to the devices of the pairing, in the order of the recipients.
     pub(crate) letters: &'a [Letter<'a>],
 }
@@ -103,6 +108,18 @@ impl Transaction for AskForPairing<'_> {
         .bind(self.device.as_bytes())
         .execute(tx.connection())
         .await?;
+        for one in self.registers {
+            for other in self.registers.iter().filter(|other| *other != one) {
+                sqlx::query(
+                    "INSERT INTO paired_devices (device_id, partner_id) VALUES ($1, $2)
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind(one.as_bytes())
+                .bind(other.as_bytes())
+                .execute(tx.connection())
+                .await?;
+            }
+        }
         for letter in self.letters {
             // A full mailbox, or a device that is not known yet: it can ask for the pairing itself.
             let _missed = post(tx, self.user, letter).await?;

@@ -1,14 +1,18 @@
 //! Writing the log of a group: its total order.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use paired_mls_api::{Access, DeviceId, EntryKind, GroupId, UserId};
 
 use super::{
     StoreError, Topic, Transaction, Tx,
-    directory::DeviceById,
-    group::{Group, GroupById, Standing, list},
+    directory::{DeviceById, DevicesOfUser},
+    group::{Anchoring, Group, GroupById, Standing, list},
     mailbox::{Letter, LetterKind},
+    repair::{Delisted, Removal, acknowledge, delist},
     row::{int, uint},
 };
 
@@ -42,6 +46,10 @@ pub(crate) enum Refusal {
     UnknownDevice(DeviceId),
     /// There is no such user.
     UnknownUser,
+    /// The roster would be told that this account has left, and it still has a leaf.
+    StillAMember(UserId),
+    /// The roster would be told that this account has come, and it has no leaf.
+    NotAMember(UserId),
     /// The mailbox of this device has no room.
     Full(DeviceId),
     /// It would write more than this many bytes.
@@ -60,8 +68,15 @@ pub(crate) struct Publish<'a> {
     /// Whether it is the commit of a member, or of someone who joins by it.
     pub(crate) standing: Joining,
     pub(crate) group_info: Option<&'a [u8]>,
+    pub(crate) anchoring: Anchoring,
     pub(crate) remove: &'a [UserId],
     pub(crate) add: &'a [UserId],
+    /// Who is a member afterwards, if the service can tell.
+    pub(crate) members: Option<&'a Members>,
+    /// The identities whose leaves the commit removes, as far as the service can tell.
+    pub(crate) left: &'a [Vec<u8>],
+    /// Until when those that it removes can be put back, in seconds.
+    pub(crate) contestable_until: u64,
     /// Welcomes and envelopes. The accounts that are welcomed join the roster.
     pub(crate) letters: &'a [Letter<'a>],
     /// What goes to each other device of the account, apart from the recipient.
@@ -105,12 +120,16 @@ impl Transaction for Publish<'_> {
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         // The compare-and-swap, which also locks the group.
         let head = sqlx::query(
-            "UPDATE groups SET epoch = epoch + 1, head = head + 1, group_info = $3
-             WHERE group_id = $1 AND epoch = $2 RETURNING head",
+            "UPDATE groups SET epoch = epoch + 1, head = head + 1,
+                 group_info_epoch = CASE WHEN $3 IS NULL THEN group_info_epoch ELSE epoch + 1 END,
+                 group_info_anchored = CASE WHEN $3 IS NULL THEN group_info_anchored ELSE $4 END,
+                 group_info = COALESCE($3, group_info)
+             WHERE group_id = $1 AND epoch = $2 RETURNING head, contested",
         )
         .bind(self.group.as_bytes())
         .bind(int(self.epoch)?)
         .bind(self.group_info)
+        .bind(self.anchoring.column())
         .fetch_optional(tx.connection())
         .await?;
         let allowed = allowed(tx, self.group, self.user, self.standing).await?;
@@ -120,6 +139,9 @@ impl Transaction for Publish<'_> {
         let position = uint(&head, 0)?;
         let entry = NewEntry { position, epoch: self.epoch, kind: EntryKind::Commit };
         entry.insert(tx, self.group, self.commit, self.digest).await?;
+        if uint(&head, 1)? > 0 {
+            acknowledge(tx, self.group, self.user, self.epoch).await?;
+        }
         let welcomed = match self.welcomed(tx).await? {
             Ok(welcomed) => welcomed,
             Err(refusal) => return Ok(Err(refusal)),
@@ -162,24 +184,26 @@ impl Publish<'_> {
         position: u64,
         welcomed: &Welcomed,
     ) -> Result<Result<(), Refusal>, StoreError> {
-        for user in self.remove {
-            sqlx::query(
-                "UPDATE roster SET removed_at = $3
-                 WHERE group_id = $1 AND user_id = $2 AND removed_at IS NULL",
-            )
-            .bind(self.group.as_bytes())
-            .bind(user.as_bytes())
-            .bind(int(position)?)
-            .execute(tx.connection())
-            .await?;
-        }
-        let mut add = self.add.to_vec();
+        let mut add: BTreeSet<_> = self.add.iter().chain(welcomed.values()).cloned().collect();
         if self.standing == Joining::Outside {
-            add.push(self.user.clone());
+            add.insert(self.user.clone());
         }
-        add.extend(welcomed.values().cloned());
-        add.sort();
-        add.dedup();
+        // One that goes and comes back by the same commit, as in a leaf refresh, stays.
+        let told = self.remove.iter().filter(|user| !add.contains(user));
+        let mut contestable = Contestable::No;
+        for user in told.chain(&self.gone(tx).await?) {
+            if self.is_member(tx, user).await? == Some(true) {
+                return Ok(Err(Refusal::StillAMember(user.clone())));
+            }
+            let gone = delist(tx, self.group, user, position).await?;
+            if gone == Delisted::Now && user != self.user {
+                contestable = Contestable::Yes;
+            }
+        }
+        if contestable == Contestable::Yes {
+            let by = Removal { user: self.user, epoch: self.epoch, until: self.contestable_until };
+            by.insert(tx, self.group, position).await?;
+        }
         for user in &add {
             let known = sqlx::query("SELECT user_id FROM users WHERE user_id = $1")
                 .bind(user.as_bytes())
@@ -188,10 +212,52 @@ impl Publish<'_> {
             if known.is_none() {
                 return Ok(Err(Refusal::UnknownUser));
             }
-            list(tx, self.group, user).await?;
+            if self.is_member(tx, user).await? == Some(false) {
+                return Ok(Err(Refusal::NotAMember(user.clone())));
+            }
+            list(tx, self.group, user, position).await?;
         }
         Ok(Ok(()))
     }
+
+    /// Whether an account has a leaf afterwards, if that can be told: one that names it, or that has the
+    /// key of one of its devices.
+    async fn is_member(&self, tx: &mut Tx, user: &UserId) -> Result<Option<bool>, StoreError> {
+        let Some(members) = self.members else { return Ok(None) };
+        if members.identities.contains(user.as_bytes()) {
+            return Ok(Some(true));
+        }
+        let devices = DevicesOfUser(user).run(tx).await?;
+        Ok(Some(devices.iter().any(|device| members.devices.contains(&device.device))))
+    }
+
+    /// The accounts that have lost their last leaf, whether the sender says so or not.
+    async fn gone(&self, tx: &mut Tx) -> Result<Vec<UserId>, StoreError> {
+        let mut gone = Vec::new();
+        for identity in self.left {
+            let Ok(user) = UserId::new(identity.as_slice()) else { continue };
+            if self.is_member(tx, &user).await? == Some(false) {
+                gone.push(user);
+            }
+        }
+        Ok(gone)
+    }
+}
+
+/// Whether there is somebody who could put itself back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contestable {
+    Yes,
+    No,
+}
+
+/// Who has a leaf in a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Members {
+    /// The identities that the leaves name.
+    pub(crate) identities: BTreeSet<Vec<u8>>,
+    /// The devices whose keys they have.
+    pub(crate) devices: BTreeSet<DeviceId>,
 }
 
 /// Appends a proposal or an application message.
@@ -213,7 +279,8 @@ impl Transaction for Append<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         let row = sqlx::query(
-            "UPDATE groups SET head = head + 1 WHERE group_id = $1 RETURNING head, epoch",
+            "UPDATE groups SET head = head + 1 WHERE group_id = $1
+             RETURNING head, epoch, contested",
         )
         .bind(self.group.as_bytes())
         .fetch_optional(tx.connection())
@@ -232,6 +299,9 @@ impl Transaction for Append<'_> {
         let position = uint(&row, 0)?;
         let entry = NewEntry { position, epoch: self.epoch, kind: self.kind };
         entry.insert(tx, self.group, self.message, self.digest).await?;
+        if uint(&row, 2)? > 0 {
+            acknowledge(tx, self.group, self.user, self.epoch).await?;
+        }
         tx.wake(Topic::group(self.group));
         Ok(Ok(Appended { position, epoch: self.epoch, age: Age::New }))
     }

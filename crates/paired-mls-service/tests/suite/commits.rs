@@ -8,6 +8,7 @@ use paired_mls_api::{
 use crate::{
     backend::{Backend, on_both},
     device::Device,
+    member::{Member, Tree},
     messages::*,
 };
 
@@ -18,7 +19,6 @@ on_both!(
     application_messages_may_be_late_and_proposals_not,
     the_roster_decides_who_reads_and_writes,
     an_external_commit_needs_an_open_group,
-    a_group_info_is_that_of_its_epoch,
     messages_are_of_this_group_and_kind,
 );
 
@@ -164,39 +164,25 @@ async fn an_external_commit_needs_an_open_group(backend: Backend) {
     let replica = backend.replica().await;
     let alice = Device::registered(&replica, "alice").await;
     let bob = Device::registered(&replica, "bob").await;
-    let closed = new_group(&replica, &alice, Access::Roster).await;
-    let open = new_group(&replica, &alice, Access::Anyone).await;
-    let join =
-        |group| PublishCommit { commit: external_commit(group, 0).into(), ..publish(group, 0) };
+    let mut groups = Vec::new();
+    for access in [Access::Roster, Access::Anyone] {
+        let group = paired_mls_api::GroupId::new(crate::device::random::<16>()).unwrap();
+        let info = Member::founder(&alice, &group, Tree::Within).group_info(Tree::Within);
+        let group_info = Some(info.clone().into());
+        let body = CreateGroup { group: group.clone(), epoch: 0, access, group_info };
+        assert_eq!(alice.post(&replica, path::GROUPS, &body).await.status, 201);
+        groups.push((group, info));
+    }
+    let join = |who: &Device, info: &[u8]| Member::of(who).come(info).publish(&[]);
+    let [(closed, closed_info), (open, open_info)] = groups.try_into().unwrap();
 
-    send(&replica, &bob, &closed, &join(&closed)).await.problem(ProblemKind::NotFound);
+    let refused = send(&replica, &bob, &closed, &join(&bob, &closed_info)).await;
+    refused.problem(ProblemKind::NotFound);
     send(&replica, &bob, &open, &publish(&open, 0)).await.problem(ProblemKind::Forbidden);
-    win(&replica, &bob, &open, &join(&open)).await;
+    win(&replica, &bob, &open, &join(&bob, &open_info)).await;
     win(&replica, &bob, &open, &publish(&open, 1)).await;
     // A member that has lost its state comes back to a closed group in the same way.
-    win(&replica, &alice, &closed, &join(&closed)).await;
-}
-
-async fn a_group_info_is_that_of_its_epoch(backend: Backend) {
-    let replica = backend.replica().await;
-    let alice = Device::registered(&replica, "alice").await;
-    let bob = Device::registered(&replica, "bob").await;
-    let group = new_group(&replica, &alice, Access::Anyone).await;
-    let path = path::of_group(path::GROUP_INFO, &group);
-    alice.get(&replica, &path).await.problem(ProblemKind::NotFound);
-
-    let wrong =
-        PublishCommit { group_info: Some(group_info(&group, 0).into()), ..publish(&group, 0) };
-    let refused = send(&replica, &alice, &group, &wrong).await;
-    refused.problem(ProblemKind::InvalidMessage);
-    let info = group_info(&group, 1);
-    let right = PublishCommit { group_info: Some(info.clone().into()), ..publish(&group, 0) };
-    win(&replica, &alice, &group, &right).await;
-    let answer = bob.get(&replica, &path).await;
-    assert_eq!((answer.body, answer.content_type.as_str()), (info, "message/mls"));
-    // The next commit has none: the old one is of no use any more.
-    win(&replica, &alice, &group, &publish(&group, 1)).await;
-    bob.get(&replica, &path).await.problem(ProblemKind::NotFound);
+    win(&replica, &alice, &closed, &join(&alice, &closed_info)).await;
 }
 
 async fn messages_are_of_this_group_and_kind(backend: Backend) {

@@ -93,15 +93,18 @@ async fn speak(remote: &Remote, marked: &mut Marked) -> String {
             recipients: vec![alice.id.clone()],
             envelope: envelope(&marked.bytes()),
         }],
-        group_info: Some(message(&group_info(&group, 1), &marked.bytes()).into()),
         commit: commit.into(),
         ..publish(&group, 0)
     };
+    let unread = message(&group_info(&group, 1), &marked.bytes());
+    let unread = PublishCommit { group_info: Some(unread.into()), ..body.clone() };
+    let unread = serde_json::to_vec(&unread).unwrap();
     let body = serde_json::to_vec(&body).unwrap();
     let post = async |path: &str, media_type, body: Vec<u8>, status: u16| {
         let answer = remote.send(&alice, "POST", path, media_type, body).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
     };
+    post(&commits, JSON, unread, 422).await;
     post(&commits, JSON, body, 201).await;
     let late = PublishCommit {
         commit: message(&crate::messages::commit(&group, 0), &marked.bytes()).into(),
@@ -122,7 +125,7 @@ async fn speak(remote: &Remote, marked: &mut Marked) -> String {
     let unknown = format!("{{\"unknown\": \"{}\"}}", shapes(&marked.bytes())[2]);
     post(path::KEY_PACKAGES, JSON, unknown.into_bytes(), 400).await;
     post(path::PAIRINGS, paired_mls_api::PAIRING_MESSAGE, marked.bytes(), 422).await;
-    for path in [messages.as_str(), path::MAILBOX, &path::of_group(path::GROUP_INFO, &group)] {
+    for path in [messages.as_str(), path::MAILBOX] {
         assert_eq!(remote.send(&alice, "GET", path, "", Vec::new()).await.unwrap().status(), 200);
     }
     group.to_string()

@@ -1,16 +1,20 @@
 //! Pairings of standard mode.
 
+use axum::{body::Body, http::Request};
 use paired_mls::{
     CipherSuite, DeviceId as Number, PairingId, Secret, Vault,
+    leaf::SignatureKeys,
     pairing::{
-        AnchorKind, MessageType, PairingDevice, PairingMessage, Party, Request, Roster, Unpaired,
+        AnchorKind, MessageType, PairingDevice, PairingMessage, Party, Request as Wish, Roster,
+        Unpaired,
     },
     vault::MemoryStorage,
 };
 use paired_mls_api::{
-    Envelope, MailboxPage, PAIRING_MESSAGE, PairingState, PairingView, ProblemKind,
-    RequestKey as _, path,
+    Envelope, KeyPackageUpload, MailboxPage, PAIRING_MESSAGE, PairingState, PairingView,
+    ProblemKind, RequestKey as _, path,
 };
+use tower::ServiceExt as _;
 
 use crate::{
     backend::{Backend, Replica, on_both},
@@ -22,6 +26,7 @@ on_both!(
     only_equal_requests_of_listed_devices_count,
     both_may_ask_at_once,
     a_request_is_bounded_by_its_copies,
+    a_key_of_a_partner_costs_the_same_however_many_there_are,
 );
 
 fn party(device: &Device) -> Party {
@@ -38,12 +43,19 @@ fn request(pairing: PairingId, devices: &[&Device]) -> Vec<u8> {
     let vault = Vault::new(MemoryStorage::new());
     let seed = Secret::new(random::<32>().to_vec());
     let seeded = Unpaired::new(party(devices[0])).load_seed(&vault, roster, &seed).unwrap();
-    let (_, outbound) = seeded.initiate(Request::Standard(AnchorKind::Leaf)).unwrap();
+    let (_, outbound) = seeded.initiate(Wish::Standard(AnchorKind::Leaf)).unwrap();
     outbound.message.expose().to_vec()
 }
 
 async fn ask(replica: &Replica, device: &Device, request: &[u8]) -> Answer {
     device.send(replica, "POST", path::PAIRINGS, PAIRING_MESSAGE, request.to_vec()).await
+}
+
+/// Registers a pairing of two devices.
+pub(crate) async fn pair(replica: &Replica, one: &Device, other: &Device) {
+    let request = request(PairingId(random()), &[one, other]);
+    assert_eq!(ask(replica, one, &request).await.status, 202);
+    assert_eq!(ask(replica, other, &request).await.status, 200);
 }
 
 /// What is in the mailbox of a device.
@@ -142,4 +154,44 @@ async fn a_request_is_bounded_by_its_copies(mut backend: Backend) {
     ask(&replica, &alice, &many).await.problem(ProblemKind::TooLarge);
     let two = request(PairingId(random()), &[&alice, &others[0]]);
     assert_eq!(ask(&replica, &alice, &two).await.status, 202);
+}
+
+/// How many transactions the service has run.
+async fn transactions(replica: &Replica) -> u64 {
+    let metrics = paired_mls_service::metrics_app(replica.state.clone());
+    let request = Request::builder().uri(path::METRICS).body(Body::empty()).unwrap();
+    let text = Answer::of(metrics.oneshot(request).await.unwrap()).await.body;
+    let text = String::from_utf8(text).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("paired_mls_transactions_total "));
+    line.unwrap().parse().unwrap()
+}
+
+/// A KeyPackage of one device in a shared leaf with another.
+fn shared(one: &Device, other: &Device) -> KeyPackageUpload {
+    let keys = SignatureKeys::new(vec![one.public_key(), other.public_key()], 32).unwrap();
+    let package = crate::member::Member::sharing(one, keys.encode()).key_package();
+    let package = openmls::prelude::MlsMessageOut::from(package).to_bytes().unwrap();
+    KeyPackageUpload { key_packages: vec![package.into()], last_resort: Vec::new() }
+}
+
+async fn a_key_of_a_partner_costs_the_same_however_many_there_are(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let refused = alice.post(&replica, path::KEY_PACKAGES, &shared(&alice, &bob)).await;
+    refused.problem(ProblemKind::Forbidden);
+    pair(&replica, &alice, &bob).await;
+    let mut costs = Vec::new();
+    for more in [0, 40] {
+        for n in 0..more {
+            let other = Device::registered(&replica, &format!("other{n}")).await;
+            pair(&replica, &alice, &other).await;
+        }
+        let upload = shared(&alice, &bob);
+        let before = transactions(&replica).await;
+        alice.post(&replica, path::KEY_PACKAGES, &upload).await.done();
+        costs.push(transactions(&replica).await - before);
+    }
+    assert!(costs[0] > 0);
+    assert_eq!(costs[0], costs[1]);
 }

@@ -13,7 +13,7 @@ use paired_mls::{
     CipherSuite, DeviceId as Number, Pairing, PairingId, Secret, Seed, Vault,
     group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_api::{CreateGroup, GroupId, PublishCommit, RosterChange, path};
+use paired_mls_api::{CreateGroup, GroupId, PublishCommit, RequestKey as _, RosterChange, path};
 use paired_mls_openmls::{
     Device as MlsDevice, LeafGroup, MemoryProvider, PackageKind, PairedGroup,
 };
@@ -71,8 +71,8 @@ fn join_config() -> MlsGroupJoinConfig {
 }
 
 /// A commit by a hidden pairing behind one leaf, in a group of two members, and its Notify.
-fn paired_commit() -> Sent {
-    let (private, public) = key_pair();
+fn paired_commit(sender: &Device) -> Sent {
+    let (private, public) = (sender.key.to_bytes(), sender.public_key());
     let (bob_private, bob_public) = key_pair();
     let alice = mls_device(b"alice", (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
@@ -92,8 +92,8 @@ fn paired_commit() -> Sent {
 }
 
 /// A commit by an ordinary member in the same place.
-fn ordinary_commit() -> Sent {
-    let (private, public) = key_pair();
+fn ordinary_commit(sender: &Device) -> Sent {
+    let (private, public) = (sender.key.to_bytes(), sender.public_key());
     let (bob_private, bob_public) = key_pair();
     let alice = mls_device(b"alice", (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
@@ -111,19 +111,22 @@ async fn a_paired_and_an_ordinary_commit_leave_the_same_trace(paired: Backend) {
         true => Backend::sqlite(),
         false => Backend::postgres().unwrap(),
     };
-    let sent = paired_commit();
-    let paired = trace(&paired, &sent).await;
-    let sent = ordinary_commit();
-    let ordinary = trace(&ordinary, &sent).await;
+    let alice = Device::new("alice");
+    let paired = trace(&paired, &alice, &paired_commit(&alice)).await;
+    let ordinary = trace(&ordinary, &alice, &ordinary_commit(&alice)).await;
     assert_eq!(paired["log"].len(), 1);
     assert_eq!(paired["mailbox"].len(), 1);
     assert_eq!(paired, ordinary);
 }
 
 /// Publishes a commit by one of two devices of an account, and looks at every row there is.
-async fn trace(backend: &Backend, sent: &Sent) -> BTreeMap<&'static str, Vec<Vec<String>>> {
+async fn trace(
+    backend: &Backend,
+    alice: &Device,
+    sent: &Sent,
+) -> BTreeMap<&'static str, Vec<Vec<String>>> {
     let replica = backend.replica().await;
-    let alice = Device::registered(&replica, "alice").await;
+    assert_eq!(alice.register(&replica).await.status, 201);
     let partner = alice.sibling(&replica).await;
     let bob = Device::registered(&replica, "bob").await;
     let group = GroupId::new(GROUP).unwrap();
@@ -148,7 +151,7 @@ async fn trace(backend: &Backend, sent: &Sent) -> BTreeMap<&'static str, Vec<Vec
         group_info: None,
         roster: RosterChange { add: vec![bob.user.clone()], remove: Vec::new() },
     };
-    win(&replica, &alice, &group, &commit).await;
+    win(&replica, alice, &group, &commit).await;
     assert_eq!(partner.get(&replica, path::MAILBOX).await.status, 200);
 
     let mut trace = rows(&backend.config.database).await;

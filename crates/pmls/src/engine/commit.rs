@@ -3,8 +3,8 @@
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
 use paired_mls_api::{
-    Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
-    WelcomeFor,
+    Access, CreateGroup, DeviceId, Envelope, GroupId, ProblemKind, PublishCommit, RosterChange,
+    UserId, WelcomeFor,
 };
 use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
 
@@ -264,6 +264,7 @@ impl Engine {
             let active: Vec<_> = active.collect();
             let ids: Vec<_> = active.iter().map(|device| device.device.clone()).collect();
             let before = claimed.len();
+            let mut kept = None;
             for device in active {
                 let id = &device.device;
                 let named = newcomer.device.as_ref();
@@ -273,12 +274,23 @@ impl Engine {
                 if *id == self.session.profile().device {
                     continue;
                 }
-                if let Some(package) = client.claim(id, suite).await? {
-                    check_key_package(&package, device, &view, suite)?;
-                    claimed.push((id.clone(), ids.clone(), package));
+                match client.claim(id, suite).await {
+                    Ok(Some(package)) => {
+                        check_key_package(&package, device, &view, suite)?;
+                        claimed.push((id.clone(), ids.clone(), package));
+                    }
+                    Ok(None) => {}
+                    // Another device of the user may have one.
+                    Err(error) if error.problem() == Some(ProblemKind::Reserved) => {
+                        kept = Some(error);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             if claimed.len() == before {
+                if let Some(error) = kept {
+                    return Err(error.into());
+                }
                 return Err(EngineError::NoKeyPackage(name, suite));
             }
         }

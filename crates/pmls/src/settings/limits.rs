@@ -44,6 +44,10 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_KEY_PACKAGES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     key_packages: Option<u64>,
+    /// KeyPackages of one device that one account can claim in a day.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_CLAIMS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<u64>,
     /// Devices of one user, revoked ones included.
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +134,7 @@ impl From<Limits> for LimitSettings {
             mailbox_items: Some(limits.mailbox_items),
             mailbox_seconds: Some(limits.mailbox_seconds),
             key_packages: Some(limits.key_packages),
+            claims: Some(limits.claims),
             devices: Some(limits.devices),
             recipients: Some(limits.recipients),
             written: Some(limits.written),
@@ -161,6 +166,7 @@ impl From<LimitSettings> for Limits {
             mailbox_items: settings.mailbox_items.unwrap_or(usual.mailbox_items),
             mailbox_seconds: settings.mailbox_seconds.unwrap_or(usual.mailbox_seconds),
             key_packages: settings.key_packages.unwrap_or(usual.key_packages),
+            claims: settings.claims.unwrap_or(usual.claims),
             devices: settings.devices.unwrap_or(usual.devices),
             recipients: settings.recipients.unwrap_or(usual.recipients),
             written: settings.written.unwrap_or(usual.written),

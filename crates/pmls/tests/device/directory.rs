@@ -25,6 +25,15 @@ fn a_second_device_needs_the_first_one() {
     assert_eq!(failed, 3);
 
     assert_eq!(phone.run(&["device", "approve", &id])["approved"], json!(id));
+    let approvals = phone.run(&["device", "approvals"])["approvals"].clone();
+    assert_eq!(
+        (&approvals[0]["device"], &approvals[0]["approved_by"]),
+        (&json!(id), &json!(phone.id()))
+    );
+    let none = phone.run(&["device", "approvals", "--withdraw", &id]);
+    assert_eq!(none["approvals"], json!([]));
+    assert_eq!(code(&run(&home, &["device", "register"])), 7);
+    phone.run(&["device", "approve", &id]);
     assert_eq!(device(&run(&home, &["device", "register"])), id);
     assert_eq!(device(&run(&home, &["device", "register"])), id, "again changes nothing");
 

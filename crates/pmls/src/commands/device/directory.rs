@@ -1,9 +1,9 @@
-//! `pmls device list`, `approve` and `revoke`: what the directory knows of devices.
+//! `pmls device list`, `approve`, `approvals` and `revoke`: what the directory knows of devices.
 
 use std::fmt;
 
 use clap::Args;
-use paired_mls_api::{DeviceId, DeviceView, ProblemKind, SignatureScheme, UserId};
+use paired_mls_api::{ApprovalView, DeviceId, DeviceView, ProblemKind, SignatureScheme, UserId};
 use serde::Serialize;
 
 use crate::{failure::Failure, output::printable, session::Session};
@@ -23,6 +23,14 @@ pub(crate) struct ApproveArgs {
     // Ids are base64url, and may begin with a dash.
     #[arg(value_name = "ID", allow_hyphen_values = true)]
     device: DeviceId,
+}
+
+/// Which approval to take back.
+#[derive(Args)]
+pub(crate) struct ApprovalsArgs {
+    /// Take the approval of this device back.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    withdraw: Option<DeviceId>,
 }
 
 /// Which device.
@@ -76,6 +84,12 @@ pub(super) struct Approved {
     approved: DeviceId,
 }
 
+/// The devices that may register.
+#[derive(Serialize)]
+pub(super) struct Approvals {
+    approvals: Vec<ApprovalView>,
+}
+
 /// A device that can do nothing any more.
 #[derive(Serialize)]
 pub(super) struct Revoked {
@@ -108,6 +122,17 @@ pub(super) async fn approve(args: &ApproveArgs, session: &Session) -> Result<App
     Ok(Approved { approved: args.device.clone() })
 }
 
+pub(super) async fn approvals(
+    args: &ApprovalsArgs,
+    session: &Session,
+) -> Result<Approvals, Failure> {
+    let client = session.client()?;
+    if let Some(device) = &args.withdraw {
+        client.disapprove(device).await?;
+    }
+    Ok(Approvals { approvals: client.approvals().await? })
+}
+
 pub(super) async fn revoke(args: &RevokeArgs, session: &Session) -> Result<Revoked, Failure> {
     if args.device == session.profile().device && !args.myself {
         return Err(Failure::OwnDevice);
@@ -134,6 +159,19 @@ impl fmt::Display for Devices {
 impl fmt::Display for Approved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Approved {}: it can run `pmls device register` now", self.approved)
+    }
+}
+
+impl fmt::Display for Approvals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.approvals.is_empty() {
+            return f.write_str("No other device may register now.");
+        }
+        f.write_str("May register, for a day from their approval on:")?;
+        for ApprovalView { device, approved_by, .. } in &self.approvals {
+            write!(f, "\n  {device}  approved by {approved_by}")?;
+        }
+        Ok(())
     }
 }
 

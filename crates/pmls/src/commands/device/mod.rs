@@ -23,6 +23,8 @@ pub(crate) enum DeviceCommand {
     List(directory::ListArgs),
     /// Let another device of the user register.
     Approve(directory::ApproveArgs),
+    /// List the approvals that no device has used yet, or take one back.
+    Approvals(directory::ApprovalsArgs),
     /// Shut out a device of the user, for ever.
     Revoke(directory::RevokeArgs),
     /// Publish KeyPackages, by which others add this device to groups.
@@ -49,6 +51,7 @@ pub(super) async fn run(
         }
         DeviceCommand::List(args) => output.show(&directory::list(args, &session).await?),
         DeviceCommand::Approve(args) => output.show(&directory::approve(args, &session).await?),
+        DeviceCommand::Approvals(args) => output.show(&directory::approvals(args, &session).await?),
         DeviceCommand::Revoke(args) => output.show(&directory::revoke(args, &session).await?),
         DeviceCommand::Publish(args) => output.show(&packages::publish(args, &session).await?),
         DeviceCommand::Withdraw => output.show(&packages::withdraw(&session).await?),

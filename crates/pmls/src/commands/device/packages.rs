@@ -62,11 +62,14 @@ pub(super) async fn withdraw(session: &Session) -> Result<Withdrawn, Failure> {
 impl fmt::Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Published {} KeyPackages.", self.published)?;
-        for KeyPackageCount { suite, once, last_resort } in &self.claimable {
+        for KeyPackageCount { suite, once, last_resort, later } in &self.claimable {
             write!(
                 f,
                 "\nThe service has {once} of suite {suite}, and {last_resort} for the last resort."
             )?;
+            if *later > 0 {
+                write!(f, " The time of {later} begins later.")?;
+            }
         }
         Ok(())
     }
