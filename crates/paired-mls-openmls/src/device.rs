@@ -8,7 +8,7 @@ use openmls_traits::{
 };
 use paired_mls::{Vault, group::credential::CredentialPolicy};
 
-use crate::{Error, PackageKind, Platform, outgoing::message_bytes};
+use crate::{Clock, Error, PackageKind, Platform, SystemClock, outgoing::message_bytes};
 
 /// One device: cryptography and MLS storage, signer and credential, the vault, and what it knows of who
 /// is who.
@@ -18,6 +18,7 @@ pub struct Device<P> {
     signer: AnySigner,
     credential: CredentialWithKey,
     credentials: Box<dyn CredentialPolicy>,
+    clock: Box<dyn Clock>,
 }
 
 impl<P: Platform> Device<P> {
@@ -31,7 +32,14 @@ impl<P: Platform> Device<P> {
         credentials: impl CredentialPolicy + 'static,
     ) -> Self {
         let (signer, credentials) = (AnySigner(Box::new(signer)), Box::new(credentials));
-        Self { provider, vault, signer, credential, credentials }
+        let clock = Box::new(SystemClock);
+        Self { provider, vault, signer, credential, credentials, clock }
+    }
+
+    /// The same device with another clock than the system's.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
+        Self { clock: Box::new(clock), ..self }
     }
 
     /// A device with a new signature key and a basic credential of this identity.
@@ -98,6 +106,11 @@ impl<P: Platform> Device<P> {
             .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())
             .map_err(Error::mls("make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())
+    }
+
+    /// The time, in seconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.clock.now()
     }
 
     /// The provider of cryptography, randomness and MLS storage.

@@ -151,6 +151,21 @@ pub enum PeerError {
     /// A Notify names a level that no path has.
     #[error("a Notify names level {0}, above any ratchet tree")]
     Level(u8),
+    /// A KeyPackage is not valid now.
+    #[error(
+        "the KeyPackage of {of} is valid from {not_before} until {not_after}, and by this device's clock it \
+         is {now} (in seconds since 1970): ask for a new one, if the clock is right"
+    )]
+    OutOfTime {
+        /// The identity that it says.
+        of: String,
+        /// The first second, since 1970.
+        not_before: u64,
+        /// The end, in seconds since 1970.
+        not_after: u64,
+        /// The time by this device's clock.
+        now: u64,
+    },
     /// OpenMLS does not accept the message.
     #[error("OpenMLS does not accept it")]
     Message(#[source] BoxError),

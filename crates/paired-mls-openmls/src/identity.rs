@@ -376,7 +376,11 @@ impl LeftOut {
             };
             let last = at.and_then(|at| last_accepted(mls, identities, at));
             let verdict = verdict(device, mls, at, new, cause, last);
-            if verdict != Verdict::Accepted {
+            if let Some(not_after) = ended(device, queued.proposal()) {
+                left_out.references.push(queued.proposal_reference_ref().clone());
+                let claims = credential(new.credential());
+                left_out.events.push(Event::AddEnded { claims, not_after });
+            } else if verdict != Verdict::Accepted {
                 left_out.references.push(queued.proposal_reference_ref().clone());
                 let claims = credential(new.credential());
                 left_out.events.push(Event::ProposalLeftOut { leaf: at, claims, verdict });
@@ -389,6 +393,17 @@ impl LeftOut {
     pub(crate) fn keeps(&self, queued: &QueuedProposal) -> bool {
         !self.references.contains(queued.proposal_reference_ref())
     }
+}
+
+/// The end of a KeyPackage that is proposed to be added and is not valid, by this device's clock or by the one
+/// that OpenMLS reads: no commit with it could be made, nor followed.
+fn ended<P: Platform>(device: &Device<P>, proposal: &Proposal) -> Option<u64> {
+    let Proposal::Add(add) = proposal else {
+        return None;
+    };
+    let lifetime = add.key_package().life_time();
+    let is_current = (lifetime.not_before()..lifetime.not_after()).contains(&device.now());
+    (!is_current || lifetime.validate().is_err()).then_some(lifetime.not_after())
 }
 
 fn verdict<P: Platform>(

@@ -7,6 +7,7 @@
 //! [`openmls`] is re-exported, since its types stand in this interface, and since this crate steers
 //! the randomness of exactly that version.
 
+mod clock;
 mod device;
 mod error;
 mod gate;
@@ -23,6 +24,7 @@ mod steer;
 
 pub use openmls;
 
+pub use clock::{Clock, SystemClock};
 pub use device::Device;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};

@@ -14,6 +14,7 @@ use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::{brought_in, check_signature_keys, odd_events},
     identity::{Asked, By, Settled},
+    outgoing::message_bytes,
     package::authenticate,
 };
 
@@ -104,7 +105,8 @@ pub(super) fn renewed<P: Platform>(
         let Some(added) = device_of(record, signature_key) else {
             continue;
         };
-        match authenticate(device, record.tape.pairing, key_package) {
+        let message = message_bytes(key_package.clone().into())?;
+        match authenticate(device, record.tape.pairing, &message) {
             Ok(index) => renewed.push((added, index)),
             Err(Error::Peer(PeerError::NotFromTheTape)) => {}
             Err(error) => return Err(error),

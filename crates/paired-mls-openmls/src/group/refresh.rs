@@ -38,7 +38,8 @@ use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
     identity::{Asked, By, LeftOut},
-    package::{authenticate, erase, keep, package_for, publish, restore, validate},
+    outgoing::message_bytes,
+    package::{authenticate, erase, keep, package_for, publish, read, restore, usable, validate},
     provider::atomically,
 };
 
@@ -74,7 +75,7 @@ impl PairedGroup {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         self.partner(device, paired, &parsed)?;
         let pairing = paired.record.tape.pairing;
-        let index = authenticate(device, pairing, &parsed)?;
+        let index = authenticate(device, pairing, key_package)?;
         keep(device, pairing, LeafPackage { index, key_package: key_package.to_vec() })
     }
 
@@ -99,7 +100,7 @@ impl PairedGroup {
             return Err(UsageError::Ceasing.into());
         }
         let partner = self.partner(device, paired, &parsed)?;
-        authenticate(device, paired.record.tape.pairing, &parsed)?;
+        authenticate(device, paired.record.tape.pairing, key_package)?;
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
         let own = self.own_leaf();
@@ -194,9 +195,11 @@ impl PairedGroup {
             .map(|(device, _)| device)
             .collect();
         let record = paired.record.clone();
-        for package in device.vault().load_leaf_packages(record.tape.pairing)?.0 {
-            let parsed = validate(device, &package.key_package)?;
-            let of = device_of(&record, parsed.leaf_node().signature_key().as_slice());
+        for package in usable(device, record.tape.pairing)? {
+            let Ok(read) = read(&package.key_package) else {
+                continue;
+            };
+            let of = device_of(&record, read.leaf_node().signature_key());
             if of.is_some_and(|of| weakened.contains(&of))
                 && let Ok(outgoing) = self.refresh(device, &package.key_package)
             {
@@ -246,7 +249,8 @@ pub(super) fn renews_own_leaf<P: Platform>(
         if key_package.leaf_node().signature_key().as_slice() != device.signature_key() {
             continue;
         }
-        match authenticate(device, record.tape.pairing, key_package) {
+        let message = message_bytes(key_package.clone().into())?;
+        match authenticate(device, record.tape.pairing, &message) {
             Ok(_) => return Ok(true),
             Err(Error::Peer(PeerError::NotFromTheTape)) => {}
             Err(error) => return Err(error),

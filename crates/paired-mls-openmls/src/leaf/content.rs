@@ -191,7 +191,7 @@ pub(super) fn parameters(leaf: &wire::LeafNode) -> Result<LeafNodeParameters, Er
 }
 
 /// The same structure, as a type of OpenMLS.
-pub(super) fn again<T: tls_codec::Deserialize>(
+pub(crate) fn again<T: tls_codec::Deserialize>(
     structure: &impl tls_codec::Serialize,
 ) -> Result<T, PeerError> {
     let bytes = structure.tls_serialize_detached().map_err(PeerError::message)?;

@@ -37,6 +37,7 @@ use paired_mls::{
     leaf::{LeafPending, LeafRecord, Origin, Speaker},
 };
 
+pub(crate) use self::content::again;
 pub use self::{difference::Difference, rejoin::Rejoin};
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError, group::leaf, identity,

@@ -3,10 +3,11 @@
 use openmls::prelude::{Capabilities, Credential, Lifetime};
 use paired_mls::{PairingId, leaf::LeafPackage};
 
-use super::LeafGroup;
+use super::{LeafGroup, again};
 use crate::{
     Device, Error, PackageKind, Platform, UsageError,
-    package::{authenticate, keep, publish, validate},
+    package::{authenticate, keep, publish, read, restore},
+    provider::undone,
 };
 
 impl LeafGroup {
@@ -30,7 +31,8 @@ impl LeafGroup {
         publish(device, pairing, kind, lifetime, capabilities)
     }
 
-    /// Takes over a KeyPackage that another device of the pairing has published.
+    /// Takes over a KeyPackage that another device of the pairing has published. One that has ended is taken
+    /// too: a Welcome to it may still be on its way.
     ///
     /// # Errors
     ///
@@ -43,13 +45,16 @@ impl LeafGroup {
         pairing: PairingId,
         key_package: &[u8],
     ) -> Result<(), Error> {
-        let parsed = validate(device, key_package)?;
-        if parsed.leaf_node().signature_key().as_slice() != device.signature_key() {
+        let parsed = read(key_package)?;
+        if parsed.leaf_node().signature_key() != device.signature_key() {
             return Err(UsageError::SignatureKey.into());
         }
-        require_same_user(device, parsed.leaf_node().credential())?;
-        let index = authenticate(device, pairing, &parsed)?;
-        keep(device, pairing, LeafPackage { index, key_package: key_package.to_vec() })
+        require_same_user(device, &again(parsed.leaf_node().credential())?)?;
+        let index = authenticate(device, pairing, key_package)?;
+        let package = LeafPackage { index, key_package: key_package.to_vec() };
+        // Made again, with the signatures of the partner: so they are valid, and all fields are the tape's.
+        undone(device.provider(), || restore(device, pairing, device.credential(), &package))?;
+        keep(device, pairing, package)
     }
 
     /// The KeyPackages that no Welcome has used yet, each an `MLSMessage`.

@@ -4,3 +4,4 @@
 mod calendar;
 mod doors;
 mod odd;
+mod packages;

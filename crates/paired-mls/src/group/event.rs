@@ -119,6 +119,14 @@ pub enum Event {
         /// What is odd about its key.
         oddity: Oddity,
     },
+    /// A commit of this device leaves out somebody's proposal to add a member whose KeyPackage is not valid
+    /// any more: nobody could follow a commit with it.
+    AddEnded {
+        /// Who the KeyPackage says that it is.
+        claims: Credential,
+        /// The end of its lifetime, in seconds since 1970.
+        not_after: u64,
+    },
 }
 
 /// What is odd about a leaf's signature key.

@@ -1,7 +1,7 @@
 //! KeyPackages.
 
 use super::{
-    Extension, LeafNode, WireError,
+    Extension, ExtensionType, LeafNode, WireError,
     error::{Reader, Structure},
     vector::{List, Opaque},
 };
@@ -70,6 +70,13 @@ impl KeyPackage {
     /// The extensions, in their order.
     pub fn extensions(&self) -> &[Extension] {
         self.extensions.as_slice()
+    }
+
+    /// Whether it is one of the last resort: it has the extension of type `last_resort` (RFC 9420 section
+    /// 16.8).
+    pub fn is_last_resort(&self) -> bool {
+        const LAST_RESORT: ExtensionType = ExtensionType(0x000a);
+        self.extensions().iter().any(|extension| extension.extension_type() == LAST_RESORT)
     }
 
     /// The signature over `KeyPackageTBS`. It has not been verified.
