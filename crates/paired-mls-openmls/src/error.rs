@@ -92,6 +92,9 @@ pub enum PeerError {
          its Welcome, by `process_refresh`"
     )]
     RefreshNeedsWelcome,
+    /// The Welcome of a leaf refresh is none of a partner.
+    #[error(transparent)]
+    Refresh(paired_mls::group::RefreshError),
     /// A commit and a Welcome do not belong together, or are not a leaf refresh.
     #[error(
         "this is no leaf refresh of a partner: {0}; if the commit takes this device out of the group, \

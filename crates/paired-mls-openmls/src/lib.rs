@@ -32,7 +32,7 @@ pub use group::{Footing, PairedGroup, Received, ratchet_tree, welcome_group_id};
 pub use identity::MemberIdentity;
 pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
-pub use package::{PackageKind, is_for_tape_package};
+pub use package::PackageKind;
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};

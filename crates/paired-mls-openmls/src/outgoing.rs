@@ -17,6 +17,9 @@ pub struct Outgoing {
     pub commit: Vec<u8>,
     /// For those whom the commit adds.
     pub welcome: Option<Vec<u8>>,
+    /// For the partner whose leaf the commit renews, in place of `welcome`: the Welcome, and what proves
+    /// that a device of the pairing has made it. It goes by mailbox.
+    pub refresh: Option<Vec<u8>>,
     /// The new epoch's GroupInfo, if the group is configured to publish it.
     pub group_info: Option<Vec<u8>>,
     /// For the other devices of a shared leaf, ahead of the commit; they follow more easily with it.
@@ -35,6 +38,7 @@ impl Outgoing {
                 .map(|w| message_bytes(MlsMessageOut::from_welcome(w, ProtocolVersion::Mls10)))
                 .transpose()?,
             group_info: group_info.map(|info| message_bytes(info.into())).transpose()?,
+            refresh: None,
             notify: None,
             events: Vec::new(),
         })

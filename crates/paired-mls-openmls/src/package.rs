@@ -192,27 +192,6 @@ pub(crate) fn package_for<P: Platform>(
     Err(UsageError::NoTapeKeyPackage.into())
 }
 
-/// Whether a Welcome is for a KeyPackage that this device has made from the tape of a pairing: what else
-/// comes is not worth keeping. Nothing changes.
-///
-/// # Errors
-///
-/// [`PeerError::Message`] for a Welcome that is damaged; [`Error::Vault`].
-pub fn is_for_tape_package<P: Platform>(
-    device: &Device<P>,
-    pairing: PairingId,
-    welcome: &[u8],
-) -> Result<bool, Error> {
-    let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
-        return Err(PeerError::Kind("Welcome").into());
-    };
-    match package_for(device, pairing, &welcome) {
-        Ok(_) => Ok(true),
-        Err(Error::Usage(UsageError::NoTapeKeyPackage)) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Makes a KeyPackage again, so that its private keys are in the MLS storage; in a transaction.
 pub(crate) fn restore<P: Platform>(
     device: &Device<P>,

@@ -152,7 +152,7 @@ fn a_refresh_at_a_vault_that_fails_is_processed_later() {
     let package = PairedGroup::publish(&sensor.device, PAIRING, lifetime, capabilities).unwrap();
     let sent = at_phone.refresh(&phone.device, &package).unwrap();
     at_phone.confirm(&phone.device).unwrap();
-    let welcome = sent.welcome.unwrap();
+    let welcome = sent.refresh.unwrap();
     let (before, records) = (authenticator(&at_sensor), sensor.device.provider().records());
 
     let mut failures = 0;

@@ -6,12 +6,14 @@ use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWit
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_memory_storage::MemoryStorage as MlsStorage;
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
+use openmls_traits::{
+    OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand, signatures::Signer as _,
+};
 use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
     conformance::{
-        Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, liar::Knowing,
+        Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, liar::Knowing,
     },
     group::{
         PinFirstSeen,
@@ -216,8 +218,8 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
 }
 
 pub(crate) fn sent(outgoing: Outgoing) -> Sent {
-    let Outgoing { commit, welcome, group_info, notify, .. } = outgoing;
-    Sent { commit, welcome, group_info, notify }
+    let Outgoing { commit, welcome, refresh, group_info, notify, .. } = outgoing;
+    Sent { commit, welcome, refresh, group_info, notify }
 }
 
 impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
@@ -328,6 +330,13 @@ impl<C: TestCrypto> Knowing for OpenMlsDevice<C> {
 }
 
 impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
+    fn sign(&self) -> Sign {
+        let (private, public) = self.parts.key.clone();
+        let scheme = self.parts.ciphersuite.signature_algorithm();
+        let signer = SignatureKeyPair::from_raw(scheme, private, public);
+        Box::new(move |message| Ok(signer.sign(message).map_err(|_| "OpenMLS did not sign")?))
+    }
+
     fn signature_key(&self) -> Vec<u8> {
         self.device.signature_key().to_vec()
     }

@@ -1,12 +1,18 @@
 //! A stock member on OpenMLS who says that it is somebody else.
 
+use std::sync::Arc;
+
 use openmls::prelude::{
     BasicCredential, CredentialWithKey, LeafNodeParameters, MlsGroup, MlsMessageBodyIn,
+    ProtocolVersion,
 };
-use openmls_traits::OpenMlsProvider as _;
-use paired_mls::conformance::{Refused, Sent, liar::Liar};
+use openmls_traits::{OpenMlsProvider as _, signatures::Signer as _};
+use paired_mls::{
+    anchor::LeafIndex,
+    conformance::{Refused, Sent, Sign, liar::Liar},
+};
 
-use crate::{StockOpenMls, config, device::TestCrypto, stock_openmls::parse};
+use crate::{StockOpenMls, config, device::TestCrypto, forge, stock_openmls::parse};
 
 impl<C: TestCrypto> StockOpenMls<C> {
     fn credential_as(&self, identity: &str) -> CredentialWithKey {
@@ -37,7 +43,7 @@ impl<C: TestCrypto> Liar for StockOpenMls<C> {
             .build(self.provider.rand(), self.provider.crypto(), &*self.signer, |_| true)?
             .stage_commit(&self.provider)?;
         let commit = bundle.commit().to_bytes()?;
-        Ok(Sent { commit, welcome: None, group_info: None, notify: None })
+        Ok(Sent { commit, welcome: None, refresh: None, group_info: None, notify: None })
     }
 
     fn propose_update_as(&mut self, identity: &str) -> Result<Vec<u8>, Refused> {
@@ -45,6 +51,28 @@ impl<C: TestCrypto> Liar for StockOpenMls<C> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
         let (proposal, _) = group.propose_self_update(&self.provider, &*self.signer, leaf)?;
         Ok(proposal.to_bytes()?)
+    }
+
+    fn forge_welcome(
+        &self,
+        key_package: &[u8],
+        signer: LeafIndex,
+        sign: &Sign,
+    ) -> Result<Vec<u8>, Refused> {
+        let MlsMessageBodyIn::KeyPackage(key_package) = parse(key_package)?.extract() else {
+            return Err("this is no KeyPackage".into());
+        };
+        let crypto = self.provider.crypto();
+        let key_package = key_package.validate(crypto, ProtocolVersion::Mls10)?;
+        forge::welcome(crypto, self.group()?, &key_package, signer, sign)
+    }
+
+    fn own_signature(&self) -> Result<(LeafIndex, Sign), Refused> {
+        let own = LeafIndex::new(self.group()?.own_leaf_index().u32()).ok_or("no such leaf")?;
+        let signer = Arc::clone(&self.signer);
+        let sign =
+            move |message: &[u8]| Ok(signer.sign(message).map_err(|_| "OpenMLS did not sign")?);
+        Ok((own, Box::new(sign)))
     }
 
     fn group_info(&self) -> Result<Vec<u8>, Refused> {
@@ -68,6 +96,6 @@ impl<C: TestCrypto> Liar for StockOpenMls<C> {
             .finalize(&self.provider)?;
         self.group = Some(group);
         let commit = bundle.commit().to_bytes()?;
-        Ok(Sent { commit, welcome: None, group_info: None, notify: None })
+        Ok(Sent { commit, welcome: None, refresh: None, group_info: None, notify: None })
     }
 }

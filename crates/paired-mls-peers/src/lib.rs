@@ -12,6 +12,7 @@
 mod adapter;
 mod config;
 mod device;
+mod forge;
 mod leaf_adapter;
 mod leaf_device;
 mod liar;

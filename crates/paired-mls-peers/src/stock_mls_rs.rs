@@ -162,6 +162,7 @@ impl Member for StockMlsRs {
         Ok(Sent {
             commit: output.commit_message.to_bytes()?,
             welcome: output.welcome_messages.first().map(MlsMessage::to_bytes).transpose()?,
+            refresh: None,
             group_info: (output.external_commit_group_info.as_ref())
                 .map(MlsMessage::to_bytes)
                 .transpose()?,

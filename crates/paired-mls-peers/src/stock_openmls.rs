@@ -103,6 +103,7 @@ impl<C: TestCrypto> StockOpenMls<C> {
         let sent = Sent {
             commit: bundle.commit().to_bytes()?,
             welcome: None,
+            refresh: None,
             group_info: None,
             notify: None,
         };
@@ -213,6 +214,7 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
         Ok(Sent {
             commit: commit.to_bytes()?,
             welcome: welcome.map(|welcome| welcome.to_bytes()).transpose()?,
+            refresh: None,
             group_info: group_info.map(|info| info.to_bytes()).transpose()?,
             notify: None,
         })

@@ -44,6 +44,9 @@ pub mod pairing_message {
     pub const CEASE_PAIR: u8 = 5;
     /// `cease_ack`
     pub const CEASE_ACK: u8 = 6;
+    /// The Welcome of a leaf refresh, beside the pairing protocol: it has its own decoder. 7 and 8 are
+    /// reserved.
+    pub const REFRESH: u8 = 9;
 }
 
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and

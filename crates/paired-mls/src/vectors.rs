@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     CipherSuite, DeviceId, EpochContext, Index, Notify, NotifyError, PairingId, RecordError,
     SealedNotify, Secret, Seed, Tape, TapeError,
+    group::vectors as group,
     leaf::vectors as leaf,
     tape::{Staged, Stored},
 };
@@ -459,6 +460,7 @@ impl Scenario {
             "leaf-randomness" => self.check_as::<leaf::RandomnessVector>(name),
             "leaf-notify" => self.check_as::<leaf::LeafNotifyVector>(name),
             "signature-keys" => self.check_as::<leaf::SignatureKeysVector>(name),
+            "refresh" => self.check_as::<group::RefreshVector>(name),
             unknown => Err(serde_json::Error::custom(format!("unknown kind {unknown}"))),
         }
     }
@@ -483,7 +485,8 @@ fn check(name: &str, text: &str) -> Result<String, serde_json::Error> {
 #[test]
 fn every_file_of_the_vectors_directory() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors");
-    let files = [directory.clone(), directory.join("leaf")].map(|directory| {
+    let directories = [directory.clone(), directory.join("leaf"), directory.join("lies")];
+    let files = directories.map(|directory| {
         fs::read_dir(&directory).expect("a directory of vectors").map(|entry| entry.unwrap().path())
     });
     let mut counts = BTreeMap::<_, usize>::new();
@@ -497,7 +500,7 @@ fn every_file_of_the_vectors_directory() {
         *counts.entry(kind).or_default() += 1;
     }
     // A kind that has no file left is not tested any more.
-    assert_eq!(counts.len(), 10, "files by kind: {counts:?}");
+    assert_eq!(counts.len(), 11, "files by kind: {counts:?}");
 }
 
 #[test]

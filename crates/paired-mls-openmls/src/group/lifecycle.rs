@@ -4,7 +4,7 @@ use openmls::{
     group::JoinBuilder,
     prelude::{
         GroupEpoch, GroupId, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
-        MlsMessageIn, ProcessedWelcome, RatchetTreeIn, Welcome,
+        MlsMessageIn, ProcessedWelcome, RatchetTreeIn, StagedWelcome, Welcome,
     },
 };
 use openmls_traits::storage::StorageProvider as _;
@@ -143,13 +143,21 @@ pub(crate) fn enter<P: Platform>(
     processed: ProcessedWelcome,
     tree: Option<RatchetTreeIn>,
 ) -> Result<MlsGroup, Error> {
-    let provider = device.provider();
-    let mut builder = JoinBuilder::new(provider, processed).skip_lifetime_validation();
+    let staged = staged_welcome(device, processed, tree)?;
+    Ok(staged.into_group(device.provider()).map_err(PeerError::message)?)
+}
+
+/// The same, up to where nothing is stored yet.
+pub(super) fn staged_welcome<P: Platform>(
+    device: &Device<P>,
+    processed: ProcessedWelcome,
+    tree: Option<RatchetTreeIn>,
+) -> Result<StagedWelcome, PeerError> {
+    let mut builder = JoinBuilder::new(device.provider(), processed).skip_lifetime_validation();
     if let Some(tree) = tree {
         builder = builder.with_ratchet_tree(tree);
     }
-    let mls = builder.build().and_then(|staged| staged.into_group(provider));
-    Ok(mls.map_err(PeerError::message)?)
+    builder.build().map_err(PeerError::message)
 }
 
 /// Erases what the storage has of a group that this device was removed from.

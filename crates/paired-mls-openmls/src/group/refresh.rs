@@ -8,28 +8,28 @@
 //! ```text
 //! passive   publish ─── KeyPackage ───►  adopt                        active
 //!           …
-//!           process_refresh ◄── commit, Welcome ───  refresh
+//!           process_refresh ◄── commit, Welcome with a tag ───  refresh
 //! ```
 
 use openmls::{
     prelude::{
         Capabilities, KeyPackage, LeafNodeIndex, Lifetime, MlsGroup, MlsMessageBodyIn,
-        ProcessedMessageContent, ProcessedWelcome, Sender, StagedCommit, Welcome,
+        ProcessedMessageContent, ProcessedWelcome, ProtocolMessage, Sender, StagedCommit, Welcome,
     },
     treesync::LeafNodeSource,
 };
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
-    DeviceId, EpochSecurity, PairingId, Phase,
+    DeviceId, EpochSecurity, PairingId, Phase, TapeId, VaultError,
     anchor::{Anchor, LeafIndex},
-    group::Identities,
+    group::{Identities, RefreshWelcome},
     leaf::LeafPackage,
 };
 
 use super::{
     Paired, PairedGroup,
     facts::{Committer, Proposals, Reach, events, look_at},
-    lifecycle::{enter, parse},
+    lifecycle::{parse, staged_welcome},
     merge::Merged,
     send::Content,
     standing::{device_of, leaf},
@@ -80,7 +80,8 @@ impl PairedGroup {
     }
 
     /// Renews a partner's whole leaf, with a KeyPackage that it has published. Others see that it is
-    /// removed and added again. Deliver the Welcome to the partner together with the commit.
+    /// removed and added again. Deliver `refresh` of what is returned to the partner together with the
+    /// commit.
     ///
     /// # Errors
     ///
@@ -120,28 +121,53 @@ impl PairedGroup {
         self.commit(device, Content { adds, removes, renews, ..Content::default() })
     }
 
-    /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that
-    /// brings it back. Its old state is erased in the same transaction.
+    /// Whether a message is the Welcome of a refresh of this device's leaf that a partner has made: what to
+    /// keep of what strangers send, until its commit comes.
+    ///
+    /// Returns the epoch that the refresh creates.
     ///
     /// # Errors
     ///
-    /// [`PeerError::NoRefresh`] if it is not a partner who has committed, or commit and Welcome do not
-    /// belong together; [`UsageError::NoTapeKeyPackage`] if the Welcome is for a KeyPackage that this
+    /// [`PeerError::Refresh`] if it is none, or forged;
+    /// [`UsageError::NotPaired`], [`Error::Vault`].
+    pub fn check_refresh<P: Platform>(
+        &self,
+        device: &Device<P>,
+        refresh: &[u8],
+    ) -> Result<u64, Error> {
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        Ok(open_refresh(device, &paired.record.tape, refresh)?.epoch)
+    }
+
+    /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that
+    /// brings it back, as [`Outgoing::refresh`] has it. Its old state is erased in the same transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Refresh`] if no partner has made the Welcome; [`PeerError::NoRefresh`] if it is not a
+    /// partner who has committed, or commit and Welcome do not belong together; [`UsageError::NoTapeKeyPackage`] if the Welcome is for a KeyPackage that this
     /// device has not published; [`Error::Peer`], [`Error::Vault`], [`Error::Storage`]. The group is as it
     /// was before; process both again.
     pub fn process_refresh<P: Platform>(
         &mut self,
         device: &Device<P>,
         commit: &[u8],
-        welcome: &[u8],
+        refresh: &[u8],
     ) -> Result<Received, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         let pairing = paired.record.tape.pairing;
-        let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+        let refresh = open_refresh(device, &paired.record.tape, refresh)?;
+        let MlsMessageBodyIn::Welcome(welcome) = parse(&refresh.welcome)?.extract() else {
             return Err(PeerError::Kind("Welcome").into());
         };
         let package = package_for(device, pairing, &welcome)?;
-        let swap = Swap { paired, pairing, package: &package, identities: &self.identities };
+        let swap = Swap {
+            paired,
+            pairing,
+            package: &package,
+            refresh: &refresh,
+            identities: &self.identities,
+        };
         let (mls, paired, mut merged) = match atomically(device.provider(), || {
             swap.run(&mut self.mls, device, commit, welcome)
         }) {
@@ -259,11 +285,24 @@ pub(super) fn renews_own_leaf<P: Platform>(
     Ok(false)
 }
 
+/// The Welcome of a refresh, which a device of the pairing has made.
+fn open_refresh<P: Platform>(
+    device: &Device<P>,
+    tape: &TapeId,
+    refresh: &[u8],
+) -> Result<RefreshWelcome, Error> {
+    device.vault().open_refresh(tape, refresh).map_err(|error| match error {
+        VaultError::Refresh(error) => PeerError::Refresh(error).into(),
+        error => error.into(),
+    })
+}
+
 /// The old state of the own leaf goes, and the new one comes.
 struct Swap<'a> {
     paired: &'a Paired,
     pairing: PairingId,
     package: &'a LeafPackage,
+    refresh: &'a RefreshWelcome,
     identities: &'a Identities,
 }
 
@@ -278,6 +317,11 @@ impl Swap<'_> {
     ) -> Result<(MlsGroup, Paired, Merged), Error> {
         let provider = device.provider();
         let parsed = parse(commit)?.try_into_protocol_message().map_err(PeerError::message)?;
+        // Of an encrypted commit OpenMLS does not show it.
+        let confirmation_tag = match &parsed {
+            ProtocolMessage::PublicMessage(message) => message.confirmation_tag().cloned(),
+            ProtocolMessage::PrivateMessage(_) => None,
+        };
         let processed = old.process_message(provider, parsed).map_err(PeerError::message)?;
         let Sender::Member(sender) = *processed.sender() else {
             return Err(PeerError::NoRefresh("the committer is no member").into());
@@ -326,14 +370,23 @@ impl Swap<'_> {
         restore(device, self.pairing, credential, self.package)?;
         let processed = ProcessedWelcome::new_from_welcome(provider, &config, welcome)
             .map_err(PeerError::message)?;
-        let mls = enter(device, processed, Some(tree.into()))?;
+        let staged = staged_welcome(device, processed, Some(tree.into()))?;
+        if staged.welcome_sender_index() != sender {
+            return Err(PeerError::NoRefresh("the committer has not signed the Welcome").into());
+        }
+        let mls = staged.into_group(provider).map_err(PeerError::message)?;
+        if confirmation_tag.is_some_and(|tag| tag != *mls.confirmation_tag()) {
+            return Err(PeerError::NoRefresh("the Welcome has another key schedule").into());
+        }
         // OpenMLS gives a member that is removed no transcript hash of the new epoch. The tree hash binds
         // the Welcome to this commit: all keys of the committer's path are new.
         let context = mls.public_group().group_context();
         let same = context.group_id() == expected.group_id()
             && context.epoch() == expected.epoch()
             && context.tree_hash() == expected.tree_hash()
-            && context.extensions() == expected.extensions();
+            && context.extensions() == expected.extensions()
+            && context.epoch().as_u64() == self.refresh.epoch
+            && context.tree_hash() == self.refresh.tree_hash;
         if !same {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }

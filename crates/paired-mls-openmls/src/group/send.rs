@@ -165,6 +165,7 @@ impl PairedGroup {
             content.leaf = next_leaf(own, told.as_ref())?;
         }
         let next_epoch = self.next_epoch();
+        let renews = !content.renews.is_empty();
 
         self.transact(device, |mls, paired| {
             let (bundle, index) = match (paired, anchor) {
@@ -196,7 +197,16 @@ impl PairedGroup {
             };
             let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
             mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged, pairing))?;
-            let outgoing = Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
+            let mut outgoing =
+                Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
+            if let (Some(paired), Some(welcome)) = (paired.filter(|_| renews), &outgoing.welcome) {
+                let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
+                let context = staged.group_context();
+                let (epoch, tree_hash) = (context.epoch().as_u64(), context.tree_hash());
+                let tape = &paired.record.tape;
+                outgoing.refresh =
+                    Some(device.vault().seal_refresh(tape, epoch, tree_hash, welcome)?);
+            }
             let hash = message_hash(mls, device, &outgoing.commit)?;
             let pending = PendingCommit { hash, index };
             Ok((outgoing, paired.map(|paired| paired.waiting_for(pending))))

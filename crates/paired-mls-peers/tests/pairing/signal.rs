@@ -180,7 +180,7 @@ fn a_refresh_and_a_return_are_said() {
     let phone = &town.pairing.gadgets[PHONE].own;
     let sent = town.groups[PHONE].refresh(phone, &package).unwrap();
     town.groups[PHONE].confirm(phone).unwrap();
-    let welcome = sent.welcome.unwrap();
+    let welcome = sent.refresh.unwrap();
     town.groups[SENSOR].process_refresh(sensor, &sent.commit, &welcome).unwrap();
     town.others_hear(&sent.commit);
     assert_eq!(town.read(), [said(2, &[3], &[3])]);

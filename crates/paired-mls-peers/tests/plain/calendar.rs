@@ -105,7 +105,7 @@ fn an_ended_leaf_closes_no_group_at_a_node() {
     let sent = devices[PHONE].refresh(&key_package).unwrap();
     devices[PHONE].confirm().unwrap();
     ada.process(&sent.commit).unwrap();
-    devices[SENSOR].process_refresh(&sent.commit, &sent.welcome.unwrap()).unwrap();
+    devices[SENSOR].process_refresh(&sent.commit, &sent.refresh.unwrap()).unwrap();
 
     let sent = devices[SENSOR].rejoin(&group_info(&mut ada)).unwrap();
     ada.process(&sent.commit).unwrap();

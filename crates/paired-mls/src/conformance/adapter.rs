@@ -34,6 +34,8 @@ pub struct Sent {
     pub commit: Vec<u8>,
     /// For those whom the commit adds; it carries the ratchet tree.
     pub welcome: Option<Vec<u8>>,
+    /// For the partner whose leaf the commit renews, in place of the Welcome.
+    pub refresh: Option<Vec<u8>>,
     /// The GroupInfo of the new epoch, with the ratchet tree, for external commits.
     pub group_info: Option<Vec<u8>>,
     /// For the other devices of a shared leaf.
@@ -63,6 +65,9 @@ pub enum Heard {
     /// A message of its own.
     Own,
 }
+
+/// Signs with somebody's signature key (RFC 9420 section 5.1.2).
+pub type Sign = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, Refused>>;
 
 /// Somebody who follows a group.
 pub trait Listener {
@@ -118,6 +123,9 @@ pub trait PairedMember: Knowing {
     /// The public signature key.
     fn signature_key(&self) -> Vec<u8>;
 
+    /// Signs with its signature key: what a thief of it does.
+    fn sign(&self) -> Sign;
+
     /// The vault.
     fn vault(&self) -> &Vault;
 
@@ -136,8 +144,8 @@ pub trait PairedMember: Knowing {
     /// Makes a commit that renews a partner's leaf.
     fn refresh(&mut self, key_package: &[u8]) -> Result<Sent, Refused>;
 
-    /// Processes a commit that renews the own leaf, with its Welcome.
-    fn process_refresh(&mut self, commit: &[u8], welcome: &[u8]) -> Result<Vec<Event>, Refused>;
+    /// Processes a commit that renews the own leaf, with the Welcome as a partner has sent it.
+    fn process_refresh(&mut self, commit: &[u8], refresh: &[u8]) -> Result<Vec<Event>, Refused>;
 
     /// The devices whose leaves have to be renewed before this time, in seconds since 1970.
     fn expiring(&self, deadline: u64) -> Vec<DeviceId>;

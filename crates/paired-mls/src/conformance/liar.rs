@@ -3,7 +3,7 @@
 //! It has a leaf, a signature key and a stock library, and does what MLS lets it do. For each way to take
 //! another's name there is the control: a stock member takes the lie.
 
-use super::{Heard, Member, Refused, Sent};
+use super::{Heard, Member, Refused, Sent, Sign};
 use crate::{Event, anchor::LeafIndex, group::credential::Identity, wire::Credential};
 
 /// A member on a stock library that can say that it is somebody else.
@@ -13,6 +13,18 @@ pub trait Liar: Member {
 
     /// An Update proposal whose leaf says this.
     fn propose_update_as(&mut self, identity: &str) -> Result<Vec<u8>, Refused>;
+
+    /// A Welcome into the current epoch to whoever has this KeyPackage, with a joiner secret of her own, and
+    /// without the ratchet tree. It is signed by `sign` in the name of the member at `signer`.
+    fn forge_welcome(
+        &self,
+        key_package: &[u8],
+        signer: LeafIndex,
+        sign: &Sign,
+    ) -> Result<Vec<u8>, Refused>;
+
+    /// Signs as herself, and her leaf.
+    fn own_signature(&self) -> Result<(LeafIndex, Sign), Refused>;
 
     /// The GroupInfo of the current epoch, with the ratchet tree.
     fn group_info(&self) -> Result<Vec<u8>, Refused>;

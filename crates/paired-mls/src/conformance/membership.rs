@@ -189,7 +189,7 @@ fn refreshed<A: Adapter>(
     world.devices[PHONE].confirm().unwrap();
     for (n, device) in world.devices.iter_mut().enumerate().skip(1) {
         if n == renewed {
-            let events = device.process_refresh(&sent.commit, sent.welcome.as_ref().unwrap());
+            let events = device.process_refresh(&sent.commit, sent.refresh.as_ref().unwrap());
             let events = events.unwrap_or_else(|error| panic!("{}", chain(&*error)));
             let is_renewal = |event: &Event| matches!(event, Event::LeafRenewed { .. });
             assert!(events.iter().any(is_renewal), "{events:?}");

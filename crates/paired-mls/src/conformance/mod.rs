@@ -34,7 +34,7 @@ mod world;
 use crate::CipherSuite;
 
 pub use adapter::{
-    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Thief,
+    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, Thief,
 };
 pub use world::{EventsOf, Who, World};
 
@@ -121,6 +121,7 @@ macro_rules! node_anchor_conformance {
                 a_thief_of_the_old_leaf_or_of_the_package_stays_out,
                 a_second_leak_does_not_bring_him_back,
                 a_forged_key_package_is_refused,
+                a_forged_welcome_is_refused,
                 the_swap_survives_a_kill,
                 lifetimes_are_watched,
                 the_policy_refreshes;

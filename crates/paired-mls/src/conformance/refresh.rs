@@ -3,7 +3,7 @@
 use super::{
     Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Sent, Who, World, for_each,
 };
-use crate::{DeviceId, EpochSecurity, Event, HealPolicy, LeafKey};
+use crate::{DeviceId, EpochSecurity, Event, HealPolicy, LeafKey, group::RefreshWelcome};
 
 const PHONE: usize = 0;
 const SENSOR: usize = 1;
@@ -21,8 +21,8 @@ fn deliver<A: Adapter>(world: &mut World<'_, A>, sent: &Sent) -> Vec<Event> {
     let mut events = Vec::new();
     for (n, device) in world.devices.iter_mut().enumerate().skip(1) {
         if n == SENSOR {
-            let welcome = sent.welcome.as_ref().unwrap();
-            events = device.process_refresh(&sent.commit, welcome).unwrap();
+            let refresh = sent.refresh.as_ref().unwrap();
+            events = device.process_refresh(&sent.commit, refresh).unwrap();
         } else {
             device.process(&sent.commit).unwrap();
         }
@@ -151,6 +151,69 @@ pub fn a_forged_key_package_is_refused<A: Adapter>(adapter: &A) {
     });
 }
 
+/// A member that has seen the sensor's KeyPackage makes a Welcome to it, with a joiner secret of its own. It
+/// is refused, whoever has signed it and whoever is said to have made it, and the old state stays: the true
+/// one is processed afterwards.
+pub fn a_forged_welcome_is_refused<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = World::paired(adapter, suite, framing, 2).unwrap();
+        let mut mallory = adapter.liar(suite, framing, "mallory");
+        let adds = vec![mallory.key_package().unwrap()];
+        let content = Content { adds, ..Content::default() };
+        let sent = world.devices[PHONE].commit(&content).unwrap();
+        world.deliver(Who::Device(PHONE), &sent).unwrap();
+        mallory.join(&sent.welcome.unwrap()).unwrap();
+        let key_package = with_package(&mut world);
+        let sent = world.devices[PHONE].refresh(&key_package).unwrap();
+        mallory.process(&sent.commit).unwrap();
+
+        let (pairing, leaf) = (world.pairing().id, world.leaf_of(0).unwrap());
+        let of_the_phone = world.devices[PHONE].sign();
+        let vault = world.devices[PHONE].vault().clone();
+        let before = world.devices[SENSOR].epoch_authenticator();
+        let mut refused = |refresh: &[u8]| {
+            let sensor = &mut world.devices[SENSOR];
+            let error = sensor.process_refresh(&sent.commit, refresh).unwrap_err();
+            assert_eq!(sensor.epoch_authenticator(), before);
+            error.to_string()
+        };
+        let true_one = RefreshWelcome::decode(sent.refresh.as_ref().unwrap()).unwrap();
+        let (own, sign) = mallory.own_signature().unwrap();
+        let by_herself = mallory.forge_welcome(&key_package, own, &sign).unwrap();
+        // She has no tape: with the tag of the true one, or with a tag of another tape.
+        let other = {
+            let vault = crate::Vault::new(crate::vault::MemoryStorage::new());
+            let secret = crate::Secret::new(vec![0x66; suite.kdf_len()]);
+            let seed = crate::Seed::new(suite, secret).unwrap();
+            vault.create(suite, seed, pairing, &[DeviceId(0), ID], DeviceId(0)).unwrap();
+            vault
+        };
+        let group_id = true_one.group_id.clone();
+        let tape = other.open_group(pairing, &group_id).unwrap();
+        let seal = |vault: &crate::Vault, tape: &crate::TapeId, welcome: &[u8]| {
+            vault.seal_refresh(tape, true_one.epoch, &true_one.tree_hash, welcome).unwrap()
+        };
+        let forged = seal(&other, &tape, &by_herself);
+        assert!(refused(&forged).contains("no device of the pairing"));
+        assert!(refused(&by_herself).contains("not the Welcome of a leaf refresh"));
+
+        // Even with a tag of the tape: she is not the committer,
+        let forged = seal(&vault, &tape, &by_herself);
+        assert!(refused(&forged).contains("has not signed"));
+        // … and with the committer's signature key, the key schedule is not that of the commit. Only
+        // where the commit is encrypted nothing but the tag tells.
+        let in_its_name = mallory.forge_welcome(&key_package, leaf, &of_the_phone).unwrap();
+        assert!(refused(&seal(&other, &tape, &in_its_name)).contains("no device of the pairing"));
+        if framing == Framing::Public {
+            let forged = seal(&vault, &tape, &in_its_name);
+            assert!(refused(&forged).contains("another key schedule"));
+        }
+
+        // The control: the true one, and everybody is together.
+        deliver(&mut world, &sent);
+    });
+}
+
 /// The sensor dies in the middle of the swap, and is fed both messages again; out of order, or with
 /// another Welcome, they are refused.
 pub fn the_swap_survives_a_kill<A: Adapter>(adapter: &A) {
@@ -161,10 +224,10 @@ pub fn the_swap_survives_a_kill<A: Adapter>(adapter: &A) {
         let lost = world.devices[PHONE].refresh(&other).unwrap();
         world.devices[PHONE].discard().unwrap();
         let sent = world.devices[PHONE].refresh(&key_package).unwrap();
-        let welcome = sent.welcome.clone().unwrap();
+        let welcome = sent.refresh.clone().unwrap();
         let sensor = &mut world.devices[SENSOR];
         assert!(sensor.process(&sent.commit).is_err(), "the Welcome is missing");
-        assert!(sensor.process_refresh(&sent.commit, &lost.welcome.unwrap()).is_err());
+        assert!(sensor.process_refresh(&sent.commit, &lost.refresh.unwrap()).is_err());
         assert!(sensor.process_refresh(&sent.commit[..40], &welcome).is_err());
         assert!(sensor.process_refresh(&sent.commit, &welcome[..40]).is_err());
         sensor.crash_before_storing();

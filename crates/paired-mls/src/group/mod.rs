@@ -6,7 +6,10 @@ mod identities;
 mod pairing;
 mod pins;
 mod record;
+mod refresh;
 mod security;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 pub use self::{
     event::{Event, Oddity},
@@ -14,5 +17,6 @@ pub use self::{
     pairing::{PairedDevice, Pairing},
     pins::{MAX_PINS, PinError, PinFirstSeen},
     record::{GroupRecord, GroupRecordError, HealPolicy, PendingCommit, Phase},
+    refresh::{RefreshError, RefreshWelcome},
     security::{CommitFacts, EpochSecurity, LeafKey, SecurityTable},
 };

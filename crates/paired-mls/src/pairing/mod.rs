@@ -100,4 +100,4 @@ pub use self::{
     },
     transcript::Transcript,
 };
-pub(crate) use tag::Verified;
+pub(crate) use self::{tag::Verified, transcript::hash};

@@ -64,7 +64,7 @@ pub(super) fn request_hash(terms: &Terms) -> Result<Vec<u8>, TooLarge> {
 }
 
 /// The hash function of the suite (RFC 9420 section 17.1), which is its KDF's.
-pub(super) fn hash(suite: CipherSuite, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn hash(suite: CipherSuite, bytes: &[u8]) -> Vec<u8> {
     match suite.kdf_len() {
         64 => Sha512::digest(bytes).to_vec(),
         48 => Sha384::digest(bytes).to_vec(),

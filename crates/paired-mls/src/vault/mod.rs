@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     CipherSuite, DerivationTooLong, DeviceId, Index, Notify, NotifyError, PairingId, RecordError,
     SealedNotify, Secret, Seed, Tape, TapeError, TapeValue,
-    group::{GroupRecord, GroupRecordError, IdentityRecordError},
+    group::{GroupRecord, GroupRecordError, IdentityRecordError, RefreshError},
     pairing::{KeyRecordError, TagInput, Verified},
     tape::{Staged, Stored},
 };
@@ -64,6 +64,9 @@ pub enum VaultError {
     /// A stored record of identities cannot be read.
     #[error(transparent)]
     IdentityRecord(#[from] IdentityRecordError),
+    /// The Welcome of a leaf refresh could not be written, or was refused.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
     /// The tape refused.
     #[error(transparent)]
     Tape(#[from] TapeError),

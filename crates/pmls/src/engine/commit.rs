@@ -182,7 +182,9 @@ impl Engine {
         for identity in orphans {
             remove.push(UserId::new(identity)?);
         }
-        let welcomes = match (outgoing.welcome.as_ref(), welcomed.is_empty()) {
+        // The partner whose leaf is renewed gets the Welcome with what proves who has made it.
+        let welcome = outgoing.refresh.as_ref().or(outgoing.welcome.as_ref());
+        let welcomes = match (welcome, welcomed.is_empty()) {
             (Some(welcome), false) => {
                 let envelope = Envelope::seal(welcome)?.into_bytes().into();
                 vec![WelcomeFor { recipients: welcomed, envelope }]

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     PairingId,
+    group::RefreshWelcome,
     pairing::{AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source},
     wire::{FramedHeader, KeyPackage, MlsMessage},
 };
 use paired_mls_api::{Envelope, GroupId, MailboxItem};
 use paired_mls_openmls::{
-    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_for_tape_package, is_key_pair,
-    welcome_group_id,
+    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_key_pair, welcome_group_id,
 };
 
 use super::{
-    Engine, EngineError, Happening, Report,
+    Engine, EngineError, Happening, Membership, Report,
     group::join_config,
     leaf::{anchor_client, terms_of},
     pairing::CHANNEL_PREFIX,
@@ -79,7 +79,10 @@ impl Engine {
             Ok(MlsMessage::KeyPackage(package)) => self.offer(&package, content),
             Ok(MlsMessage::Framed(header)) => self.framed(&header, content, report),
             Ok(_) => Ok(()),
-            Err(_) => self.pairing_message(content, report).await,
+            Err(_) => match RefreshWelcome::decode(content) {
+                Ok(refresh) => self.refresh_welcome(&refresh.group_id, content),
+                Err(_) => self.pairing_message(content, report).await,
+            },
         };
         match opened {
             Err(error) if error.is_local() => Err(error),
@@ -94,7 +97,7 @@ impl Engine {
     }
 
     /// A Welcome: into a group, with a leaf of the device's own or the shared one; into a 1-to-1 channel;
-    /// or a leaf refresh, whose commit is still to come.
+    /// or for nobody here.
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome, report).await,
@@ -132,11 +135,26 @@ impl Engine {
             let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
             return self.store().back_since(&id, group.epoch());
         }
-        for pairing in self.paired(AnchorKind::Node)? {
-            // Of a leaf refresh: its commit is still to come.
-            if is_for_tape_package(self.device(), pairing, welcome)? {
-                return self.store().keep_welcome(welcome, self.now());
+        Ok(())
+    }
+
+    /// The Welcome of a leaf refresh, whose commit is still to come: kept if a partner has made it, and
+    /// nobody else's.
+    fn refresh_welcome(&mut self, group_id: &[u8], content: &[u8]) -> Result<(), EngineError> {
+        let row = self.store().group(&GroupId::new(group_id)?)?;
+        let Some(row) = row.filter(|row| row.state != Membership::Gone) else { return Ok(()) };
+        let mut group = self.load(&row)?;
+        let Some((own, device)) = group.as_own() else { return Ok(()) };
+        let epoch = own.check_refresh(device, content)?;
+        for (number, kept) in self.store().welcomes()? {
+            let of_the_past =
+                |kept: RefreshWelcome| kept.group_id == group_id && kept.epoch <= own.epoch();
+            if RefreshWelcome::decode(&kept).is_ok_and(of_the_past) {
+                self.store().forget_welcome(number)?;
             }
+        }
+        if epoch > own.epoch() {
+            self.store().keep_welcome(content, self.now())?;
         }
         Ok(())
     }

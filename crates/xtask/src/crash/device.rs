@@ -203,7 +203,7 @@ fn turn(
     if let Some(notify) = &sent.notify {
         put(&round.notify_of(epoch, home.name()), notify)?;
     }
-    if let Some(welcome) = sent.welcome.filter(|_| renews) {
+    if let Some(welcome) = sent.refresh.filter(|_| renews) {
         put(&round.welcome_of(epoch, home.name()), &welcome)?;
     }
     if round.offer(epoch, &sent.commit, home.name())? {
