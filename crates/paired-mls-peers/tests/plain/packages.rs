@@ -144,10 +144,10 @@ impl Town {
     }
 
     /// The phone's refresh of the sensor is accepted; the lamp is out by then, or the neighbour follows too.
-    fn refreshed(&mut self, commit: &[u8], welcome: &[u8]) {
+    fn refreshed(&mut self, commit: &[u8], refresh: &[u8]) {
         self.groups[PHONE].confirm(&self.gadgets[PHONE].device).unwrap();
         let sensor = &self.gadgets[SENSOR].device;
-        self.groups[SENSOR].process_refresh(sensor, commit, welcome).unwrap();
+        self.groups[SENSOR].process_refresh(sensor, commit, refresh).unwrap();
         self.ada.process(commit).unwrap();
         let ada = self.ada.epoch_authenticator();
         for n in [PHONE, SENSOR] {
@@ -174,7 +174,7 @@ fn one_that_has_ended_blocks_no_later_one() {
     let good = town.gadgets[SENSOR].publish(Lifetime::default());
     town.adopt(&good);
     let sent = town.groups[PHONE].refresh(&town.gadgets[PHONE].device, &good).unwrap();
-    town.refreshed(&sent.commit, &sent.welcome.unwrap());
+    town.refreshed(&sent.commit, &sent.refresh.unwrap());
 }
 
 /// Under `HealPolicy::Refresh` a KeyPackage that has ended is skipped, and burned.
@@ -207,7 +207,7 @@ fn the_policy_skips_and_burns_what_has_ended() {
         };
         assert_eq!(kept().contains(&first), later == 0, "it is burned");
         assert!(kept().contains(&second));
-        town.refreshed(&heal.commit, &heal.welcome.unwrap());
+        town.refreshed(&heal.commit, &heal.refresh.unwrap());
         let used = if later == 0 { &first } else { &second };
         let vault = town.gadgets[SENSOR].device.vault();
         let kept = vault.load_leaf_packages(ID).unwrap().0;
@@ -278,7 +278,7 @@ fn the_last_of_many_is_found() {
         town.adopt(&last);
     }
     let sent = town.groups[PHONE].refresh(&town.gadgets[PHONE].device, &last).unwrap();
-    town.refreshed(&sent.commit, &sent.welcome.unwrap());
+    town.refreshed(&sent.commit, &sent.refresh.unwrap());
 }
 
 fn behind_a_leaf() -> Vec<OpenMlsLeafDevice> {
