@@ -1,6 +1,13 @@
 //! A device with the adapter for OpenMLS.
 
-use std::{cell::Cell, collections::HashMap};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Lifetime};
 use openmls_basic_credential::SignatureKeyPair;
@@ -23,7 +30,8 @@ use paired_mls::{
     wire::Credential,
 };
 use paired_mls_openmls::{
-    BoxError, Device, KeyVectorCrypto, MemoryProvider, Outgoing, PairedGroup, Platform, Received,
+    BoxError, Clock as _, Device, KeyVectorCrypto, MemoryProvider, Outgoing, PairedGroup, Platform,
+    Received, SystemClock,
 };
 
 use crate::{Door, config};
@@ -143,6 +151,8 @@ pub(crate) struct Parts {
     key: (Vec<u8>, Vec<u8>),
     vault: MemoryStorage,
     strictness: Strictness,
+    /// How many seconds the device's clock is ahead of the system's.
+    ahead: Arc<AtomicU64>,
 }
 
 impl<C: TestCrypto> OpenMlsDevice<C> {
@@ -157,7 +167,8 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let vault = MemoryStorage::new();
         let identity = identity.to_owned();
         let strictness = Strictness::default();
-        let parts = Parts { ciphersuite, framing, identity, key, vault, strictness };
+        let ahead = Arc::default();
+        let parts = Parts { ciphersuite, framing, identity, key, vault, strictness, ahead };
         Self::assemble(parts, HashMap::new(), None)
     }
 
@@ -204,7 +215,9 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let signer = SignatureKeyPair::from_raw(scheme, private, public);
         let vault = Vault::new(parts.vault.clone());
         let policy = PinFirstSeen::new(vault.clone(), parts.strictness);
-        let device = Device::new(provider, vault, signer, credential, policy);
+        let ahead = Arc::clone(&parts.ahead);
+        let clock = move || SystemClock.now().saturating_add(ahead.load(Ordering::Relaxed));
+        let device = Device::new(provider, vault, signer, credential, policy).with_clock(clock);
         let group = group_id.map(|id| PairedGroup::load(&device, id)).transpose()?;
         Ok(Self { device, parts, heard_from: None, group })
     }
@@ -356,6 +369,25 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused> {
         let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
         Ok(PairedGroup::publish(&self.device, pairing, lifetime, capabilities)?)
+    }
+
+    fn publish_for(
+        &mut self,
+        pairing: PairingId,
+        not_before: u64,
+        not_after: u64,
+    ) -> Result<Vec<u8>, Refused> {
+        let lifetime = Lifetime::init(not_before, not_after);
+        let capabilities = Capabilities::default();
+        Ok(PairedGroup::publish(&self.device, pairing, lifetime, capabilities)?)
+    }
+
+    fn now(&self) -> u64 {
+        self.device.now()
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.parts.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
     fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {

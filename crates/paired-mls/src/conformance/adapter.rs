@@ -138,6 +138,21 @@ pub trait PairedMember: Knowing {
     /// Makes a KeyPackage from the tape, for a refresh of its own leaf.
     fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused>;
 
+    /// Makes a KeyPackage from the tape like [`PairedMember::publish`], valid from the first time until the
+    /// second one, in seconds since 1970.
+    fn publish_for(
+        &mut self,
+        pairing: PairingId,
+        not_before: u64,
+        not_after: u64,
+    ) -> Result<Vec<u8>, Refused>;
+
+    /// The time by the device's clock, in seconds since 1970. It begins with that of the system.
+    fn now(&self) -> u64;
+
+    /// The device's clock goes forward, as over the years, or because it is wrong.
+    fn wait(&mut self, seconds: u64);
+
     /// Keeps a KeyPackage of a partner.
     fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused>;
 

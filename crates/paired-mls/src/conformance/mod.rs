@@ -19,6 +19,7 @@
 )]
 
 mod adapter;
+pub mod calendar;
 pub mod failures;
 pub mod healing;
 pub mod leaf;
@@ -125,6 +126,9 @@ macro_rules! node_anchor_conformance {
                 the_swap_survives_a_kill,
                 lifetimes_are_watched,
                 the_policy_refreshes;
+            calendar: wrong_clocks_stop_no_commit,
+                a_newcomer_that_has_ended_is_named,
+                what_has_ended_is_skipped;
             membership: removed_and_added_in_one_commit,
                 removed_and_added_while_away,
                 a_partner_commits_proposals_of_others,
