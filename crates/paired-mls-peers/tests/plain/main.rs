@@ -5,3 +5,4 @@ mod calendar;
 mod doors;
 mod odd;
 mod packages;
+mod returns;

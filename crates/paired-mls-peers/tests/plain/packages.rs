@@ -29,11 +29,12 @@ use paired_mls_openmls::{
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice, StockOpenMls};
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
-const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
+pub(crate) const CIPHERSUITE: Ciphersuite =
+    Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const ID: PairingId = PairingId([7; 16]);
-const PHONE: usize = 0;
-const LAMP: usize = 2;
-const SENSOR: usize = 3;
+pub(crate) const PHONE: usize = 0;
+pub(crate) const LAMP: usize = 2;
+pub(crate) const SENSOR: usize = 3;
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 /// More than the positions of a lane that are looked at.
@@ -57,8 +58,8 @@ fn credential(signer: &SignatureKeyPair, name: &str) -> CredentialWithKey {
 }
 
 /// A device under a clock.
-struct Gadget {
-    device: Device<MemoryProvider<RustCrypto>>,
+pub(crate) struct Gadget {
+    pub(crate) device: Device<MemoryProvider<RustCrypto>>,
     clock: Arc<AtomicU64>,
 }
 
@@ -85,14 +86,14 @@ impl Gadget {
 }
 
 /// A phone, a neighbour, a lamp and a sensor, which are paired, and Ada, who is not.
-struct Town {
-    gadgets: Vec<Gadget>,
-    groups: Vec<PairedGroup>,
-    ada: StockOpenMls,
+pub(crate) struct Town {
+    pub(crate) gadgets: Vec<Gadget>,
+    pub(crate) groups: Vec<PairedGroup>,
+    pub(crate) ada: StockOpenMls,
 }
 
 impl Town {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let names = ["phone", "neighbour", "lamp", "sensor"];
         let gadgets: Vec<_> = names.map(Gadget::new).into();
         let mut ada = StockOpenMls::new(SUITE, Framing::Public, "ada").unwrap();
@@ -134,7 +135,7 @@ impl Town {
         town
     }
 
-    fn follow(&mut self, devices: &[usize], commit: &[u8]) -> Vec<Received> {
+    pub(crate) fn follow(&mut self, devices: &[usize], commit: &[u8]) -> Vec<Received> {
         let follow = |n: &usize| self.groups[*n].process(&self.gadgets[*n].device, commit).unwrap();
         devices.iter().map(follow).collect()
     }
