@@ -86,6 +86,13 @@ pub enum PeerError {
         "it is of this device's leaf, but was not made from the tape: rejoin, and find out who has the leaf's state"
     )]
     NotFromTheTape,
+    /// A commit in this device's own name that it has not made.
+    #[error(
+        "it is a commit in this device's name that this device has not made: if the delivery service has \
+         accepted it, somebody acts with this device's signature key, and the group has gone on \
+         without it: rejoin, and then leave and come back with another signature key"
+    )]
+    InOwnName,
     /// A commit renews this device's leaf, and came without the Welcome.
     #[error(
         "the commit takes this device's leaf out and puts a new one in: process it together with \

@@ -389,6 +389,11 @@ impl LeftOut {
         left_out
     }
 
+    /// Leaves out this one, too.
+    pub(crate) fn leave(&mut self, queued: &QueuedProposal) {
+        self.references.push(queued.proposal_reference_ref().clone());
+    }
+
     /// Whether a proposal goes into the commit.
     pub(crate) fn keeps(&self, queued: &QueuedProposal) -> bool {
         !self.references.contains(queued.proposal_reference_ref())

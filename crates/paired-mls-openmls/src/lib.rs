@@ -28,7 +28,7 @@ pub use clock::{Clock, SystemClock};
 pub use device::Device;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
-pub use group::{Footing, PairedGroup, Received, ratchet_tree, welcome_group_id};
+pub use group::{Footing, Inspection, PairedGroup, Received, ratchet_tree, welcome_group_id};
 pub use identity::MemberIdentity;
 pub use leaf::{Difference, LeafGroup, Rejoin};
 pub use outgoing::Outgoing;

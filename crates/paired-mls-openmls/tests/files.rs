@@ -10,11 +10,12 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
-    group::credential::AcceptAnyIdentity,
+    CipherSuite, DeviceId, EpochSecurity, Event, LeafKey, Pairing, PairingId, Secret, Seed, Vault,
+    group::{Act, credential::AcceptAnyIdentity},
 };
 use paired_mls_openmls::{
-    Device, Error, PairedGroup, Received, SqliteError, SqliteProvider, UsageError, welcome_group_id,
+    Device, Error, Inspection, PairedGroup, PeerError, Received, SqliteError, SqliteProvider,
+    UsageError, welcome_group_id,
 };
 use paired_mls_vault::PlainFile;
 
@@ -168,8 +169,40 @@ fn pairing_needs_a_tape_and_the_right_members() {
     at_phone.confirm(&phone).unwrap();
     drop(sent);
     at_phone.pair(&phone, &pairing).unwrap();
-    let twice = at_phone.pair(&phone, &pairing);
-    assert!(matches!(twice, Err(Error::Usage(UsageError::AlreadyPaired))), "{twice:?}");
+    at_phone.pair(&phone, &pairing).expect("it is used here already");
+    let other = Pairing { id: PairingId([1; 16]), ..pairing };
+    let second = at_phone.pair(&phone, &other);
+    assert!(matches!(second, Err(Error::Usage(UsageError::AlreadyPaired))), "{second:?}");
+}
+
+/// A commit in the sensor's seat that is not from the tape: the application may refuse it for the alarm, and
+/// nothing has changed then; or it is merged, with the alarm.
+#[test]
+fn the_application_is_asked_about_an_alarm() {
+    let folder = tempfile::tempdir().unwrap();
+    let homes = [Home::new(folder.path(), "phone"), Home::new(folder.path(), "sensor")];
+    let [phone, sensor] = [homes[0].open(), homes[1].open()];
+    let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
+    let paired_commit = at_sensor.update(&sensor).unwrap();
+    at_sensor.confirm(&sensor).unwrap();
+    let quiet = |look: &Inspection<'_>| look.alarms().is_empty();
+    at_phone.process_if(&phone, &paired_commit.commit, quiet).expect("the control");
+
+    at_sensor.unpair(&sensor).unwrap();
+    let forged = at_sensor.update(&sensor).unwrap();
+    at_sensor.confirm(&sensor).unwrap();
+    let epoch = at_phone.epoch();
+    let refused = at_phone.process_if(&phone, &forged.commit, quiet);
+    assert!(matches!(refused, Err(Error::Peer(PeerError::Policy))), "{refused:?}");
+    let fresh = Some(EpochSecurity::Secure(LeafKey::Fresh));
+    assert_eq!((at_phone.epoch(), at_phone.security(DeviceId(1))), (epoch, fresh));
+
+    let Received::Commit { events, .. } = at_phone.process(&phone, &forged.commit).unwrap() else {
+        panic!("a commit is a commit");
+    };
+    let alarm = Event::Impostor { device: DeviceId(1), act: Act::Commit };
+    assert_eq!(events.first(), Some(&alarm), "{events:?}");
+    assert_eq!(at_phone.security(DeviceId(1)), Some(EpochSecurity::Exposed));
 }
 
 #[test]

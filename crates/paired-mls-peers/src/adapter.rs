@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite,
-    conformance::{Adapter, Framing, Member, liar::Liar},
+    conformance::{Adapter, Framing, Impostor, Member, Signs, liar::Liar},
 };
 use paired_mls_openmls::MemoryProvider;
 
@@ -58,6 +58,10 @@ impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
 
     fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief {
         first.with_epoch_of(device).expect("a device in a group")
+    }
+
+    fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor> {
+        Box::new(device.impostor(signs).expect("a device in a group"))
     }
 
     fn leaf_key(&self, device: &Self::Device) -> Vec<u8> {

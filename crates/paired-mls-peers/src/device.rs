@@ -20,7 +20,8 @@ use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
     conformance::{
-        Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, liar::Knowing,
+        Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, Signs,
+        liar::Knowing,
     },
     group::{
         PinFirstSeen,
@@ -34,7 +35,7 @@ use paired_mls_openmls::{
     Received, SystemClock,
 };
 
-use crate::{Door, config};
+use crate::{Door, StockOpenMls, config};
 
 /// A crypto provider of OpenMLS that can be made from nothing.
 pub trait TestCrypto:
@@ -200,6 +201,19 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         Self::assemble(parts, self.records(), self.group_id())
     }
 
+    /// Somebody with a copy of this device's records, who acts in its name.
+    pub(crate) fn impostor(&self, signs: Signs) -> Result<StockOpenMls<C>, Refused> {
+        let group_id = self.group_id().ok_or("this device is in no group")?;
+        let ciphersuite = self.parts.ciphersuite;
+        let key = match signs {
+            Signs::Stolen => self.parts.key.clone(),
+            Signs::Other => C::fresh()?.signature_key_gen(ciphersuite.signature_algorithm())?,
+        };
+        let credential = self.device.credential().clone();
+        let setting = (ciphersuite, self.parts.framing, Door::Open);
+        StockOpenMls::with_state(self.records(), group_id, key, credential, setting)
+    }
+
     fn assemble(
         parts: Parts,
         records: HashMap<Vec<u8>, Vec<u8>>,
@@ -254,6 +268,9 @@ impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
             }
             Received::Proposal => Ok(Heard::Proposal),
             Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
+            Received::Impostor { events, heal } => {
+                Ok(Heard::Impostor { events, heal: heal.map(sent) })
+            }
             _ => Ok(Heard::Own),
         }
     }
@@ -364,6 +381,10 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
 
     fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused> {
         self.with_group(|group, device| Ok(group.set_heal_policy(device, policy)?))
+    }
+
+    fn heal_if_due(&mut self) -> Result<Option<Sent>, Refused> {
+        self.with_group(|group, device| Ok(group.heal_if_due(device)?.map(sent)))
     }
 
     fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused> {

@@ -6,7 +6,7 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite,
     conformance::{
-        Framing, Member, Refused, Sent,
+        Framing, Impostor, Member, Refused, Sent, Signs,
         leaf::{Keys, LeafAdapter},
         liar::Liar,
     },
@@ -95,6 +95,10 @@ impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
         let group_id = device.group_id().expect("a device in a group");
         OpenMlsThief::of(device.records(), device.ciphersuite(), group_id)
             .expect("a device in a group")
+    }
+
+    fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor> {
+        Box::new(device.impostor(signs).expect("a device in a group"))
     }
 
     fn steal_with_vault(&self, device: &Self::Device) -> Self::Device {

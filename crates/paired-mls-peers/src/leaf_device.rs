@@ -10,7 +10,7 @@ use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, PairingId, Vault,
     anchor::LeafIndex,
     conformance::{
-        Content, Framing, Heard, Listener, Member, Refused, Sent,
+        Content, Framing, Heard, Listener, Member, Refused, Sent, Signs,
         leaf::{LeafMember, Use},
         liar::Knowing,
     },
@@ -25,7 +25,7 @@ use paired_mls::{
 use paired_mls_openmls::{Device, LeafGroup, PackageKind, Received, Rejoin};
 
 use crate::{
-    Door, TestPlatform, config,
+    Door, StockOpenMls, TestPlatform, config,
     device::{TestCrypto, sent},
 };
 
@@ -206,6 +206,18 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         Self::assemble(parts, self.records(), self.group_id())
     }
 
+    /// Somebody with a copy of this device's records, who acts in the leaf's name.
+    pub(crate) fn impostor(&self, signs: Signs) -> Result<StockOpenMls<C>, Refused> {
+        let group_id = self.group_id().ok_or("this device is in no group")?;
+        let ciphersuite = self.parts.ciphersuite;
+        let key = match signs {
+            Signs::Stolen => self.parts.key.clone(),
+            Signs::Other => C::fresh()?.signature_key_gen(ciphersuite.signature_algorithm())?,
+        };
+        let setting = (ciphersuite, self.parts.framing, self.parts.door);
+        StockOpenMls::with_state(self.records(), group_id, key, self.credential(), setting)
+    }
+
     fn assemble(
         parts: Parts,
         records: HashMap<Vec<u8>, Vec<u8>>,
@@ -257,6 +269,9 @@ impl<C: TestCrypto> Listener for OpenMlsLeafDevice<C> {
             }
             Received::Proposal => Ok(Heard::Proposal),
             Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
+            Received::Impostor { events, heal } => {
+                Ok(Heard::Impostor { events, heal: heal.map(sent) })
+            }
             Received::Announced => Ok(Heard::Announced),
             Received::TokenWanted { by } => Ok(Heard::TokenWanted(by)),
             Received::TokenGiven { by } => Ok(Heard::TokenGiven(by)),

@@ -1,11 +1,11 @@
 //! A member on OpenMLS, with nothing of Paired MLS.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, KeyPackageIn,
     LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-    ProcessedMessageContent, ProtocolVersion, StagedWelcome,
+    NewSignerBundle, ProcessedMessageContent, ProtocolVersion, StagedWelcome,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
@@ -13,7 +13,7 @@ use openmls_traits::{OpenMlsProvider as _, signatures::Signer as _};
 use paired_mls::{
     CipherSuite, Event,
     anchor::LeafIndex,
-    conformance::{Content, Framing, Heard, Listener, Member, Refused, Sent},
+    conformance::{Content, Framing, Heard, Impostor, Listener, Member, Refused, Sent},
 };
 use paired_mls_openmls::MemoryProvider;
 use tls_codec::{DeserializeBytes as _, Serialize as _};
@@ -87,27 +87,44 @@ impl<C: TestCrypto> StockOpenMls<C> {
             door,
             group: None,
         };
+        let sent = member.enter(group_info)?;
+        Ok((member, sent))
+    }
+
+    /// Comes into a group from outside, and takes the place of the leaf with its signature key.
+    fn enter(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
         let MlsMessageBodyIn::GroupInfo(info) = parse(group_info)?.extract() else {
             return Err("this is no GroupInfo".into());
         };
-        let leaf = LeafNodeParameters::builder().with_capabilities(door.capabilities()).build();
-        let (provider, signer) = (&member.provider, &member.signer);
+        let leaf = LeafNodeParameters::builder().with_capabilities(self.door.capabilities());
+        let provider = &self.provider;
         let (group, bundle) = MlsGroup::external_commit_builder()
-            .with_config(config::join(framing))
-            .build_group(provider, info, member.credential.clone())?
-            .leaf_node_parameters(leaf)
+            .with_config(config::join(self.framing))
+            .build_group(provider, info, self.credential.clone())?
+            .leaf_node_parameters(leaf.build())
             .load_psks(provider.storage())?
-            .build(provider.rand(), provider.crypto(), &**signer, |_| true)?
+            .build(provider.rand(), provider.crypto(), &*self.signer, |_| true)?
             .finalize(provider)?;
-        member.group = Some(group);
-        let sent = Sent {
-            commit: bundle.commit().to_bytes()?,
-            welcome: None,
-            refresh: None,
-            group_info: None,
-            notify: None,
-        };
-        Ok((member, sent))
+        self.group = Some(group);
+        let commit = bundle.commit().to_bytes()?;
+        Ok(Sent { commit, welcome: None, refresh: None, group_info: None, notify: None })
+    }
+
+    /// Somebody with a copy of a device's MLS records, who signs with this key pair, private and public,
+    /// and goes on from there on stock OpenMLS.
+    pub(crate) fn with_state(
+        records: HashMap<Vec<u8>, Vec<u8>>,
+        group_id: &[u8],
+        (private, public): (Vec<u8>, Vec<u8>),
+        credential: CredentialWithKey,
+        (ciphersuite, framing, door): (Ciphersuite, Framing, Door),
+    ) -> Result<Self, Refused> {
+        let provider = MemoryProvider::with_records(C::fresh()?, records);
+        let scheme = ciphersuite.signature_algorithm();
+        let signer = Arc::new(SignatureKeyPair::from_raw(scheme, private, public));
+        let group = MlsGroup::load(provider.storage(), &GroupId::from_slice(group_id))?;
+        let group = Some(group.ok_or("the group is not stored")?);
+        Ok(Self { provider, signer, credential, ciphersuite, framing, door, group })
     }
 
     /// The group.
@@ -258,6 +275,73 @@ impl<C: TestCrypto> Member for StockOpenMls<C> {
     fn leave(&mut self) -> Result<Vec<u8>, Refused> {
         let group = self.group.as_mut().ok_or("this member is in no group")?;
         Ok(group.leave_group(&self.provider, &*self.signer)?.to_bytes()?)
+    }
+}
+
+impl<C: TestCrypto> Impostor for StockOpenMls<C> {
+    fn propose_update(&mut self) -> Result<Vec<u8>, Refused> {
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        let leaf = LeafNodeParameters::default();
+        let (proposal, _) = group.propose_self_update(&self.provider, &*self.signer, leaf)?;
+        Ok(proposal.to_bytes()?)
+    }
+
+    fn commit_with_new_key(&mut self) -> Result<Vec<u8>, Refused> {
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        let signer = SignatureKeyPair::new(self.ciphersuite.signature_algorithm())?;
+        let credential_with_key = CredentialWithKey {
+            credential: self.credential.credential.clone(),
+            signature_key: signer.public().into(),
+        };
+        let new = NewSignerBundle { signer: &signer, credential_with_key };
+        let bundle = group
+            .commit_builder()
+            .load_psks(self.provider.storage())?
+            .build_with_new_signer(
+                self.provider.rand(),
+                self.provider.crypto(),
+                &*self.signer,
+                new,
+                |_| true,
+            )?
+            .stage_commit(&self.provider)?;
+        self.signer = Arc::new(signer);
+        Ok(bundle.commit().to_bytes()?)
+    }
+
+    fn commit_without_path(&mut self, key_package: &[u8]) -> Result<Vec<u8>, Refused> {
+        let MlsMessageBodyIn::KeyPackage(key_package) = parse(key_package)?.extract() else {
+            return Err("this is no KeyPackage".into());
+        };
+        let crypto = self.provider.crypto();
+        let key_package = KeyPackageIn::validate(key_package, crypto, ProtocolVersion::Mls10)?;
+        let group = self.group.as_mut().ok_or("this member is in no group")?;
+        let bundle = group
+            .commit_builder()
+            .propose_adds([key_package])
+            .load_psks(self.provider.storage())?
+            .build(self.provider.rand(), crypto, &*self.signer, |_| true)?
+            .stage_commit(&self.provider)?;
+        Ok(bundle.commit().to_bytes()?)
+    }
+
+    fn enter(&mut self, group_info: &[u8]) -> Result<Vec<u8>, Refused> {
+        let group = self.group.take();
+        if let Some(mut group) = group {
+            group.delete(self.provider.storage())?;
+        }
+        Ok(Self::enter(self, group_info)?.commit)
+    }
+
+    fn invite(&mut self, group_id: &[u8], key_package: &[u8]) -> Result<Vec<u8>, Refused> {
+        if let Some(mut group) = self.group.take() {
+            group.delete(self.provider.storage())?;
+        }
+        self.create(group_id)?;
+        let adds = vec![key_package.to_vec()];
+        let sent = self.commit(&Content { adds, ..Content::default() })?;
+        self.confirm()?;
+        Ok(sent.welcome.ok_or("the commit that adds has no Welcome")?)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use openmls::prelude::{Proposal, QueuedProposal, Sender, StagedCommit};
 use paired_mls::{
-    DeviceId, EpochSecurity, Event, GroupRecord, Index,
-    anchor::{Anchor, Anchorage, Changes, LeafIndex, stale_recipients},
-    group::CommitFacts,
+    DeviceId, Event, GroupRecord, Index, Phase,
+    anchor::{Anchor, Changes, LeafIndex},
+    group::{Act, Authorship, Changed, CommitFacts, NotHealed, Occupant, SecurityTable},
 };
 
 use super::standing::{Footing, Standing, device_of, leaf};
@@ -15,6 +15,8 @@ pub(super) struct Proposals<'a> {
     pub(super) changes: Changes,
     /// The signature keys of the members that are added, in the order of the Adds.
     added_keys: Vec<&'a [u8]>,
+    /// The signature keys in the leaves of Update proposals.
+    updated_keys: Vec<(LeafIndex, &'a [u8])>,
 }
 
 impl<'a> Proposals<'a> {
@@ -26,6 +28,7 @@ impl<'a> Proposals<'a> {
     ) -> Self {
         let mut changes = Changes::default();
         let mut added_keys = Vec::new();
+        let mut updated_keys = Vec::new();
         for queued in proposals {
             let sender = match queued.sender() {
                 Sender::Member(index) => Some(leaf(*index)),
@@ -38,7 +41,11 @@ impl<'a> Proposals<'a> {
                 }
                 Proposal::Remove(remove) => changes.removes.push(leaf(remove.removed())),
                 Proposal::SelfRemove => changes.removes.extend(sender),
-                Proposal::Update(_) => changes.updates.extend(sender),
+                Proposal::Update(update) => {
+                    changes.updates.extend(sender);
+                    let key = update.leaf_node().signature_key().as_slice();
+                    updated_keys.extend(sender.map(|leaf| (leaf, key)));
+                }
                 _ => {}
             }
         }
@@ -48,13 +55,19 @@ impl<'a> Proposals<'a> {
         }
         let Changes { updates, removes, .. } = &mut changes;
         updates.retain(|leaf| *leaf != committer && !removes.contains(leaf));
-        Self { changes, added_keys }
+        updated_keys.retain(|(leaf, _)| updates.contains(leaf));
+        Self { changes, added_keys, updated_keys }
     }
 
     /// Adds that the caller makes by value, after those of others.
     pub(super) fn add(&mut self, signature_key: &'a [u8]) {
         self.changes.adds += 1;
         self.added_keys.push(signature_key);
+    }
+
+    /// The devices whose leaves Update proposals replace.
+    fn replaced(&self, before: &Standing) -> Vec<DeviceId> {
+        self.changes.updates.iter().filter_map(|leaf| before.device_at(*leaf)).collect()
     }
 
     /// A member that the caller removes by value.
@@ -79,11 +92,14 @@ impl<'a> Proposals<'a> {
             .iter()
             .zip(&added)
             .filter_map(|(key, leaf)| Some((device_of(record, key)?, *leaf)));
-        let mut seats: Vec<_> = stay.chain(join).collect();
-        seats.sort_by_key(|(_, leaf)| *leaf);
-        let own = before.device_at(before.own);
+        let seats: Vec<_> = stay.chain(join).collect();
         let mut after = Standing { tree, own: before.own, seats };
+        for (leaf, key) in &self.updated_keys {
+            after.reseat(record, *leaf, key);
+        }
+        after.seats.sort_by_key(|(_, leaf)| *leaf);
         // A refresh takes the own leaf out, and puts it in again where the leftmost blank one is.
+        let own = before.device_at(before.own);
         after.own = own.and_then(|own| after.leaf_of(own)).unwrap_or(before.own);
         Ok((after, added))
     }
@@ -98,23 +114,31 @@ pub(super) enum Committer {
     External(LeafIndex),
 }
 
-/// How a commit of a device of the pairing reached its partners.
+/// How a commit reached this device.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// By Notifies, made from the value at this index, if it is known.
-    Notified(Option<Index>),
-    /// As any other commit.
-    Sealed,
-    /// This device opened no Notify: it was not covered, or there was none.
-    Unknown,
+    /// It is this device's own, and paired if it has used a value of the tape.
+    Own(Option<Index>),
+    /// By a Notify, made from the value at this index.
+    Notified(Index),
+    /// By a Welcome to a KeyPackage from the tape.
+    Welcomed,
+    /// As any other commit: no Notify was opened.
+    Plain,
 }
 
 /// A commit that is about to be merged.
 pub(super) struct Seen {
-    pub(super) facts: CommitFacts,
+    facts: CommitFacts,
     /// The standing of the new epoch.
     pub(super) after: Standing,
+    /// How safe the new epoch is.
+    pub(super) security: SecurityTable,
+    changed: Vec<Changed>,
     index: Option<Index>,
+    /// What was done in the name of devices.
+    pub(super) alarms: Vec<Event>,
+    not_healed: Vec<(DeviceId, NotHealed)>,
 }
 
 /// Looks at a staged commit, before it is merged.
@@ -128,76 +152,160 @@ pub(super) fn look_at(
 ) -> Result<Seen, Error> {
     let (Committer::Member(at) | Committer::External(at)) = committer;
     let mut proposals = Proposals::of(staged.queued_proposals(), at);
-    let path_leaf = staged.update_path_leaf_node();
-    if let (Committer::External(_), Some(own)) = (committer, path_leaf) {
-        proposals.add(own.signature_key().as_slice());
-    }
+    let path_key = staged.update_path_leaf_node().map(|own| own.signature_key().as_slice());
+    let (seat, act) = match (committer, path_key) {
+        (Committer::Member(at), _) => (before.device_at(at), Act::Commit),
+        (Committer::External(_), key) => {
+            key.into_iter().for_each(|key| proposals.add(key));
+            (key.and_then(|key| device_of(record, key)), Act::ExternalCommit)
+        }
+    };
     let (mut after, added) = proposals.apply(before, record)?;
-    if path_leaf.is_none() {
-        // Nothing was sealed to anybody, and nobody was healed.
-        let joined: Vec<_> = added.iter().filter_map(|leaf| after.device_at(*leaf)).collect();
-        let renewed = renewed.to_vec();
-        let facts = CommitFacts { joined, renewed, ..CommitFacts::default() };
-        return Ok(Seen { facts, after, index: None });
+    if let (Committer::Member(_), Some(key)) = (committer, path_key) {
+        after.reseat(record, at, key);
     }
-
-    let device = after.device_at(at);
-    let mut facts = CommitFacts { committer: device, ..CommitFacts::default() };
-    let mut sealed_to = after.leaves();
-    let mut index = None;
-    let anchorage = device.map(|_| after.anchorage(at, &added)).transpose()?;
-    let anchor = anchorage.as_ref().and_then(Anchorage::anchor);
+    // `None` also if the committer's leaf has another key now.
+    let here = after.device_at(at).filter(|_| path_key.is_some());
+    let anchorage = here.map(|_| after.anchorage(at, &added)).transpose()?;
+    let anchor = anchorage.as_ref().and_then(|anchorage| anchorage.anchor());
     let covered = anchor.map(Anchor::covered).unwrap_or_default();
-    let notified = match reach {
-        Reach::Notified(index) => Some(index),
-        // A device that the commit covers was sent a Notify, or there are none.
-        Reach::Unknown if !covered.contains(&before.own) => Some(None),
-        Reach::Unknown | Reach::Sealed => None,
+
+    let authorship = match reach {
+        Reach::Own(_) | Reach::Welcomed => Authorship::Proven,
+        Reach::Notified(index) if Some(index.device()) == seat => Authorship::Proven,
+        Reach::Notified(_) => Authorship::Forged,
+        // A device that draws nothing more from the tape is sent ordinary commits.
+        Reach::Plain if record.phase == Phase::Ceasing => Authorship::Unproven,
+        // A commit of a device always has a path, and a Notify for each partner that it covers.
+        Reach::Plain if path_key.is_none() || here != seat => Authorship::Forged,
+        Reach::Plain if covered.contains(&before.own) => Authorship::Forged,
+        Reach::Plain => Authorship::Unproven,
+    };
+    let is_paired = match reach {
+        Reach::Own(index) => index.is_some(),
+        Reach::Notified(_) | Reach::Welcomed => authorship == Authorship::Proven,
+        Reach::Plain => false,
+    };
+
+    let mut facts = CommitFacts {
+        committer: seat.map(|device| (device, authorship)),
+        renewed: renewed.to_vec(),
+        replaced: proposals.replaced(before),
+        path: path_key.map(|_| at),
+        ..CommitFacts::default()
     };
     let newcomers = added.iter().filter(|leaf| **leaf != at);
     facts.joined = newcomers.filter_map(|leaf| after.device_at(*leaf)).collect();
-    facts.renewed = renewed.to_vec();
-    let followers = covered.iter().filter(|leaf| !added.contains(leaf));
-    if let Some(used) = notified.filter(|_| !covered.is_empty()) {
-        facts.healed = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
-        sealed_to.retain(|leaf| !covered.contains(leaf));
-        index = used;
+    if let (Committer::External(_), Some(device), Authorship::Unproven) =
+        (committer, seat, authorship)
+    {
+        // A signature key is enough for it.
+        facts.joined.push(device);
     }
-    sealed_to.retain(|leaf| *leaf != at);
-    facts.sealed_to_leaves = stale_recipients(&after.tree, at, &sealed_to, &added)?;
-    after.tree = after.tree.after_path(at)?;
-    Ok(Seen { facts, after, index })
+    if let Some(anchor) = anchor.filter(|anchor| is_paired && !anchor.covered().is_empty()) {
+        let followers = covered.iter().filter(|leaf| !added.contains(leaf));
+        facts.healed = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
+        facts.notified = Some(anchor.clone());
+    }
+    let index = match reach {
+        Reach::Own(index) => index,
+        Reach::Notified(index) => Some(index),
+        Reach::Welcomed | Reach::Plain => None,
+    };
+    facts.newcomers = added;
+
+    let mut security = record.security.clone();
+    let changed = security.apply(&facts, &after.tree, |device| after.leaf_of(device))?;
+    let not_healed = not_healed(record, &facts, &after, &security);
+    let mut alarms = Vec::new();
+    let mut alarm = |device, act| alarms.push(Event::Impostor { device, act });
+    for device in &facts.replaced {
+        alarm(*device, Act::UpdateCommitted);
+    }
+    match facts.committer {
+        Some((device, Authorship::Forged)) if path_key.is_some() && here != seat => {
+            alarm(device, Act::NewKey);
+        }
+        Some((device, Authorship::Forged)) => alarm(device, act),
+        _ => {}
+    }
+    if facts.path.is_some() {
+        after.tree = after.tree.after_path(at)?;
+    }
+    Ok(Seen { facts, after, security, changed, index, alarms, not_healed })
 }
 
-/// What the application is told about a commit, once it has been merged.
-pub(super) fn events(
-    before: &Standing,
-    seen: &Seen,
-    changed: Vec<(DeviceId, EpochSecurity, EpochSecurity)>,
-) -> Result<Vec<Event>, Error> {
-    let mut events = Vec::new();
-    if let (Some(by), false) = (seen.facts.committer, seen.facts.healed.is_empty()) {
-        events.push(Event::Healed { by, devices: seen.facts.healed.clone(), index: seen.index });
+/// The partners that a commit of a device has left out, and why.
+fn not_healed(
+    record: &GroupRecord,
+    facts: &CommitFacts,
+    after: &Standing,
+    security: &SecurityTable,
+) -> Vec<(DeviceId, NotHealed)> {
+    let Some((by, Authorship::Proven)) = facts.committer else {
+        return Vec::new();
+    };
+    let partners = after.seats.iter().filter(|(device, _)| *device != by);
+    let why = |(device, leaf): &(DeviceId, LeafIndex)| {
+        if facts.renewed.contains(device) {
+            None
+        } else if security.occupant(*device) == Some(Occupant::Impostor) {
+            Some((*device, NotHealed::Impostor))
+        } else if facts.healed.contains(device) {
+            None
+        } else if facts.newcomers.contains(leaf) {
+            Some((*device, NotHealed::Newcomer))
+        } else if record.phase == Phase::Ceasing {
+            Some((*device, NotHealed::Ceasing))
+        } else {
+            Some((*device, NotHealed::Placement))
+        }
+    };
+    partners.filter_map(why).collect()
+}
+
+impl Seen {
+    /// What the application is told about the commit, once it has been merged: alarms, then what it did
+    /// not do, then what it did.
+    pub(super) fn events(&self, before: &Standing) -> Result<Vec<Event>, Error> {
+        let facts = &self.facts;
+        let mut events = self.alarms.clone();
+        let by = facts.committer.map(|(device, _)| device);
+        if let Some(by) = by {
+            let left_out = self.not_healed.iter();
+            events.extend(left_out.map(|(device, why)| Event::NotHealed {
+                by,
+                device: *device,
+                why: *why,
+            }));
+            let mut devices = facts.healed.clone();
+            devices.retain(|device| self.not_healed.iter().all(|(other, _)| other != device));
+            if !devices.is_empty() {
+                events.push(Event::Healed { by, devices, index: self.index });
+            }
+            let renewed = facts.renewed.iter();
+            events.extend(renewed.map(|device| Event::LeafRenewed { by, device: *device }));
+        }
+        let devices = before.seats.iter().map(|(device, _)| *device);
+        let left = devices.filter(|device| self.after.leaf_of(*device).is_none());
+        events.extend(left.map(|device| Event::DeviceLeft { device }));
+        let changed = self.changed.iter().filter(|(_, from, to)| from.name() != to.name());
+        events.extend(changed.map(|&(device, from, to)| Event::SecurityChanged {
+            device,
+            from,
+            to,
+        }));
+        if !before.anchor_is_blank()? && self.after.anchor_is_blank()? {
+            events.push(Event::AnchorBlanked);
+        }
+        let footing = self.after.footing()?;
+        if footing != before.footing()? {
+            events.push(match footing {
+                Footing::Whole => Event::Restored,
+                Footing::Shrunk { left_out } => Event::AnchorShrunk { left_out },
+                Footing::Suspended | Footing::Alone => Event::Suspended,
+            });
+        }
+        Ok(events)
     }
-    if let Some(by) = seen.facts.committer {
-        let renewed = seen.facts.renewed.iter();
-        events.extend(renewed.map(|device| Event::LeafRenewed { by, device: *device }));
-    }
-    let devices = before.seats.iter().map(|(device, _)| *device);
-    let left = devices.filter(|device| seen.after.leaf_of(*device).is_none());
-    events.extend(left.map(|device| Event::DeviceLeft { device }));
-    let changed = changed.into_iter().filter(|(_, from, to)| from.name() != to.name());
-    events.extend(changed.map(|(device, from, to)| Event::SecurityChanged { device, from, to }));
-    if !before.anchor_is_blank()? && seen.after.anchor_is_blank()? {
-        events.push(Event::AnchorBlanked);
-    }
-    let footing = seen.after.footing()?;
-    if footing != before.footing()? {
-        events.push(match footing {
-            Footing::Whole => Event::Restored,
-            Footing::Shrunk { left_out } => Event::AnchorShrunk { left_out },
-            Footing::Suspended | Footing::Alone => Event::Suspended,
-        });
-    }
-    Ok(events)
 }

@@ -8,7 +8,7 @@ use openmls::{
     },
 };
 use openmls_traits::storage::StorageProvider as _;
-use paired_mls::code_points::is_reserved;
+use paired_mls::{Phase, RecordName, code_points::is_reserved};
 use tls_codec::DeserializeBytes as _;
 
 use super::{Paired, PairedGroup};
@@ -47,7 +47,8 @@ impl PairedGroup {
     }
 
     /// Joins a group by a Welcome that carries the ratchet tree. What is left of an earlier
-    /// membership in the same group, from which this device was removed, is erased.
+    /// membership in the same group, from which this device was removed, is erased. If the device was
+    /// paired there, it is again, from its first commit on; all devices are exposed until one commits.
     ///
     /// A Welcome does not prove that this device was removed, and anybody who has one of its KeyPackages can
     /// write one. So as long as the device is a member, by the commits that it has followed, it is told
@@ -68,7 +69,7 @@ impl PairedGroup {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
             return Err(PeerError::Kind("Welcome").into());
         };
-        let (mls, identities) = atomically(provider, || {
+        atomically(provider, || {
             let processed = ProcessedWelcome::new_from_welcome(provider, config, welcome)
                 .map_err(PeerError::message)?;
             let group_id = processed.unverified_group_info().group_id();
@@ -76,10 +77,10 @@ impl PairedGroup {
             forget_inactive(device, group_id)?;
             let mls = enter(device, processed, None)?;
             check_signature_keys(&mls, &[])?;
+            let paired = came_back(device, &mls)?;
             let identities = identity::present(device, &mls)?;
-            Ok((mls, identities))
-        })?;
-        Ok(Self { mls, identities, paired: None })
+            Ok(Self { mls, identities, paired })
+        })
     }
 
     /// Gives the MLS state of the group up, whether or not this device has followed its own removal: the way
@@ -96,6 +97,8 @@ impl PairedGroup {
 
     /// Loads a group and its pairing.
     ///
+    /// What the vault says of the pairing is compared with the group: see [`PairedGroup::security`].
+    ///
     /// # Errors
     ///
     /// [`UsageError::NoSuchGroup`]; [`Error::Storage`]; [`Error::Vault`].
@@ -105,9 +108,30 @@ impl PairedGroup {
             .map_err(Error::storage("load a group"))?
             .ok_or(UsageError::NoSuchGroup)?;
         let record = device.vault().load_group(group_id)?;
-        let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
+        let paired = record.map(|record| Paired::load(device, &mls, record)).transpose()?;
         let identities = device.vault().load_identities(group_id)?;
-        Ok(Self { mls, identities, paired })
+        Ok(Self { mls, identities, paired: paired.flatten() })
+    }
+}
+
+/// The pairing of a group that was joined anew. It goes on where it was, but that nobody is healed: what
+/// was is over. A pairing that was ending has ended.
+fn came_back<P: Platform>(device: &Device<P>, mls: &MlsGroup) -> Result<Option<Paired>, Error> {
+    let Some(mut record) = device.vault().load_group(mls.group_id().as_slice())? else {
+        return Ok(None);
+    };
+    record.pending = None;
+    let ended = record.phase == Phase::Ceasing;
+    let name = RecordName::Group(record.tape.group_id.clone());
+    match Paired::load(device, mls, record)?.filter(|_| !ended) {
+        Some(paired) => {
+            device.vault().store_group(&paired.record)?;
+            Ok(Some(paired))
+        }
+        None => {
+            device.vault().erase(&name)?;
+            Ok(None)
+        }
     }
 }
 

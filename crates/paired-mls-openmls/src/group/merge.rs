@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use openmls::prelude::{MlsGroup, StagedCommit};
-use paired_mls::{DeviceId, EpochSecurity, Event, GroupRecord, Index, group::Identities};
+use paired_mls::{
+    DeviceId, Event, GroupRecord, Index,
+    group::{Act, Identities},
+};
 
 use super::{
     Paired,
-    facts::{Committer, Reach, events, look_at},
-    standing::{Standing, device_of, leaf},
+    facts::{Committer, Reach, look_at},
+    receive::Inspection,
+    standing::{Standing, device_of, leaf, mark},
 };
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
@@ -21,7 +25,6 @@ use crate::{
 /// What is told about a commit that was merged, and what remains to be done.
 pub(super) struct Merged {
     pub(super) events: Vec<Event>,
-    pub(super) weakened: bool,
     pub(super) used: Vec<Index>,
     pub(super) identities: Identities,
 }
@@ -29,8 +32,8 @@ pub(super) struct Merged {
 /// What a commit means for the pairing.
 struct Outcome {
     events: Vec<Event>,
-    /// Some device is weakened now and was not before.
-    weakened: bool,
+    /// What was done in the name of devices; they are among the events, too.
+    alarms: Vec<Event>,
     /// The KeyPackages from the tape that the commit has used.
     used: Vec<Index>,
     /// The pairing in the new epoch; `None` without one.
@@ -51,8 +54,8 @@ impl Outcome {
     fn into_parts(mut self, settled: Settled) -> (Merged, Option<Paired>) {
         let Settled { identities, events: said } = settled;
         self.events.extend(said);
-        let Self { events, weakened, used, next } = self;
-        (Merged { events, weakened, used, identities }, next)
+        let Self { events, used, next, .. } = self;
+        (Merged { events, used, identities }, next)
     }
 
     /// Works out what a staged commit means, before it is merged.
@@ -63,24 +66,31 @@ impl Outcome {
         committer: Committer,
         reach: Reach,
     ) -> Result<Self, Error> {
-        let nothing = |next| Self { events: Vec::new(), weakened: false, used: Vec::new(), next };
+        let nothing =
+            |next| Self { events: Vec::new(), alarms: Vec::new(), used: Vec::new(), next };
         let Some(paired) = paired else {
             return Ok(nothing(None));
         };
         let mut record = paired.record.clone();
         let before = &paired.standing;
         if staged.self_removed() {
-            return Ok(nothing(Some(Paired { record, standing: before.clone() })));
+            let own = before.device_at(before.own);
+            let key = staged.update_path_leaf_node().map(|leaf| leaf.signature_key().as_slice());
+            let impostor = own.filter(|_| matches!(committer, Committer::External(_)));
+            let impostor = impostor.filter(|_| key == Some(device.signature_key()));
+            let alarm = |device| Event::Impostor { device, act: Act::ExternalCommit };
+            let alarms: Vec<_> = impostor.map(alarm).into_iter().collect();
+            let next = Some(Paired { record, standing: before.clone() });
+            return Ok(Self { events: alarms.clone(), alarms, ..nothing(next) });
         }
         let renewed = renewed(device, &record, staged)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
         let seen = look_at(before, &record, staged, committer, reach, &devices)?;
-        let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
-        let weakened = changed.iter().any(|(_, _, to)| *to == EpochSecurity::Weakened);
-        let events = events(before, &seen, changed)?;
+        let events = seen.events(before)?;
+        record.advance(mark(staged.group_context()), seen.security);
         let next = Some(Paired { record, standing: Arc::new(seen.after) });
         let used = renewed.into_iter().map(|(_, index)| index).collect();
-        Ok(Self { events, weakened, used, next })
+        Ok(Self { events, alarms: seen.alarms, used, next })
     }
 
     /// In debug builds: the core's arithmetic has led to the tree that OpenMLS has.
@@ -124,10 +134,7 @@ pub(super) fn merge_own<P: Platform>(
 ) -> Result<(Merged, Option<Paired>), Error> {
     let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
     let pending = paired.and_then(|paired| paired.record.pending.as_ref());
-    let reach = match pending.and_then(|pending| pending.index) {
-        Some(index) => Reach::Notified(Some(index)),
-        None => Reach::Sealed,
-    };
+    let reach = Reach::Own(pending.and_then(|pending| pending.index));
     let committer = Committer::Member(leaf(mls.own_leaf_index()));
     let asked = Asked::of(device, mls, identities, staged, committer.into())?;
     let outcome = Outcome::of(paired, device, staged, committer, reach)?;
@@ -142,12 +149,15 @@ pub(super) fn merge_other<P: Platform>(
     paired: Option<&Paired>,
     device: &Device<P>,
     staged: StagedCommit,
-    committer: Committer,
-    reach: Reach,
+    (committer, reach): (Committer, Reach),
     identities: &Identities,
+    policy: impl FnOnce(&Inspection<'_>) -> bool,
 ) -> Result<(Merged, Option<Paired>), Error> {
     let asked = Asked::of(device, mls, identities, &staged, committer.into())?;
     let mut outcome = Outcome::of(paired, device, &staged, committer, reach)?;
+    if !policy(&Inspection::new(&staged, &outcome.alarms)) {
+        return Err(PeerError::Policy.into());
+    }
     if mls.pending_commit().is_some() {
         let pending = paired.and_then(|paired| paired.record.pending.as_ref());
         let index = pending.and_then(|pending| pending.index);

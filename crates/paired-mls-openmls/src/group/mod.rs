@@ -2,6 +2,7 @@
 
 mod ending;
 mod facts;
+mod healing;
 mod lifecycle;
 mod merge;
 mod receive;
@@ -29,9 +30,13 @@ pub(crate) use self::{
     rejoin::forget,
     standing::leaf,
 };
-use self::{merge::Merged, send::signal, standing::Standing};
+use self::{
+    merge::Merged,
+    send::signal,
+    standing::{Standing, mark},
+};
 pub use self::{
-    receive::Received,
+    receive::{Inspection, Received},
     standing::{Footing, ratchet_tree},
 };
 use crate::{
@@ -136,6 +141,9 @@ impl PairedGroup {
     }
 
     /// How safe the current epoch is for a device of the pairing; `None` for any other.
+    ///
+    /// It is about the group as it is: after a new membership, a restored backup of the MLS state or of
+    /// the vault, all devices are exposed until a paired commit.
     pub fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
         self.paired.as_ref()?.record.security.of(device)
     }
@@ -149,11 +157,12 @@ impl PairedGroup {
     /// of the pairing makes this call for itself, in the same epoch or another.
     ///
     /// Returns how the devices stand in the tree: if strangers sit under the anchor, the pairing
-    /// heals fewer partners or none until the devices are placed anew.
+    /// heals fewer partners or none until the devices are placed anew. Nothing changes if this pairing
+    /// is used here already.
     ///
     /// # Errors
     ///
-    /// [`UsageError::AlreadyPaired`]; [`UsageError::DeviceNotInGroup`] if a device is not a member;
+    /// [`UsageError::AlreadyPaired`] with another pairing; [`UsageError::DeviceNotInGroup`] if a device is not a member;
     /// [`UsageError::SignatureKey`] if the pairing names another key for this device;
     /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`]; [`UsageError::ReservedGroup`];
     /// [`Error::Vault`] if the vault has no such tape.
@@ -162,8 +171,12 @@ impl PairedGroup {
         device: &Device<P>,
         pairing: &Pairing,
     ) -> Result<Footing, Error> {
-        if self.paired.is_some() {
-            return Err(UsageError::AlreadyPaired.into());
+        if let Some(paired) = &self.paired {
+            let same = paired.record.tape.pairing == pairing.id
+                && paired.record.devices == pairing.devices
+                && paired.record.phase == Phase::Active;
+            let footing = paired.standing.footing();
+            return if same { footing } else { Err(UsageError::AlreadyPaired.into()) };
         }
         require_free(self.group_id())?;
         self.require_no_pending()?;
@@ -183,6 +196,8 @@ impl PairedGroup {
             phase: Phase::Active,
             signal: SignalPolicy::default(),
             security: SecurityTable::exposed(info.devices),
+            epoch: mark(self.mls.public_group().group_context()),
+            before: None,
             pending: None,
         };
         let standing = Standing::of(&self.mls, &record)?;

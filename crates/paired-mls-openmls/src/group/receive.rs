@@ -1,15 +1,24 @@
 //! What this device receives.
 
-use openmls::prelude::{
-    MlsGroup, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
+use openmls::{
+    group::{ProcessMessageError, StageCommitError},
+    prelude::{
+        MlsGroup, ProcessedMessage, ProcessedMessageContent, Proposal, ProtocolMessage,
+        QueuedProposal, Sender, StagedCommit,
+    },
 };
-use paired_mls::{DeviceId, Event, HealPolicy, anchor::LeafIndex, group::credential::Identity};
+use paired_mls::{
+    DeviceId, Event, GroupRecord,
+    anchor::LeafIndex,
+    group::{Act, credential::Identity},
+    wire::{ContentType, MlsMessage},
+};
 
 use super::{
     Paired, PairedGroup,
     facts::{Committer, Reach},
     lifecycle::parse,
-    merge::{Merged, merge_other, merge_own},
+    merge::{merge_other, merge_own},
     refresh::renews_own_leaf,
     send::message_hash,
     standing::leaf,
@@ -26,7 +35,7 @@ use crate::{
 pub enum Received {
     /// An application message.
     Application {
-        /// The sender's leaf.
+        /// The sender's leaf, in the epoch of the message.
         sender: LeafIndex,
         /// Who the sender was in the message's epoch.
         identity: Identity,
@@ -39,7 +48,15 @@ pub enum Received {
     Commit {
         /// What it changed for the pairing.
         events: Vec<Event>,
-        /// Under [`HealPolicy::AtOnce`], after a weakening: the paired commit that heals. Deliver it.
+        /// The paired commit that heals, if one is [due](PairedGroup::heal_if_due). Deliver it.
+        heal: Option<Outgoing>,
+    },
+    /// An alarm: a proposal in the name of a device of the pairing that the device does not make. It waits
+    /// for somebody to commit it, which this device does not.
+    Impostor {
+        /// The alarm, and what it changes.
+        events: Vec<Event>,
+        /// As for a commit.
         heal: Option<Outgoing>,
     },
     /// A Notify: a partner of a shared leaf announces a commit, which is still to come.
@@ -94,7 +111,32 @@ impl PairedGroup {
         &mut self,
         device: &Device<P>,
         message: &[u8],
-        policy: impl FnOnce(&StagedCommit) -> bool,
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
+    ) -> Result<Received, Error> {
+        let mut received = self.follow_if(device, message, policy)?;
+        if let Received::Commit { events, heal } | Received::Impostor { events, heal } =
+            &mut received
+        {
+            // What was received is processed in any case, and its events are not lost.
+            match self.heal_if_due(device) {
+                Ok(due) => *heal = due,
+                Err(_) => events.push(Event::HealingFailed),
+            }
+        }
+        Ok(received)
+    }
+
+    /// Processes a message like [`PairedGroup::process_if`], and makes no commit that heals: for one of
+    /// many that have come meanwhile. Call [`PairedGroup::heal_if_due`] at their end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PairedGroup::process_if`].
+    pub fn follow_if<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Received, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let next_epoch = self.next_epoch();
@@ -119,14 +161,17 @@ impl PairedGroup {
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                    let heard = paired.and_then(|paired| paired.usurped_by(mls, &proposal));
                     mls.store_pending_proposal(device.provider().storage(), *proposal)
                         .map_err(Error::storage("store a proposal"))?;
-                    return Ok(((Received::Proposal, None), None));
+                    return Ok(match heard {
+                        Some((events, next)) => {
+                            ((Received::Impostor { events, heal: None }, None), Some(next))
+                        }
+                        None => ((Received::Proposal, None), None),
+                    });
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
-                    if !policy(&staged) {
-                        return Err(PeerError::Policy.into());
-                    }
                     if !is_external && renews_own_leaf(device, paired, &staged, sender)? {
                         return Err(PeerError::RefreshNeedsWelcome.into());
                     }
@@ -139,21 +184,28 @@ impl PairedGroup {
                         Committer::Member(sender)
                     };
                     let reach = match receiving.as_ref().and_then(Receiving::opened) {
-                        Some(notify) => Reach::Notified(Some(notify.index)),
-                        None => Reach::Unknown,
+                        Some(notify) => Reach::Notified(notify.index),
+                        None => Reach::Plain,
                     };
-                    merge_other(mls, paired, device, *staged, committer, reach, &identities)?
+                    merge_other(
+                        mls,
+                        paired,
+                        device,
+                        *staged,
+                        (committer, reach),
+                        &identities,
+                        policy,
+                    )?
                 }
                 ProcessedMessageContent::OwnPendingCommit => {
                     merge_own(mls, paired, device, &identities)?
                 }
-                ProcessedMessageContent::OwnPrivateMessage
-                    if is_pending(mls, paired, device, message)? =>
-                {
-                    merge_own(mls, paired, device, &identities)?
-                }
                 ProcessedMessageContent::OwnPrivateMessage => {
-                    return Ok(((Received::Own, None), None));
+                    match own_private(mls, paired, device, message)? {
+                        OwnPrivate::Pending => merge_own(mls, paired, device, &identities)?,
+                        OwnPrivate::Forged => return Err(PeerError::InOwnName.into()),
+                        OwnPrivate::Other => return Ok(((Received::Own, None), None)),
+                    }
                 }
             };
             Ok(((Received::Own, Some(merged)), next))
@@ -163,20 +215,71 @@ impl PairedGroup {
             return Ok(received);
         };
         self.settle(device, &mut merged);
-        let Merged { mut events, weakened, .. } = merged;
-        let mut heal = None;
-        // The commit that was received is merged in any case, and its events are not lost.
-        let healing = match self.heal_policy() {
-            Some(HealPolicy::AtOnce) if weakened => Some(self.update(device)),
-            Some(HealPolicy::Refresh) if weakened => Some(self.refresh_or_update(device)),
-            _ => None,
+        Ok(Received::Commit { events: merged.events, heal: None })
+    }
+}
+
+/// A commit that was received and not merged yet, for the application to judge.
+#[derive(Debug)]
+pub struct Inspection<'a> {
+    staged: &'a StagedCommit,
+    alarms: &'a [Event],
+}
+
+impl<'a> Inspection<'a> {
+    pub(crate) fn new(staged: &'a StagedCommit, alarms: &'a [Event]) -> Self {
+        Self { staged, alarms }
+    }
+
+    /// The commit.
+    pub fn commit(&self) -> &'a StagedCommit {
+        self.staged
+    }
+
+    /// What it does in the name of devices of the pairing and is not from the tape: each an
+    /// [`Event::Impostor`].
+    ///
+    /// A commit that is refused for it is not lost by itself, but its epoch is: who refuses what the
+    /// delivery service has accepted is out of step, and comes back by a rejoin. Healing is the other
+    /// answer: the next paired commit locks the impostor out.
+    pub fn alarms(&self) -> &'a [Event] {
+        self.alarms
+    }
+}
+
+impl Paired {
+    /// The alarm about a proposal that the device in whose name it is does not make, and the pairing
+    /// after it; `None` for any other proposal.
+    fn usurped_by(&self, mls: &MlsGroup, proposal: &QueuedProposal) -> Option<(Vec<Event>, Self)> {
+        let device = self.seat_of(proposal)?;
+        let is_own = self.standing.device_at(self.standing.own) == Some(device);
+        let is_known = || {
+            let reference = proposal.proposal_reference_ref();
+            mls.pending_proposals().any(|known| known.proposal_reference_ref() == reference)
         };
-        match healing {
-            Some(Ok(outgoing)) => heal = Some(outgoing),
-            Some(Err(_)) => events.push(Event::HealingFailed),
-            None => {}
+        let act = match proposal.proposal() {
+            Proposal::Update(_) => Act::UpdateProposed,
+            _ if is_own && !is_known() => Act::Proposal,
+            _ => return None,
+        };
+        let mut record = self.record.clone();
+        let changed = record.security.usurp(device);
+        let mut events = vec![Event::Impostor { device, act }];
+        let changed = changed.filter(|(_, from, to)| from.name() != to.name());
+        events.extend(changed.map(|(device, from, to)| Event::SecurityChanged {
+            device,
+            from,
+            to,
+        }));
+        Some((events, Self { record, standing: self.standing.clone() }))
+    }
+
+    /// The device of the pairing in whose seat a proposal was made.
+    pub(super) fn seat_of(&self, proposal: &QueuedProposal) -> Option<DeviceId> {
+        match proposal.sender() {
+            Sender::Member(index) => self.standing.device_at(leaf(*index)),
+            _ => None,
         }
-        Ok(Received::Commit { events, heal })
     }
 }
 
@@ -188,22 +291,62 @@ fn unprotect<P: Platform>(
     receiving: Option<&Receiving<'_>>,
 ) -> Result<ProcessedMessage, Error> {
     let Some(receiving) = receiving else {
-        return Ok(mls.process_message(device.provider(), message).map_err(PeerError::message)?);
+        return mls
+            .process_message(device.provider(), message)
+            .map_err(|error| refused(error).into());
     };
     let provider = ReceivingProvider::new(device.provider(), receiving);
     mls.process_message(&provider, message)
-        .map_err(|error| receiving.take_error().unwrap_or(PeerError::message(error).into()))
+        .map_err(|error| receiving.take_error().unwrap_or(refused(error).into()))
 }
 
-/// Whether a message is the own commit that waits.
-fn is_pending<P: Platform>(
+/// Why OpenMLS does not accept a message. A commit that is signed with this device's key, and that it
+/// has not made, is told from others.
+fn refused<E>(error: ProcessMessageError<E>) -> PeerError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match error {
+        ProcessMessageError::InvalidCommit(StageCommitError::OwnCommitMismatch) => {
+            PeerError::InOwnName
+        }
+        error => PeerError::message(error),
+    }
+}
+
+/// An encrypted message from the own leaf, of which MLS lets its sender read nothing.
+enum OwnPrivate {
+    /// The own commit that waits.
+    Pending,
+    /// A commit of the current epoch that this device has not made.
+    Forged,
+    /// An application message or a proposal, or of an epoch that is over. Without a pairing, which is
+    /// where the hash of an own commit is kept, also any commit while one waits.
+    Other,
+}
+
+fn own_private<P: Platform>(
     mls: &MlsGroup,
     paired: Option<&Paired>,
     device: &Device<P>,
     message: &[u8],
-) -> Result<bool, Error> {
-    let Some(pending) = paired.and_then(|paired| paired.record.pending.as_ref()) else {
-        return Ok(false);
+) -> Result<OwnPrivate, Error> {
+    let is_commit = match MlsMessage::decode(message).map_err(PeerError::message)? {
+        MlsMessage::Framed(header) => {
+            header.content_type() == ContentType::COMMIT && header.epoch() == mls.epoch().as_u64()
+        }
+        _ => false,
     };
-    Ok(mls.pending_commit().is_some() && pending.hash == message_hash(mls, device, message)?)
+    if !is_commit {
+        return Ok(OwnPrivate::Other);
+    }
+    let waits = mls.pending_commit().is_some();
+    let pending = paired.map(|Paired { record: GroupRecord { pending, .. }, .. }| pending);
+    Ok(match pending {
+        Some(Some(pending)) if waits && pending.hash == message_hash(mls, device, message)? => {
+            OwnPrivate::Pending
+        }
+        None if waits => OwnPrivate::Other,
+        _ => OwnPrivate::Forged,
+    })
 }

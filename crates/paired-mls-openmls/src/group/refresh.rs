@@ -22,22 +22,22 @@ use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
     DeviceId, EpochSecurity, PairingId, Phase, TapeId, VaultError,
     anchor::{Anchor, LeafIndex},
-    group::{Identities, RefreshWelcome},
+    group::{Identities, Occupant, RefreshWelcome},
     leaf::LeafPackage,
 };
 
 use super::{
     Paired, PairedGroup,
-    facts::{Committer, Proposals, Reach, events, look_at},
+    facts::{Committer, Proposals, Reach, look_at},
     lifecycle::{parse, staged_welcome},
     merge::Merged,
     send::Content,
-    standing::{device_of, leaf},
+    standing::{device_of, leaf, mark},
 };
 use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
-    identity::{Asked, By, LeftOut},
+    identity::{Asked, By},
     outgoing::message_bytes,
     package::{authenticate, erase, keep, package_for, publish, read, restore, usable, validate},
     provider::atomically,
@@ -105,7 +105,7 @@ impl PairedGroup {
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
         let own = self.own_leaf();
-        let left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let left_out = self.left_out(device);
         let waiting = self.mls.pending_proposals().filter(|queued| left_out.keeps(queued));
         let mut proposals = Proposals::of(waiting, own);
         proposals.add(parsed.leaf_node().signature_key().as_slice());
@@ -207,7 +207,7 @@ impl PairedGroup {
         lifetimes.filter(|(_, end)| *end < deadline).map(|(device, _)| device).collect()
     }
 
-    /// The commit that heals under [`HealPolicy::Refresh`]: a refresh of a weakened partner if a
+    /// The commit that heals under [`HealPolicy::Refresh`]: a refresh of a weakened partner, or of one whose leaf somebody else has, if a
     /// KeyPackage is at hand and the tree has a place for it, and otherwise an ordinary paired commit.
     ///
     /// [`HealPolicy::Refresh`]: paired_mls::HealPolicy::Refresh
@@ -217,7 +217,10 @@ impl PairedGroup {
     ) -> Result<Outgoing, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         let weakened: Vec<_> = (paired.record.security.iter())
-            .filter(|(_, security)| *security == EpochSecurity::Weakened)
+            .filter(|(device, security)| {
+                let occupant = paired.record.security.occupant(*device);
+                *security == EpochSecurity::Weakened || occupant == Some(Occupant::Impostor)
+            })
             .map(|(device, _)| device)
             .collect();
         let record = paired.record.clone();
@@ -340,12 +343,11 @@ impl Swap<'_> {
         let asked = Asked::of(device, old, self.identities, &staged, By::Member(leaf(sender)))?;
         let renewed = super::merge::renewed(device, record, &staged)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
-        let (by, reach) = (Committer::Member(leaf(sender)), Reach::Notified(None));
+        let (by, reach) = (Committer::Member(leaf(sender)), Reach::Welcomed);
         let seen = look_at(standing, record, &staged, by, reach, &devices)?;
         let mut record = record.clone();
         record.pending = None;
-        let changed = record.security.apply(&seen.facts, |device| seen.after.leaf_of(device));
-        let mut events = events(standing, &seen, changed)?;
+        let mut events = seen.events(standing)?;
 
         // Of the old state nothing stays behind: `delete` erases the keys of the epoch that the group is
         // in by then, and no other.
@@ -394,10 +396,11 @@ impl Swap<'_> {
         check_signature_keys(&mls, &record.devices)?;
         let settled = asked.settle(device, &mls, self.identities)?;
         events.extend(settled.events);
+        record.advance(mark(mls.public_group().group_context()), seen.security);
         device.vault().store_group(&record)?;
         let used = renewed.into_iter().map(|(_, index)| index).collect();
-        let paired = Paired::load(&mls, record)?;
+        let paired = Paired::load(device, &mls, record)?.ok_or(UsageError::NotPaired)?;
         let identities = settled.identities;
-        Ok((mls, paired, Merged { events, weakened: false, used, identities }))
+        Ok((mls, paired, Merged { events, used, identities }))
     }
 }

@@ -6,8 +6,8 @@ use openmls::{
 };
 use paired_mls::{
     DeviceId, EpochContext, GroupRecord, Phase,
-    anchor::{Anchor, Changes, LeafIndex, Tree, stale_recipients},
-    group::CommitFacts,
+    anchor::{Anchor, Changes, LeafIndex, Tree},
+    group::{Authorship, CommitFacts},
     wire::RatchetTree,
 };
 use tls_codec::Serialize as _;
@@ -16,7 +16,7 @@ use super::{
     Paired, PairedGroup,
     lifecycle::{delete, parse, require_unreserved},
     send::signal,
-    standing::{Standing, device_of},
+    standing::{Standing, device_of, mark},
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, identity, provider::atomically, signal::new_leaf,
@@ -92,13 +92,13 @@ impl PairedGroup {
             let (mls, bundle) =
                 built.finalize(provider).map_err(Error::mls("finish an external commit"))?;
             if let (Some(record), Some(seat)) = (&mut record, &seat) {
-                seat.renew(record, device.signature_key())?;
+                seat.renew(record, device.signature_key(), &mls)?;
                 device.vault().store_group(record)?;
             }
             let identities = identity::present(device, &mls)?;
             Ok((mls, identities, Outgoing::new(bundle)?))
         })?;
-        let paired = record.map(|record| Paired::load(&mls, record)).transpose()?;
+        let paired = record.map(|record| Paired::load(device, &mls, record)).transpose()?.flatten();
         // A value that is still in flight is of an epoch that is gone; the next merge erases it.
         Ok((Self { mls, identities, paired }, outgoing))
     }
@@ -161,19 +161,20 @@ impl Seat {
     }
 
     /// The new epoch: this device is new from the leaf up, and the covered partners are healed.
-    fn renew(&self, record: &mut GroupRecord, own_key: &[u8]) -> Result<(), Error> {
+    fn renew(&self, record: &mut GroupRecord, own_key: &[u8], mls: &MlsGroup) -> Result<(), Error> {
         record.pending = None;
         let Standing { tree, own, .. } = &self.standing;
-        let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
-        let mut others = self.standing.leaves();
-        others.retain(|leaf| leaf != own && !covered.contains(leaf));
         let facts = CommitFacts {
-            committer: device_of(record, own_key),
+            committer: device_of(record, own_key).map(|device| (device, Authorship::Proven)),
             healed: self.healed(),
-            sealed_to_leaves: stale_recipients(tree, *own, &others, &[*own])?,
+            path: Some(*own),
+            newcomers: vec![*own],
+            notified: self.anchor.clone(),
             ..CommitFacts::default()
         };
-        record.security.apply(&facts, |device| self.standing.leaf_of(device));
+        let mut security = record.security.clone();
+        security.apply(&facts, tree, |device| self.standing.leaf_of(device))?;
+        record.advance(mark(mls.public_group().group_context()), security);
         Ok(())
     }
 }

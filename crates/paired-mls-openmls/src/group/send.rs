@@ -2,7 +2,7 @@
 
 use openmls::prelude::{
     Ciphersuite, CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex,
-    LeafNodeParameters, LoadedPsks, MlsGroup,
+    LeafNodeParameters, LoadedPsks, MlsGroup, Proposal,
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
@@ -33,10 +33,10 @@ pub(super) struct Content {
 
 /// Whom a commit reaches.
 #[derive(Default)]
-struct Aim {
+pub(super) struct Aim {
     /// `None` if it has no partner to notify.
     anchor: Option<Anchor>,
-    heals: Vec<DeviceId>,
+    pub(super) heals: Vec<DeviceId>,
 }
 
 impl PairedGroup {
@@ -153,7 +153,7 @@ impl PairedGroup {
         mut content: Content,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
-        let left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let left_out = self.left_out(device);
         let Aim { anchor, heals } = self.aim(&content, &left_out)?;
         let told = match &self.paired {
             Some(Paired { record, standing }) => {
@@ -214,7 +214,7 @@ impl PairedGroup {
     }
 
     /// Whom a commit with this content reaches.
-    fn aim(&self, content: &Content, left_out: &LeftOut) -> Result<Aim, Error> {
+    pub(super) fn aim(&self, content: &Content, left_out: &LeftOut) -> Result<Aim, Error> {
         let Some(Paired { record, standing }) = &self.paired else {
             return Ok(Aim::default());
         };
@@ -238,6 +238,25 @@ impl PairedGroup {
         heals.extend(&content.renews);
         heals.sort_unstable();
         Ok(Aim { anchor, heals })
+    }
+}
+
+impl PairedGroup {
+    /// The proposals that a commit of this device leaves out: what the credential policy does not accept,
+    /// and Updates in the seats of devices of the pairing. None of them makes such, so that it is of
+    /// somebody who has its signature key. They are kept: another member may commit them.
+    pub(super) fn left_out<P: Platform>(&self, device: &Device<P>) -> LeftOut {
+        let mut left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let Some(paired) = &self.paired else {
+            return left_out;
+        };
+        for proposal in self.mls.pending_proposals() {
+            let is_update = matches!(proposal.proposal(), Proposal::Update(_));
+            if is_update && paired.seat_of(proposal).is_some() {
+                left_out.leave(proposal);
+            }
+        }
+        left_out
     }
 }
 

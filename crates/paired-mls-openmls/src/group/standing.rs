@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use openmls::prelude::{LeafNodeIndex, MlsGroup};
+use openmls::{
+    group::GroupContext,
+    prelude::{LeafNodeIndex, MlsGroup},
+};
 use paired_mls::{
-    DeviceId, GroupRecord,
+    DeviceId, GroupRecord, VaultError,
     anchor::{Anchorage, LeafIndex, Tree, locate},
+    group::EpochMark,
     wire::RatchetTree,
 };
 use tls_codec::Serialize as _;
 
 use super::{Paired, PairedGroup};
-use crate::{Error, UsageError};
+use crate::{Device, Error, Platform, UsageError};
 
 /// How the devices of a pairing stand in the tree, for commits of this device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +63,16 @@ impl Standing {
 
     pub(super) fn leaf_of(&self, device: DeviceId) -> Option<LeafIndex> {
         self.seats.iter().find(|seat| seat.0 == device).map(|seat| seat.1)
+    }
+
+    /// The leaf has this signature key now: who sits there is told by it.
+    pub(super) fn reseat(&mut self, record: &GroupRecord, leaf: LeafIndex, signature_key: &[u8]) {
+        let device = device_of(record, signature_key);
+        if self.device_at(leaf) != device {
+            self.seats.retain(|(_, other)| *other != leaf);
+            self.seats.extend(device.map(|device| (device, leaf)));
+            self.seats.sort_by_key(|(_, leaf)| *leaf);
+        }
     }
 
     /// Where `committer`, which adds `newcomers`, finds its partners.
@@ -127,10 +141,38 @@ impl PairedGroup {
 }
 
 impl Paired {
-    /// The pairing of a group that has been loaded.
-    pub(super) fn load(mls: &MlsGroup, record: GroupRecord) -> Result<Self, Error> {
+    /// The pairing of a group that has been loaded, as the vault's record has it.
+    ///
+    /// The record is not taken at its word: it may be one epoch ahead of the MLS state after a crash, or
+    /// of an earlier membership. What it says of another epoch is not believed, and without the tape, or
+    /// with another signature key than the record's, this device is not paired here: `None`.
+    pub(super) fn load<P: Platform>(
+        device: &Device<P>,
+        mls: &MlsGroup,
+        mut record: GroupRecord,
+    ) -> Result<Option<Self>, Error> {
+        if mls.is_active() {
+            let own = match device.vault().tape_info(&record.tape) {
+                Ok(info) => info.own_device,
+                Err(VaultError::Missing(_)) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            let key = mls.own_leaf_node().map(|own| own.signature_key().as_slice());
+            if key.and_then(|key| device_of(&record, key)) != Some(own) {
+                return Ok(None);
+            }
+            record.reconcile(&mark(mls.public_group().group_context()));
+        }
         let standing = Arc::new(Standing::of(mls, &record)?);
-        Ok(Self { record, standing })
+        Ok(Some(Self { record, standing }))
+    }
+}
+
+/// What tells an epoch.
+pub(super) fn mark(context: &GroupContext) -> EpochMark {
+    EpochMark {
+        epoch: context.epoch().as_u64(),
+        confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
     }
 }
 

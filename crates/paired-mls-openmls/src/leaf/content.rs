@@ -37,7 +37,8 @@ impl Content {
     ///
     /// Returns the members that are to be removed until a commit has done so: `wanted`, and those
     /// whose Remove or SelfRemove is left out, since proposals do not outlive the epoch. An Update that
-    /// is left out is lost: its sender makes it again.
+    /// is left out is lost: its sender makes it again. An Update of the own leaf is nobody's of its
+    /// devices, and is always left out.
     pub(super) fn take_up(
         &mut self,
         mls: &MlsGroup,
@@ -48,7 +49,11 @@ impl Content {
         let mut of_leaf = Vec::new();
         for queued in mls.pending_proposals().filter(|queued| left_out.keeps(queued)) {
             let removed = removed_by(queued);
-            if removed.is_some() || matches!(queued.proposal(), Proposal::Update(_)) {
+            let is_update = matches!(queued.proposal(), Proposal::Update(_));
+            if is_update && *queued.sender() == Sender::Member(mls.own_leaf_index()) {
+                continue;
+            }
+            if removed.is_some() || is_update {
                 of_leaf.push((queued.proposal_reference_ref().clone(), removed));
             } else {
                 self.references.push(queued.proposal_reference_ref().clone());

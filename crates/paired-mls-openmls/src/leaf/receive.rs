@@ -1,15 +1,18 @@
 //! What is delivered to a device that shares its leaf.
 
-use openmls::prelude::{MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
+use openmls::prelude::{
+    MlsGroup, ProcessedMessageContent, Proposal, QueuedProposal, Sender, StagedCommit,
+};
 use paired_mls::{
-    Event,
-    leaf::{LeafMessage, LeafNotifyError, LeafVaultError},
+    DeviceId, Event,
+    group::Act,
+    leaf::{LeafMessage, LeafNotifyError, LeafRecord, LeafVaultError, Origin},
     wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
 };
 
-use super::{LeafGroup, content::strike_off};
+use super::{LeafGroup, content::strike_off, security};
 use crate::{
-    Device, Error, PeerError, Platform, Received,
+    Device, Error, Inspection, PeerError, Platform, Received,
     gate::{brought_in, check_signature_keys, odd_events},
     group::{leaf, parse},
     identity::{Asked, By, credential},
@@ -54,7 +57,7 @@ impl LeafGroup {
         &mut self,
         device: &Device<P>,
         message: &[u8],
-        policy: impl FnOnce(&StagedCommit) -> bool,
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Received, Error> {
         if let Some(received) = self.announcement(device, message)? {
             return Ok(received);
@@ -151,11 +154,12 @@ impl LeafGroup {
         &mut self,
         device: &Device<P>,
         message: &[u8],
-        policy: impl FnOnce(&StagedCommit) -> bool,
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Heard, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let lost = self.pending().map(|pending| pending.notify.index);
         let before = self.identities.clone();
+        let tape_info = device.vault().tape_info(&self.record.tape)?;
         let (heard, identities) = self.transact(device, |mls, record| {
             let processed =
                 mls.process_message(device.provider(), parsed).map_err(PeerError::message)?;
@@ -175,12 +179,22 @@ impl LeafGroup {
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                    let act = act_in_own_name(mls, &proposal);
                     mls.store_pending_proposal(device.provider().storage(), *proposal)
                         .map_err(Error::storage("store a proposal"))?;
-                    Heard::Received(Received::Proposal)
+                    Heard::Received(match act {
+                        Some(act) => doubt(record, tape_info.own_device, &tape_info.devices, act),
+                        None => Received::Proposal,
+                    })
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
-                    if !policy(&staged) {
+                    let own = mls.own_leaf_node().map(|own| own.signature_key());
+                    let new = staged.update_path_leaf_node().map(|leaf| leaf.signature_key());
+                    let taken = is_external && staged.self_removed() && own == new;
+                    let (device_of_leaf, act) = (tape_info.own_device, Act::ExternalCommit);
+                    let alarm = Event::Impostor { device: device_of_leaf, act };
+                    let alarms: Vec<_> = taken.then_some(alarm).into_iter().collect();
+                    if !policy(&Inspection::new(&staged, &alarms)) {
                         return Err(PeerError::Policy.into());
                     }
                     strike_off(&mut record.removals, &staged);
@@ -195,7 +209,7 @@ impl LeafGroup {
                         (None, false) => return Err(PeerError::Kind("commit of a member").into()),
                     };
                     let asked = Asked::of(device, mls, &before, &staged, by)?;
-                    let mut events = merge(mls, device, *staged, lost)?;
+                    let mut events = merge(mls, device, *staged, lost, alarms)?;
                     let settled = asked.settle(device, mls, &before)?;
                     events.extend(settled.events);
                     identities = Some(settled.identities);
@@ -213,14 +227,46 @@ impl LeafGroup {
     }
 }
 
+/// What somebody does with a proposal from the own leaf that none of its devices makes: they propose to
+/// leave, and nothing else.
+fn act_in_own_name(mls: &MlsGroup, proposal: &QueuedProposal) -> Option<Act> {
+    let own = mls.own_leaf_index();
+    if *proposal.sender() != Sender::Member(own) {
+        return None;
+    }
+    match proposal.proposal() {
+        Proposal::SelfRemove => None,
+        Proposal::Remove(remove) if remove.removed() == own => None,
+        Proposal::Update(_) => Some(Act::UpdateProposed),
+        _ => Some(Act::Proposal),
+    }
+}
+
+/// Somebody acts in the name of the leaf.
+fn doubt(record: &mut LeafRecord, own: DeviceId, devices: &[DeviceId], act: Act) -> Received {
+    let from = security(record);
+    if let Some(speaker) = &mut record.speaker
+        && speaker.origin == Origin::Commit
+    {
+        speaker.origin = Origin::InDoubt;
+    }
+    let to = security(record);
+    let mut events = vec![Event::Impostor { device: own, act }];
+    if from != to {
+        let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
+        events.extend(devices.iter().map(changed));
+    }
+    Received::Impostor { events, heal: None }
+}
+
 /// Merges the commit of another member.
 fn merge<P: Platform>(
     mls: &mut MlsGroup,
     device: &Device<P>,
     staged: StagedCommit,
     lost: Option<paired_mls::Index>,
+    mut events: Vec<Event>,
 ) -> Result<Vec<Event>, Error> {
-    let mut events = Vec::new();
     if lost.is_some() {
         events.push(Event::CommitLost { index: lost });
     }

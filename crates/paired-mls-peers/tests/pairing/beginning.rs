@@ -4,6 +4,7 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     DeviceId, EpochSecurity, Event, LeafKey, Secret,
     conformance::Listener as _,
+    group::NotHealed,
     pairing::{
         AnchorKind, BookError, CallerError, ChannelTrust, PairingError, Request, StateName,
         TermsError,
@@ -13,8 +14,8 @@ use paired_mls_openmls::{Channel, Error, PeerError, UsageError, generate_signatu
 use paired_mls_peers::Door;
 
 use crate::cast::{
-    CIPHERSUITE, Gadget, ID, PHONE, Pairing, SENSOR, SUITE, ada, at_a_node, behind_a_leaf, digits,
-    events, same_epoch,
+    CIPHERSUITE, Gadget, ID, PHONE, Pairing, SENSOR, SUITE, WATCH, ada, at_a_node, behind_a_leaf,
+    digits, events, same_epoch,
 };
 
 /// The seed goes over the channel, the request over the directory; two and three devices heal a group
@@ -31,12 +32,17 @@ fn standard_mode_at_a_node() {
         let mut ada = ada(Door::Open, b"a group");
         let mut groups = at_a_node(&pairing, &mut ada);
         let sent = groups[PHONE].update(&pairing.gadgets[PHONE].own).unwrap();
-        groups[PHONE].confirm(&pairing.gadgets[PHONE].own).unwrap();
+        let done = groups[PHONE].confirm(&pairing.gadgets[PHONE].own).unwrap();
         ada.process(&sent.commit).unwrap();
         for (n, group) in groups.iter_mut().enumerate().skip(1) {
             let heard = group.process(&pairing.gadgets[n].own, &sent.commit).unwrap();
             let healed = |event: &Event| matches!(event, Event::Healed { by: DeviceId(0), .. });
-            assert!(events(heard).iter().any(healed));
+            // Ada and a filler are below the node that a third device shares with the others.
+            let is_apart = n == WATCH;
+            assert_eq!(events(heard).iter().any(healed), !is_apart);
+            let (by, device) = (DeviceId(0), DeviceId(n as u16));
+            let left_out = Event::NotHealed { by, device, why: NotHealed::Placement };
+            assert_eq!(done.first() == Some(&left_out), is_apart, "{done:?}");
             same_epoch(&ada, group.mls());
         }
     }

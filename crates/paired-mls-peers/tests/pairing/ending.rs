@@ -35,7 +35,7 @@ impl Node {
         self.pairing.gadgets[by].book().end(ID).unwrap()
     }
 
-    /// A device commits, and the other ones follow; returns the events at the last of them.
+    /// A device commits, and the other ones follow; returns the events at the others.
     fn update(&mut self, by: usize) -> Vec<Event> {
         let sent = self.groups[by].update(&self.pairing.gadgets[by].own).unwrap();
         self.deliver(by, &sent)
@@ -48,7 +48,7 @@ impl Node {
         for (n, group) in self.groups.iter_mut().enumerate() {
             if n != by {
                 let received = group.process(&self.pairing.gadgets[n].own, &sent.commit);
-                heard = events(received.unwrap());
+                heard.extend(events(received.unwrap()));
             }
             same_epoch(&self.ada, group.mls());
         }

@@ -52,7 +52,7 @@ pub struct Anchor {
     covered: Vec<LeafIndex>,
 }
 
-/// One node of the committer's filtered direct path at or below the anchor.
+/// One node of the committer's filtered direct path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Level {
     node: NodeIndex,
@@ -185,39 +185,33 @@ pub fn locate(
     })
 }
 
-/// The devices of the pairing whose own leaf key a commit by `committer` is sealed to, from the left.
+/// The nodes whose keys the path secrets of a commit by `committer` are sealed to, level by level from
+/// below, without those that are told by a Notify.
 ///
-/// A passive device's leaf key is as old as the device's last own commit, and perhaps stolen. It is
-/// used where the nodes above it are blank or have not merged it. A commit that does so weakens the
-/// pairing until the next paired commit. The arguments are those of [`locate`], but `committer` may
-/// be any member; if it is a device, the partners that it notifies do not count.
+/// Whoever has the private key of such a node reads the path secret of its level, and with it all keys
+/// of the path from there to the root. `tree` is the tree after the commit's own proposals, `newcomers`
+/// are the leaves that the commit adds, and `notified` is the anchor if the commit has Notifies.
 ///
-/// Returns the leaves, none if the commit does not weaken the pairing. Leaves that the commit itself
-/// adds are not sealed to, and never among them.
+/// Returns the filtered direct path, each level with its node and those recipients; a level in which
+/// nobody is sealed to has none.
 ///
 /// # Errors
 ///
 /// [`LocateError::NotAMember`].
-pub fn stale_recipients(
+pub fn sealed_levels(
     tree: &Tree,
     committer: LeafIndex,
-    devices: &[LeafIndex],
     newcomers: &[LeafIndex],
-) -> Result<Vec<LeafIndex>, LocateError> {
-    require_members(tree, [committer].iter().chain(devices).chain(newcomers))?;
-    let anchorage = match devices.contains(&committer) {
-        true => locate(tree, committer, devices, newcomers)?,
-        false => Anchorage::Alone,
-    };
-    let notified = anchorage.anchor().map_or(&[][..], Anchor::covered);
-    let stale: BTreeSet<_> = tree
-        .filtered_levels(committer)
-        .flat_map(|(_, copath)| tree.resolution(copath))
-        .filter_map(NodeIndex::leaf)
-        .filter(|leaf| devices.contains(leaf))
-        .filter(|leaf| !newcomers.contains(leaf) && !notified.contains(leaf))
-        .collect();
-    Ok(stale.into_iter().collect())
+    notified: Option<&Anchor>,
+) -> Result<Vec<Level>, LocateError> {
+    require_members(tree, [committer].iter().chain(newcomers))?;
+    let levels = levels(tree, committer, newcomers).map(|mut level| {
+        if notified.is_some_and(|anchor| anchor.node.covers(level.node)) {
+            level.recipients.clear();
+        }
+        level
+    });
+    Ok(levels.collect())
 }
 
 fn require_members<'a>(
@@ -256,15 +250,20 @@ fn anchor(
     newcomers: &[LeafIndex],
 ) -> Anchor {
     let node = above(committer, &covered);
+    let path = levels(tree, committer, newcomers).take_while(|level| node.covers(level.node));
+    Anchor { node, path: path.collect(), covered: covered.into_iter().collect() }
+}
+
+/// The filtered direct path of `committer`, with the recipients of each level.
+fn levels<'a>(
+    tree: &'a Tree,
+    committer: LeafIndex,
+    newcomers: &'a [LeafIndex],
+) -> impl Iterator<Item = Level> + 'a {
     let is_newcomer = |node: &NodeIndex| node.leaf().is_some_and(|leaf| newcomers.contains(&leaf));
-    let path = tree
-        .filtered_levels(committer)
-        .take_while(|&(level, _)| node.covers(level))
-        .map(|(node, copath)| {
-            let mut recipients = tree.resolution(copath);
-            recipients.retain(|node| !is_newcomer(node));
-            Level { node, copath, recipients }
-        })
-        .collect();
-    Anchor { node, path, covered: covered.into_iter().collect() }
+    tree.filtered_levels(committer).map(move |(node, copath)| {
+        let mut recipients = tree.resolution(copath);
+        recipients.retain(|node| !is_newcomer(node));
+        Level { node, copath, recipients }
+    })
 }

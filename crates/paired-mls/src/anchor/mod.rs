@@ -7,7 +7,7 @@
 //!
 //! * [`Tree`]: the tree, and what a commit makes of it.
 //! * [`locate`]: the anchor of a commit, its levels, and who receives a Notify at each.
-//! * [`stale_recipients`]: the devices whose own, unhealed leaf key a commit is sealed to.
+//! * [`sealed_levels`]: the nodes whose keys a commit is sealed to.
 //! * [`siblings_now`] and [`relocate`]: how devices come to stand under an anchor of their own.
 
 mod locate;
@@ -17,7 +17,7 @@ mod placement;
 mod tests;
 mod tree;
 
-pub use locate::{Anchor, Anchorage, Level, LocateError, locate, stale_recipients};
+pub use locate::{Anchor, Anchorage, Level, LocateError, locate, sealed_levels};
 pub use math::{LeafIndex, NodeIndex, TreeSize};
 pub use placement::{
     PlacementError, Plan, PlanError, PlannedAdd, PlannedCommit, relocate, siblings_now,

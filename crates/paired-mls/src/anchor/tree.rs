@@ -117,6 +117,17 @@ impl Tree {
         self.parents.get(&node).into_iter().flatten().copied()
     }
 
+    /// The nodes whose private keys the member at `leaf` has (RFC 9420 section 4.1): its leaf, and each
+    /// node above it that is not blank and has merged it.
+    pub fn known_to(&self, leaf: LeafIndex) -> BTreeSet<NodeIndex> {
+        let merged = |node: &NodeIndex| {
+            self.parents.get(node).is_some_and(|unmerged| !unmerged.contains(&leaf))
+        };
+        let above = self.size().direct_path(leaf.node()).filter(merged);
+        let own = self.is_member(leaf).then_some(leaf.node());
+        own.into_iter().chain(above).collect()
+    }
+
     /// The blank leaves from `start` on, in the order in which Adds fill them. They go on beyond the
     /// edge of the tree, which then grows.
     pub(super) fn blank_leaves(&self, start: LeafIndex) -> impl Iterator<Item = LeafIndex> + '_ {

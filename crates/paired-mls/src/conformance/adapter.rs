@@ -56,6 +56,13 @@ pub enum Heard {
         /// The commit that heals at once, if the policy says so.
         heal: Option<Sent>,
     },
+    /// An alarm: a proposal in the name of a device that the device does not make.
+    Impostor {
+        /// The alarm, and what it changes.
+        events: Vec<Event>,
+        /// The commit that heals at once, if the policy says so.
+        heal: Option<Sent>,
+    },
     /// A Notify: a commit of a shared leaf is still to come.
     Announced,
     /// A device of the same leaf wants to send.
@@ -135,6 +142,9 @@ pub trait PairedMember: Knowing {
     /// Chooses what happens after a weakening.
     fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused>;
 
+    /// Makes the commit that heals, if the policy demands one now.
+    fn heal_if_due(&mut self) -> Result<Option<Sent>, Refused>;
+
     /// Makes a KeyPackage from the tape, for a refresh of its own leaf.
     fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused>;
 
@@ -195,6 +205,34 @@ pub trait Thief: Listener {
     fn opened(&self) -> usize;
 }
 
+/// Whether somebody who acts in a device's name has its signature key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    /// He has.
+    Stolen,
+    /// He has not, and signs with another.
+    Other,
+}
+
+/// Somebody with a copy of a device's whole MLS state, who acts in its name, on a stock implementation. As
+/// a [`Member`] he commits, sends and proposes like the device would, but for the tape.
+pub trait Impostor: Member {
+    /// Makes an Update proposal.
+    fn propose_update(&mut self) -> Result<Vec<u8>, Refused>;
+
+    /// Makes a commit that gives the leaf a new signature key, which waits to be confirmed.
+    fn commit_with_new_key(&mut self) -> Result<Vec<u8>, Refused>;
+
+    /// Makes a commit that adds somebody and has no path, which waits to be confirmed.
+    fn commit_without_path(&mut self, key_package: &[u8]) -> Result<Vec<u8>, Refused>;
+
+    /// Comes in from outside; the commit takes the place of the leaf with his signature key.
+    fn enter(&mut self, group_info: &[u8]) -> Result<Vec<u8>, Refused>;
+
+    /// Makes another group of this identifier, and returns a Welcome to it.
+    fn invite(&mut self, group_id: &[u8], key_package: &[u8]) -> Result<Vec<u8>, Refused>;
+}
+
 /// An adapter, as a maker of members.
 pub trait Adapter {
     /// A device.
@@ -220,6 +258,9 @@ pub trait Adapter {
     /// A thief who learns the epoch secrets of the device as they are now, and of private keys has only
     /// those of the first theft.
     fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief;
+
+    /// Somebody who acts in the device's name, with its MLS state as it is now.
+    fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor>;
 
     /// The private key of the device's leaf.
     fn leaf_key(&self, device: &Self::Device) -> Vec<u8>;

@@ -20,8 +20,11 @@
 
 mod adapter;
 pub mod calendar;
+pub mod claims;
 pub mod failures;
 pub mod healing;
+pub mod impostor;
+pub mod keeping;
 pub mod leaf;
 pub mod liar;
 pub mod lying;
@@ -35,7 +38,8 @@ mod world;
 use crate::CipherSuite;
 
 pub use adapter::{
-    Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, Thief,
+    Adapter, Content, Framing, Heard, Impostor, Listener, Member, PairedMember, Refused, Sent,
+    Sign, Signs, Thief,
 };
 pub use world::{EventsOf, Who, World};
 
@@ -82,6 +86,10 @@ macro_rules! leaf_anchor_conformance {
                 with_the_tape_the_thief_would_have_followed,
                 a_vault_stolen_later_opens_no_earlier_epoch,
                 with_the_signature_key_he_comes_back_from_outside;
+            impostor: a_commit_in_the_leafs_name_is_refused,
+                an_update_in_the_leafs_name_is_not_committed,
+                an_update_that_is_committed_is_refused,
+                without_the_signature_key_he_does_nothing;
         }
     };
     (@each $adapter:expr; $($module:ident: $($property:ident),+;)+) => {
@@ -107,6 +115,23 @@ macro_rules! node_anchor_conformance {
                 several_passive_devices_heal_at_once,
                 roles_switch,
                 a_blanked_anchor_weakens_and_the_policy_heals;
+            impostor: a_commit_in_a_partners_seat_is_an_alarm,
+                a_commit_in_ones_own_name_is_not_ones_own,
+                the_policy_answers_an_alarm,
+                a_commit_without_a_path_is_an_alarm,
+                an_update_in_a_partners_name_is_not_committed,
+                an_external_commit_in_a_partners_name_is_an_alarm,
+                a_new_key_in_a_partners_leaf_is_an_alarm,
+                a_welcome_in_a_partners_name_changes_nothing,
+                without_the_signature_key_he_does_nothing;
+            keeping: a_heal_that_lost_its_race_is_made_again,
+                a_heal_that_died_is_made_again,
+                a_partner_out_of_reach_makes_no_commits,
+                two_that_heal_at_once_come_to_rest,
+                a_group_that_is_joined_anew_claims_nothing,
+                a_record_that_is_ahead_claims_nothing_yet,
+                an_older_mls_state_claims_nothing;
+            claims: a_stale_parent_weakens, the_table_claims_no_more_than_is_so;
             placement: a_stranger_under_the_anchor_is_not_locked_out,
                 a_stranger_between_some_devices_shrinks_the_anchor,
                 an_added_device_of_the_pairing_follows,

@@ -3,10 +3,66 @@
 use super::credential::{Cause, Verdict};
 use crate::{DeviceId, EpochSecurity, Index, anchor::LeafIndex, wire::Credential};
 
+/// What somebody has done in the name of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Act {
+    /// A commit in the device's seat that is not from the tape.
+    Commit,
+    /// The same, from outside: it has taken the device's seat, or its signature key.
+    ExternalCommit,
+    /// An Update proposal, which no device of a pairing makes. This device does not commit it.
+    UpdateProposed,
+    /// An Update proposal in the device's seat, which a member has committed.
+    UpdateCommitted,
+    /// Another signature key in the device's leaf.
+    NewKey,
+    /// A proposal in this device's own name that it has not made.
+    Proposal,
+}
+
+/// Why a commit did not heal a partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotHealed {
+    /// Strangers sit between it and the committer: see `relocate`.
+    Placement,
+    /// The commit itself has added it, with a KeyPackage that was not from the tape: the next one does.
+    Newcomer,
+    /// Somebody else has its leaf, and it cannot follow: let it rejoin, or refresh its leaf.
+    Impostor,
+    /// The pairing is ending, and nothing is drawn from its tape.
+    Ceasing,
+}
+
 /// Something that happened to a pairing in a group, with the commit that was just applied.
+///
+/// Alarms come first, then what a commit did not do, then what it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
+    /// An alarm: somebody acts in the name of `device`, with its signature key. What it did is not from
+    /// the tape, so that it is not the device, unless that does not use the pairing in this group: it
+    /// has not begun to, or its pairing is ending.
+    ///
+    /// The device is exposed. The next paired commit of a partner locks that somebody out, but the
+    /// device with him: it comes back by a rejoin or a refresh. Give it another signature key, since
+    /// with this one he comes back from outside.
+    Impostor {
+        /// The device in whose name it was; also this device itself.
+        device: DeviceId,
+        /// What was done.
+        act: Act,
+    },
+    /// A commit of `by` did not heal this partner.
+    NotHealed {
+        /// The device that committed.
+        by: DeviceId,
+        /// The partner.
+        device: DeviceId,
+        /// What kept it from being healed.
+        why: NotHealed,
+    },
     /// A paired commit of `by` healed these partners.
     Healed {
         /// The device that committed.

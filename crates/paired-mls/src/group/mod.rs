@@ -12,11 +12,11 @@ mod security;
 pub(crate) mod vectors;
 
 pub use self::{
-    event::{Event, Oddity},
+    event::{Act, Event, NotHealed, Oddity},
     identities::{Identities, IdentityRecordError, MAX_UNVERIFIED, Unverified},
     pairing::{PairedDevice, Pairing},
     pins::{MAX_PINS, PinError, PinFirstSeen},
-    record::{GroupRecord, GroupRecordError, HealPolicy, PendingCommit, Phase},
+    record::{EpochMark, GroupRecord, GroupRecordError, HealPolicy, PendingCommit, Phase},
     refresh::{RefreshError, RefreshWelcome},
-    security::{CommitFacts, EpochSecurity, LeafKey, SecurityTable},
+    security::{Authorship, Changed, CommitFacts, EpochSecurity, LeafKey, Occupant, SecurityTable},
 };

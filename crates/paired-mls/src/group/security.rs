@@ -1,33 +1,49 @@
 //! How safe an epoch is for a device of the pairing, and what a commit does to that.
 //!
-//! The thief in question holds the device's complete MLS state of an earlier epoch, but not its
+//! The thief in question holds the device's complete MLS state from before its last healing, but not its
 //! vault. After a paired commit he lacks the init secret of the epoch chain, and the path from the
-//! anchor up is new; the device's own leaf key is not. So an event that blanks the anchor lets one
-//! commit be sealed to a key that he still has. That alone does not bring him back; with a second
-//! leak, of the epoch secrets before that commit, he follows until the next paired one.
+//! anchor up is new. What lies below, on the device's own direct path, is not: its leaf, and each parent
+//! between it and the committer's path. So for each device the nodes are kept whose private keys that
+//! thief may have:
+//!
+//! ```text
+//! a commit heals the device          known = what the device knows of the tree after the proposals,
+//!                                            without the committer's direct path
+//! a commit of the device itself      known = nothing: its leaf and its path are new
+//! a proposal blanks a node           it leaves the set
+//! a commit renews a node             it leaves the set, unless a path secret of it, or of a node below
+//!                                    it, is sealed to a node of the set: then all from there up are known
+//! ```
+//!
+//! A commit that is sealed to a node of the set does not bring him back by itself: he lacks the epoch
+//! secrets. With a second leak, of those from before that commit, he follows until the next paired one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{DeviceId, anchor::LeafIndex};
+use crate::{
+    DeviceId,
+    anchor::{Anchor, LeafIndex, LocateError, NodeIndex, Tree, sealed_levels},
+};
 
-/// How safe an epoch is for one device against a thief of its earlier MLS state.
+/// How safe an epoch is for one device against a thief of its MLS state from before its last healing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EpochSecurity {
-    /// No paired commit has healed the device in this group yet: a thief of its state reads on.
+    /// No commit has healed the device in this group yet, or somebody acts in its name: a thief of its
+    /// state reads on.
     Exposed,
-    /// Healed, and since then nothing was sealed to the leaf key that the thief may have.
+    /// Healed, and since then nothing was sealed to a key that the thief may have.
     Secure(LeafKey),
-    /// Healed, but since then a commit was sealed to the stale leaf key: a thief who also learns
-    /// the epoch secrets from before that commit follows until the next paired one.
+    /// Healed, but since then a commit was sealed to a key that the thief may have: if he also learns
+    /// the epoch secrets from before that commit, he follows until the next paired one.
     Weakened,
 }
 
 /// Whether a device's leaf key is younger than its last healing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeafKey {
-    /// The device renewed it itself, by a commit of its own.
+    /// Nobody has any key of its direct path: the device has committed itself, or its leaf was renewed.
     Fresh,
-    /// It is from before the device was healed by its partner.
+    /// It, and perhaps parents between it and the anchor, are from before the healing.
     Stale,
 }
 
@@ -42,11 +58,33 @@ impl EpochSecurity {
     }
 }
 
+/// Who has the private keys of a device's leaf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Occupant {
+    /// The device, as far as anybody can tell.
+    #[default]
+    Device,
+    /// Somebody who has acted in its name. The device cannot follow until it has come back, by a rejoin
+    /// or by a refresh of its leaf.
+    Impostor,
+}
+
+/// What this device knows about who made a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Authorship {
+    /// It is from the tape: this device was sent a Notify, or has made the commit itself.
+    Proven,
+    /// No Notify was due to this device, so that it cannot tell.
+    Unproven,
+    /// A Notify was due to this device, and there was none.
+    Forged,
+}
+
 /// What a commit did, seen from the pairing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitFacts {
-    /// The device that committed, if it is of the pairing: its leaf key is new.
-    pub committer: Option<DeviceId>,
+    /// The device in whose seat the commit was made, if it is one of the pairing.
+    pub committer: Option<(DeviceId, Authorship)>,
     /// The partners that the commit healed, by a Notify.
     pub healed: Vec<DeviceId>,
     /// The devices that the commit added: whoever has the private keys of their KeyPackages enters
@@ -55,123 +93,229 @@ pub struct CommitFacts {
     /// The devices that the commit added with KeyPackages from the tape: nobody else has their private
     /// keys, and the whole leaf is new.
     pub renewed: Vec<DeviceId>,
-    /// The leaves of the tree that a path secret was sealed to directly.
-    pub sealed_to_leaves: Vec<LeafIndex>,
+    /// The devices into whose seats an Update proposal has put another leaf.
+    pub replaced: Vec<DeviceId>,
+    /// The leaf of the committer; `None` if the commit has no path.
+    pub path: Option<LeafIndex>,
+    /// The leaves that the commit adds.
+    pub newcomers: Vec<LeafIndex>,
+    /// The anchor, if the commit has Notifies.
+    pub notified: Option<Anchor>,
 }
+
+/// A device whose security has changed: before and after.
+pub type Changed = (DeviceId, EpochSecurity, EpochSecurity);
 
 /// How safe the current epoch is, for each device of the pairing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecurityTable(BTreeMap<DeviceId, EpochSecurity>);
+pub struct SecurityTable(BTreeMap<DeviceId, Entry>);
+
+/// What is known about one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) state: State,
+    /// The nodes whose private keys the thief of the last healing may have. All of them are on the
+    /// device's direct path, so that there are 32 at most. Empty while the device is exposed.
+    pub(super) known: BTreeSet<NodeIndex>,
+    pub(super) occupant: Occupant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Exposed,
+    Secure,
+    Weakened,
+}
+
+impl Entry {
+    const EXPOSED: Self =
+        Self { state: State::Exposed, known: BTreeSet::new(), occupant: Occupant::Device };
+
+    fn security(&self) -> EpochSecurity {
+        match self.state {
+            State::Exposed => EpochSecurity::Exposed,
+            State::Weakened => EpochSecurity::Weakened,
+            State::Secure if self.known.is_empty() => EpochSecurity::Secure(LeafKey::Fresh),
+            State::Secure => EpochSecurity::Secure(LeafKey::Stale),
+        }
+    }
+
+    /// Nobody but the device has any key of its path.
+    fn renewed() -> Self {
+        Self { state: State::Secure, ..Self::EXPOSED }
+    }
+
+    fn usurped() -> Self {
+        Self { occupant: Occupant::Impostor, ..Self::EXPOSED }
+    }
+}
 
 impl SecurityTable {
     /// All devices exposed, as when a pairing begins.
     pub fn exposed(devices: impl IntoIterator<Item = DeviceId>) -> Self {
-        Self(devices.into_iter().map(|device| (device, EpochSecurity::Exposed)).collect())
+        Self(devices.into_iter().map(|device| (device, Entry::EXPOSED)).collect())
     }
 
-    pub(super) fn from_entries(
-        entries: impl IntoIterator<Item = (DeviceId, EpochSecurity)>,
-    ) -> Self {
+    pub(super) fn from_entries(entries: impl IntoIterator<Item = (DeviceId, Entry)>) -> Self {
         Self(entries.into_iter().collect())
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (DeviceId, &Entry)> {
+        self.0.iter().map(|(device, entry)| (*device, entry))
     }
 
     /// The devices and how safe the epoch is for each, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (DeviceId, EpochSecurity)> {
-        self.0.iter().map(|(device, security)| (*device, *security))
+        self.0.iter().map(|(device, entry)| (*device, entry.security()))
     }
 
     /// How safe the current epoch is for `device`; `None` if it is not of the pairing.
     pub fn of(&self, device: DeviceId) -> Option<EpochSecurity> {
-        self.0.get(&device).copied()
+        self.0.get(&device).map(Entry::security)
     }
 
-    /// Applies a commit; `leaf_of` tells where a device sits in the tree after its proposals.
+    /// Who has the device's leaf; `None` if it is not of the pairing.
+    pub fn occupant(&self, device: DeviceId) -> Option<Occupant> {
+        self.0.get(&device).map(|entry| entry.occupant)
+    }
+
+    /// The nodes whose private keys the thief of the device's last healing may have. Of an exposed
+    /// device he has all, and none are listed.
+    pub fn known(&self, device: DeviceId) -> impl Iterator<Item = NodeIndex> {
+        self.0.get(&device).into_iter().flat_map(|entry| entry.known.iter().copied())
+    }
+
+    /// Somebody has acted in the name of `device`. Returns the change, if it is one.
+    pub fn usurp(&mut self, device: DeviceId) -> Option<Changed> {
+        let entry = self.0.get_mut(&device)?;
+        let before = entry.security();
+        *entry = Entry::usurped();
+        (before != entry.security()).then_some((device, before, entry.security()))
+    }
+
+    /// Applies a commit. `proposed` is the tree after its proposals and before its path; `leaf_of` tells
+    /// where a device sits in it.
     ///
-    /// Returns the devices whose security changed, with the state before and after.
+    /// Returns the devices whose security changed.
+    ///
+    /// # Errors
+    ///
+    /// [`LocateError::NotAMember`] if the facts do not fit the tree; the table is as it was.
     pub fn apply(
         &mut self,
         facts: &CommitFacts,
+        proposed: &Tree,
         leaf_of: impl Fn(DeviceId) -> Option<LeafIndex>,
-    ) -> Vec<(DeviceId, EpochSecurity, EpochSecurity)> {
+    ) -> Result<Vec<Changed>, LocateError> {
+        let path = match facts.path {
+            Some(committer) => {
+                let (new, anchor) = (&facts.newcomers, facts.notified.as_ref());
+                let sealed = sealed_levels(proposed, committer, new, anchor)?;
+                let direct = proposed.size().direct_path(committer.node());
+                let direct = direct.chain([committer.node()]).collect();
+                Some(Path { direct, sealed: sealed.into_iter().map(Sealed::of).collect() })
+            }
+            None => None,
+        };
         let mut changes = Vec::new();
-        for (&device, security) in &mut self.0 {
-            let before = *security;
-            let to_leaf =
-                leaf_of(device).is_some_and(|leaf| facts.sealed_to_leaves.contains(&leaf));
-            *security = match before {
-                _ if facts.committer == Some(device) => EpochSecurity::Secure(LeafKey::Fresh),
-                _ if facts.renewed.contains(&device) => EpochSecurity::Secure(LeafKey::Fresh),
-                _ if facts.joined.contains(&device) => EpochSecurity::Exposed,
-                _ if facts.healed.contains(&device) => EpochSecurity::Secure(LeafKey::Stale),
-                EpochSecurity::Secure(LeafKey::Stale) if to_leaf => EpochSecurity::Weakened,
-                same => same,
-            };
-            if *security != before {
-                changes.push((device, before, *security));
+        for (&device, entry) in &mut self.0 {
+            let before = entry.security();
+            let next = facts.next(device, entry, proposed, path.as_ref(), leaf_of(device));
+            *entry = next;
+            if entry.security() != before {
+                changes.push((device, before, entry.security()));
             }
         }
-        changes
+        Ok(changes)
+    }
+}
+
+/// What the path of a commit renews, and to whom it is sealed.
+struct Path {
+    direct: BTreeSet<NodeIndex>,
+    sealed: Vec<Sealed>,
+}
+
+/// One level of it.
+struct Sealed {
+    node: NodeIndex,
+    recipients: Vec<NodeIndex>,
+}
+
+impl Sealed {
+    fn of(level: crate::anchor::Level) -> Self {
+        Self { node: level.node(), recipients: level.recipients().to_vec() }
+    }
+}
+
+impl CommitFacts {
+    /// What is known about a device after the commit.
+    fn next(
+        &self,
+        device: DeviceId,
+        before: &Entry,
+        proposed: &Tree,
+        path: Option<&Path>,
+        leaf: Option<LeafIndex>,
+    ) -> Entry {
+        if self.committer == Some((device, Authorship::Forged)) || self.replaced.contains(&device) {
+            return Entry::usurped();
+        }
+        let Some(leaf) = leaf else {
+            // It is out of the group, and with it whoever has its keys.
+            return before.clone();
+        };
+        if self.renewed.contains(&device) {
+            return Entry::renewed();
+        }
+        if self.joined.contains(&device) {
+            return Entry::EXPOSED;
+        }
+        match self.committer {
+            Some((committer, Authorship::Proven)) if committer == device => {
+                return if self.path.is_some() { Entry::renewed() } else { before.clone() };
+            }
+            // Whoever follows can have made it, and then the leaf key is his.
+            Some((committer, Authorship::Unproven))
+                if committer == device && before.state != State::Secure =>
+            {
+                return Entry { occupant: before.occupant, ..Entry::EXPOSED };
+            }
+            _ => {}
+        }
+        let Some(path) = path else {
+            return before.without_blank(proposed);
+        };
+        if self.healed.contains(&device) {
+            let mut known = proposed.known_to(leaf);
+            known.retain(|node| !path.direct.contains(node));
+            return Entry { state: State::Secure, known, ..before.clone() };
+        }
+        before.without_blank(proposed).after(path)
+    }
+}
+
+impl Entry {
+    /// After the proposals of a commit.
+    fn without_blank(&self, proposed: &Tree) -> Self {
+        let mut next = self.clone();
+        next.known.retain(|node| !proposed.is_blank(*node));
+        next
     }
 
-    /// A device has renewed its whole state: it joined anew, or its leaf was refreshed.
-    pub fn renew(&mut self, device: DeviceId) {
-        if let Some(security) = self.0.get_mut(&device) {
-            *security = EpochSecurity::Secure(LeafKey::Fresh);
+    /// After the path of a commit of somebody else.
+    fn after(mut self, path: &Path) -> Self {
+        let is_known = |level: &Sealed| level.recipients.iter().any(|to| self.known.contains(to));
+        let learned = path.sealed.iter().skip_while(|level| !is_known(level));
+        let learned: Vec<_> = learned.map(|level| level.node).collect();
+        if self.state == State::Secure && !learned.is_empty() {
+            self.state = State::Weakened;
         }
+        self.known.retain(|node| !path.direct.contains(node));
+        self.known.extend(learned);
+        self
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{EpochSecurity::*, LeafKey::*, *};
-
-    const PHONE: DeviceId = DeviceId(0);
-    const SENSOR: DeviceId = DeviceId(1);
-
-    fn leaf_of(device: DeviceId) -> Option<LeafIndex> {
-        LeafIndex::new(u32::from(device.0))
-    }
-
-    fn paired_commit() -> CommitFacts {
-        CommitFacts { committer: Some(PHONE), healed: vec![SENSOR], ..CommitFacts::default() }
-    }
-
-    fn sealed_to(leaf: u32) -> CommitFacts {
-        CommitFacts {
-            sealed_to_leaves: LeafIndex::new(leaf).into_iter().collect(),
-            ..CommitFacts::default()
-        }
-    }
-
-    #[test]
-    fn a_commit_of_others_heals_nobody() {
-        let mut table = SecurityTable::exposed([PHONE, SENSOR]);
-        assert_eq!(table.apply(&sealed_to(1), leaf_of), []);
-        assert_eq!(table.of(SENSOR), Some(Exposed));
-    }
-
-    #[test]
-    fn a_paired_commit_heals_both_and_renews_one_leaf() {
-        let mut table = SecurityTable::exposed([PHONE, SENSOR]);
-        let changes = table.apply(&paired_commit(), leaf_of);
-        assert_eq!(changes, [(PHONE, Exposed, Secure(Fresh)), (SENSOR, Exposed, Secure(Stale))]);
-    }
-
-    #[test]
-    fn a_device_that_is_added_begins_anew() {
-        let mut table = SecurityTable::exposed([PHONE, SENSOR]);
-        table.apply(&paired_commit(), leaf_of);
-        let adds =
-            CommitFacts { committer: Some(PHONE), joined: vec![SENSOR], ..CommitFacts::default() };
-        assert_eq!(table.apply(&adds, leaf_of), [(SENSOR, Secure(Stale), Exposed)]);
-    }
-
-    #[test]
-    fn only_a_stale_leaf_key_weakens_and_the_next_paired_commit_heals() {
-        let mut table = SecurityTable::exposed([PHONE, SENSOR]);
-        table.apply(&paired_commit(), leaf_of);
-        assert_eq!(table.apply(&sealed_to(0), leaf_of), [], "the phone's leaf key is fresh");
-        assert_eq!(table.apply(&sealed_to(1), leaf_of), [(SENSOR, Secure(Stale), Weakened)]);
-        assert_eq!(table.apply(&paired_commit(), leaf_of), [(SENSOR, Weakened, Secure(Stale))]);
-    }
-}
+mod tests;

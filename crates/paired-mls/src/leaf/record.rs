@@ -13,7 +13,7 @@
 //!     uint32 removals<V>;            // the members that are still to be removed
 //! } LeafRecord;
 //!
-//! struct { uint16 device; uint64 since; uint8 origin; } Speaker;      // 1: Welcome, 2: commit
+//! struct { uint16 device; uint64 since; uint8 origin; } Speaker; // 1: Welcome, 2: commit, 3: in doubt
 //! struct { uint64 epoch; opaque hash<V>; opaque notify<V>; } Pending;
 //! struct { uint64 epoch; opaque notify<V>; } Announced;
 //! ```
@@ -54,6 +54,8 @@ pub enum Origin {
     Welcome,
     /// It has made a commit.
     Commit,
+    /// The same; but since then somebody has acted in the leaf's name who is none of its devices.
+    InDoubt,
 }
 
 /// An own commit that waits for the delivery service. It is not in the MLS state: it is made again
@@ -213,6 +215,7 @@ impl LeafRecord {
                 device: speaker.device.0,
                 since: speaker.since,
                 origin: match speaker.origin {
+                    Origin::InDoubt => 3,
                     Origin::Welcome => 1,
                     Origin::Commit => 2,
                 },
@@ -261,6 +264,7 @@ impl LeafRecord {
                 origin: match speaker.origin {
                     1 => Origin::Welcome,
                     2 => Origin::Commit,
+                    3 => Origin::InDoubt,
                     _ => return None,
                 },
             }),

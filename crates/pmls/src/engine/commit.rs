@@ -89,6 +89,8 @@ impl Engine {
         report: &mut Report,
     ) -> Result<(), EngineError> {
         self.sync_mailbox(report).await?;
+        // One of before that waits to be sent, for instance to heal, goes first.
+        self.flush(report).await?;
         // Each can be claimed once: they are kept for the case that another commit wins.
         let packages = match change {
             Change::Add(newcomers) => self.claim(newcomers).await?,

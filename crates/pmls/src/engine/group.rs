@@ -1,6 +1,6 @@
 //! A group, with a leaf of the device's own or one that it shares.
 
-use paired_mls::{Event, PairingId, Phase, anchor::LeafIndex};
+use paired_mls::{DeviceId, Event, PairingId, Phase, anchor::LeafIndex};
 use paired_mls_openmls::{
     Error, LeafGroup, Outgoing, PairedGroup, Received, UsageError, gate, gate_capabilities,
     openmls::prelude::{
@@ -139,6 +139,14 @@ impl Group {
         }
     }
 
+    /// The number of this device in the pairing that is used here, if it has a leaf of its own.
+    pub(super) fn own_number(&self) -> Option<DeviceId> {
+        let own = self.paired()?;
+        let leaf = own.mls().own_leaf_index().u32();
+        let (number, _) = own.devices().into_iter().find(|(_, at)| at.value() == leaf)?;
+        Some(number)
+    }
+
     /// The pairing of this device here, also one that is ending.
     pub(super) fn any_pairing(&self) -> Option<PairingId> {
         match &self.kind {
@@ -193,8 +201,20 @@ impl Group {
         on_group!(self, group, device => group.discard(device))
     }
 
+    /// Processes a message; [`Group::heal_if_due`] is for the end of all that have come.
     pub(super) fn process(&mut self, message: &[u8]) -> Result<Received, Error> {
-        on_group!(self, group, device => group.process(device, message))
+        match &mut self.kind {
+            Kind::Own(group, device) => group.follow_if(device, message, |_| true),
+            Kind::Shared(group, device) => group.process(device, message),
+        }
+    }
+
+    /// The commit that heals, if the group's policy demands one now.
+    pub(super) fn heal_if_due(&mut self) -> Result<Option<Outgoing>, Error> {
+        match &mut self.kind {
+            Kind::Own(group, device) => group.heal_if_due(device),
+            Kind::Shared(..) => Ok(None),
+        }
     }
 
     pub(super) fn cease(&mut self) -> Result<(), Error> {

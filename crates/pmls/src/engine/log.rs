@@ -1,14 +1,15 @@
 //! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
 
-use paired_mls::{Event, wire::MlsMessage};
+use paired_mls::{Event, group::credential::Identity, wire::MlsMessage};
 use paired_mls_api::{EntryKind, LogEntry};
 use paired_mls_openmls::{Error, PeerError, Received};
 
 use super::{
     Engine, EngineError, Group, GroupRow, Happening, Letter, Membership, Report,
     group::is_out,
-    report::{Followed, security_of},
+    report::{Followed, PairingEvent, security_of},
 };
+use crate::output::printable;
 
 /// How many entries are fetched at once.
 const PAGE: u32 = 256;
@@ -77,6 +78,7 @@ impl Engine {
                     Err(error) if error.is_local() => return Err(error),
                     // Nobody can commit what this device cannot accept, or it is its own.
                     Err(error) if error.is_suspicious() => report.dropped(&error),
+                    Ok(Received::Impostor { events, .. }) => self.told(group, &events, report)?,
                     Err(_) | Ok(_) => {}
                 }
                 Ok(Next::Continue)
@@ -102,15 +104,16 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let id = group.row.id.clone();
         let heard = self.device().provider().transaction(|| {
-            let (sender, message) = match group.process(&entry.message.0)? {
-                Received::Application { sender, message, .. } => (sender, message),
+            let (identity, message) = match group.process(&entry.message.0)? {
+                Received::Application { identity, message, .. } => (identity, message),
                 Received::Own if epoch == group.epoch() => {
                     self.heard_itself(group, &entry.message.0)?;
                     return Ok(None);
                 }
                 _ => return Ok(None),
             };
-            let sender = group.member(sender);
+            // Who had the leaf in the epoch of the message, and not who has it now.
+            let sender = shown_as(&identity);
             let letter = Letter { group: id.clone(), epoch, sender, message };
             self.store().keep_letter(&letter)?;
             Ok::<_, EngineError>(Some(letter))
@@ -139,27 +142,58 @@ impl Engine {
             Err(Error::Peer(PeerError::RefreshNeedsWelcome)) => self.renew(group, entry)?,
             received => received?,
         };
-        let Received::Commit { events, heal } = received else { return Ok(Next::Continue) };
+        let Received::Commit { events, .. } = received else { return Ok(Next::Continue) };
         self.merged(&group.row.id)?;
-        let members = group.mls().is_active().then(|| group.members().count());
-        report.add(Happening::Commit(Followed {
-            group: group.row.name.clone(),
-            epoch: group.epoch(),
-            members,
-            events: events.iter().map(Into::into).collect(),
-            security: security_of(group),
-            names: self.names(group)?,
-        }));
+        self.told(group, &events, report)?;
         self.look_for_ended(group, &events, report)?;
         if is_out(&events) || !group.mls().is_active() {
             self.store().set_membership(&group.row.id, Membership::Gone)?;
             return Ok(Next::Stop);
         }
-        if let Some(heal) = heal {
-            self.queue_heal(group, heal)?;
-        }
         self.still_leaving(group)?;
         Ok(Next::Continue)
+    }
+
+    /// What a commit, or somebody in the name of a device, has changed.
+    fn told(
+        &self,
+        group: &Group,
+        events: &[Event],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let members = group.mls().is_active().then(|| group.members().count());
+        let mut said = self.unused(group, events)?;
+        said.extend(events.iter().map(PairingEvent::from));
+        report.add(Happening::Commit(Followed {
+            group: group.row.name.clone(),
+            epoch: group.epoch(),
+            members,
+            events: said,
+            security: security_of(group),
+            names: self.names(group)?,
+        }));
+        Ok(())
+    }
+
+    /// Makes the commit that heals, if the group's policy demands one: also if an earlier one was lost,
+    /// or died with the process.
+    pub(super) fn heal_if_due(
+        &self,
+        row: &GroupRow,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let active = self.store().group(&row.id)?.filter(|row| row.state == Membership::Active);
+        let Some(row) = active.filter(|row| row.pairing.is_none()) else { return Ok(()) };
+        let mut group = self.load(&row)?;
+        let made = self.device().provider().transaction(|| {
+            let Some(heal) = group.heal_if_due()? else { return Ok(()) };
+            self.queue_heal(&group, heal)
+        });
+        match made {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_local() => Err(error),
+            Err(_) => self.told(&group, &[Event::HealingFailed], report),
+        }
     }
 
     /// A partner has renewed this device's whole leaf: the Welcome came by mailbox.
@@ -213,6 +247,19 @@ pub(super) fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
         _ => return None,
     };
     Some((kind, header.epoch()))
+}
+
+/// Who has sent a message, for people. A member that is not verified is never shown as whom it says that it is
+/// alone.
+fn shown_as(identity: &Identity) -> String {
+    match identity {
+        Identity::Verified(credential) => printable(credential.content()),
+        Identity::Unverified { last, claims } => {
+            let known =
+                last.as_ref().map_or("somebody".to_owned(), |last| printable(last.content()));
+            format!("{known} (unverified, says it is {})", printable(claims.content()))
+        }
+    }
 }
 
 fn stuck(group: &Group, error: EngineError) -> EngineError {

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use paired_mls::{EpochSecurity, Event, PairingId, pairing::StateName};
+use paired_mls::{
+    EpochSecurity, Event, PairingId,
+    group::{Act, NotHealed},
+    pairing::StateName,
+};
 use serde::Serialize;
 
 use super::{EngineError, Group, Letter, pairing::short_state};
@@ -104,19 +108,49 @@ pub(crate) struct Followed {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub(crate) enum PairingEvent {
-    Healed { by: u16, devices: Vec<u16>, position: Option<u64> },
-    LeafRenewed { by: u16, device: u16 },
-    SecurityChanged { device: u16, from: &'static str, to: &'static str },
+    Healed {
+        by: u16,
+        devices: Vec<u16>,
+        position: Option<u64>,
+    },
+    LeafRenewed {
+        by: u16,
+        device: u16,
+    },
+    SecurityChanged {
+        device: u16,
+        from: &'static str,
+        to: &'static str,
+    },
     AnchorBlanked,
-    AnchorShrunk { left_out: Vec<u16> },
+    AnchorShrunk {
+        left_out: Vec<u16>,
+    },
     Suspended,
     Restored,
     CommitLost,
     NotSettled,
     HealingFailed,
-    DeviceLeft { device: u16 },
-    TokenTaken { by: u16 },
+    DeviceLeft {
+        device: u16,
+    },
+    TokenTaken {
+        by: u16,
+    },
     Removed,
+    Impostor {
+        device: u16,
+        act: &'static str,
+    },
+    NotHealed {
+        by: u16,
+        device: u16,
+        why: &'static str,
+    },
+    /// A commit of this device has healed nobody by this pairing: the group uses another one.
+    PairingUnused {
+        pairing: String,
+    },
     Other,
 }
 
@@ -144,8 +178,50 @@ impl From<&Event> for PairingEvent {
             Event::DeviceLeft { device } => Self::DeviceLeft { device: device.0 },
             Event::TokenTaken { by } => Self::TokenTaken { by: by.0 },
             Event::Removed => Self::Removed,
+            Event::Impostor { device, act } => {
+                Self::Impostor { device: device.0, act: name_of_act(*act) }
+            }
+            Event::NotHealed { by, device, why } => {
+                Self::NotHealed { by: by.0, device: device.0, why: name_of_reason(*why) }
+            }
             _ => Self::Other,
         }
+    }
+}
+
+fn name_of_act(act: Act) -> &'static str {
+    match act {
+        Act::Commit => "commit",
+        Act::ExternalCommit => "external-commit",
+        Act::UpdateProposed => "update-proposed",
+        Act::UpdateCommitted => "update-committed",
+        Act::NewKey => "new-key",
+        Act::Proposal => "proposal",
+        _ => "other",
+    }
+}
+
+fn name_of_reason(why: NotHealed) -> &'static str {
+    match why {
+        NotHealed::Placement => "placement",
+        NotHealed::Newcomer => "newcomer",
+        NotHealed::Impostor => "impostor",
+        NotHealed::Ceasing => "ceasing",
+        _ => "other",
+    }
+}
+
+impl PairingEvent {
+    /// Whether it belongs before the word that the device is secure: an alarm, or what a commit did not
+    /// do.
+    fn is_warning(&self) -> bool {
+        matches!(
+            self,
+            Self::Impostor { .. }
+                | Self::NotHealed { .. }
+                | Self::PairingUnused { .. }
+                | Self::HealingFailed
+        )
     }
 }
 
@@ -202,10 +278,7 @@ pub(super) fn security_of(group: &Group) -> Option<&'static str> {
     if let Some(shared) = group.shared() {
         return Some(shared.security().name());
     }
-    let own = group.paired()?;
-    let leaf = own.mls().own_leaf_index().u32();
-    let (number, _) = own.devices().into_iter().find(|(_, at)| at.value() == leaf)?;
-    own.security(number).map(EpochSecurity::name)
+    group.paired()?.security(group.own_number()?).map(EpochSecurity::name)
 }
 
 impl fmt::Display for Report {
@@ -352,10 +425,16 @@ impl fmt::Display for Followed {
         if let Some(members) = self.members {
             write!(f, ", {members} {}", if members == 1 { "member" } else { "members" })?;
         }
-        if let Some(security) = self.security {
-            write!(f, ", this device is {security}")?;
+        let (warnings, others): (Vec<_>, Vec<_>) =
+            self.events.iter().partition(|event| event.is_warning());
+        for event in &warnings {
+            write!(f, "\n    {}", Named(event, &self.names))?;
         }
-        for event in &self.events {
+        if let Some(security) = self.security {
+            let start = if warnings.is_empty() { ", " } else { "\n    " };
+            write!(f, "{start}this device is {security}")?;
+        }
+        for event in others {
             write!(f, "\n    {}", Named(event, &self.names))?;
         }
         Ok(())
@@ -419,7 +498,45 @@ impl fmt::Display for Named<'_> {
                 write!(f, "{} sends from the shared leaf now", name(by))
             }
             PairingEvent::Removed => f.write_str("this device was removed"),
+            PairingEvent::Impostor { device, act } => {
+                let did = match *act {
+                    "commit" => "a commit was made in its seat that is not from the tape",
+                    "external-commit" => "somebody came in from outside with its signature key",
+                    "update-proposed" => {
+                        "an Update was proposed in its name; it is not committed here"
+                    }
+                    "update-committed" => "an Update in its name was committed",
+                    "new-key" => "its leaf has another signature key",
+                    _ => "something was proposed in its name",
+                };
+                write!(
+                    f,
+                    "ALARM: {}: {did}. If it still uses the pairing here, somebody has its signature \
+                     key: run `pmls update` on a partner, end the pairing, and let the device come \
+                     back with another key",
+                    name(device)
+                )
+            }
+            PairingEvent::NotHealed { by, device, why } => {
+                let because = match *why {
+                    "placement" => "members that are not of the pairing sit between them",
+                    "newcomer" => "it was added just now; the next update heals it",
+                    "impostor" => "somebody else has its leaf, and it has to rejoin",
+                    "ceasing" => "the pairing is ending",
+                    _ => "see the tree",
+                };
+                write!(f, "NOT healed by {}: {}: {because}", name(by), name(device))
+            }
+            PairingEvent::PairingUnused { pairing } => write!(
+                f,
+                "NOT healed: the other devices of pairing {}, which is not used here, since a group \
+                 uses one pairing of a device: pair with all of them at once",
+                short(pairing)
+            ),
             PairingEvent::Other => f.write_str("something that this version does not know"),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

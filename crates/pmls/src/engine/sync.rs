@@ -46,7 +46,11 @@ impl Engine {
             if !row.state.takes_part() {
                 continue;
             }
-            match self.catch_up(&row, report).await {
+            let caught_up = match self.catch_up(&row, report).await {
+                Ok(()) => self.heal_if_due(&row, report),
+                failed => failed,
+            };
+            match caught_up {
                 Err(error) if error.is_of_one_group() => stuck = Some(error),
                 done => done?,
             }

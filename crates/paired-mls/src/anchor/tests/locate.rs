@@ -73,7 +73,9 @@ fn a_newcomer_is_covered_but_not_notified() {
     assert_eq!(anchor.notifies(), 0);
     assert_eq!(anchor.covered(), leaves([1]));
     assert_eq!(anchor.level_of(leaf(1)), Some(0));
-    assert_eq!(stale_recipients(&tree, leaf(0), &leaves([0, 1]), &newcomers), Ok(vec![]));
+    // Node 3 is above the anchor, and its other half is sealed to; the newcomer is not.
+    assert_eq!(sealed(&tree, 0, &newcomers, Some(&anchor)), [(1, vec![]), (3, vec![5])]);
+    assert_eq!(sealed(&tree, 0, &newcomers, None), [(1, vec![]), (3, vec![5])]);
 }
 
 /// A stranger is added into the blank leaf under the anchor.
@@ -97,7 +99,8 @@ fn a_stranger_shrinks_the_anchor() {
         assert_eq!(left_out, leaves([3]));
         assert_eq!(strangers, leaves([2]));
         // The path of leaf 3 was blank below node 3, so an own commit would be sealed to its leaf.
-        assert_eq!(stale_recipients(&tree, leaf(committer), &devices, &[]), Ok(leaves([3])));
+        let sealed = sealed(&tree, committer, &newcomers, Some(&anchor));
+        assert_eq!(sealed, [(1, vec![]), (3, vec![6]), (7, vec![8])], "leaf 3 is left out");
     }
     let suspended = locate(&tree, leaf(3), &devices, &newcomers).unwrap();
     assert_eq!(suspended, Anchorage::Suspended { strangers: leaves([2]) });
@@ -115,23 +118,48 @@ fn a_shrunk_anchor_is_the_lowest_node_above_its_devices() {
     assert_eq!((anchor.node(), anchor.levels()), (node(1), 1));
 }
 
+/// What each level of a commit is sealed to.
+fn sealed(
+    tree: &Tree,
+    committer: u32,
+    newcomers: &[LeafIndex],
+    notified: Option<&Anchor>,
+) -> Vec<(u32, Vec<u32>)> {
+    let values = |nodes: &[NodeIndex]| nodes.iter().map(|node| node.value()).collect();
+    let levels = sealed_levels(tree, leaf(committer), newcomers, notified).unwrap();
+    levels.iter().map(|level| (level.node().value(), values(level.recipients()))).collect()
+}
+
 #[test]
-fn commits_of_strangers_that_use_a_stale_leaf() {
-    let devices = leaves([2, 3]);
-    let stale =
-        |tree: &Tree, committer| stale_recipients(tree, leaf(committer), &devices, &[]).unwrap();
+fn what_a_commit_is_sealed_to() {
     let tree = populated(&mask(0xff));
-    assert_eq!(stale(&tree, 0), [], "sealed to the anchor");
+    assert_eq!(sealed(&tree, 0, &[], None), [(1, vec![2]), (3, vec![5]), (7, vec![11])]);
+    let anchor = whole(locate(&tree, leaf(0), &leaves([0, 1, 2, 3]), &[]).unwrap());
+    let notified = sealed(&tree, 0, &[], Some(&anchor));
+    assert_eq!(notified, [(1, vec![]), (3, vec![]), (7, vec![11])], "all below are notified");
 
     let changes = |updates, removes| Changes { updates, removes, adds: 0 };
     let updated = tree.after(&changes(leaves([3]), vec![])).unwrap().into_parts().0;
-    assert_eq!(stale(&updated, 0), leaves([2, 3]), "the anchor is blank");
+    assert_eq!(sealed(&updated, 0, &[], None)[1], (3, vec![4, 6]), "node 5 is blank");
     let elsewhere = tree.after(&changes(vec![], leaves([1]))).unwrap().into_parts().0;
-    assert_eq!(stale(&elsewhere, 0), [], "blank above the anchor only");
+    assert_eq!(sealed(&elsewhere, 0, &[], None), [(3, vec![5]), (7, vec![11])]);
 
     let unmerged = Tree::of_leaves(mask(0xff)).with_parent(5, &[3]);
-    assert_eq!(stale(&unmerged, 0), leaves([3]));
-    assert_eq!(stale(&unmerged, 2), [], "its partner is notified");
+    assert_eq!(sealed(&unmerged, 0, &[], None)[1], (3, vec![5, 6]));
+}
+
+#[test]
+fn what_a_member_knows() {
+    let known = |tree: &Tree, of: u32| -> Vec<u32> {
+        tree.known_to(leaf(of)).iter().map(|node| node.value()).collect()
+    };
+    let tree = populated(&mask(0xff));
+    assert_eq!(known(&tree, 3), [3, 5, 6, 7]);
+    assert_eq!(known(&tree, 9), [0_u32; 0], "nobody is there");
+    let unmerged = Tree::of_leaves(mask(0b1111)).with_parent(5, &[3]).with_parent(3, &[]);
+    assert_eq!(known(&unmerged, 3), [3, 6]);
+    assert_eq!(known(&unmerged, 2), [3, 4, 5]);
+    assert_eq!(known(&unmerged, 0), [0, 3]);
 }
 
 #[test]
@@ -145,8 +173,9 @@ fn arguments_that_do_not_fit() {
     assert_eq!(locate(0, &[0, 2], &[]), Err(LocateError::NotAMember(leaf(2))));
     assert_eq!(locate(0, &[0, 1], &[7]), Err(LocateError::NotAMember(leaf(7))));
     assert_eq!(locate(3, &[0, 1], &[]), Err(LocateError::CommitterNotPaired(leaf(3))));
-    let blank = stale_recipients(&tree, leaf(2), &leaves([0, 1]), &[]);
-    assert_eq!(blank, Err(LocateError::NotAMember(leaf(2))));
+    assert_eq!(sealed_levels(&tree, leaf(2), &[], None), Err(LocateError::NotAMember(leaf(2))));
+    let newcomer = sealed_levels(&tree, leaf(0), &leaves([7]), None);
+    assert_eq!(newcomer, Err(LocateError::NotAMember(leaf(7))));
 }
 
 /// Every occupancy of up to 8 leaves, every set of devices in it, every committer of them; nobody new,

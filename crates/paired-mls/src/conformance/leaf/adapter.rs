@@ -4,7 +4,7 @@ use crate::{
     CipherSuite, DeviceId, EpochSecurity, PairingId, Vault,
     anchor::LeafIndex,
     conformance::{
-        Framing, Member, Refused, Sent, Thief,
+        Framing, Impostor, Member, Refused, Sent, Signs, Thief,
         liar::{Knowing, Liar},
     },
 };
@@ -113,6 +113,9 @@ pub trait LeafAdapter {
 
     /// A thief of the device's MLS state as it is now.
     fn steal(&self, device: &Self::Device) -> Self::Thief;
+
+    /// Somebody who acts in the leaf's name, with the device's MLS state as it is now.
+    fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor>;
 
     /// A second copy of the device, with its vault.
     fn steal_with_vault(&self, device: &Self::Device) -> Self::Device;

@@ -2,8 +2,9 @@
 
 use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
 use crate::{
-    Event,
+    DeviceId, Event,
     conformance::{Content, Framing, Heard, Listener, Member as _, Thief as _},
+    group::Act,
 };
 
 /// A commit that everybody follows and that the thief hears too. Returns whether he followed.
@@ -86,11 +87,12 @@ pub fn with_the_signature_key_he_comes_back_from_outside<A: LeafAdapter>(adapter
         let info = world.devices[PHONE].group_info().unwrap();
         let (mut thief, sent) =
             adapter.rejoin_with_signature_key(&world.devices[SENSOR], &info).unwrap();
-        for device in &mut world.devices {
+        for (device, own) in world.devices.iter_mut().zip((0..).map(DeviceId)) {
             let Heard::Commit { events, .. } = device.process(&sent.commit).unwrap() else {
                 panic!("an external commit is a commit");
             };
-            assert_eq!(events, [Event::Removed]);
+            let alarm = Event::Impostor { device: own, act: Act::ExternalCommit };
+            assert_eq!(events, [alarm, Event::Removed]);
             assert!(device.send(b"still here").is_err());
         }
         world.others_hear(OfLeaf::Device(SENSOR), &sent.commit).unwrap();

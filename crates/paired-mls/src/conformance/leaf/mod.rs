@@ -5,6 +5,7 @@ pub mod entering;
 pub mod failures;
 pub mod following;
 pub mod healing;
+pub mod impostor;
 pub mod lying;
 pub mod membership;
 pub mod notify;

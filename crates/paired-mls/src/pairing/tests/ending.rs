@@ -1,7 +1,10 @@
 //! The end of a pairing: by one, by all at once, unheard, and by force.
 
 use super::*;
-use crate::{EpochContext, GroupRecord, Index, Notify, TapeId, group::SecurityTable};
+use crate::{
+    EpochContext, GroupRecord, Index, Notify, TapeId,
+    group::{EpochMark, SecurityTable},
+};
 
 fn ending(continuation: Continuation) -> Ending {
     match continuation {
@@ -310,6 +313,8 @@ fn group_record(tape: TapeId) -> GroupRecord {
         phase: crate::Phase::Active,
         tape,
         security: SecurityTable::exposed([A, B]),
+        epoch: EpochMark::default(),
+        before: None,
         devices: devices.to_vec(),
         heal_policy: crate::HealPolicy::Manual,
         signal: SignalPolicy::Silent,

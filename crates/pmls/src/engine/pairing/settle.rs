@@ -1,14 +1,17 @@
 //! Pairings that have come about are put to use in groups, and those that are over, out of it.
 
 use paired_mls::{
-    DeviceId as Number, HealPolicy, PairingId, Phase,
+    DeviceId as Number, Event, HealPolicy, PairingId, Phase,
     pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
 use paired_mls_openmls::{Footing, PairedGroup};
 
 use super::channel::ChannelRecord;
 use crate::{
-    engine::{Engine, EngineError, Group, Happening, Membership, Report, outbox::Item},
+    engine::{
+        Engine, EngineError, Group, Happening, Membership, Report, outbox::Item,
+        report::PairingEvent,
+    },
     session::OwnDevice,
 };
 
@@ -74,9 +77,7 @@ impl Engine {
                 continue;
             }
             let mut group = self.load(&row)?;
-            let keys: Vec<_> = group.mls().members().map(|member| member.signature_key).collect();
-            let devices = terms.roster().devices();
-            let all = devices.iter().all(|device| keys.contains(&device.party.signature_key));
+            let all = has_all(&group, &terms);
             let pending = group.has_pending();
             let Some((own, device)) = group.as_own() else { continue };
             if !all || pending || own.pairing_tape().is_some_and(|tape| tape.pairing == pairing) {
@@ -108,6 +109,35 @@ impl Engine {
             report.add(happening);
         }
         Ok(())
+    }
+
+    /// The pairings that a commit of this device would heal by, and does not: all of their devices are in
+    /// the group, which uses another one.
+    pub(in crate::engine) fn unused(
+        &self,
+        group: &Group,
+        events: &[Event],
+    ) -> Result<Vec<PairingEvent>, EngineError> {
+        let Some(used) = group.pairing().filter(|_| group.shared().is_none()) else {
+            return Ok(Vec::new());
+        };
+        let own = group.own_number();
+        let is_own = |event: &Event| match event {
+            Event::Healed { by, .. } | Event::NotHealed { by, .. } => Some(*by) == own,
+            _ => false,
+        };
+        if !events.iter().any(is_own) {
+            return Ok(Vec::new());
+        }
+        let mut unused = Vec::new();
+        for pairing in self.book().pairings()? {
+            let PairingState::Paired(paired) = self.book().load(pairing)? else { continue };
+            let terms = paired.terms();
+            if pairing != used && terms.anchor() == AnchorKind::Node && has_all(group, terms) {
+                unused.push(PairingEvent::PairingUnused { pairing: pairing.to_string() });
+            }
+        }
+        Ok(unused)
     }
 
     pub(super) fn groups_of(&self, pairing: PairingId) -> Result<Vec<Group>, EngineError> {
@@ -283,6 +313,13 @@ impl Engine {
         let (own, device) = own_leaf(&mut group)?;
         Ok(own.set_signal_policy(device, policy)?)
     }
+}
+
+/// Whether all devices of a pairing are members.
+fn has_all(group: &Group, terms: &Terms) -> bool {
+    let keys: Vec<_> = group.mls().members().map(|member| member.signature_key).collect();
+    let devices = terms.roster().devices();
+    devices.iter().all(|device| keys.contains(&device.party.signature_key))
 }
 
 fn own_leaf(group: &mut Group) -> Result<(&mut PairedGroup, &OwnDevice), EngineError> {
