@@ -111,6 +111,10 @@ async fn what_a_stranger_forges_is_refused(backend: Backend) {
     let unknown = Member::named(&Device::new("bob"), b"bob").come(&info);
     let refused = send(&replica, &bob, &group, &unknown.publish(&[])).await;
     refused.problem(ProblemKind::Forbidden);
+    for posing in [&posing, &unknown] {
+        let alone = PublishCommit { group_info: None, ..posing.publish(&[]) };
+        send(&replica, &bob, &group, &alone).await.problem(ProblemKind::Forbidden);
+    }
     // What another one has made, sent by this one.
     let carol = Device::registered(&replica, "carol").await;
     let refused = send(&replica, &carol, &group, &made.publish(&[])).await;
@@ -395,8 +399,11 @@ async fn nobody_takes_the_name_of_somebody_else(backend: Backend) {
     let (group, mut at_alice) = open_group(&replica, &alice).await;
     let messages = path::of_group(path::GROUP_MESSAGES, &group);
     // In the leaf of a path, of an Update, and of an Add, by value and by proposal.
-    let refused = send(&replica, &alice, &group, &at_alice.commit_as(b"bob").publish(&[])).await;
-    refused.problem(ProblemKind::Forbidden);
+    let posing = at_alice.commit_as(b"bob").publish(&[]);
+    for group_info in [None, posing.group_info.clone()] {
+        let posing = PublishCommit { group_info, ..posing.clone() };
+        send(&replica, &alice, &group, &posing).await.problem(ProblemKind::Forbidden);
+    }
     at_alice.discard();
     let posing = Member::named(&alice, b"bob").key_package();
     let unknown = Member::of(&Device::new("bob")).key_package();
