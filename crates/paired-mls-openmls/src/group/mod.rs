@@ -97,6 +97,20 @@ impl PairedGroup {
         self.mls.epoch().as_u64()
     }
 
+    /// The GroupInfo of the current epoch, an `MLSMessage`, with the ratchet tree in it: by it somebody
+    /// comes in from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`].
+    pub fn group_info<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+        let info = self
+            .mls
+            .export_group_info(device.provider().crypto(), device.signer(), true)
+            .map_err(Error::mls("export the GroupInfo"))?;
+        crate::outgoing::message_bytes(info)
+    }
+
     /// The members, and who they are: for showing, addressing and counting them.
     pub fn members(&self) -> Vec<MemberIdentity> {
         identity::members(&self.mls, &self.identities)

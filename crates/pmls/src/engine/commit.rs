@@ -70,9 +70,11 @@ impl Engine {
         let id = self.new_group_id()?;
         let config = create_config(self, door)?;
         self.device().provider().transaction(|| {
-            PairedGroup::create(self.device(), id.as_bytes(), &config)?;
+            let created = PairedGroup::create(self.device(), id.as_bytes(), &config)?;
+            // The service verifies what comes after by it.
+            let group_info = Some(created.group_info(self.device())?.into());
             self.store().enter_group(&id, name, None, 0)?;
-            let create = CreateGroup { group: id.clone(), epoch: 0, access, group_info: None };
+            let create = CreateGroup { group: id.clone(), epoch: 0, access, group_info };
             self.enqueue(&Item::Group(create))
         })?;
         self.flush(report).await?;

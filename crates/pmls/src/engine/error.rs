@@ -128,7 +128,8 @@ pub(crate) enum EngineError {
     },
     /// The service has no GroupInfo.
     #[error(
-        "the service has no GroupInfo of {0}, or this account may not have it: ask a member to add this device"
+        "the service has no GroupInfo of the epoch that {0} is in, or this account may not have it: ask a member \
+         to run `pmls update`, or to add this device"
     )]
     NoGroupInfo(String),
     /// No pairing has this name.

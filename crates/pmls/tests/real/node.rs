@@ -359,3 +359,22 @@ fn a_device_that_is_removed_and_added_while_away_is_back() {
     sensor.sync();
     assert_eq!(sensor.read("family"), ["bob: welcome back"]);
 }
+
+/// From the creation on, each commit of the command line in the clear follows from the one before, and the
+/// service has what it needs to verify the next, and to let somebody in from outside.
+#[test]
+fn the_service_can_verify_every_commit() {
+    let cast = Cast::paired();
+    cast.phone.run(&["update", "family"]);
+    settle(&cast.all());
+    let database = rusqlite::Connection::open(cast.world.folder().join("service.db")).unwrap();
+    let groups =
+        "SELECT COUNT(*), MIN(group_info_anchored), MIN(epoch = group_info_epoch), MIN(epoch)
+                  FROM groups";
+    let found: [u64; 4] = database
+        .query_row(groups, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))
+        .unwrap();
+    let [count, anchored, current, epoch] = found;
+    assert_eq!((count, anchored, current), (1, 1, 1));
+    assert!(epoch > 1);
+}
