@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Base64Url, DeviceId, EnvelopeFor, GroupId, UserId};
+use crate::{Base64Url, DeviceId, EnvelopeFor, GroupId, LogChain, UserId};
 
 /// Who may fetch the GroupInfo of a group and join it by an external commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -156,11 +156,18 @@ pub struct LogEntry {
     pub kind: EntryKind,
     /// The `MLSMessage`.
     pub message: Base64Url,
+    /// The hash of the log up to this entry, and with it.
+    pub chain: LogChain,
 }
 
 /// A part of a group's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogPage {
+    /// The position that the page begins after: the cursor, or a later one for an account whose part of the
+    /// log begins there.
+    pub after: u64,
+    /// The hash of the log up to that position. A reader that has another one has read another log.
+    pub chain: LogChain,
     /// The entries after the cursor, in their order.
     pub entries: Vec<LogEntry>,
     /// The position of the last entry of the log that the reader may see. There is more to fetch while

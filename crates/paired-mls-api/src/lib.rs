@@ -13,6 +13,7 @@
 //! none in the database.
 
 mod base64url;
+mod chain;
 mod directory;
 mod envelope;
 mod group;
@@ -27,6 +28,7 @@ mod signing;
 
 pub use self::{
     base64url::{Base64Url, NotBase64Url},
+    chain::LogChain,
     directory::{
         Approval, ApprovalView, DeviceView, PairingState, PairingView, RegisterDevice,
         RevokeDevice, UserView,

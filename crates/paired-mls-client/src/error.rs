@@ -93,6 +93,18 @@ pub enum ClientError {
         /// The longest that is read, in bytes.
         limit: usize,
     },
+    /// The service: what it has of a log is not what was read from it before. Its database was restored from
+    /// an older copy, or somebody has rewritten it.
+    #[error(
+        "what the service has of the log up to position {after} is not what was read before: its database \
+         was restored from a backup, or changed"
+    )]
+    OtherHistory {
+        /// Up to where the log was read.
+        after: u64,
+        /// Where it ends now, if the service has said so.
+        head: Option<u64>,
+    },
     /// The service: it leaves out entries of a log.
     #[error("the service left out what comes after position {after}: tell its operator")]
     Gap {

@@ -7,7 +7,8 @@ use paired_mls_api::{
 };
 
 use crate::{
-    Client, ClientError, ClientKey, answer::if_found, request::Request, subscription::Subscription,
+    Client, ClientError, ClientKey, LogCursor, answer::if_found, request::Request,
+    subscription::Subscription,
 };
 
 /// What became of a commit.
@@ -89,16 +90,21 @@ impl<K: ClientKey> Client<K> {
     ///
     /// # Errors
     ///
-    /// [`ClientError::TooLong`]: ask for fewer. [`ClientError::Refused`] if there is no such group, or
-    /// not for this account.
+    /// [`ClientError::TooLong`]: ask for fewer. [`ClientError::OtherHistory`], [`ClientError::Gap`]: the log
+    /// is not the one that was read up to the cursor, or has a hole. [`ClientError::Refused`] if there is no
+    /// such group, or not for this account.
     pub async fn log(
         &self,
         group: &GroupId,
-        after: u64,
+        after: impl Into<LogCursor>,
         limit: Option<u32>,
     ) -> Result<LogPage, ClientError> {
-        let path = path::of_group(path::GROUP_MESSAGES, group);
-        self.ask(Request::get(path).with("after", after).limited(limit)).await?.json()
+        let (path, cursor) = (path::of_group(path::GROUP_MESSAGES, group), after.into());
+        let request = Request::get(path).with("after", cursor.position).limited(limit);
+        let answer = self.ask(request).await.map_err(|error| cursor.explain(error))?;
+        let page: LogPage = answer.json()?;
+        cursor.check(group, &page)?;
+        Ok(page)
     }
 
     /// The GroupInfo of the current epoch; nothing if the last commit brought none, or if there is no such
@@ -149,16 +155,16 @@ impl<K: ClientKey> Client<K> {
     /// The last entry for an account that is removed is the commit that does it. The stream then waits
     /// for the account to be added again.
     ///
-    /// It holds an error where it ends for good, and one for each attempt after five in a row have
-    /// failed: whoever reads on waits until the service is back.
-    pub fn group_events(
+    /// It holds an error where it ends for good, as when the log is another one than that of the cursor, and
+    /// one for each attempt after five in a row have failed: whoever reads on waits until the service is back.
+    pub fn group_events<C: Into<LogCursor>>(
         &self,
         group: &GroupId,
-        after: u64,
-    ) -> impl Stream<Item = Result<LogEntry, ClientError>> + Unpin + use<K> {
-        let path = path::of_group(path::GROUP_EVENTS, group);
+        after: C,
+    ) -> impl Stream<Item = Result<LogEntry, ClientError>> + Unpin + use<K, C> {
+        let (path, after) = (path::of_group(path::GROUP_EVENTS, group), after.into());
         let subscription = Subscription::new(self.clone(), path, after);
-        match after {
+        match after.position {
             0 => subscription.of_newcomer(group.clone()).stream(),
             _ => subscription.stream(),
         }

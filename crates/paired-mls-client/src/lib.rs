@@ -19,7 +19,8 @@
 //!
 //! A [`Client`] is one device at one [`Server`]. What it is given to send and what it gets are bytes: it
 //! knows nothing of MLS, and trusts the service no more than its caller does. Whoever keeps a cursor, the
-//! position of the last entry or item it has processed, can stop and go on at any time.
+//! position of the last entry or item it has processed, can stop and go on at any time. With the hash of the
+//! log up to there, a [`LogCursor`], it notices a service that has another log now.
 
 mod answer;
 mod backoff;
@@ -29,6 +30,7 @@ mod directory;
 mod error;
 mod groups;
 mod key_packages;
+mod log;
 mod mailbox;
 mod request;
 mod server;
@@ -39,5 +41,6 @@ pub use self::{
     clock::WrongClock,
     error::ClientError,
     groups::Publication,
+    log::LogCursor,
     server::{Server, ServerError},
 };

@@ -50,6 +50,6 @@ impl<K: ClientKey> Client<K> {
         &self,
         after: u64,
     ) -> impl Stream<Item = Result<MailboxItem, ClientError>> + Unpin + use<K> {
-        Subscription::new(self.clone(), path::MAILBOX_EVENTS.to_owned(), after).stream()
+        Subscription::new(self.clone(), path::MAILBOX_EVENTS.to_owned(), after.into()).stream()
     }
 }

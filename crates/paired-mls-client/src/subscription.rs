@@ -11,7 +11,8 @@ use sse_core::{SseDecoder, SseEvent};
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    Client, ClientError, ClientKey, answer::media_type, backoff::Backoff, request::Request,
+    Client, ClientError, ClientKey, LogCursor, answer::media_type, backoff::Backoff,
+    request::Request,
 };
 
 /// How many attempts in a row may fail before each further one is reported.
@@ -27,6 +28,9 @@ pub(crate) trait Positioned: DeserializeOwned {
 
     /// How it follows what is at `cursor`.
     fn place(&self, cursor: u64) -> Place;
+
+    /// The cursor behind it, if it goes on from the one before it.
+    fn step(&self, cursor: LogCursor) -> Result<LogCursor, ClientError>;
 }
 
 /// How something follows what was before.
@@ -53,6 +57,10 @@ impl Positioned for LogEntry {
             Some(_) => Place::Gap,
         }
     }
+
+    fn step(&self, cursor: LogCursor) -> Result<LogCursor, ClientError> {
+        cursor.step(self)
+    }
 }
 
 impl Positioned for MailboxItem {
@@ -64,14 +72,19 @@ impl Positioned for MailboxItem {
     fn place(&self, cursor: u64) -> Place {
         if self.position > cursor { Place::Next } else { Place::Seen }
     }
+
+    /// An item says nothing of those before it.
+    fn step(&self, _: LogCursor) -> Result<LogCursor, ClientError> {
+        Ok(self.position.into())
+    }
 }
 
 /// What is at a path after a position, and then as it comes.
 pub(crate) struct Subscription<K, T> {
     client: Client<K>,
     path: String,
-    /// The position of the last one that was delivered.
-    cursor: u64,
+    /// Behind the last one that was delivered.
+    cursor: LogCursor,
     backoff: Backoff,
     state: State,
     /// The group of which nothing has been read yet: its log may begin later for this account.
@@ -89,7 +102,7 @@ enum State {
 }
 
 impl<K: ClientKey, T: Positioned> Subscription<K, T> {
-    pub(crate) fn new(client: Client<K>, path: String, after: u64) -> Self {
+    pub(crate) fn new(client: Client<K>, path: String, after: LogCursor) -> Self {
         Self {
             client,
             path,
@@ -136,14 +149,14 @@ impl<K: ClientKey, T: Positioned> Subscription<K, T> {
 
     /// Connects, or waits after an attempt that has failed.
     async fn connect(&mut self) -> Result<(), ClientError> {
-        let request = Request::get(self.path.clone()).with("after", self.cursor);
+        let request = Request::get(self.path.clone()).with("after", self.cursor.position);
         let error = match self.client.open(&request).await {
             Ok(response) if media_type(response.headers()) == EVENT_STREAM => {
                 self.state = State::Listening(Box::new(Events::new(response)));
                 return Ok(());
             }
             Ok(response) => self.client.not_the_service(response.status()),
-            Err(error) => error,
+            Err(error) => self.cursor.explain(error),
         };
         if !error.is_transient() {
             return Err(error);
@@ -171,15 +184,16 @@ impl<K: ClientKey, T: Positioned> Subscription<K, T> {
             return Err(self.client.not_the_service(reqwest::StatusCode::OK));
         };
         let newcomer = self.newcomer.take();
-        match item.place(self.cursor) {
+        let (after, position) = (self.cursor.position, item.position());
+        match item.place(after) {
             Place::Seen => Ok(None),
-            Place::Gap if self.begins_at(newcomer, item.position()).await => {
-                self.cursor = item.position();
+            Place::Gap if self.begins_at(newcomer, position).await => {
+                self.cursor = item.step(after.into())?;
                 Ok(Some(item))
             }
-            Place::Gap => Err(ClientError::Gap { after: self.cursor, found: item.position() }),
+            Place::Gap => Err(ClientError::Gap { after, found: position }),
             Place::Next => {
-                self.cursor = item.position();
+                self.cursor = item.step(self.cursor)?;
                 Ok(Some(item))
             }
         }

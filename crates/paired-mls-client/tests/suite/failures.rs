@@ -157,15 +157,34 @@ async fn events(events: &'static str) -> Server {
     serve(Router::new().fallback(get(answer))).await
 }
 
+/// An event of a log, with a hash that is right behind nothing.
+fn entry(position: u64, epoch: u64) -> String {
+    let chain = paired_mls_api::Base64Url([0; 32].to_vec());
+    format!(
+        "id: {position}\nevent: commit\ndata: {{\"position\":{position},\"epoch\":{epoch},\
+         \"kind\":\"commit\",\"message\":\"AA\",\"chain\":\"{chain}\"}}\n\n"
+    )
+}
+
+fn leak(events: &[String]) -> &'static str {
+    events.concat().leak()
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_go_on_from_what_was_read() {
+    let service = events(leak(&[entry(1, 0), entry(2, 1)])).await;
+    let client = Client::new(service, Key::new()).unwrap();
+    let mut log = client.group_events(&GroupId::new(random::<16>()).unwrap(), 0);
+    assert_eq!(log.next().await.unwrap().unwrap().position, 1);
+    let error = log.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::OtherHistory { after: 1, .. }), "{error:?}");
+    assert!(log.next().await.is_none());
+}
+
 #[tokio::test]
 async fn a_log_with_a_gap() {
     // What is there twice comes once.
-    let service = events(
-        "id: 1\nevent: commit\ndata: {\"position\":1,\"epoch\":0,\"kind\":\"commit\",\"message\":\"AA\"}\n\n\
-         id: 1\nevent: commit\ndata: {\"position\":1,\"epoch\":0,\"kind\":\"commit\",\"message\":\"AA\"}\n\n\
-         id: 3\nevent: commit\ndata: {\"position\":3,\"epoch\":2,\"kind\":\"commit\",\"message\":\"AA\"}\n\n",
-    )
-    .await;
+    let service = events(leak(&[entry(1, 0), entry(1, 0), entry(3, 2)])).await;
     let client = Client::new(service, Key::new()).unwrap();
     let mut log = client.group_events(&GroupId::new(random::<16>()).unwrap(), 0);
     assert_eq!(log.next().await.unwrap().unwrap().position, 1);

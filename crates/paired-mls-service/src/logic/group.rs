@@ -16,7 +16,7 @@ use crate::{
     AppState,
     store::{
         Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
-        LetterKind, OpenGroup, Publish, PutBack, SetGroupInfo, Standing,
+        LetterKind, OpenGroup, PageAfter, Publish, PutBack, SetGroupInfo, Standing,
     },
 };
 
@@ -159,9 +159,10 @@ fn published(appended: Appended) -> (Published, Age) {
 }
 
 pub(super) fn letter<'a>(state: &AppState, recipient: DeviceId, envelope: &'a [u8]) -> Letter<'a> {
-    let expires_at = state.clock.now().saturating_add(state.limits.mailbox_seconds);
+    let at = state.clock.now();
+    let expires_at = at.saturating_add(state.limits.mailbox_seconds);
     let limit = state.limits.mailbox_items;
-    Letter { recipient, envelope, kind: LetterKind::Other, limit, expires_at }
+    Letter { recipient, envelope, kind: LetterKind::Other, limit, at, expires_at }
 }
 
 /// The log after a cursor.
@@ -178,8 +179,10 @@ pub(crate) async fn log(
         return Err(Failure::Beyond { head });
     }
     let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
-    let entries = EntriesAfter { group, after: after.max(found.start), through: head, limit };
-    Ok(LogPage { entries: state.store.run(&entries).await?, head })
+    let after = after.max(found.start);
+    let entries = EntriesAfter { group, after, through: head, limit };
+    let (chain, entries) = state.store.run(&PageAfter(entries)).await?;
+    Ok(LogPage { after, chain, entries, head })
 }
 
 /// The GroupInfo of the current epoch. An older one would lead nowhere: who joins by it loses.

@@ -107,7 +107,9 @@ impl Store {
             }
         };
         let (readiness, transactions) = (Readiness::default(), Counter::default());
-        Ok(Self { database, readers, writers, turn, waker, readiness, transactions })
+        let store = Self { database, readers, writers, turn, waker, readiness, transactions };
+        store.chain_up().await?;
+        Ok(store)
     }
 }
 

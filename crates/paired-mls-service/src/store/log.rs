@@ -1,14 +1,16 @@
 //! Reading the log of a group.
 
-use paired_mls_api::{EntryKind, GroupId, LogEntry, UserId};
-use sqlx::{Row as _, any::AnyRow};
+use paired_mls_api::{GroupId, LogChain, LogEntry, UserId};
+use sqlx::any::AnyRow;
 
 use super::{
     StoreError, Transaction, Tx,
+    chain::{chain, chain_at, kind},
     row::{bytes, int, uint, user},
 };
 
 /// A page of the log: the entries after a position, in their order.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct EntriesAfter<'a> {
     pub(crate) group: &'a GroupId,
     pub(crate) after: u64,
@@ -24,7 +26,7 @@ impl Transaction for EntriesAfter<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<LogEntry>, StoreError> {
         let rows = sqlx::query(
-            "SELECT position, epoch, kind, message FROM log
+            "SELECT position, epoch, kind, message, chain FROM log
              WHERE group_id = $1 AND position > $2 AND position <= $3
              ORDER BY position LIMIT $4",
         )
@@ -38,15 +40,27 @@ impl Transaction for EntriesAfter<'_> {
     }
 }
 
+/// The same, with the hash of the log up to where the page begins.
+pub(crate) struct PageAfter<'a>(pub(crate) EntriesAfter<'a>);
+
+impl Transaction for PageAfter<'_> {
+    const NAME: &'static str = "page_after";
+    const WRITES: bool = false;
+    type Output = (LogChain, Vec<LogEntry>);
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        let chain = chain_at(tx, self.0.group, self.0.after).await?;
+        Ok((chain, self.0.run(tx).await?))
+    }
+}
+
 fn read(row: &AnyRow) -> Result<LogEntry, StoreError> {
-    let kind: String = row.try_get(2)?;
-    let known = [EntryKind::Commit, EntryKind::Proposal, EntryKind::Application];
-    let kind = known.into_iter().find(|known| known.name() == kind);
     Ok(LogEntry {
         position: uint(row, 0)?,
         epoch: uint(row, 1)?,
-        kind: kind.ok_or(StoreError::Corrupt("log"))?,
+        kind: kind(row, 2)?,
         message: bytes(row, 3)?.into(),
+        chain: chain(row, 4)?,
     })
 }
 

@@ -17,8 +17,14 @@ pub(crate) struct Letter<'a> {
     pub(crate) kind: LetterKind,
     /// How many items a mailbox has at most.
     pub(crate) limit: u64,
+    /// When it came, in seconds.
+    pub(crate) at: u64,
     pub(crate) expires_at: u64,
 }
+
+/// Positions in a mailbox follow the clock, this many a second, and grow by one where it stands still. So a
+/// database that was restored from a backup gives no position a second time, and nobody skips what is new.
+const POSITIONS: u32 = 20;
 
 /// What a letter is, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +57,12 @@ pub(super) async fn post(
 ) -> Result<Result<(), Refusal>, StoreError> {
     let recipient = &letter.recipient;
     let owner = sqlx::query(
-        "UPDATE devices SET mailbox_head = mailbox_head + 1
+        "UPDATE devices
+         SET mailbox_head = CASE WHEN mailbox_head < $2 THEN $2 ELSE mailbox_head + 1 END
          WHERE device_id = $1 AND revoked_at IS NULL RETURNING mailbox_head, user_id",
     )
     .bind(recipient.as_bytes())
+    .bind(int(letter.at.saturating_mul(1 << POSITIONS))?)
     .fetch_optional(tx.connection())
     .await?;
     let Some(owner) = owner else { return Ok(Err(Refusal::UnknownDevice(recipient.clone()))) };

@@ -7,6 +7,7 @@
 //! databases.
 
 mod approval;
+mod chain;
 mod connect;
 mod deliver;
 mod directory;
@@ -50,7 +51,7 @@ pub(crate) use self::{
         ClaimKeyPackage, Claimed, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
         WithdrawKeyPackages,
     },
-    log::{EntriesAfter, ProposalsOf, Removed},
+    log::{EntriesAfter, PageAfter, ProposalsOf, Removed},
     mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
     nonce::SpendNonce,
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},

@@ -9,6 +9,7 @@ use paired_mls_api::{Access, DeviceId, EntryKind, GroupId, UserId};
 
 use super::{
     StoreError, Topic, Transaction, Tx,
+    chain::chain_at,
     directory::{DeviceById, DevicesOfUser},
     group::{Anchoring, Group, GroupById, Standing, list},
     mailbox::{Letter, LetterKind},
@@ -373,16 +374,20 @@ impl NewEntry {
         message: &[u8],
         digest: &[u8],
     ) -> Result<(), StoreError> {
+        let digest: &[u8; 32] = digest.try_into().expect("a SHA-256 has 32 bytes");
+        let chain = chain_at(tx, group, self.position.saturating_sub(1)).await?;
+        let chain = chain.and(self.position, self.epoch, self.kind, digest);
         sqlx::query(
-            "INSERT INTO log (group_id, position, epoch, kind, message, digest)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO log (group_id, position, epoch, kind, message, digest, chain)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(group.as_bytes())
         .bind(int(self.position)?)
         .bind(int(self.epoch)?)
         .bind(self.kind.name())
         .bind(message)
-        .bind(digest)
+        .bind(digest.as_slice())
+        .bind(chain.as_bytes().as_slice())
         .execute(tx.connection())
         .await?;
         Ok(())

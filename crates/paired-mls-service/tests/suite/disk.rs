@@ -210,9 +210,7 @@ async fn a_database_of_postgres_that_is_read_only_recovers() {
             "ALTER DATABASE {name} SET default_transaction_read_only = {value}"
         ));
         // Sessions that are there go on as they are.
-        postgres::run(&format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-        ));
+        postgres::end_sessions(name);
     };
     set("on");
     // The first request after that may still find a connection that has ended.

@@ -33,15 +33,18 @@ async fn items_stay_until_they_are_dropped(backend: Backend) {
     for content in [b"one", b"two", b"six"] {
         post(&replica, &alice, &bob, content).await.done();
     }
-    assert_eq!(items(&replica, &bob, "").await, [1, 2, 3]);
-    assert_eq!(items(&replica, &bob, "?after=1&limit=1").await, [2]);
+    let all = items(&replica, &bob, "").await;
+    let [one, two, three] = all[..] else { panic!("{all:?}") };
+    assert!(one < two && two < three);
+    assert_eq!(items(&replica, &bob, &format!("?after={one}&limit=1")).await, [two]);
     assert_eq!(items(&replica, &alice, "").await, [0; 0]);
-    bob.delete(&replica, "/v1/mailbox?through=2").await.done();
-    assert_eq!(items(&replica, &bob, "").await, [3]);
-    bob.delete(&replica, "/v1/mailbox?through=3").await.done();
+    bob.delete(&replica, &format!("/v1/mailbox?through={two}")).await.done();
+    assert_eq!(items(&replica, &bob, "").await, [three]);
+    bob.delete(&replica, &format!("/v1/mailbox?through={three}")).await.done();
     // Positions never repeat.
     post(&replica, &alice, &bob, b"ten").await.done();
-    assert_eq!(items(&replica, &bob, "").await, [4]);
+    let rest = items(&replica, &bob, "").await;
+    assert!(rest.len() == 1 && rest[0] > three);
 
     let nobody = Device::new("nobody");
     let problem = post(&replica, &alice, &nobody, b"x").await;
@@ -76,7 +79,7 @@ async fn a_full_mailbox_does_not_keep_a_partner_from_committing(mut backend: Bac
     for epoch in 0..4 {
         win(&replica, &alice, &group, &publish(&group, epoch)).await;
     }
-    assert_eq!(items(&replica, &asleep, "").await, [1, 2]);
+    assert_eq!(items(&replica, &asleep, "").await.len(), 2);
     // What is addressed to others has to arrive.
     let to_bob = EnvelopeFor { recipient: bob.id.clone(), envelope: envelope(b"hello") };
     let commit = PublishCommit { envelopes: vec![to_bob; 3], ..publish(&group, 4) };
@@ -93,7 +96,8 @@ async fn items_expire(mut backend: Backend) {
     post(&replica, &alice, &bob, b"old").await.done();
     backend.clock.forward(3000);
     post(&replica, &alice, &bob, b"new").await.done();
+    let both = items(&replica, &bob, "").await;
     backend.clock.forward(601);
     replica.state.sweep().await.unwrap();
-    assert_eq!(items(&replica, &bob, "").await, [2]);
+    assert_eq!(items(&replica, &bob, "").await, both[1..]);
 }

@@ -22,6 +22,7 @@ mod postgres;
 mod race;
 mod replicas;
 mod restart;
+mod restored;
 mod roster;
 mod signatures;
 mod sockets;

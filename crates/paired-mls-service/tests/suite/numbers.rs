@@ -1,6 +1,6 @@
 //! Numbers that nobody means: too great, beyond the end, zero.
 
-use paired_mls_api::{Access, CreateGroup, GroupId, ProblemKind, path};
+use paired_mls_api::{Access, CreateGroup, GroupId, MailboxPage, ProblemKind, path};
 
 use crate::{
     backend::{Backend, on_both},
@@ -47,35 +47,37 @@ async fn a_position_beyond_the_end_is_said(backend: Backend) {
     let group = new_group(&replica, &alice, Access::Roster).await;
     win(&replica, &alice, &group, &publish(&group, 0)).await;
     let of_group = |path| path::of_group(path, &group);
-    for path in [
-        of_group(path::GROUP_MESSAGES),
-        of_group(path::GROUP_EVENTS),
-        path::MAILBOX.to_owned(),
-        path::MAILBOX_EVENTS.to_owned(),
+    let items: MailboxPage = partner.get(&replica, path::MAILBOX).await.json(200);
+    let item = items.items[0].position;
+    for (path, head) in [
+        (of_group(path::GROUP_MESSAGES), 1),
+        (of_group(path::GROUP_EVENTS), 1),
+        (path::MAILBOX.to_owned(), item),
+        (path::MAILBOX_EVENTS.to_owned(), item),
     ] {
         for number in TOO_GREAT {
             let answer = partner.get(&replica, &format!("{path}?after={number}")).await;
             answer.problem(ProblemKind::Malformed);
         }
-        for after in [2, i64::MAX as u64] {
+        for after in [head + 1, i64::MAX as u64] {
             let answer = partner.get(&replica, &format!("{path}?after={after}")).await;
-            assert_eq!(answer.problem(ProblemKind::Beyond).head, Some(1), "{path} {after}");
+            assert_eq!(answer.problem(ProblemKind::Beyond).head, Some(head), "{path} {after}");
         }
     }
-    for path in [of_group(path::GROUP_MESSAGES), path::MAILBOX.to_owned()] {
-        assert_eq!(partner.get(&replica, &format!("{path}?after=1")).await.status, 200);
+    for (path, head) in [(of_group(path::GROUP_MESSAGES), 1), (path::MAILBOX.to_owned(), item)] {
+        assert_eq!(partner.get(&replica, &format!("{path}?after={head}")).await.status, 200);
     }
-    for through in [2, i64::MAX as u64] {
+    for through in [item + 1, i64::MAX as u64] {
         let path = format!("{}?through={through}", path::MAILBOX);
         let answer = partner.delete(&replica, &path).await;
-        assert_eq!(answer.problem(ProblemKind::Beyond).head, Some(1));
+        assert_eq!(answer.problem(ProblemKind::Beyond).head, Some(item));
     }
     // Nothing was dropped.
     let mut mailbox = match Reader::open(&replica, &partner, path::MAILBOX_EVENTS, None).await {
         Ok(reader) => reader,
         Err(answer) => panic!("{}", answer.status),
     };
-    assert_eq!(mailbox.take(1).await, [(1, "item".to_owned())]);
+    assert_eq!(mailbox.take(1).await, [(item, "item".to_owned())]);
 }
 
 async fn a_page_of_nothing_is_refused(backend: Backend) {

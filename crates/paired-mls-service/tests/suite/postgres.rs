@@ -57,6 +57,13 @@ pub(crate) fn name_of(address: &str) -> &str {
     address.split(['/', '?']).nth(3).unwrap()
 }
 
+/// Ends all sessions of a database.
+pub(crate) fn end_sessions(name: &str) {
+    run(&format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    ));
+}
+
 /// Runs a statement on the server, outside of the databases of the tests.
 pub(crate) fn run(statement: &str) {
     let socket = SERVER.get_or_init(start).as_ref().unwrap();

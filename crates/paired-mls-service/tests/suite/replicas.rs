@@ -21,7 +21,7 @@ async fn commit_and_follow(one: &Replica, two: &Replica, between: impl AsyncFn()
     let opened = Reader::open(two, &partner, path::MAILBOX_EVENTS, None).await;
     let Ok(mut mailbox) = opened else { panic!("refused") };
     assert_eq!(log.take(1).await, [(1, "commit".to_owned())]);
-    assert_eq!(mailbox.take(1).await, [(1, "item".to_owned())]);
+    assert_eq!(mailbox.next().await.unwrap().event, "item");
     between().await;
     for epoch in 1..4 {
         let commit = publish(&group, epoch);

@@ -107,10 +107,12 @@ fn ordinary_commit(sender: &Device) -> Sent {
 }
 
 async fn a_paired_and_an_ordinary_commit_leave_the_same_trace(paired: Backend) {
-    let ordinary = match paired.config.database.starts_with("sqlite") {
+    let mut ordinary = match paired.config.database.starts_with("sqlite") {
         true => Backend::sqlite(),
         false => Backend::postgres().unwrap(),
     };
+    // Positions in mailboxes follow the clock.
+    ordinary.clock = paired.clock.clone();
     let alice = Device::new("alice");
     let paired = trace(&paired, &alice, &paired_commit(&alice)).await;
     let ordinary = trace(&ordinary, &alice, &ordinary_commit(&alice)).await;

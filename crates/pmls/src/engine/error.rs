@@ -126,6 +126,30 @@ pub(crate) enum EngineError {
         /// The epoch that this device is in.
         epoch: u64,
     },
+    /// The log has a hole.
+    #[error(
+        "the service leaves out a part of the log of {group}: tell its operator; `pmls group rejoin {group}` \
+         comes back from outside"
+    )]
+    Hole {
+        /// The group.
+        group: String,
+        /// Where.
+        source: ClientError,
+    },
+    /// The log is another one than that which was read.
+    #[error(
+        "the service has another log of {group} than the one that this device has read: its database was \
+         restored from a backup, or changed. Nothing more is read or sent there, and what this device has is \
+         kept; `pmls group rejoin {group}` goes on from what the service has. Whoever was removed from the \
+         group since that backup is back in it: remove them again"
+    )]
+    OtherHistory {
+        /// The group.
+        group: String,
+        /// What was found.
+        source: ClientError,
+    },
     /// The service has no GroupInfo.
     #[error(
         "the service has no GroupInfo of the epoch that {0} is in, or this account may not have it: ask a member \
@@ -211,7 +235,14 @@ impl EngineError {
 
     /// Whether one group cannot be followed, and all others can.
     pub(super) fn is_of_one_group(&self) -> bool {
-        matches!(self, Self::Stuck { .. } | Self::Missing { .. } | Self::NoGroupInfo(_))
+        matches!(
+            self,
+            Self::Stuck { .. }
+                | Self::Missing { .. }
+                | Self::Hole { .. }
+                | Self::OtherHistory { .. }
+                | Self::NoGroupInfo(_)
+        )
     }
 
     /// Whether the network or the service is at fault, so that it may work later.

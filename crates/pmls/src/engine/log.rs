@@ -2,6 +2,7 @@
 
 use paired_mls::{Event, group::credential::Identity, wire::MlsMessage};
 use paired_mls_api::{EntryKind, LogEntry};
+use paired_mls_client::{ClientError, LogCursor};
 use paired_mls_openmls::{Error, PeerError, Received};
 
 use super::{
@@ -32,10 +33,12 @@ impl Engine {
             return Ok(());
         };
         let mut group = self.load(&row)?;
-        let mut cursor = row.cursor;
+        let mut cursor = self.store().log_cursor(&row)?;
         loop {
-            let page = self.client()?.log(&row.id, cursor, Some(PAGE)).await?;
-            let Some(last) = page.entries.last().map(|entry| entry.position) else { break };
+            let page = self.client()?.log(&row.id, cursor, Some(PAGE)).await;
+            let page = page.map_err(|error| of_group(&group, error))?;
+            let Some(last) = page.entries.last() else { break };
+            cursor = LogCursor { position: last.position, chain: Some(last.chain) };
             for entry in page.entries {
                 let next = match self.follow(&mut group, &entry, report) {
                     // What the mailbox has to say may be what is missing: a Notify, a Welcome, a pairing.
@@ -47,13 +50,12 @@ impl Engine {
                     }
                     next => next?,
                 };
-                self.store().read_through(&row.id, entry.position)?;
+                self.store().read_through(&row.id, entry.position, &entry.chain)?;
                 if matches!(next, Next::Stop) {
                     return Ok(());
                 }
             }
-            cursor = last;
-            if last >= page.head {
+            if cursor.position >= page.head {
                 break;
             }
         }
@@ -259,6 +261,16 @@ fn shown_as(identity: &Identity) -> String {
                 last.as_ref().map_or("somebody".to_owned(), |last| printable(last.content()));
             format!("{known} (unverified, says it is {})", printable(claims.content()))
         }
+    }
+}
+
+/// What is wrong with the log of one group says nothing of the others.
+fn of_group(group: &Group, error: ClientError) -> EngineError {
+    let group = group.row.name.clone();
+    match error {
+        ClientError::Gap { .. } => EngineError::Hole { group, source: error },
+        ClientError::OtherHistory { .. } => EngineError::OtherHistory { group, source: error },
+        error => error.into(),
     }
 }
 

@@ -10,7 +10,7 @@ use paired_mls::{
     pairing::{AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source},
     wire::{FramedHeader, KeyPackage, MlsMessage},
 };
-use paired_mls_api::{Envelope, GroupId, MailboxItem};
+use paired_mls_api::{Envelope, GroupId, MailboxItem, ProblemKind};
 use paired_mls_openmls::{
     Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_key_pair, welcome_group_id,
 };
@@ -46,7 +46,16 @@ impl Engine {
         self.flush(report).await?;
         loop {
             let after = self.store().cursor(CURSOR)?;
-            let page = self.client()?.items(after, Some(PAGE)).await?;
+            let page = match self.client()?.items(after, Some(PAGE)).await {
+                // The service was restored from a backup. What it has is read again: most of it is known,
+                // and what is known already is dropped.
+                Err(error) if error.problem() == Some(ProblemKind::Beyond) && after > 0 => {
+                    report.add(Happening::MailboxRestored);
+                    self.store().set_cursor(CURSOR, 0)?;
+                    continue;
+                }
+                page => page?,
+            };
             let Some(last) = page.items.last().map(|item| item.position) else { break };
             for item in page.items {
                 let position = item.position;
@@ -133,7 +142,7 @@ impl Engine {
             // without a group is dropped at the next start, and the Welcome read again.
             self.entered(&id, Some(pairing), 0, report)?;
             let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
-            return self.store().back_since(&id, group.epoch());
+            return self.store().back_since(&id, group.epoch(), 0);
         }
         Ok(())
     }

@@ -111,10 +111,12 @@ impl Engine {
         report.events.iter().any(back)
     }
 
-    /// The service has accepted the commit from outside.
+    /// The service has accepted the commit from outside, and put it at this position of the log, which is
+    /// read from there on.
     pub(super) fn came_back(
         &self,
         id: &GroupId,
+        position: u64,
         commit: &[u8],
         info: &[u8],
         report: &mut Report,
@@ -138,7 +140,7 @@ impl Engine {
             }
         }
         let epoch = self.load(&row)?.epoch();
-        self.store().back_since(id, epoch)?;
+        self.store().back_since(id, epoch, position)?;
         report.add(Happening::Rejoined { group: row.name, id: id.to_string(), epoch });
         Ok(())
     }

@@ -55,6 +55,8 @@ pub(crate) enum Happening {
     TokenWanted { group: String, by: u16 },
     /// A partner behind the shared leaf sends no more.
     TokenGiven { group: String, by: u16 },
+    /// The service has an older copy of the mailbox than the one that was read.
+    MailboxRestored,
     /// Something came that somebody may have meant harm by; nothing was done with it.
     Dropped { why: String },
     /// A message cannot be read.
@@ -365,6 +367,11 @@ impl fmt::Display for Happening {
             Self::TokenGiven { group, by } => write!(
                 f,
                 "{group}: device {by} sends no more: `pmls update {group}` takes the token"
+            ),
+            Self::MailboxRestored => f.write_str(
+                "the service was restored from a backup: the mailbox is read again, what came since that \
+                 backup and was not read is lost, and KeyPackages may be given out twice: `pmls device \
+                 publish` makes new ones",
             ),
             Self::Dropped { why } => write!(f, "warning, and nothing was done: {why}"),
             Self::Unread { group, epoch, position } => write!(

@@ -6,7 +6,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use paired_mls::PairingId;
-use paired_mls_api::{DeviceId, GroupId, UserId};
+use paired_mls_api::{DeviceId, GroupId, LogChain, UserId};
+use paired_mls_client::LogCursor;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::Serialize;
 
@@ -21,6 +22,11 @@ CREATE TABLE IF NOT EXISTS pmls_groups (
     cursor   INTEGER NOT NULL,  -- the position in the log that was read last
     since    INTEGER NOT NULL DEFAULT 0,    -- the epoch in which this device came in
     behind   INTEGER            -- an epoch in which this device has sent more than it knows
+) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_chains (
+    group_id BLOB PRIMARY KEY,
+    position INTEGER NOT NULL,
+    chain    BLOB NOT NULL      -- the hash of the log up to that position
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_outbox (
     id    INTEGER PRIMARY KEY,
@@ -220,10 +226,18 @@ impl Store<'_> {
     }
 
     /// This device is in again from this epoch on, and reads the log from where it was.
-    pub(super) fn back_since(&self, id: &GroupId, since: u64) -> Result<(), EngineError> {
-        let sql = "UPDATE pmls_groups SET state = 'active', since = ?2, behind = NULL
+    pub(super) fn back_since(
+        &self,
+        id: &GroupId,
+        since: u64,
+        position: u64,
+    ) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET state = 'active', since = ?2, behind = NULL, cursor = ?3
                    WHERE group_id = ?1";
-        self.0.execute(sql, params![id.as_bytes(), to_sql(since)])?;
+        let before = to_sql(position.saturating_sub(1));
+        self.0.execute(sql, params![id.as_bytes(), to_sql(since), before])?;
+        // What was read before it may have been another log.
+        self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
         Ok(())
     }
 
@@ -237,15 +251,35 @@ impl Store<'_> {
     /// Forgets a group, and what was heard and said in it.
     pub(super) fn forget_group(&self, id: &GroupId) -> Result<(), EngineError> {
         self.0.execute("DELETE FROM pmls_groups WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
         Ok(())
     }
 
-    pub(super) fn read_through(&self, id: &GroupId, position: u64) -> Result<(), EngineError> {
+    /// The log of a group was read up to this position.
+    pub(super) fn read_through(
+        &self,
+        id: &GroupId,
+        position: u64,
+        chain: &LogChain,
+    ) -> Result<(), EngineError> {
         let sql = "UPDATE pmls_groups SET cursor = ?2 WHERE group_id = ?1";
         self.0.execute(sql, params![id.as_bytes(), to_sql(position)])?;
+        let sql = "INSERT OR REPLACE INTO pmls_chains VALUES (?1, ?2, ?3)";
+        self.0.execute(sql, params![id.as_bytes(), to_sql(position), chain.as_bytes()])?;
         Ok(())
+    }
+
+    /// Where the log of a group was read up to. One that this device has not read itself up to there has no
+    /// hash.
+    pub(super) fn log_cursor(&self, row: &GroupRow) -> Result<LogCursor, EngineError> {
+        let sql = "SELECT chain FROM pmls_chains WHERE group_id = ?1 AND position = ?2";
+        let mut statement = self.0.prepare(sql)?;
+        let at = params![row.id.as_bytes(), to_sql(row.cursor)];
+        let chain: Option<Vec<u8>> = statement.query_row(at, |row| row.get(0)).optional()?;
+        let chain = chain.and_then(|chain| LogChain::from_bytes(&chain));
+        Ok(LogCursor { position: row.cursor, chain })
     }
 
     pub(super) fn cursor(&self, name: &str) -> Result<u64, EngineError> {

@@ -5,6 +5,7 @@ mod kill;
 mod leaf;
 mod node;
 mod proxy;
+mod restored;
 mod stranger;
 mod strangers;
 mod truth;

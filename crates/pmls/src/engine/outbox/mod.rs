@@ -161,8 +161,9 @@ impl Engine {
             (Fate::Taken { .. }, Item::Commit { group, .. }) => {
                 self.store().replace(id, &Item::Merge(group.clone()))
             }
-            (Fate::Taken { .. }, Item::Rejoin { group, publish, info }) => {
-                self.came_back(group, &publish.commit.0, &info.0, report)?;
+            (Fate::Taken { position }, Item::Rejoin { group, publish, info }) => {
+                let position = position.unwrap_or_default();
+                self.came_back(group, position, &publish.commit.0, &info.0, report)?;
                 self.store().sent(id)
             }
             (Fate::Taken { .. } | Fate::Lost, _) => self.store().sent(id),

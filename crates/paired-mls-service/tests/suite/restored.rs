@@ -1,0 +1,165 @@
+//! A database that was restored from an older copy, or rewritten, is noticed.
+
+use std::{fs, path::Path};
+
+use paired_mls_api::{Access, GroupId, LogChain, LogPage, MailboxPage, ProblemKind, path};
+
+use crate::{
+    backend::{Backend, Replica, on_both},
+    device::Device,
+    messages::*,
+    postgres as server,
+};
+
+on_both!(
+    every_entry_has_the_hash_of_the_log,
+    entries_of_before_get_their_hash,
+    a_restored_database_is_noticed,
+    no_position_of_a_mailbox_is_given_twice,
+);
+
+async fn page(replica: &Replica, device: &Device, group: &GroupId, after: u64) -> LogPage {
+    let path = format!("{}?after={after}", path::of_group(path::GROUP_MESSAGES, group));
+    device.get(replica, &path).await.json(200)
+}
+
+/// Checks a page as a reader would, and returns the hash behind it.
+fn check(page: &LogPage) -> LogChain {
+    let mut chain = page.chain;
+    for (entry, position) in page.entries.iter().zip(page.after + 1..) {
+        chain = chain.and_entry(entry);
+        assert_eq!((entry.position, entry.chain), (position, chain));
+    }
+    chain
+}
+
+async fn every_entry_has_the_hash_of_the_log(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let empty = page(&replica, &alice, &group, 0).await;
+    assert_eq!((empty.after, empty.chain), (0, LogChain::start(&group)));
+    win(&replica, &alice, &group, &publish(&group, 0)).await;
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    for message in [proposal(&group, 1), application(&group, 1)] {
+        assert_eq!(alice.post_mls(&replica, &messages, &message).await.status, 201);
+    }
+    win(&replica, &alice, &group, &publish(&group, 1)).await;
+    let all = page(&replica, &alice, &group, 0).await;
+    assert_eq!((all.chain, all.entries.len()), (LogChain::start(&group), 4));
+    let end = check(&all);
+    for after in 1..=4 {
+        let rest = page(&replica, &alice, &group, after).await;
+        assert_eq!((rest.after, rest.chain), (after, all.entries[after as usize - 1].chain));
+        assert_eq!(check(&rest), end);
+    }
+}
+
+async fn entries_of_before_get_their_hash(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    for epoch in 0..3 {
+        win(&replica, &alice, &group, &publish(&group, epoch)).await;
+    }
+    let before = page(&replica, &alice, &group, 0).await;
+    let pool = sqlx::AnyPool::connect(&backend.config.database).await.unwrap();
+    sqlx::query("UPDATE log SET chain = NULL").execute(&pool).await.unwrap();
+    pool.close().await;
+    let again = backend.replica().await;
+    assert_eq!(page(&again, &alice, &group, 0).await, before);
+}
+
+/// Copies a database that nobody uses.
+fn copy(backend: &Backend, from: &Path, to: &Path) {
+    match backend.config.database.strip_prefix("sqlite:") {
+        Some(_) => _ = fs::copy(from, to).unwrap(),
+        None => {
+            let of = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+            server::end_sessions(&of(from));
+            server::run(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", of(to)));
+            server::run(&format!("CREATE DATABASE {} TEMPLATE {}", of(to), of(from)));
+        }
+    }
+}
+
+async fn stop(replica: Replica) {
+    replica.state.close().await;
+}
+
+async fn a_restored_database_is_noticed(backend: Backend) {
+    let database = match backend.config.database.strip_prefix("sqlite:") {
+        Some(_) => backend.folder.path().join("service.db"),
+        None => server::name_of(&backend.config.database).into(),
+    };
+    let backup = database
+        .with_file_name(format!("backup_{}", database.file_stem().unwrap().to_str().unwrap()));
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let (still, busy) = (
+        new_group(&replica, &alice, Access::Roster).await,
+        new_group(&replica, &alice, Access::Roster).await,
+    );
+    win(&replica, &alice, &still, &publish(&still, 0)).await;
+    win(&replica, &alice, &busy, &publish(&busy, 0)).await;
+    stop(replica).await;
+    copy(&backend, &database, &backup);
+
+    let replica = backend.replica().await;
+    for epoch in 1..4 {
+        win(&replica, &alice, &busy, &publish(&busy, epoch)).await;
+    }
+    let mailbox = path::of_device(path::DEVICE_MAILBOX, &alice.id);
+    let octets = "application/octet-stream";
+    bob.send(&replica, "POST", &mailbox, octets, envelope(b"lost").0).await.done();
+    let read = page(&replica, &alice, &busy, 0).await;
+    let end = check(&read);
+    let quiet = page(&replica, &alice, &still, 1).await.chain;
+    let items: MailboxPage = alice.get(&replica, path::MAILBOX).await.json(200);
+    let last = items.items.last().unwrap().position;
+    stop(replica).await;
+
+    copy(&backend, &backup, &database);
+    let replica = backend.replica().await;
+    // Nothing has happened in one group since the backup: it goes on.
+    assert_eq!(page(&replica, &alice, &still, 1).await.chain, quiet);
+    // The other one, and the mailbox, end before what was read.
+    let path = format!("{}?after=4", path::of_group(path::GROUP_MESSAGES, &busy));
+    let problem = alice.get(&replica, &path).await.problem(ProblemKind::Beyond);
+    assert_eq!(problem.head, Some(1));
+    let events = format!("{}?after=4", path::of_group(path::GROUP_EVENTS, &busy));
+    alice.get(&replica, &events).await.problem(ProblemKind::Beyond);
+    let after = format!("{}?after={last}", path::MAILBOX);
+    alice.get(&replica, &after).await.problem(ProblemKind::Beyond);
+    // It goes on in another way, up to where it was read and further: the hash says so.
+    for epoch in 1..5 {
+        win(&replica, &alice, &busy, &publish(&busy, epoch)).await;
+        let now = page(&replica, &alice, &busy, 0).await;
+        assert_ne!(check(&now), end);
+    }
+    assert_ne!(page(&replica, &alice, &busy, 4).await.chain, end);
+}
+
+/// What comes after a restore is behind all that came before it.
+async fn no_position_of_a_mailbox_is_given_twice(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let mailbox = path::of_device(path::DEVICE_MAILBOX, &alice.id);
+    let post = async || {
+        let octets = "application/octet-stream";
+        alice.send(&replica, "POST", &mailbox, octets, envelope(b"x").0).await.done();
+        let items: MailboxPage = alice.get(&replica, path::MAILBOX).await.json(200);
+        items.items.last().unwrap().position
+    };
+    let (first, second) = (post().await, post().await);
+    assert_eq!(second, first + 1);
+    // As if the second had never been.
+    let pool = sqlx::AnyPool::connect(&backend.config.database).await.unwrap();
+    for undone in ["DELETE FROM mailbox", "UPDATE devices SET mailbox_head = 0"] {
+        sqlx::query(undone).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    backend.clock.forward(1);
+    assert!(post().await > second);
+}

@@ -1,0 +1,118 @@
+//! The operator has restored the service's database from a backup.
+
+use std::fs;
+
+use crate::world::{Device, World, agree, settle};
+
+struct Backup<'a>(&'a mut World);
+
+impl Backup<'_> {
+    fn files(&self) -> [std::path::PathBuf; 2] {
+        ["service.db", "backup.db"].map(|name| self.0.folder().join(name))
+    }
+
+    /// Copies the database while the service stands.
+    fn make(&mut self) {
+        self.0.kill();
+        let [database, backup] = self.files();
+        // What is still in the journal belongs to it.
+        rusqlite::Connection::open(&database)
+            .unwrap()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            .unwrap();
+        fs::copy(database, backup).unwrap();
+        self.0.restart();
+    }
+
+    fn restore(&mut self) {
+        self.0.kill();
+        let [database, backup] = self.files();
+        for beside in ["service.db-wal", "service.db-shm"] {
+            // It may not be there.
+            let _ = fs::remove_file(self.0.folder().join(beside));
+        }
+        fs::copy(backup, database).unwrap();
+        self.0.restart();
+    }
+}
+
+fn fails(device: &Device, args: &[&str]) -> String {
+    let (code, error) = device.fails(args);
+    assert_eq!(code, 3, "{error}");
+    error
+}
+
+/// Everybody notices, stops in that group and in no other, keeps what it has, and comes back by the command
+/// that the message names.
+#[test]
+fn a_restored_database_is_noticed() {
+    let mut world = World::new();
+    let [alice, bob] = ["alice", "bob"].map(|user| world.device(user));
+    for group in ["busy", "still"] {
+        alice.run(&["group", "create", group]);
+        alice.run(&["group", "add", group, "bob"]);
+        bob.sync();
+        let groups = bob.run(&["group", "list"]);
+        let mut names =
+            groups["groups"].as_array().unwrap().iter().map(|one| one["group"].as_str().unwrap());
+        let new = names.find(|name| !["busy", "still"].contains(name)).unwrap();
+        bob.run(&["group", "rename", new, group]);
+    }
+    Backup(&mut world).make();
+    alice.run(&["update", "busy"]);
+    alice.run(&["group", "send", "busy", "soon forgotten"]);
+    bob.sync();
+    agree(&[&alice, &bob], "busy");
+    let (epoch, authenticator) = (alice.epoch("busy"), alice.authenticator("busy"));
+
+    Backup(&mut world).restore();
+    for device in [&alice, &bob] {
+        for command in [&["sync"][..], &["update", "busy"], &["group", "send", "busy", "hello?"]] {
+            let error = fails(device, command);
+            assert!(error.contains("another log of busy"), "{error}");
+            assert!(error.contains("pmls group rejoin busy"), "{error}");
+        }
+        // Nothing of what it has is gone.
+        assert_eq!(
+            (device.epoch("busy"), device.authenticator("busy")),
+            (epoch, authenticator.clone())
+        );
+    }
+    // The other group goes on as if nothing had been.
+    alice.run(&["group", "send", "still", "still here"]);
+    fails(&bob, &["sync"]);
+    assert_eq!(bob.read("still"), ["alice: still here"]);
+
+    for device in [&alice, &bob] {
+        device.run(&["group", "rejoin", "busy"]);
+    }
+    settle(&[&alice, &bob]);
+    agree(&[&alice, &bob], "busy");
+    alice.run(&["group", "send", "busy", "here again"]);
+    bob.sync();
+    assert_eq!(bob.read("busy").last().map(String::as_str), Some("alice: here again"));
+}
+
+/// The restored service has gone on before one of them looks: what is new there stands at positions that it
+/// has read already, and is not passed over in silence.
+#[test]
+fn new_entries_at_old_positions_are_noticed() {
+    let mut world = World::new();
+    let [alice, bob] = ["alice", "bob"].map(|user| world.device(user));
+    alice.run(&["group", "create", "family"]);
+    alice.run(&["group", "add", "family", "bob"]);
+    bob.sync();
+    bob.call_it("family");
+    Backup(&mut world).make();
+    alice.run(&["update", "family"]);
+    bob.sync();
+    Backup(&mut world).restore();
+    alice.run(&["group", "rejoin", "family"]);
+    alice.run(&["update", "family"]);
+    alice.run(&["group", "send", "family", "did you hear?"]);
+    let error = fails(&bob, &["sync"]);
+    assert!(error.contains("another log of family"), "{error}");
+    bob.run(&["group", "rejoin", "family"]);
+    settle(&[&alice, &bob]);
+    agree(&[&alice, &bob], "family");
+}
