@@ -72,6 +72,8 @@ problems! {
     Beyond = 409, "beyond-head", "The position is beyond the end";
     /// A commit from outside cannot be verified: a member has to publish the GroupInfo of the epoch first.
     NoGroupInfo = 409, "no-group-info", "Nobody can join the group from outside now";
+    /// What the cursor stands before is gone. The member `pruned_through` says up to where.
+    Pruned = 410, "pruned", "A part of the log was not kept";
     /// The request contradicts an earlier one.
     Conflict = 409, "conflict", "The request contradicts an earlier one";
     /// Bytes are not the MLS message that they were said to be, or are not valid.
@@ -117,6 +119,9 @@ pub struct Problem {
     /// The position of the last entry that there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<u64>,
+    /// The last position whose entry is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned_through: Option<u64>,
     /// The device that the problem is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
@@ -138,6 +143,7 @@ impl Problem {
             detail: None,
             current_epoch: None,
             head: None,
+            pruned_through: None,
             device: None,
             request: None,
             retry_after: None,

@@ -105,6 +105,16 @@ pub enum ClientError {
         /// Where it ends now, if the service has said so.
         head: Option<u64>,
     },
+    /// The service: it has not kept what comes after a position for so long.
+    #[error(
+        "the service has not kept the log up to position {through}, and it was read up to {after} only"
+    )]
+    Pruned {
+        /// Up to where the log was read.
+        after: u64,
+        /// The last position that is gone.
+        through: u64,
+    },
     /// The service: it leaves out entries of a log.
     #[error("the service left out what comes after position {after}: tell its operator")]
     Gap {

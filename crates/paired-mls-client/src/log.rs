@@ -59,11 +59,14 @@ impl LogCursor {
 
     /// What an error says of a log that was read up to here.
     pub(crate) fn explain(self, error: ClientError) -> ClientError {
-        match error {
-            ClientError::Refused(problem) if problem.known_kind() == Some(ProblemKind::Beyond) => {
-                ClientError::OtherHistory { after: self.position, head: problem.head }
+        let ClientError::Refused(problem) = error else { return error };
+        let after = self.position;
+        match (problem.known_kind(), problem.pruned_through) {
+            (Some(ProblemKind::Beyond), _) => {
+                ClientError::OtherHistory { after, head: problem.head }
             }
-            error => error,
+            (Some(ProblemKind::Pruned), Some(through)) => ClientError::Pruned { after, through },
+            _ => ClientError::Refused(problem),
         }
     }
 }

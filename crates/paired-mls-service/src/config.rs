@@ -81,8 +81,21 @@ pub struct Limits {
     pub mailbox_items: u64,
     /// After how many seconds an item is dropped that nobody has fetched.
     pub mailbox_seconds: u64,
+    /// How long the items of one mailbox are together, in bytes, in the same parts.
+    pub mailbox_bytes: u64,
     /// KeyPackages of one device.
     pub key_packages: u64,
+    /// How long they are together, in bytes.
+    pub key_package_bytes: u64,
+    /// For how many days an entry of a log is kept that everybody has read; for as long as a mailbox keeps
+    /// an item at least, since before that a new member may not have come. For ever if `None`.
+    pub log_days: Option<u64>,
+    /// How long the messages of a log are that are kept although everybody has read them, in bytes. As long
+    /// as they like if `None`.
+    pub log_bytes: Option<u64>,
+    /// After how many days an entry of a log goes that somebody has not read. Never if `None`: then a device
+    /// that sleeps for years finds what it needs.
+    pub log_unread_days: Option<u64>,
     /// KeyPackages of one device that one account can claim in a day. The device's own account and its partners
     /// can claim all, and the last quarter is theirs.
     pub claims: u64,
@@ -146,7 +159,13 @@ impl Limits {
             // A quarter of a mailbox is for the account itself.
             ("mailbox-items", self.mailbox_items, 4, any),
             ("mailbox-seconds", self.mailbox_seconds, 1, seconds),
+            // One envelope of the greatest length, in a stranger's part.
+            ("mailbox-bytes", self.mailbox_bytes, 2 << 20, any),
             ("key-packages", self.key_packages, 1, any),
+            ("key-package-bytes", self.key_package_bytes, 1 << 10, any),
+            ("log-days", self.log_days.unwrap_or(1), 1, any),
+            ("log-bytes", self.log_bytes.unwrap_or(1), 1, any),
+            ("log-unread-days", self.log_unread_days.unwrap_or(1), 1, any),
             ("claims", self.claims, 1, any),
             ("devices", self.devices, 1, any),
             ("recipients", size(self.recipients), 1, any),
@@ -183,6 +202,11 @@ impl Default for Limits {
             past_epochs: 4,
             mailbox_items: 1000,
             mailbox_seconds: 30 * 24 * 60 * 60,
+            mailbox_bytes: 64 << 20,
+            key_package_bytes: 4 << 20,
+            log_days: Some(90),
+            log_bytes: Some(1 << 30),
+            log_unread_days: None,
             key_packages: 200,
             claims: 20,
             devices: 100,

@@ -33,6 +33,7 @@ mod logic;
 mod metrics;
 mod openapi;
 mod rate;
+mod readers;
 mod routes;
 mod serve;
 mod state;
@@ -46,5 +47,5 @@ pub use self::{
     routes::{app, metrics_app},
     serve::{Server, StopSignals, serve},
     state::AppState,
-    store::{RolledBack, StorageFault, StoreError},
+    store::{RolledBack, StorageFault, StoreError, Unread},
 };

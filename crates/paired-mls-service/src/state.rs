@@ -15,11 +15,17 @@ use crate::{
     logic::Bases,
     metrics::Metrics,
     rate::Rate,
-    store::{Heard, Reopen, RollBack, RolledBack, Store, Sweep, listen},
+    readers::Readers,
+    store::{
+        Heard, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack, Store, Sweep, Unread,
+        listen,
+    },
 };
 
 /// How often what has expired is dropped.
 const SWEEP: Duration = Duration::from_secs(60);
+/// With which of these sweeps it is looked for what is not kept any longer.
+const RETAIN: u64 = 60;
 
 /// One replica: its database, its clock, its limits, its subscribers. A clone is the same replica.
 #[derive(Clone)]
@@ -31,6 +37,7 @@ pub struct AppState {
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate: Arc<Rate>,
+    pub(crate) read_by: Arc<Readers>,
     pub(crate) subscriptions: Arc<Semaphore>,
     pub(crate) subscriptions_of: Arc<Counted<DeviceId>>,
     pub(crate) requests_of: Arc<Counted<DeviceId>>,
@@ -72,7 +79,8 @@ impl AppState {
         );
         let rate = Arc::new(Rate::new(&config.limits));
         let metrics = Metrics::new(store.transactions());
-        let background = background(&store, &hub, &rate, &clock);
+        let read_by = Arc::new(Readers::default());
+        let background = background(&store, &hub, &rate, &clock, &read_by, config.limits);
         Ok(Self {
             store,
             clock,
@@ -81,6 +89,7 @@ impl AppState {
             hub,
             metrics: Arc::new(metrics),
             rate,
+            read_by,
             subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
             subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
@@ -105,8 +114,8 @@ impl AppState {
         }
     }
 
-    /// Drops what has expired: nonces, items of mailboxes, KeyPackages. It happens by itself, too. Returns
-    /// how many rows went.
+    /// Drops what has expired, nonces, items of mailboxes and KeyPackages, and what of the logs is not kept any
+    /// longer. It happens by itself, too. Returns how many rows went.
     ///
     /// # Errors
     ///
@@ -114,9 +123,29 @@ impl AppState {
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.rate.sweep();
         self.hub.sweep();
-        let gone = self.store.run(&Sweep { now: self.clock.now() }).await?;
+        let now = self.clock.now();
+        let gone = self.store.run(&Sweep { now }).await?;
+        self.store.run(&NoteReaders(&self.read_by.take())).await?;
+        let entries = self.store.retain(retention(&self.limits, now)).await?;
         self.store.cut_journal().await?;
-        Ok(gone)
+        Ok(gone.saturating_add(entries))
+    }
+
+    /// Drops the entries of a group's log up to `position`, those of the current epoch apart. What somebody on the
+    /// roster has not read yet goes only if `unread` says so; whoever needs it is told to rejoin when it asks.
+    /// Returns how many entries went.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn prune_group(
+        &self,
+        group: &GroupId,
+        position: u64,
+        unread: Unread,
+    ) -> Result<u64, StoreError> {
+        self.store.run(&NoteReaders(&self.read_by.take())).await?;
+        self.store.run(&Prune { group, through: position, unread }).await
     }
 
     /// Puts everybody back on the roster of a group who ever was on it: an operator's way to let its members
@@ -152,11 +181,25 @@ impl AppState {
     }
 }
 
+/// How long logs are kept, as it is today.
+fn retention(limits: &Limits, now: u64) -> Retention {
+    let day = 24 * 60 * 60;
+    let least = limits.mailbox_seconds.div_ceil(day);
+    Retention {
+        day: now / day,
+        days: limits.log_days.map(|days| days.max(least)),
+        bytes: limits.log_bytes,
+        unread_days: limits.log_unread_days.map(|days| days.max(least)),
+    }
+}
+
 fn background(
     store: &Arc<Store>,
     hub: &Arc<Hub>,
     rate: &Arc<Rate>,
     clock: &Arc<dyn Clock>,
+    read_by: &Arc<Readers>,
+    limits: Limits,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let database = store.database().clone();
@@ -170,14 +213,20 @@ fn background(
     tasks.spawn(async move { listen(&database, heard).await });
     let (store, hub) = (Arc::clone(store), Arc::clone(hub));
     let (rate, clock) = (Arc::clone(rate), Arc::clone(clock));
+    let read_by = Arc::clone(read_by);
     tasks.spawn(async move {
-        loop {
+        for sweep in 1_u64.. {
             tokio::time::sleep(SWEEP).await;
             rate.sweep();
             hub.sweep();
             // The store logs a failure; the next sweep does the same work.
             if let Ok(rows) = store.run(&Sweep { now: clock.now() }).await {
                 tracing::debug!(rows, "swept");
+            }
+            // What is lost here comes again with the next requests.
+            let _noted = store.run(&NoteReaders(&read_by.take())).await;
+            if sweep % RETAIN == 0 {
+                let _retained = store.retain(retention(&limits, clock.now())).await;
             }
             if let Err(error) = store.cut_journal().await {
                 tracing::warn!(%error, "the journal of the database stays");

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AppState,
-    logic::{Caller, Failure, visible},
+    logic::{Caller, Failure, kept_after, visible},
     store::{EntriesAfter, GroupById, Removed, Standing, Store, StoreError, Topic},
 };
 
@@ -38,6 +38,7 @@ pub(crate) async fn group_events(
     if after > head {
         return Err(Failure::Beyond { head });
     }
+    let after = kept_after(state, &group, after).await?;
     let topic = Topic::group(&group);
     // First the channel, then the database: nothing falls in between.
     let (passed, unread) = state.hub.join(&topic, CHANNEL);

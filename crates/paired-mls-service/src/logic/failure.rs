@@ -91,6 +91,11 @@ pub(crate) enum Failure {
         "the position is beyond the end, {head}: either it is wrong, or the service lost entries"
     )]
     Beyond { head: u64 },
+    #[error(
+        "the entries up to position {through} were not kept any longer: come back into the group from \
+         outside, or ask a member to add the device again"
+    )]
+    Pruned { through: u64 },
     #[error("{}", told(.0))]
     Store(StoreError),
 }
@@ -298,6 +303,7 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::OutOfRange => ProblemKind::Malformed,
             Self::Beyond { .. } => ProblemKind::Beyond,
+            Self::Pruned { .. } => ProblemKind::Pruned,
             Self::MediaType(_) => ProblemKind::MediaType,
             Self::TooLarge(_) | Self::TooMuch(_) => ProblemKind::TooLarge,
             Self::NoSignature | Self::Signature(_) | Self::Authority { .. } => {
@@ -333,6 +339,7 @@ impl Failure {
         problem.detail = Some(self.to_string());
         match self {
             Self::Beyond { head } => problem.head = Some(*head),
+            Self::Pruned { through } => problem.pruned_through = Some(*through),
             Self::WrongEpoch(current) => problem.current_epoch = Some(*current),
             Self::NotApproved(device) => problem.device = Some(device.clone()),
             Self::UnknownRecipient(device) | Self::Full(device) => {

@@ -16,7 +16,7 @@ use crate::{
     AppState,
     store::{
         Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
-        LetterKind, OpenGroup, PageAfter, Publish, PutBack, SetGroupInfo, Standing,
+        LetterKind, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack, SetGroupInfo, Standing,
     },
 };
 
@@ -161,8 +161,8 @@ fn published(appended: Appended) -> (Published, Age) {
 pub(super) fn letter<'a>(state: &AppState, recipient: DeviceId, envelope: &'a [u8]) -> Letter<'a> {
     let at = state.clock.now();
     let expires_at = at.saturating_add(state.limits.mailbox_seconds);
-    let limit = state.limits.mailbox_items;
-    Letter { recipient, envelope, kind: LetterKind::Other, limit, at, expires_at }
+    let (limit, bytes) = (state.limits.mailbox_items, state.limits.mailbox_bytes);
+    Letter { recipient, envelope, kind: LetterKind::Other, limit, bytes, at, expires_at }
 }
 
 /// The log after a cursor.
@@ -179,10 +179,27 @@ pub(crate) async fn log(
         return Err(Failure::Beyond { head });
     }
     let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
-    let after = after.max(found.start);
+    let after = kept_after(state, group, after.max(found.start)).await?;
+    if found.standing == Standing::Listed {
+        state.read_by.note(group, &caller.device, after);
+    }
     let entries = EntriesAfter { group, after, through: head, limit };
     let (chain, entries) = state.store.run(&PageAfter(entries)).await?;
     Ok(LogPage { after, chain, entries, head })
+}
+
+/// Where to read on. Whoever has read something and misses what is gone is told; a newcomer begins with what
+/// there is.
+pub(crate) async fn kept_after(
+    state: &AppState,
+    group: &GroupId,
+    after: u64,
+) -> Result<u64, Failure> {
+    match state.store.run(&PrunedThrough(group)).await? {
+        pruned if after >= pruned => Ok(after),
+        pruned if after == 0 => Ok(pruned),
+        through => Err(Failure::Pruned { through }),
+    }
 }
 
 /// The GroupInfo of the current epoch. An older one would lead nowhere: who joins by it loses.

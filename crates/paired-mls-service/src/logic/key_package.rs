@@ -48,8 +48,9 @@ pub(crate) async fn upload(
     for (message, use_) in messages {
         key_packages.push(validate(state, caller, message, use_).await?);
     }
-    let (device, now, limit) = (&caller.device, state.clock.now(), state.limits.key_packages);
-    let store = StoreKeyPackages { device, key_packages: &key_packages, now, limit };
+    let (device, now) = (&caller.device, state.clock.now());
+    let (limit, bytes) = (state.limits.key_packages, state.limits.key_package_bytes);
+    let store = StoreKeyPackages { device, key_packages: &key_packages, now, limit, bytes };
     match state.store.run(&store).await? {
         Stored::All => Ok(()),
         Stored::Full => Err(Failure::Full(None)),

@@ -17,8 +17,8 @@ pub(crate) use self::{
     directory::{approvals, approve, device, disapprove, revoke, user},
     failure::Failure,
     group::{
-        create, group_info, log, publish_commit, publish_message, repair, set_group_info, view,
-        visible,
+        create, group_info, kept_after, log, publish_commit, publish_message, repair,
+        set_group_info, view, visible,
     },
     key_package::{claim, count, upload, withdraw},
     mailbox::{ack, items, not_beyond, post},

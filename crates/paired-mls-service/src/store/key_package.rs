@@ -57,6 +57,8 @@ pub(crate) struct StoreKeyPackages<'a> {
     pub(crate) now: u64,
     /// How many a device can have whose time has not ended.
     pub(crate) limit: u64,
+    /// How long they are together at most, in bytes.
+    pub(crate) bytes: u64,
 }
 
 impl Transaction for StoreKeyPackages<'_> {
@@ -70,13 +72,14 @@ impl Transaction for StoreKeyPackages<'_> {
             }
         }
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM key_packages WHERE device_id = $1 AND not_after >= $2",
+            "SELECT COUNT(*), CAST(COALESCE(SUM(LENGTH(key_package)), 0) AS BIGINT) FROM key_packages
+             WHERE device_id = $1 AND not_after >= $2",
         )
         .bind(self.device.as_bytes())
         .bind(int(self.now)?)
         .fetch_one(tx.connection())
         .await?;
-        if uint(&row, 0)? > self.limit {
+        if uint(&row, 0)? > self.limit || uint(&row, 1)? > self.bytes {
             return Ok(Stored::Full);
         }
         self.take_stock(tx).await?;

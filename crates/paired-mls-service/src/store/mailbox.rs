@@ -17,6 +17,8 @@ pub(crate) struct Letter<'a> {
     pub(crate) kind: LetterKind,
     /// How many items a mailbox has at most.
     pub(crate) limit: u64,
+    /// How long they are together at most, in bytes.
+    pub(crate) bytes: u64,
     /// When it came, in seconds.
     pub(crate) at: u64,
     pub(crate) expires_at: u64,
@@ -36,15 +38,16 @@ pub(crate) enum LetterKind {
 }
 
 impl Letter<'_> {
-    /// How many items the mailbox may have, this one included. Accounts leave room for one another: what
+    /// How many items the mailbox may have, and of how many bytes, this one included. Accounts leave room for one another: what
     /// a stranger sends does not keep Welcomes out, and Welcomes, which a stranger can send too, not what
     /// the owner's other devices send.
-    fn room(&self, from: &UserId, owner: &UserId) -> u64 {
-        match self.kind {
-            _ if from == owner => self.limit,
-            LetterKind::Welcome(_) => self.limit - self.limit / 4,
-            LetterKind::Other => self.limit / 2,
-        }
+    fn room(&self, from: &UserId, owner: &UserId) -> (u64, u64) {
+        let part = |limit: u64| match self.kind {
+            _ if from == owner => limit,
+            LetterKind::Welcome(_) => limit - limit / 4,
+            LetterKind::Other => limit / 2,
+        };
+        (part(self.limit), part(self.bytes))
     }
 }
 
@@ -66,11 +69,16 @@ pub(super) async fn post(
     .fetch_optional(tx.connection())
     .await?;
     let Some(owner) = owner else { return Ok(Err(Refusal::UnknownDevice(recipient.clone()))) };
-    let items = sqlx::query("SELECT COUNT(*) FROM mailbox WHERE device_id = $1")
-        .bind(recipient.as_bytes())
-        .fetch_one(tx.connection())
-        .await?;
-    if uint(&items, 0)? >= letter.room(from, &user(&owner, 1)?) {
+    let items = sqlx::query(
+        "SELECT COUNT(*), CAST(COALESCE(SUM(LENGTH(envelope)), 0) AS BIGINT) FROM mailbox
+         WHERE device_id = $1",
+    )
+    .bind(recipient.as_bytes())
+    .fetch_one(tx.connection())
+    .await?;
+    let (limit, bytes) = letter.room(from, &user(&owner, 1)?);
+    let long = u64::try_from(letter.envelope.len()).unwrap_or(u64::MAX);
+    if uint(&items, 0)? >= limit || uint(&items, 1)?.saturating_add(long) > bytes {
         return Ok(Err(Refusal::Full(recipient.clone())));
     }
     sqlx::query(

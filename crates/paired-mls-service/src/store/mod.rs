@@ -26,6 +26,7 @@ mod pairing;
 mod probe;
 mod publish;
 mod repair;
+mod retention;
 mod row;
 mod topic;
 
@@ -57,11 +58,13 @@ pub(crate) use self::{
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
     publish::{Age, Append, Appended, Joining, Members, Publish, Refusal, Room},
     repair::{PutBack, Reopen, RollBack},
+    retention::{NoteReaders, Prune, PrunedThrough, Retention},
     topic::Topic,
 };
 pub use self::{
     error::{StorageFault, StoreError},
     repair::RolledBack,
+    retention::Unread,
 };
 use self::{lease::Lease, probe::Readiness};
 

@@ -23,6 +23,7 @@ mod race;
 mod replicas;
 mod restart;
 mod restored;
+mod retention;
 mod roster;
 mod signatures;
 mod sockets;

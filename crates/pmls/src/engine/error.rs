@@ -137,6 +137,17 @@ pub(crate) enum EngineError {
         /// Where.
         source: ClientError,
     },
+    /// The device was away for too long.
+    #[error(
+        "this device was away from {group} for longer than the service keeps its log: {source}. What was said \
+         there meanwhile is lost to it; `pmls group rejoin {group}` comes back from outside"
+    )]
+    Pruned {
+        /// The group.
+        group: String,
+        /// Where.
+        source: ClientError,
+    },
     /// The log is another one than that which was read.
     #[error(
         "the service has another log of {group} than the one that this device has read: its database was \
@@ -241,6 +252,7 @@ impl EngineError {
                 | Self::Missing { .. }
                 | Self::Hole { .. }
                 | Self::OtherHistory { .. }
+                | Self::Pruned { .. }
                 | Self::NoGroupInfo(_)
         )
     }

@@ -269,6 +269,7 @@ fn of_group(group: &Group, error: ClientError) -> EngineError {
     let group = group.row.name.clone();
     match error {
         ClientError::Gap { .. } => EngineError::Hole { group, source: error },
+        ClientError::Pruned { .. } => EngineError::Pruned { group, source: error },
         ClientError::OtherHistory { .. } => EngineError::OtherHistory { group, source: error },
         error => error.into(),
     }

@@ -40,6 +40,26 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "SECONDS", env = "PMLS_LIMIT_MAILBOX_SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     mailbox_seconds: Option<u64>,
+    /// How long the items of one mailbox are together.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_MAILBOX_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mailbox_bytes: Option<u64>,
+    /// For how many days an entry of a log is kept that everybody has read.
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_LOG_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_days: Option<u64>,
+    /// How long the messages of a log are that are kept although everybody has read them.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_LOG_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_bytes: Option<u64>,
+    /// After how many days an entry of a log goes that somebody has not read [default: never].
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_LOG_UNREAD_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_unread_days: Option<u64>,
+    /// How long the KeyPackages of one device are together.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_KEY_PACKAGE_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_package_bytes: Option<u64>,
     /// KeyPackages of one device.
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_KEY_PACKAGES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +153,11 @@ impl From<Limits> for LimitSettings {
             past_epochs: Some(limits.past_epochs),
             mailbox_items: Some(limits.mailbox_items),
             mailbox_seconds: Some(limits.mailbox_seconds),
+            mailbox_bytes: Some(limits.mailbox_bytes),
+            log_days: limits.log_days,
+            log_bytes: limits.log_bytes,
+            log_unread_days: limits.log_unread_days,
+            key_package_bytes: Some(limits.key_package_bytes),
             key_packages: Some(limits.key_packages),
             claims: Some(limits.claims),
             devices: Some(limits.devices),
@@ -165,6 +190,11 @@ impl From<LimitSettings> for Limits {
             past_epochs: settings.past_epochs.unwrap_or(usual.past_epochs),
             mailbox_items: settings.mailbox_items.unwrap_or(usual.mailbox_items),
             mailbox_seconds: settings.mailbox_seconds.unwrap_or(usual.mailbox_seconds),
+            mailbox_bytes: settings.mailbox_bytes.unwrap_or(usual.mailbox_bytes),
+            log_days: settings.log_days.or(usual.log_days),
+            log_bytes: settings.log_bytes.or(usual.log_bytes),
+            log_unread_days: settings.log_unread_days.or(usual.log_unread_days),
+            key_package_bytes: settings.key_package_bytes.unwrap_or(usual.key_package_bytes),
             key_packages: settings.key_packages.unwrap_or(usual.key_packages),
             claims: settings.claims.unwrap_or(usual.claims),
             devices: settings.devices.unwrap_or(usual.devices),
