@@ -7,16 +7,19 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, Extensions, GroupContext, KeyPackage, LeafNodeIndex,
-    MlsGroup, Proposal, RequiredCapabilitiesExtension, Sender, StagedCommit,
+    Capabilities, Extension, ExtensionType, Extensions, GroupContext, KeyPackage, LeafNode,
+    LeafNodeIndex, MlsGroup, Proposal, RequiredCapabilitiesExtension, Sender, StagedCommit,
 };
+use openmls_traits::crypto::OpenMlsCrypto;
 use paired_mls::{
     Event, PairedDevice,
     anchor::LeafIndex,
     code_points::EXTENSION_TYPE_PAIRED_MLS,
     group::Oddity,
     leaf::{SignatureKeys, SignatureKeysError},
+    wire,
 };
+use tls_codec::{Serialize as _, VLByteSlice};
 
 use crate::{PeerError, UsageError, group, steer::key_len};
 
@@ -69,40 +72,43 @@ pub(crate) fn check_members(
 ///
 /// ```text
 /// a key of this device, or of `pairing`, in two leaves         refused
-/// a key of a leaf with several keys in two leaves              refused: the rule of gated groups
+/// a key of a leaf with several keys in two leaves              refused if both leaves prove it; else odd
 /// several keys in a group without the gate                     refused: stock members could not verify it
 /// any other key in two leaves, or in an unusual form           odd: stock members take it
 /// ```
 ///
-/// To refuse what stock members take would let any member shut this device out.
+/// A leaf proves the key that has signed it, and the own leaf all of its keys: whoever lists a stranger's key
+/// keeps nobody out. To refuse what stock members take would let any member shut this device out.
 pub(crate) fn check_signature_keys(
+    crypto: &impl OpenMlsCrypto,
     mls: &MlsGroup,
     pairing: &[PairedDevice],
 ) -> Result<Vec<(LeafIndex, Oddity)>, PeerError> {
     let leaves = mls.treesync().full_leaves();
-    let leaves = leaves.map(|(index, leaf)| (group::leaf(index), leaf.signature_key().as_slice()));
+    let leaves = leaves.map(|(index, leaf)| (group::leaf(index), leaf));
     let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice());
-    Keys::of(mls, own, pairing).check(leaves, is_gated(mls))
+    let signed = |at, leaf: &_, key: &_| is_signed_by(crypto, mls, at, leaf, key);
+    Keys::of(mls, own, pairing).check(leaves, is_gated(mls), &signed)
 }
 
 /// The same for the epoch that an own commit creates: what this device puts into the tree is not odd.
 /// What others propose is taken as stock members take it.
 pub(crate) fn check_staged(
+    crypto: &impl OpenMlsCrypto,
     mls: &MlsGroup,
     staged: &StagedCommit,
     pairing: &[PairedDevice],
 ) -> Result<(), PeerError> {
     let leaves = mls.treesync().full_leaves();
-    let mut leaves: BTreeMap<_, _> =
-        leaves.map(|(index, leaf)| (index.u32(), leaf.signature_key().as_slice())).collect();
+    let mut leaves: BTreeMap<_, _> = leaves.map(|(index, leaf)| (index.u32(), leaf)).collect();
     let mut added = Vec::new();
     for queued in staged.queued_proposals() {
         match (queued.proposal(), queued.sender()) {
             (Proposal::Add(add), _) => {
-                added.push(add.key_package().leaf_node().signature_key().as_slice());
+                added.push(add.key_package().leaf_node());
             }
             (Proposal::Update(update), Sender::Member(sender)) => {
-                leaves.insert(sender.u32(), update.leaf_node().signature_key().as_slice());
+                leaves.insert(sender.u32(), update.leaf_node());
             }
             (Proposal::Remove(remove), _) => {
                 leaves.remove(&remove.removed().u32());
@@ -113,12 +119,15 @@ pub(crate) fn check_staged(
             _ => {}
         }
     }
-    let own = staged.update_path_leaf_node().map(|own| own.signature_key().as_slice());
+    let own = staged.update_path_leaf_node();
     leaves.extend(own.map(|own| (mls.own_leaf_index().u32(), own)));
+    let own = own.map(|own| own.signature_key().as_slice());
     let gated = requires(staged.group_context().extensions());
-    let leaves = leaves.into_iter().filter_map(|(index, key)| Some((LeafIndex::new(index)?, key)));
-    let leaves = leaves.chain(added.into_iter().map(|key| (LeafIndex::MAX, key)));
-    Keys::of(mls, own, pairing).check(leaves, gated).map(drop)
+    let leaves =
+        leaves.into_iter().filter_map(|(index, leaf)| Some((LeafIndex::new(index)?, leaf)));
+    let leaves = leaves.chain(added.into_iter().map(|leaf| (LeafIndex::MAX, leaf)));
+    let signed = |at, leaf: &_, key: &_| is_signed_by(crypto, mls, at, leaf, key);
+    Keys::of(mls, own, pairing).check(leaves, gated, &signed).map(drop)
 }
 
 /// The signature keys that a staged commit brings into the tree, as leaves have them.
@@ -149,7 +158,8 @@ pub(crate) fn odd_events<'a>(
 
 /// The leaves of a group whose signature keys are odd: stock members take them.
 pub fn odd_leaves(mls: &MlsGroup) -> Vec<(LeafIndex, Oddity)> {
-    check_signature_keys(mls, &[]).unwrap_or_default()
+    let leaves = mls.treesync().full_leaves().map(|(index, leaf)| (group::leaf(index), leaf));
+    Keys::of(mls, None, &[]).check(leaves, is_gated(mls), &|_, _, _| false).unwrap_or_default()
 }
 
 /// The keys that are nobody else's business.
@@ -157,24 +167,32 @@ struct Keys<'a> {
     key_len: usize,
     /// What the own leaf has in the field, and the keys of the pairing.
     ours: Vec<&'a [u8]>,
+    /// What the own leaf has in the field.
+    own: Option<&'a [u8]>,
 }
 
 impl<'a> Keys<'a> {
     fn of(mls: &MlsGroup, own: Option<&'a [u8]>, pairing: &'a [PairedDevice]) -> Self {
         let key_len = key_len(mls.ciphersuite().signature_algorithm());
         let ours = pairing.iter().map(|paired| paired.signature_key.as_slice());
-        Self { key_len, ours: own.into_iter().chain(ours).collect() }
+        Self { key_len, ours: own.into_iter().chain(ours).collect(), own }
     }
 
     fn check<'b>(
         &self,
-        leaves: impl Iterator<Item = (LeafIndex, &'b [u8])>,
+        leaves: impl Iterator<Item = (LeafIndex, &'b LeafNode)>,
         gated: bool,
+        signed: &dyn Fn(LeafIndex, &LeafNode, &[u8]) -> bool,
     ) -> Result<Vec<(LeafIndex, Oddity)>, PeerError> {
-        // Each key, and whether the leaf that has it lists others as well.
+        let proves = |(at, node, listed): (LeafIndex, &LeafNode, Listed), key: &[u8]| {
+            let is_own = self.own == Some(node.signature_key().as_slice());
+            listed == Listed::Alone || is_own || signed(at, node, key)
+        };
+        // Each key, and the leaf that has it.
         let mut seen = BTreeMap::new();
         let mut odd = Vec::new();
-        for (leaf, content) in leaves {
+        for (leaf, node) in leaves {
+            let content = node.signature_key().as_slice();
             let keys = match self.read(content) {
                 Ok(keys) => keys,
                 Err(error) if self.ours.contains(&content) => {
@@ -191,12 +209,19 @@ impl<'a> Keys<'a> {
             }
             for key in keys {
                 let is_ours = self.ours.contains(&&*key);
-                match seen.insert(key, listed) {
-                    None => {}
-                    Some(Listed::Alone) if listed == Listed::Alone && !is_ours => {
-                        odd.push((leaf, Oddity::KeyTwice));
+                let now = (leaf, node, listed);
+                let Some(&before) = seen.get(&key) else {
+                    seen.insert(key, now);
+                    continue;
+                };
+                let alone = (before.2, listed) == (Listed::Alone, Listed::Alone);
+                match (proves(before, &key), proves(now, &key)) {
+                    (true, true) if !alone || is_ours => return Err(PeerError::SignatureKeyTwice),
+                    (false, true) => {
+                        odd.push((before.0, Oddity::KeyTwice));
+                        seen.insert(key, now);
                     }
-                    Some(_) => return Err(PeerError::SignatureKeyTwice),
+                    _ => odd.push((leaf, Oddity::KeyTwice)),
                 }
             }
         }
@@ -210,6 +235,35 @@ impl<'a> Keys<'a> {
         let keys = SignatureKeys::decode(content, self.key_len)?;
         Ok(keys.keys().iter().map(|key| Cow::Owned(key.clone())).collect())
     }
+}
+
+/// Whether a leaf's signature is of this key (RFC 9420 section 7.2):
+///
+/// ```text
+/// LeafNodeTBS = the leaf without its signature
+///               || group_id<V> || leaf_index      unless it is from a KeyPackage
+/// ```
+fn is_signed_by(
+    crypto: &impl OpenMlsCrypto,
+    mls: &MlsGroup,
+    at: LeafIndex,
+    leaf: &LeafNode,
+    key: &[u8],
+) -> bool {
+    let vector = |bytes: &[u8]| VLByteSlice(bytes).tls_serialize_detached().unwrap_or_default();
+    let encoded = leaf.tls_serialize_detached().unwrap_or_default();
+    let Ok(decoded) = wire::LeafNode::decode(&encoded) else {
+        return false;
+    };
+    let end = encoded.len().saturating_sub(vector(decoded.signature()).len());
+    let mut signed = encoded.get(..end).unwrap_or_default().to_vec();
+    if !matches!(decoded.source(), wire::LeafNodeSource::KeyPackage(_)) {
+        signed.extend(vector(mls.group_id().as_slice()));
+        signed.extend(at.value().to_be_bytes());
+    }
+    let content = [vector(b"MLS 1.0 LeafNodeTBS"), vector(&signed)].concat();
+    let scheme = mls.ciphersuite().signature_algorithm();
+    crypto.verify_signature(scheme, &content, key, decoded.signature()).is_ok()
 }
 
 /// How a leaf has a signature key.

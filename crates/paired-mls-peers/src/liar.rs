@@ -30,6 +30,22 @@ impl<C: TestCrypto> StockOpenMls<C> {
     }
 }
 
+impl<C: TestCrypto> StockOpenMls<C> {
+    /// A commit of nothing but a path, whose leaf has this content in its field `signature_key`.
+    ///
+    /// # Errors
+    ///
+    /// A member outside of any group.
+    pub fn commit_listing(&mut self, signature_key: Vec<u8>) -> Result<Vec<u8>, Refused> {
+        let before = self.credential.clone();
+        self.credential.signature_key = signature_key.into();
+        let name = BasicCredential::try_from(before.credential.clone())?.identity().to_vec();
+        let sent = self.commit_as(std::str::from_utf8(&name)?);
+        self.credential = before;
+        Ok(sent?.commit)
+    }
+}
+
 impl<C: TestCrypto> Liar for StockOpenMls<C> {
     fn commit_as(&mut self, identity: &str) -> Result<Sent, Refused> {
         let leaf = self.leaf_as(identity);

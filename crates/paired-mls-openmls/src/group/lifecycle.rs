@@ -76,7 +76,7 @@ impl PairedGroup {
             require_unreserved(group_id.as_slice())?;
             forget_inactive(device, group_id)?;
             let mls = enter(device, processed, None)?;
-            check_signature_keys(&mls, &[])?;
+            check_signature_keys(device.provider().crypto(), &mls, &[])?;
             let paired = came_back(device, &mls)?;
             let identities = identity::present(device, &mls)?;
             Ok(Self { mls, identities, paired })

@@ -170,7 +170,7 @@ pub(super) fn merge_other<P: Platform>(
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
         let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
-        let odd = check_signature_keys(mls, pairing)?;
+        let odd = check_signature_keys(device.provider().crypto(), mls, pairing)?;
         outcome.events.extend(odd_events(mls, odd, &new));
     }
     outcome.check(mls)?;

@@ -393,7 +393,7 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }
         erase(device, self.package)?;
-        check_signature_keys(&mls, &record.devices)?;
+        check_signature_keys(device.provider().crypto(), &mls, &record.devices)?;
         let settled = asked.settle(device, &mls, self.identities)?;
         events.extend(settled.events);
         record.advance(mark(mls.public_group().group_context()), seen.security);

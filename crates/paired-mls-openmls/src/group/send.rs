@@ -196,7 +196,9 @@ impl PairedGroup {
                 }
             };
             let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
-            mls.pending_commit().map_or(Ok(()), |staged| check_staged(mls, staged, pairing))?;
+            let crypto = device.provider().crypto();
+            mls.pending_commit()
+                .map_or(Ok(()), |staged| check_staged(crypto, mls, staged, pairing))?;
             let mut outgoing =
                 Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
             if let (Some(paired), Some(welcome)) = (paired.filter(|_| renews), &outgoing.welcome) {

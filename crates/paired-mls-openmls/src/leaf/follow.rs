@@ -187,7 +187,7 @@ impl LeafGroup {
             mls.merge_pending_commit(device.provider())
                 .map_err(Error::storage("merge a commit"))?;
 
-            check_signature_keys(mls, &[])?;
+            check_signature_keys(device.provider().crypto(), mls, &[])?;
             let before = (security(record), record.speaker.map(|speaker| speaker.device));
             record.speaker = Some(Speaker { device: by, since: epoch + 1, origin: Origin::Commit });
             record.given = None;

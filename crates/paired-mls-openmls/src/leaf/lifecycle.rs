@@ -47,7 +47,7 @@ impl LeafGroup {
             forget_inactive(device, &group_id)?;
             let mls = enter(device, processed, None)?;
             erase(device, &package)?;
-            check_signature_keys(&mls, &[])?;
+            check_signature_keys(device.provider().crypto(), &mls, &[])?;
 
             let tape = device.vault().open_group(pairing, group_id.as_slice())?;
             let (by, since) = (package.index.device(), mls.epoch().as_u64());

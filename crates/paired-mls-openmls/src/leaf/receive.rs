@@ -276,7 +276,7 @@ fn merge<P: Platform>(
     let new = brought_in(&staged);
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
-        let odd = check_signature_keys(mls, &[])?;
+        let odd = check_signature_keys(device.provider().crypto(), mls, &[])?;
         events.extend(odd_events(mls, odd, &new));
     }
     Ok(events)

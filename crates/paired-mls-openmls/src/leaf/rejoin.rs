@@ -94,7 +94,7 @@ impl LeafGroup {
         let external = External { tape: &tape, index, config, leaf: leaf.as_ref(), recorded: None };
         let outgoing = undone(device.provider(), || {
             let (mls, outgoing) = external.make(device, verifiable)?;
-            check_signature_keys(&mls, &[])?;
+            check_signature_keys(device.provider().crypto(), &mls, &[])?;
             Ok(outgoing)
         })?;
         let (group_info, config) = (info.to_vec(), config.clone());
@@ -259,7 +259,7 @@ impl External<'_> {
                 let first = Difference::first(&outgoing.commit, message);
                 return Err(PeerError::Differs(first).into());
             }
-            check_signature_keys(&mls, &[])?;
+            check_signature_keys(device.provider().crypto(), &mls, &[])?;
             let (by, origin) = (self.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
             let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };

@@ -196,7 +196,9 @@ impl LeafGroup {
         let epoch = self.epoch();
         let made = rehearse(device, self.mls.group_id(), |copy| {
             let made = make(copy, device, &tape, index, content, Vec::new())?;
-            copy.pending_commit().map_or(Ok(()), |staged| check_staged(copy, staged, &[]))?;
+            let crypto = device.provider().crypto();
+            copy.pending_commit()
+                .map_or(Ok(()), |staged| check_staged(crypto, copy, staged, &[]))?;
             Ok(made)
         })?;
         let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;

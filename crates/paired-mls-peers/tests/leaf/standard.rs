@@ -8,7 +8,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    CipherSuite,
+    CipherSuite, Event,
     anchor::LeafIndex,
     conformance::{
         Content, Framing, Heard, Listener as _, Member as _,
@@ -17,7 +17,8 @@ use paired_mls::{
     leaf::SignatureKeys,
 };
 use paired_mls_openmls::{
-    Error, KeyVectorCrypto, MemoryProvider, PeerError, UsageError, gate, gate_capabilities,
+    Error, KeyVectorCrypto, MemoryProvider, PeerError, Received, UsageError, gate,
+    gate_capabilities,
 };
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
 
@@ -262,8 +263,9 @@ fn key_package(suite: CipherSuite, signer: (Vec<u8>, Vec<u8>), listed: Vec<u8>) 
     MlsMessageOut::from(bundle.into_key_package()).to_bytes().unwrap()
 }
 
-/// A signature key stands once in the whole group, also among several of a leaf: MLS libraries compare
-/// whole fields and do not see it. The devices neither make nor accept a commit that breaks that.
+/// A signature key that two leaves prove stands once in the whole group, also among several of the own leaf:
+/// MLS libraries compare whole fields and do not see it. The devices neither make nor accept a commit that
+/// breaks that.
 #[test]
 fn a_signature_key_stands_once_in_the_group() {
     for_each(|suite, framing| {
@@ -285,6 +287,46 @@ fn a_signature_key_stands_once_in_the_group() {
         if framing == Framing::Public {
             assert_eq!(cast.devices[SENSOR].stored(), stored);
         }
+    });
+}
+
+/// Whoever lists a stranger's key in his leaf keeps nobody out and stops no device: the key is not proven
+/// by that leaf, which it has not signed. The leaf is told of as odd, and its member is not verified.
+#[test]
+fn a_strangers_key_in_a_list_keeps_nobody_out() {
+    for_each(|suite, framing| {
+        let mut cast = gated(suite, framing);
+        let mut victim = cast.guest(suite, framing, Door::Gated);
+        let package = victim.key_package().unwrap();
+        let own = cast.devices[SENSOR].signature_key_pair().1;
+        let ada = paired_mls_peers::Stock::signature_key(&cast.ada);
+        // Of a device of the leaf itself, and of somebody who is not there yet.
+        let victims = paired_mls_peers::Stock::signature_key(&victim);
+        for (n, listed) in [own, victims].into_iter().enumerate() {
+            let list = SignatureKeys::new(vec![ada.clone(), listed], ada.len()).unwrap();
+            let sent = cast.ada.commit_listing(list.encode()).unwrap();
+            for by in [PHONE, SENSOR] {
+                let (group, device) = cast.at(by);
+                let Received::Commit { events, .. } = group.process(device, &sent).unwrap() else {
+                    panic!("a commit is a commit");
+                };
+                let odd = |event: &Event| matches!(event, Event::OddLeaf { .. });
+                assert_eq!(events.iter().any(odd), n == 0, "{events:?}");
+                let alarm = |event: &Event| matches!(event, Event::IdentityUnverified { .. });
+                assert!(events.iter().any(alarm), "{events:?}");
+            }
+            for other in &mut cast.others {
+                other.process(&sent).unwrap();
+            }
+            cast.ada.confirm().unwrap();
+            cast.assert_together();
+        }
+        let (group, device) = cast.at(PHONE);
+        let sent = group.add(device, &[package]).unwrap();
+        cast.deliver(PHONE, &sent);
+        victim.join(&sent.welcome.unwrap()).unwrap();
+        cast.others.push(Box::new(victim));
+        cast.assert_together();
     });
 }
 
