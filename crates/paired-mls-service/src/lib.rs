@@ -21,7 +21,8 @@
 //! Notify, or cover), and the Welcomes there are. That the devices of an account act in turn, or that
 //! two of them fetch what one has published, is the same for any user of two devices. A pairing of
 //! standard mode is registered, and so known; one of hidden mode is not, and its registration is
-//! refused.
+//! refused. But the key of its leaf is registered like a further device, and can be told by what it does and
+//! does not do: hidden mode hides a pairing from the members of a group, not from the service.
 
 mod clock;
 mod config;
