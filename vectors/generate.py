@@ -9,6 +9,7 @@ Python's library it takes only the AEADs and the elliptic curves of `cryptograph
 (`pip install cryptography`). Nothing in it is random and nothing is meant to be secure.
 """
 
+import copy
 import hashlib
 import hmac
 import json
@@ -24,12 +25,12 @@ HERE = pathlib.Path(__file__).parent
 
 EXTRACT_SALT = b"PMLS 02"
 LABEL_PREFIX = b"PMLS 02 "
-NOTIFY_VERSION = 2
-RECORD_VERSION = 1
+NOTIFY_VERSION = 3
+RECORD_VERSION = 2
 DEPTH = 64
 POSITION_BITS = 48
 LAST_POSITION = 2**POSITION_BITS - 1
-GROUPS = 0xFFFF
+FIRST_OPENING = 1
 
 
 class Suite:
@@ -113,6 +114,7 @@ class Tape:
         self.notify_secret, self.accept_secret = derive("notify"), derive("accept")
         self.nodes = {"": derive("tape")}
         self.in_flight = None
+        self.lanes = None
 
     @classmethod
     def of_pairing(cls, suite, seed, pairing_id, devices, own):
@@ -159,11 +161,22 @@ class Tape:
         self.forget(node + "0", first, end)
         self.forget(node + "1", first, end)
 
-    def sub_tape(self, group_id):
-        tag = self.suite.expand_with_label(self.accept_secret, "group", group_id, self.suite.nh)
-        position = int.from_bytes(tag[:6], "big")
-        root = self.take(GROUPS, position)
-        return position, Tape(self.suite, root, group_id, self.devices, self.own)
+    def group(self, group_id):
+        """The tape of a group: no lane of it is open yet."""
+        group = copy.deepcopy(self)
+        derive = lambda secret: self.suite.expand_with_label(secret, "group", group_id, self.suite.nh)
+        group.notify_secret = derive(self.notify_secret)
+        group.accept_secret = derive(self.accept_secret)
+        group.nodes, group.lanes, group.next = {}, {}, 0
+        return group
+
+    def open_lane(self, group, group_id, device, opening):
+        """Opens a lane of a group's tape, with a value of this one, the pairing's."""
+        value = self.take(device, opening)
+        lane = f"{device:016b}"
+        group.nodes = {name: s for name, s in group.nodes.items() if not name.startswith(lane)}
+        group.nodes[lane] = self.suite.expand_with_label(value, "lane", group_id, self.suite.nh)
+        group.lanes[device] = opening
 
     def path_secret(self, value, context, device, position):
         tape_context = (
@@ -180,7 +193,8 @@ class Tape:
             uint(int(name.ljust(DEPTH, "0"), 2), 8) + uint(len(name), 1) + vector(secret)
             for name, secret in sorted(self.nodes.items())
         ]
-        nodes_length = vector(b"".join(nodes))[: -len(b"".join(nodes)) or None]
+        length = len(b"".join(nodes))
+        nodes_length = vector(b"".join(nodes))[: -length or None]
         in_flight = b"\x00"
         if self.in_flight:
             device, position, binding, value = self.in_flight
@@ -196,7 +210,15 @@ class Tape:
             nodes_length,
             *nodes,
             in_flight,
+            self.lanes_record(),
         ]
+
+    def lanes_record(self):
+        if self.lanes is None:
+            return b"\x00"
+        lanes = b"".join(uint(d, 2) + uint(o, 8) for d, o in sorted(self.lanes.items()))
+        epoch, in_order = uint(0, 8), uint(1, 1)
+        return b"\x01" + vector(lanes) + epoch + in_order
 
     def seal_notify(self, kem_output, info, plaintext):
         suite = self.suite
@@ -205,8 +227,8 @@ class Tape:
         return suite.aead(key).encrypt(nonce, plaintext, info)
 
 
-def notify_plaintext(suite, device, position, level, version=NOTIFY_VERSION, padding=b""):
-    header = uint(version, 1) + index_bytes(device, position) + uint(level, 1)
+def notify_plaintext(suite, device, opening, position, level, version=NOTIFY_VERSION, padding=b""):
+    header = uint(version, 1) + index_bytes(device, position) + uint(level, 1) + uint(opening, 6)
     return header + padding.rjust(suite.nh - len(header), b"\x00")
 
 
@@ -255,6 +277,15 @@ def pairing(suite, own, name="seed"):
 
 def place(device, position):
     return {"device": device, "position": position}
+
+
+def spot(device, opening, position):
+    return {"device": device, "opening": opening, "position": position}
+
+
+def for_epoch(epoch, attempt=0):
+    """The position of a commit that creates an epoch."""
+    return epoch << 16 | attempt
 
 
 def tape_derivation(suite):
@@ -324,21 +355,32 @@ def tape_path_secret(suite):
     )
 
 
-def tape_sub_tape(suite):
+def tape_group(suite):
     tape, said = pairing(suite, PASSIVE)
-    position, sub = tape.sub_tape(GROUP_ID)
-    secrets = {"notify_secret": sub.notify_secret, "accept_secret": sub.accept_secret}
-    secrets["tape_root"] = sub.nodes[""]
+    group = tape.group(GROUP_ID)
+    claims = []
+    # A lane, another one, and the first one opened anew.
+    for device, opening, position in (
+        (ACTIVE, FIRST_OPENING, for_epoch(1)),
+        (ACTIVE, FIRST_OPENING, for_epoch(7, 2)),
+        (THIRD, 0x0102_0304_0506, for_epoch(8)),
+        (ACTIVE, 1 << 24, for_epoch(9)),
+    ):
+        if group.lanes.get(device) != opening:
+            tape.open_lane(group, GROUP_ID, device, opening)
+        value = group.claim(device, position, b"a commit")
+        claims.append({**spot(device, opening, position), "value": value})
+    secrets = {"notify_secret": group.notify_secret, "accept_secret": group.accept_secret}
     write(
-        f"tape-suite-{suite.number}-sub-tape",
-        "tape-sub-tape",
+        f"tape-suite-{suite.number}-group",
+        "tape-group",
         suite,
-        "The sub-tape of a group: where it lies on the pairing's tape, its three secrets, and the "
-        "first value of a partner's lane.",
-        accepted(position=position, **secrets, first_value=sub.take(ACTIVE, 0)),
+        "The tape of a group: its two secrets, values of lanes that are opened one by one, and the "
+        "records of it and of the pairing's tape afterwards.",
+        accepted(**secrets, record=group.record(), pairing_record=tape.record()),
         tape=said,
         group_id=GROUP_ID,
-        **place(ACTIVE, 0),
+        claims=claims,
     )
 
 
@@ -406,9 +448,15 @@ def tape_records():
     record("truncated", "The last byte is missing.", whole[:-1])
     record("trailing-byte", "One byte follows.", [*whole, b"\x00"])
     version = "tape record: version"
-    record("version", "The format of a later version.", [b"\x02", *whole[1:]], version)
+    record("version", "The format of a later version.", [b"\x03", *whole[1:]], version)
+    record("earlier-version", "The format before this one.", [b"\x01", *whole[1:-1]], version)
     record("overlapping-nodes", "A node is stored together with its own last leaf.",
            split("", "1" * DEPTH))
+    lanes = tape.group(GROUP_ID)
+    tape.open_lane(lanes, GROUP_ID, ACTIVE, FIRST_OPENING)
+    lanes.nodes[f"{THIRD:016b}"] = data("a lane", suite.nh)
+    record("closed-lane", "The tape of a group has a node in a lane that is not open.",
+           lanes.record())
     halves = split("0", "1")
     halves[8], halves[9] = halves[9], halves[8]
     record("unordered-nodes", "The two halves of the tree are stored the wrong way round.", halves)
@@ -417,19 +465,21 @@ def tape_records():
            [*whole[:3], b"\x40" + devices, *whole[4:]])
 
 
-def notify(suite, name, description, layer=None, *, device=ACTIVE, position=0x0203_0405_0607,
-           plaintext=None, epoch=8, opened_in_epoch=8, seed="seed", kem_output=None,
-           change=lambda ciphertext: ciphertext, taken=()):
-    sender, _ = pairing(suite, ACTIVE, seed)
+def notify(suite, name, description, layer=None, *, device=ACTIVE, opening=5,
+           position=for_epoch(9), plaintext=None, epoch=8, opened_in_epoch=8, seed="seed",
+           kem_output=None, change=lambda ciphertext: ciphertext, taken=()):
+    sender = pairing(suite, ACTIVE, seed)[0].group(GROUP_ID)
     receiver, said = pairing(suite, PASSIVE)
     level = 1
     kem_output = kem_output or suite.kem_output(f"kem output {suite.number} {name}")
     info = encrypt_context(suite, GROUP_ID, epoch)
-    plaintext = plaintext or notify_plaintext(suite, device, position, level)
+    plaintext = plaintext or notify_plaintext(suite, device, opening, position, level)
     ciphertext = change(sender.seal_notify(kem_output, info, plaintext))
     if layer is None:
-        value = receiver.take(device, position)
-        expected = accepted(**place(device, position), level=level, value=value)
+        group = receiver.group(GROUP_ID)
+        receiver.open_lane(group, GROUP_ID, device, opening)
+        value = group.take(device, position)
+        expected = accepted(**spot(device, opening, position), level=level, value=value)
     else:
         expected = refused(layer)
     write(
@@ -439,6 +489,7 @@ def notify(suite, name, description, layer=None, *, device=ACTIVE, position=0x02
         description,
         expected,
         tape=said,
+        group_id=GROUP_ID,
         taken_before=list(taken),
         info=encrypt_context(suite, GROUP_ID, opened_in_epoch),
         kem_output=kem_output,
@@ -451,10 +502,10 @@ def notifies():
     for suite in s.values():
         notify(suite, "accepted", "A Notify, and the tape value that it points to.")
 
-    there = place(ACTIVE, 0x0203_0405_0607)
-    last_byte = notify_plaintext(s[7], ACTIVE, 5, 1, padding=b"\x01")
+    there = spot(ACTIVE, 5, for_epoch(9))
+    last_byte = notify_plaintext(s[7], ACTIVE, 5, for_epoch(9), 1, padding=b"\x01")
     notify(s[1], "version", "A Notify of another version.", "notify: version",
-           plaintext=notify_plaintext(s[1], ACTIVE, 5, 1, version=3))
+           plaintext=notify_plaintext(s[1], ACTIVE, 5, for_epoch(9), 1, version=4))
     notify(s[7], "padding", "The last byte of the padding is not zero.", "notify: padding",
            plaintext=last_byte)
     notify(s[2], "foreign-device", "An index of a device that is not of the pairing.",
@@ -474,6 +525,8 @@ def notifies():
            "notify: length", kem_output=bytes([2 | point[-1] & 1]) + point[1:33])
     notify(s[1], "replayed-index", "It opens, and its index was taken before.", "tape: spent",
            taken=[there])
+    notify(s[1], "opening-spent", "It opens, and its lane was opened in another group.",
+           "tape: opening spent", taken=[there, spot(ACTIVE, 6, for_epoch(9))])
 
 
 def scenarios():
@@ -481,7 +534,7 @@ def scenarios():
         tape_derivation(suite)
         tape_values(suite)
         tape_path_secret(suite)
-        tape_sub_tape(suite)
+        tape_group(suite)
     tape_refusals()
     tape_records()
     notifies()

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use paired_mls::{
-    CipherSuite, DeviceId, Index, PairingId, SealedNotify, Secret, Seed, TapeId, Vault,
+    CipherSuite, DeviceId, FIRST_OPENING, Index, PairingId, SealedNotify, Secret, Seed, Spot, TapeId,
+    Vault,
     leaf::{LeafMessage, LeafNotify, SALT_LEN},
     vault::MemoryStorage,
 };
@@ -41,8 +42,9 @@ fuzz_target!(|bytes: &[u8]| {
     let (length, rest) = bytes.split_first().unwrap_or((&0, &[]));
     let (first, rest) = rest.split_at(rest.len().min(usize::from(*length)));
     let (second, third) = rest.split_at(rest.len() / 2);
+    let index = Index::new(DeviceId(0), u64::from(*length)).expect("a position");
     let notify = LeafNotify {
-        index: Index::new(DeviceId(0), u64::from(*length)).expect("a position"),
+        spot: Spot { opening: FIRST_OPENING, index },
         proposals: first.to_vec(),
         authenticated_data: second.to_vec(),
         leaf_node: third.to_vec(),

@@ -51,12 +51,13 @@ from generate import (  # noqa: E402
     pairing,
     place,
     refused,
+    spot,
     text,
     uint,
     vector,
 )
 
-VERSION = 2
+VERSION = 3
 EPOCH = 0x0102_0304_0506_0708
 SALT_LEN = 28
 FILES = {}
@@ -123,11 +124,12 @@ def randomness(suite, usage):
 # The Notify
 
 
-def plaintext(said, device, position, version=VERSION, kind=1):
+def plaintext(said, device, opening, position, version=VERSION, kind=1):
     return (
         uint(version, 1)
         + uint(kind, 1)
         + index_bytes(device, position)
+        + uint(opening, 8)
         + vector(said["proposals"])
         + vector(said["authenticated_data"])
         + vector(said["leaf_node"])
@@ -152,15 +154,15 @@ SAID = {
 }
 
 
-def notify(suite, name, description, layer=None, *, device=ACTIVE, position=5, seed="seed",
+def notify(suite, name, description, layer=None, *, device=ACTIVE, opening=3, position=5, seed="seed",
            version=VERSION, kind=1, trailing=b"", epoch=EPOCH, group_id=GROUP_ID, taken=(),
            change=lambda message: message):
-    sender, _ = pairing(suite, ACTIVE, seed)
+    sender = pairing(suite, ACTIVE, seed)[0].group(GROUP_ID)
     _, said = pairing(suite, PASSIVE)
     salt = data(f"salt {name}", SALT_LEN)
-    content = plaintext(SAID, device, position, version, kind) + trailing
+    content = plaintext(SAID, device, opening, position, version, kind) + trailing
     message = change(seal(sender, GROUP_ID, EPOCH, salt, content))
-    expected = accepted(**place(device, position), **SAID) if layer is None else refused(layer)
+    expected = accepted(**spot(device, opening, position), **SAID) if layer is None else refused(layer)
     write(
         f"notify-suite-{suite.number}-{name}",
         "leaf-notify",
@@ -181,7 +183,7 @@ def notifies():
     for suite in s.values():
         notify(suite, "accepted", "A Notify of a shared leaf, and what it says.")
     layer = "leaf notify: {}".format
-    notify(s[1], "version", "A Notify of another version.", layer("version"), version=3)
+    notify(s[1], "version", "A Notify of another version.", layer("version"), version=4)
     notify(s[1], "kind", "A message of a kind that nobody knows.", layer("kind"), kind=9)
     notify(s[2], "trailing", "A byte follows what it says.", layer("malformed"), trailing=b"\0")
     notify(s[3], "foreign-device", "An index of a device that is not of the pairing.",
@@ -189,7 +191,11 @@ def notifies():
     notify(s[1], "own-lane", "An index in the lane of the receiver.", layer("own lane"),
            device=PASSIVE)
     notify(s[1], "spent", "It opens, and its index was taken before.", layer("spent"),
-           taken=[place(ACTIVE, 5)])
+           taken=[spot(ACTIVE, 3, 5)])
+    notify(s[1], "opened-anew", "Its lane has been opened anew since.", layer("spent"),
+           taken=[spot(ACTIVE, 4, 5)])
+    notify(s[2], "opening", "An opening behind the end of the lane.", layer("malformed"),
+           opening=1 << 48)
     nothing = layer("not a notify")
     notify(s[1], "other-epoch", "Sealed in one epoch and replayed in the next.", nothing,
            epoch=EPOCH + 1)

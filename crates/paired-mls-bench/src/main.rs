@@ -13,7 +13,8 @@ use openmls::prelude::{MlsGroup, MlsMessageIn, ProcessedMessageContent};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    CipherSuite, DeviceId, Index, PairingId, Secret, Seed, Vault, vault::MemoryStorage,
+    CipherSuite, DeviceId, FIRST_OPENING, Index, PairingId, Secret, Seed, Spot, Vault,
+    vault::MemoryStorage,
 };
 use tls_codec::DeserializeBytes as _;
 
@@ -170,14 +171,15 @@ fn tape(criterion: &mut Criterion) -> Result<(), Failure> {
     };
     let mut group = criterion.benchmark_group("tape");
     let (vault, tape) = fresh(DeviceId(0))?;
-    group.bench_function("draw", |bencher| bencher.iter(|| vault.draw(&tape).expect("a value")));
+    group.bench_function("draw", |bencher| bencher.iter(|| vault.draw(&tape, 1).expect("a value")));
     let (vault, tape) = fresh(DeviceId(1))?;
     let mut position = 0;
     group.bench_function("claim and settle", |bencher| {
         bencher.iter(|| {
             let index = Index::new(DeviceId(0), position).expect("below the end of the lane");
             position += 1;
-            let value = vault.claim(&tape, index, b"commit").expect("a value");
+            let spot = Spot { opening: FIRST_OPENING, index };
+            let value = vault.claim(&tape, spot, b"commit").expect("a value");
             vault.settle(&tape).expect("it is settled");
             value
         });

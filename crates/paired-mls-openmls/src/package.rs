@@ -72,7 +72,7 @@ pub(crate) fn publish<P: Platform>(
     let deadline = device.now().saturating_sub(LATE_WELCOME);
     give_up(device, pairing, |package| package.index.device() == own, deadline)?;
     let tape = device.vault().open_group(pairing, PACKAGES_GROUP_ID)?;
-    let index = device.vault().reserve(&tape)?;
+    let index = device.vault().reserve(&tape, LeafPackages::context().epoch)?.index;
     let rand = randomness(device, pairing, index)?;
     let builder = KeyPackage::builder().key_package_lifetime(lifetime);
     let builder = kind.mark(builder, capabilities);
@@ -121,7 +121,7 @@ pub(crate) fn authenticate<P: Platform>(
         is_init && leaf.is_some_and(|leaf| is_key(leaf, parsed.leaf_node().encryption_key()))
     };
     let at = |index| {
-        let value = vault.preview(&tape, index).ok()?;
+        let value = vault.preview(&tape, LeafPackages::spot(index)).ok()?;
         let randomness = LeafRandomness::derive(value, LeafUse::KeyPackage, &context).ok()?;
         made_with(&randomness).then_some(index)
     };
@@ -129,7 +129,7 @@ pub(crate) fn authenticate<P: Platform>(
         is_key(material, parsed.init_key())
     })?;
     let beyond = || beyond(&kept).find_map(at);
-    let index = found.and_then(at).or_else(beyond);
+    let index = found.and_then(|spot| at(spot.index)).or_else(beyond);
     Ok(index.ok_or(PeerError::NotFromTheTape)?)
 }
 
@@ -249,7 +249,7 @@ pub(crate) fn spend<P: Platform>(
         vault.store_leaf_packages(pairing, &packages)?;
     }
     let tape = vault.open_group(pairing, PACKAGES_GROUP_ID)?;
-    Ok(vault.burn(&tape, index)?)
+    Ok(vault.burn(&tape, LeafPackages::spot(index))?)
 }
 
 /// Parses a KeyPackage of somebody who is to be added, and checks its signatures and its lifetime.
@@ -274,7 +274,7 @@ fn randomness<P: Platform>(
     index: Index,
 ) -> Result<TapeRandomness, Error> {
     let tape = device.vault().open_group(pairing, PACKAGES_GROUP_ID)?;
-    let value = device.vault().preview(&tape, index)?;
+    let value = device.vault().preview(&tape, LeafPackages::spot(index))?;
     let context = LeafPackages::context();
     let randomness = LeafRandomness::derive(value, LeafUse::KeyPackage, &context)?;
     Ok(TapeRandomness::new(randomness))

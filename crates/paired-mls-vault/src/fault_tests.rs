@@ -133,16 +133,16 @@ fn a_stopped_draw_never_gives_an_index_twice() {
         vault.create(suite, seed, pairing, &devices, devices[0]).unwrap();
         let tape = vault.open_group(pairing, b"group").unwrap();
 
-        let mut drawn = vec![vault.draw(&tape).unwrap().index()];
+        let mut drawn = vec![vault.draw(&tape, 1).unwrap().index()];
         let fired = with_fault(steps, fault, || {
-            drawn.extend(vault.draw(&tape).map(|value| value.index()));
+            drawn.extend(vault.draw(&tape, 1).map(|value| value.index()));
         });
         if fault == Fault::Error {
-            drawn.push(vault.draw(&tape).unwrap().index());
+            drawn.push(vault.draw(&tape, 1).unwrap().index());
         }
         drop(vault);
         let vault = Vault::new(Boxed(open(folder)));
-        drawn.push(vault.draw(&tape).unwrap().index());
+        drawn.push(vault.draw(&tape, 1).unwrap().index());
         assert!(drawn.is_sorted_by(|a, b| a < b), "{fault:?} at step {steps}: {drawn:?}");
         fired
     });

@@ -143,7 +143,7 @@ fn child() {
         number += 1;
         storage.store(&name(), &record(number)).unwrap();
         writeln!(out, "stored {number}").unwrap();
-        let drawn = vault.draw(&tape).unwrap().index().position();
+        let drawn = vault.draw(&tape, 1).unwrap().index().position();
         writeln!(out, "drew {drawn}").unwrap();
     }
 }

@@ -17,7 +17,7 @@ pub fn is_reserved(group_id: &[u8]) -> bool {
 pub const EXTRACT_SALT: &[u8] = b"PMLS 02";
 
 /// Version byte of the plaintext of a Notify.
-pub const NOTIFY_VERSION: u8 = 2;
+pub const NOTIFY_VERSION: u8 = 3;
 
 /// MLS extension type `paired_mls` (RFC 9420 section 17.3, private use `0xF000`–`0xFFFF`).
 pub const EXTENSION_TYPE_PAIRED_MLS: u16 = 0xF9A1;

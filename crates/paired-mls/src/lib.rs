@@ -40,7 +40,7 @@ pub use pairing::{PairingError, PairingMessage, PairingState, ShortAuthString, U
 pub use secret::Secret;
 pub use suite::{AeadError, CipherSuite, DerivationTooLong, UnsupportedCipherSuite};
 pub use tape::{
-    DeviceId, EpochContext, Index, MAX_NODES, PairingId, PathSecret, RecordError, Seed, Tape,
-    TapeError, TapeValue,
+    DeviceId, EpochContext, FIRST_OPENING, Index, MAX_LANE_NODES, PairingId, PathSecret,
+    RecordError, SKIPPED_OPENINGS, Seed, Spot, Tape, TapeError, TapeValue,
 };
 pub use vault::{RecordName, StorageError, TapeId, TapeInfo, Vault, VaultError, VaultStorage};

@@ -9,7 +9,7 @@
 //! kem_output = a fresh, valid KEM public key; its private half is dropped at once
 //! key        = ExpandWithLabel(notify_secret, "notify key",   kem_output, Nk)
 //! nonce      = ExpandWithLabel(notify_secret, "notify nonce", kem_output, Nn)
-//! plaintext  = version:u8 || device:u16 || position:u48 || level:u8 || zeros, to Nh bytes
+//! plaintext  = version:u8 || device:u16 || position:u48 || level:u8 || opening:u48 || zeros, to Nh bytes
 //! ciphertext = AEAD.Seal(key, nonce, aad = info, plaintext)
 //! ```
 //!
@@ -21,17 +21,17 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    AeadError, DerivationTooLong, DeviceId, Index, Secret, Tape, code_points::NOTIFY_VERSION,
+    AeadError, DerivationTooLong, DeviceId, Index, Secret, Spot, Tape, code_points::NOTIFY_VERSION,
 };
 
-/// The length of the fields before the padding: version, index and level, in bytes.
-const HEADER_LEN: usize = 1 + 8 + 1;
+/// The length of the fields before the padding: version, index, level and opening, in bytes.
+const HEADER_LEN: usize = 1 + 8 + 1 + 6;
 
 /// What a Notify says: use this position of the tape, and enter the path at this level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Notify {
-    /// The position of the tape that the commit was made with.
-    pub index: Index,
+    /// Where on the tape of the group the value lies that the commit was made with.
+    pub spot: Spot,
     /// Which path secret the receiver derives: `path_secret[level]`, counted over the sender's
     /// filtered direct path (RFC 9420 section 7.9).
     pub level: u8,
@@ -98,8 +98,10 @@ impl Notify {
 
         let mut plaintext = Zeroizing::new(Vec::with_capacity(suite.kdf_len()));
         plaintext.push(NOTIFY_VERSION);
-        plaintext.extend(self.index.to_bytes());
+        plaintext.extend(self.spot.index.to_bytes());
         plaintext.push(self.level);
+        let [_, _, opening @ ..] = self.spot.opening.to_be_bytes();
+        plaintext.extend(opening);
         plaintext.resize(suite.kdf_len(), 0);
 
         // A block of Nh bytes is far below every AEAD's limit, so that sealing cannot fail.
@@ -128,9 +130,10 @@ impl Notify {
             .map_err(|AeadError| NotifyError::NotANotify)?;
 
         let notify = Self::parse(plaintext.expose())?;
-        let device = notify.index.device();
+        let index = notify.spot.index;
+        let device = index.device();
         if device == tape.own_device() {
-            return Err(NotifyError::OwnLane(notify.index));
+            return Err(NotifyError::OwnLane(index));
         }
         if !tape.devices().contains(&device) {
             return Err(NotifyError::ForeignDevice(device));
@@ -142,14 +145,16 @@ impl Notify {
         let (header, padding) = plaintext
             .split_first_chunk::<HEADER_LEN>()
             .expect("the length was checked, and no KDF output is shorter than the header");
-        let [version, index @ .., level] = *header;
+        let [version, a, b, c, d, e, f, g, h, level, opening @ ..] = *header;
         if version != NOTIFY_VERSION {
             return Err(NotifyError::Version(version));
         }
         if padding.iter().any(|byte| *byte != 0) {
             return Err(NotifyError::Padding);
         }
-        Ok(Self { index: Index::from_bytes(index), level })
+        let index = Index::from_bytes([a, b, c, d, e, f, g, h]);
+        let opening = opening.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        Ok(Self { spot: Spot { opening, index }, level })
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     CipherSuite, DeviceId, EpochContext, Index, Notify, NotifyError, PairingId, RecordError,
-    SealedNotify, Secret, Seed, Tape, TapeError,
+    SealedNotify, Secret, Seed, Spot, Tape, TapeError,
     group::vectors as group,
     leaf::vectors as leaf,
     tape::{Staged, Stored},
@@ -70,6 +70,7 @@ impl From<TapeError> for Layer {
             TapeError::Spent => "tape: spent",
             TapeError::ForeignDevice(_) => "tape: foreign device",
             TapeError::LaneExhausted(_) => "tape: lane exhausted",
+            TapeError::OpeningSpent(_) => "tape: opening spent",
             other => panic!("no vector expects: {other}"),
         })
     }
@@ -124,8 +125,38 @@ impl Start {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
-    pub(crate) device: u16,
-    pub(crate) position: u64,
+    device: u16,
+    opening: u64,
+    position: u64,
+}
+
+impl Place {
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { opening: self.opening, index: index(self.device, self.position) }
+    }
+}
+
+/// The tape of a group, and the pairing's that it comes from.
+pub(crate) struct GroupTape {
+    pub(crate) parent: Tape,
+    pub(crate) tape: Tape,
+    id: Vec<u8>,
+}
+
+impl GroupTape {
+    pub(crate) fn new(parent: Tape, group_id: &Hex) -> Self {
+        let tape = parent.group(&group_id.0).unwrap();
+        Self { parent, tape, id: group_id.0.clone() }
+    }
+
+    /// Opens the lane if it is not open, and takes a value from it.
+    pub(crate) fn claim(&mut self, spot: Spot, binding: &[u8]) -> Result<Staged, TapeError> {
+        if self.tape.opening(spot.index.device()) != Some(spot.opening) {
+            let at = Index::new(spot.index.device(), spot.opening).unwrap();
+            self.parent.open_lane(&mut self.tape, &self.id, at)?;
+        }
+        self.tape.claim(spot.index, binding)
+    }
 }
 
 pub(crate) fn index(device: u16, position: u64) -> Index {
@@ -146,7 +177,7 @@ impl Step {
         match self {
             Self::Draw { position, value } => {
                 let before = tape.own_device().0;
-                let staged = tape.draw()?;
+                let staged = tape.draw(0)?;
                 assert_eq!(Some(Hex(staged.value_for_tests().to_vec())), *value);
                 let drawn = staged.release(tape.suite(), &Stored::after_write()).index();
                 assert_eq!(Some(drawn), position.map(|position| index(before, position)));
@@ -214,23 +245,10 @@ struct PlacedValue {
     value: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredTape {
-    record: Vec<Hex>,
-}
-
-// The pieces are a matter of the file's layout.
-impl PartialEq for StoredTape {
-    fn eq(&self, other: &Self) -> bool {
-        concat(&self.record) == concat(&other.record)
-    }
-}
-
-impl fmt::Debug for StoredTape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(concat(&self.record).expose()))
-    }
+    record: Pieces,
 }
 
 impl Run for TapeValues {
@@ -246,7 +264,7 @@ impl Run for TapeValues {
         let record = tape.to_record()?;
         let again = Tape::from_record(&record)?;
         assert_eq!(again.nodes_for_tests(), tape.nodes_for_tests());
-        Ok(StoredTape { record: vec![Hex(record.expose().to_vec())] })
+        Ok(StoredTape { record: Pieces(vec![Hex(record.expose().to_vec())]) })
     }
 }
 
@@ -348,61 +366,76 @@ impl Run for TapePathSecret {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TapeSubTape {
+struct TapeGroup {
     tape: Start,
     group_id: Hex,
-    device: u16,
-    position: u64,
+    claims: Vec<PlacedInLane>,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SubTapeResult {
+struct PlacedInLane {
+    device: u16,
+    opening: u64,
     position: u64,
+    value: Hex,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupResult {
     notify_secret: Hex,
     accept_secret: Hex,
-    tape_root: Hex,
-    first_value: Hex,
+    record: Pieces,
+    pairing_record: Pieces,
 }
 
-impl Run for TapeSubTape {
-    type Results = SubTapeResult;
+/// A record in pieces, which are a matter of the file's layout.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Pieces(Vec<Hex>);
 
-    fn run(&self, suite: CipherSuite) -> Result<SubTapeResult, Layer> {
-        let mut tape = self.tape.tape(suite);
-        let mut sub_tape = tape.sub_tape(&self.group_id.0)?;
-        let Secrets { notify_secret, accept_secret, tape_root } = Secrets::of(&sub_tape);
-        let first = sub_tape.claim(index(self.device, self.position), b"")?;
-        Ok(SubTapeResult {
-            position: only_spent(&tape).position(),
-            notify_secret,
-            accept_secret,
-            tape_root,
-            first_value: Hex(first.value_for_tests().to_vec()),
+impl PartialEq for Pieces {
+    fn eq(&self, other: &Self) -> bool {
+        concat(&self.0) == concat(&other.0)
+    }
+}
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(concat(&self.0).expose()))
+    }
+}
+
+impl Run for TapeGroup {
+    type Results = GroupResult;
+
+    fn run(&self, suite: CipherSuite) -> Result<GroupResult, Layer> {
+        let mut group = GroupTape::new(self.tape.tape(suite), &self.group_id);
+        for PlacedInLane { device, opening, position, value } in &self.claims {
+            let spot = Spot { opening: *opening, index: index(*device, *position) };
+            let staged = group.claim(spot, b"a commit")?;
+            assert_eq!(&Hex(staged.value_for_tests().to_vec()), value, "{spot:?}");
+        }
+        let record = |tape: &Tape| -> Result<_, Layer> {
+            let record = tape.to_record()?;
+            Tape::from_record(&record)?;
+            Ok(Pieces(vec![Hex(record.expose().to_vec())]))
+        };
+        Ok(GroupResult {
+            notify_secret: Hex(group.tape.notify_secret().expose().to_vec()),
+            accept_secret: Hex(group.tape.accept_secret().expose().to_vec()),
+            record: record(&group.tape)?,
+            pairing_record: record(&group.parent)?,
         })
     }
-}
-
-/// The one index that a tape no longer holds: where its first node ends, or that begins after it.
-fn only_spent(tape: &Tape) -> Index {
-    let nodes = tape.nodes_for_tests();
-    let mut free = 0_u128;
-    for (first, depth, _) in &nodes {
-        if u128::from(*first) != free {
-            break;
-        }
-        free += 1 << (64 - depth);
-    }
-    assert_eq!(nodes.len(), 64, "one index is punctured");
-    let index = Index::from_bytes(u64::try_from(free).unwrap().to_be_bytes());
-    assert_eq!(index.device(), DeviceId::GROUPS);
-    index
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NotifyVector {
     tape: Start,
+    group_id: Hex,
     taken_before: Vec<Place>,
     info: Hex,
     kem_output: Hex,
@@ -413,6 +446,7 @@ struct NotifyVector {
 #[serde(deny_unknown_fields)]
 struct NotifyResult {
     device: u16,
+    opening: u64,
     position: u64,
     level: u8,
     value: Hex,
@@ -422,24 +456,27 @@ impl Run for NotifyVector {
     type Results = NotifyResult;
 
     fn run(&self, suite: CipherSuite) -> Result<NotifyResult, Layer> {
-        let mut tape = self.tape.tape(suite);
-        for Place { device, position } in &self.taken_before {
-            let _: Staged = tape.claim(index(*device, *position), b"another commit")?;
-            assert!(tape.settle());
+        let mut group = GroupTape::new(self.tape.tape(suite), &self.group_id);
+        for place in &self.taken_before {
+            let _: Staged = group.claim(place.spot(), b"another commit")?;
+            assert!(group.tape.settle());
         }
         let sealed = SealedNotify {
             kem_output: self.kem_output.0.clone(),
             ciphertext: self.ciphertext.0.clone(),
         };
-        let notify = Notify::open(&tape, &sealed, &self.info.0)?;
-        let partner = self.tape.tape_of(suite, notify.index.device());
+        let notify = Notify::open(&group.tape, &sealed, &self.info.0)?;
+        let spot = notify.spot;
+        let partner = self.tape.tape_of(suite, spot.index.device());
+        let partner = partner.group(&self.group_id.0)?;
         let same = notify.seal(&partner, self.kem_output.0.clone(), &self.info.0)?;
         assert_eq!(same, sealed);
 
-        let staged = tape.claim(notify.index, &self.ciphertext.0)?;
+        let staged = group.claim(spot, &self.ciphertext.0)?;
         Ok(NotifyResult {
-            device: notify.index.device().0,
-            position: notify.index.position(),
+            device: spot.index.device().0,
+            opening: spot.opening,
+            position: spot.index.position(),
             level: notify.level,
             value: Hex(staged.value_for_tests().to_vec()),
         })
@@ -455,7 +492,7 @@ impl Scenario {
             "tape-steps" => self.check_as::<TapeSteps>(name),
             "tape-record" => self.check_as::<TapeRecord>(name),
             "tape-path-secret" => self.check_as::<TapePathSecret>(name),
-            "tape-sub-tape" => self.check_as::<TapeSubTape>(name),
+            "tape-group" => self.check_as::<TapeGroup>(name),
             "notify" => self.check_as::<NotifyVector>(name),
             "leaf-randomness" => self.check_as::<leaf::RandomnessVector>(name),
             "leaf-notify" => self.check_as::<leaf::LeafNotifyVector>(name),

@@ -184,7 +184,7 @@ impl PairedGroup {
                         Committer::Member(sender)
                     };
                     let reach = match receiving.as_ref().and_then(Receiving::opened) {
-                        Some(notify) => Reach::Notified(notify.index),
+                        Some(notify) => Reach::Notified(notify.spot.index),
                         None => Reach::Plain,
                     };
                     merge_other(

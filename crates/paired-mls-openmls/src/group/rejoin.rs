@@ -82,7 +82,9 @@ impl PairedGroup {
             let anchor = seat.as_ref().and_then(|seat| seat.anchor.as_ref());
             let built = match (&record, anchor) {
                 (Some(record), Some(anchor)) => {
-                    let path = device.vault().draw(&record.tape)?.into_path_secret(&next_epoch)?;
+                    device.vault().skip_ahead(&record.tape)?;
+                    let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
+                    let path = value.into_path_secret(&next_epoch)?;
                     build_paired(commit, device, &record.tape, ciphersuite, path, anchor, |_| true)?
                 }
                 _ => commit

@@ -170,8 +170,9 @@ impl PairedGroup {
         self.transact(device, |mls, paired| {
             let (bundle, index) = match (paired, anchor) {
                 (Some(Paired { record, .. }), Some(anchor)) => {
-                    let path = device.vault().draw(&record.tape)?.into_path_secret(&next_epoch)?;
-                    let index = path.index();
+                    let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
+                    let path = value.into_path_secret(&next_epoch)?;
+                    let index = path.spot().index;
                     let ciphersuite = mls.ciphersuite();
                     let commit = load(mls, device, content)?;
                     let built = build_paired(

@@ -2,7 +2,7 @@
 
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    Event, Index, Secret,
+    Event, Secret, Spot,
     leaf::{LeafNotify, LeafPending, LeafUse, Origin, Speaker},
     wire::{LeafNode, PublicCommit},
 };
@@ -85,27 +85,27 @@ impl LeafGroup {
         let Some((content, path)) = commit.commit().and_then(|c| Some((c, c.path()?))) else {
             return Ok(None);
         };
-        let said = |index| LeafNotify {
-            index,
+        let said = |spot| LeafNotify {
+            spot,
             proposals: content.proposals().to_vec(),
             authenticated_data: commit.content().authenticated_data().to_vec(),
             leaf_node: path.leaf_node().encode(),
             signature: commit.signature().to_vec(),
         };
-        let announced = self.announced().find(|notify| **notify == said(notify.index));
-        let index = match announced {
-            Some(notify) => Some(notify.index),
+        let announced = self.announced().find(|notify| **notify == said(notify.spot));
+        let spot = match announced {
+            Some(notify) => Some(notify.spot),
             None => self.recognise(device, path.leaf_node())?,
         };
-        Ok(index.map(said))
+        Ok(spot.map(said))
     }
 
-    /// The index of the tape that a leaf's key was made with.
+    /// Where on the tape the value is that a leaf's key was made with.
     fn recognise<P: Platform>(
         &self,
         device: &Device<P>,
         leaf: &LeafNode,
-    ) -> Result<Option<Index>, Error> {
+    ) -> Result<Option<Spot>, Error> {
         let config = || self.mls.ciphersuite().hpke_config();
         let crypto = device.provider().crypto();
         let is_it = |material: &Secret| {
@@ -132,14 +132,18 @@ impl LeafGroup {
                 .map_err(Error::mls("serialize a leaf"))?,
             None => Vec::new(),
         };
-        let empty = |index| LeafNotify {
-            index,
+        let empty = |spot| LeafNotify {
+            spot,
             proposals: Vec::new(),
             authenticated_data: Vec::new(),
             leaf_node: leaf_node.clone(),
             signature: Vec::new(),
         };
-        let upcoming = device.vault().upcoming(&self.record.tape, BLIND_POSITIONS)?;
+        let upcoming = device.vault().upcoming(
+            &self.record.tape,
+            self.epoch().saturating_add(1),
+            BLIND_POSITIONS,
+        )?;
         Ok(upcoming.into_iter().map(empty).collect())
     }
 
@@ -157,10 +161,11 @@ impl LeafGroup {
         notify: &LeafNotify,
         delivered: &Delivered<'_>,
     ) -> Result<Vec<Event>, Error> {
-        let (tape, epoch, by) = (self.record.tape.clone(), self.epoch(), notify.index.device());
+        let (tape, epoch, by) =
+            (self.record.tape.clone(), self.epoch(), notify.spot.index.device());
         let devices = device.vault().tape_info(&tape)?.devices;
         let lost = match (self.pending(), delivered) {
-            (Some(pending), Delivered::Message(_)) => Some(pending.notify.index),
+            (Some(pending), Delivered::Message(_)) => Some(pending.notify.spot.index),
             _ => None,
         };
         let known = self.identities.clone();
@@ -196,7 +201,7 @@ impl LeafGroup {
             record.announced.retain(|known| known.epoch >= epoch);
             let mut events = Vec::new();
             let partners = devices.iter().copied().filter(|device| *device != by).collect();
-            events.push(Event::Healed { by, devices: partners, index: Some(notify.index) });
+            events.push(Event::Healed { by, devices: partners, index: Some(notify.spot.index) });
             let (from, to) = (before.0, security(record));
             if from != to {
                 let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
@@ -213,7 +218,7 @@ impl LeafGroup {
         if let Some(index) = lost {
             events.insert(0, Event::CommitLost { index: Some(index) });
         }
-        self.settle(device, notify.index, &mut events);
+        self.settle(device, notify.spot, &mut events);
         Ok(events)
     }
 }

@@ -3,7 +3,7 @@
 use openmls::prelude::{GroupId, LeafNodeIndex, MlsGroup};
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
-    Index, TapeId,
+    Spot, TapeId,
     leaf::{LeafNotify, LeafRandomness, LeafUse},
     wire,
 };
@@ -22,18 +22,18 @@ pub(super) struct Made {
     pub(super) notify: LeafNotify,
 }
 
-/// Makes a commit with the value at `index`, and stages it in `mls`.
+/// Makes a commit with the value at `spot`, and stages it in `mls`.
 ///
 /// The signatures of a partner are repeated where `recorded` has them.
 pub(super) fn make<P: Platform>(
     mls: &mut MlsGroup,
     device: &Device<P>,
     tape: &TapeId,
-    index: Index,
+    spot: Spot,
     content: Content,
     recorded: Vec<Recorded>,
 ) -> Result<Made, Error> {
-    let value = device.vault().preview(tape, index)?;
+    let value = device.vault().preview(tape, spot)?;
     let randomness = LeafRandomness::derive(value, LeafUse::Commit, &next_epoch(mls))?;
     let rand = TapeRandomness::new(randomness);
     let provider = ReplayProvider::new(device.provider(), &rand);
@@ -67,7 +67,7 @@ pub(super) fn make<P: Platform>(
 
     let signed = signer.signed().ok_or(GuardError::NoPath)?;
     let notify = LeafNotify {
-        index,
+        spot,
         proposals: signed.proposals,
         authenticated_data: signed.authenticated_data,
         leaf_node: signed.leaf_node,
@@ -107,7 +107,7 @@ pub(super) fn remake<P: Platform>(
             signature: notify.signature.clone(),
         },
     ];
-    make(mls, device, tape, notify.index, content, recorded)
+    make(mls, device, tape, notify.spot, content, recorded)
 }
 
 /// What tells a commit when the delivery service delivers it.

@@ -31,7 +31,7 @@ mod token;
 
 use openmls::prelude::{GroupId, MlsGroup};
 use paired_mls::{
-    EpochContext, EpochSecurity, Event, Index, LeafKey, TapeId,
+    EpochContext, EpochSecurity, Event, Index, LeafKey, Spot, TapeId,
     anchor::LeafIndex,
     group::{Identities, credential::Identity},
     leaf::{LeafPending, LeafRecord, Origin, Speaker},
@@ -129,7 +129,7 @@ impl LeafGroup {
 
     /// The tape index of the own commit that waits; `None` if none does.
     pub fn pending_index(&self) -> Option<Index> {
-        Some(self.pending()?.notify.index)
+        Some(self.pending()?.notify.spot.index)
     }
 
     /// How safe the current epoch is for the leaf, and with it for each of its devices.
@@ -188,8 +188,8 @@ impl LeafGroup {
     }
 
     /// The new epoch is stored: the value that led to it is needed no more, nor what lies before it.
-    fn settle<P: Platform>(&self, device: &Device<P>, index: Index, events: &mut Vec<Event>) {
-        if device.vault().burn_through(&self.record.tape, index).is_err() {
+    fn settle<P: Platform>(&self, device: &Device<P>, spot: Spot, events: &mut Vec<Event>) {
+        if device.vault().burn_through(&self.record.tape, spot).is_err() {
             events.push(Event::NotSettled);
         }
     }

@@ -157,7 +157,7 @@ impl LeafGroup {
         policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Heard, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
-        let lost = self.pending().map(|pending| pending.notify.index);
+        let lost = self.pending().map(|pending| pending.notify.spot.index);
         let before = self.identities.clone();
         let tape_info = device.vault().tape_info(&self.record.tape)?;
         let (heard, identities) = self.transact(device, |mls, record| {

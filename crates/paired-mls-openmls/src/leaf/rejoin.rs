@@ -9,7 +9,7 @@ use openmls::{
 };
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
-    EpochContext, Event, Index, PairingId, Secret, TapeId,
+    EpochContext, Event, PairingId, Secret, Spot, TapeId,
     leaf::{LeafRandomness, LeafRecord, LeafUse, Origin, Speaker},
     wire::{LeafNode, PublicCommit, RatchetTree},
 };
@@ -39,7 +39,7 @@ pub struct Rejoin {
     group_info: Vec<u8>,
     config: MlsGroupJoinConfig,
     tape: TapeId,
-    index: Index,
+    spot: Spot,
     leaf: Option<LeafNode>,
 }
 
@@ -61,7 +61,7 @@ impl Rejoin {
     pub fn confirm<P: Platform>(self, device: &Device<P>) -> Result<LeafGroup, Error> {
         let external = External {
             tape: &self.tape,
-            index: self.index,
+            spot: self.spot,
             config: &self.config,
             leaf: self.leaf.as_ref(),
             recorded: None,
@@ -89,16 +89,17 @@ impl LeafGroup {
         let verifiable = group_info(info)?;
         let group_id = verifiable.group_context().group_id().as_slice().to_vec();
         let tape = device.vault().open_group(pairing, &group_id)?;
-        let index = device.vault().reserve(&tape)?;
+        device.vault().skip_ahead(&tape)?;
+        let spot = device.vault().reserve(&tape, context(&verifiable).epoch)?;
         let leaf = old_leaf(&verifiable, device.signature_key())?;
-        let external = External { tape: &tape, index, config, leaf: leaf.as_ref(), recorded: None };
+        let external = External { tape: &tape, spot, config, leaf: leaf.as_ref(), recorded: None };
         let outgoing = undone(device.provider(), || {
             let (mls, outgoing) = external.make(device, verifiable)?;
             check_signature_keys(device.provider().crypto(), &mls, &[])?;
             Ok(outgoing)
         })?;
         let (group_info, config) = (info.to_vec(), config.clone());
-        Ok(Rejoin { outgoing, group_info, config, tape, index, leaf })
+        Ok(Rejoin { outgoing, group_info, config, tape, spot, leaf })
     }
 
     /// Comes into a group that another device of the pairing has brought the leaf into, by making its
@@ -120,11 +121,11 @@ impl LeafGroup {
             device.vault().open_group(pairing, info.group_context().group_id().as_slice())?;
         let public = PublicCommit::decode(commit).map_err(PeerError::message)?;
         let public = public.ok_or(PeerError::Kind("external commit"))?;
-        let (leaf, index) =
+        let (leaf, spot) =
             recognise(device, &tape, &context(&info), &public)?.ok_or(PeerError::NotFromTheTape)?;
         require_same_user(device, &again(leaf.credential())?)?;
         let recorded = Some(public.signature());
-        External { tape: &tape, index, config, leaf: Some(leaf), recorded }.enter(
+        External { tape: &tape, spot, config, leaf: Some(leaf), recorded }.enter(
             device,
             info,
             Some(commit),
@@ -144,22 +145,22 @@ impl LeafGroup {
             .map_err(Error::mls("export the GroupInfo"))?;
         let info = group_info(&crate::outgoing::message_bytes(info)?)?;
         let tape = self.record.tape.clone();
-        let Some((leaf, index)) = recognise(device, &tape, &context(&info), commit)? else {
+        let Some((leaf, spot)) = recognise(device, &tape, &context(&info), commit)? else {
             return Ok(None);
         };
         let config = self.mls.configuration().clone();
         let recorded = Some(commit.signature());
-        let external = External { tape: &tape, index, config: &config, leaf: Some(leaf), recorded };
+        let external = External { tape: &tape, spot, config: &config, leaf: Some(leaf), recorded };
         let (from, holder) = (security(&self.record), self.token());
-        let lost = self.pending().map(|pending| pending.notify.index);
+        let lost = self.pending().map(|pending| pending.notify.spot.index);
         let devices = device.vault().tape_info(&tape)?.devices;
         *self = external.enter(device, info, Some(message))?;
 
-        let by = index.device();
+        let by = spot.index.device();
         let mut events = Vec::new();
         events.extend(lost.map(|index| Event::CommitLost { index: Some(index) }));
         let partners = devices.iter().copied().filter(|device| *device != by).collect();
-        events.push(Event::Healed { by, devices: partners, index: Some(index) });
+        events.push(Event::Healed { by, devices: partners, index: Some(spot.index) });
         let to = security(&self.record);
         if from != to {
             let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
@@ -175,7 +176,7 @@ impl LeafGroup {
 /// An external commit from the tape.
 struct External<'a> {
     tape: &'a TapeId,
-    index: Index,
+    spot: Spot,
     config: &'a MlsGroupJoinConfig,
     /// What the new leaf is like, but for its keys; without one, as OpenMLS' defaults or as the group
     /// requires.
@@ -193,7 +194,7 @@ impl External<'_> {
     ) -> Result<(MlsGroup, Outgoing), Error> {
         forget(device, info.group_context().group_id())?;
         let gated = requires(info.group_context().extensions());
-        let value = device.vault().preview(self.tape, self.index)?;
+        let value = device.vault().preview(self.tape, self.spot)?;
         let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(&info))?;
         let rand = TapeRandomness::new(randomness);
         let provider = ReplayProvider::new(device.provider(), &rand);
@@ -260,7 +261,7 @@ impl External<'_> {
                 return Err(PeerError::Differs(first).into());
             }
             check_signature_keys(device.provider().crypto(), &mls, &[])?;
-            let (by, origin) = (self.index.device(), Origin::Commit);
+            let (by, origin) = (self.spot.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
             let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };
             let identities = identity::present(device, &mls)?;
@@ -269,7 +270,7 @@ impl External<'_> {
         })?;
         let group = LeafGroup { mls, record, identities };
         // A failure leaves a value behind that the next commit erases.
-        group.settle(device, self.index, &mut Vec::new());
+        group.settle(device, self.spot, &mut Vec::new());
         Ok(group)
     }
 }
@@ -290,7 +291,7 @@ fn recognise<'a, P: Platform>(
     tape: &TapeId,
     context: &EpochContext,
     commit: &'a PublicCommit,
-) -> Result<Option<(&'a LeafNode, Index)>, Error> {
+) -> Result<Option<(&'a LeafNode, Spot)>, Error> {
     let Some(path) = commit.commit().and_then(|commit| commit.path()) else {
         return Ok(None);
     };
@@ -303,8 +304,8 @@ fn recognise<'a, P: Platform>(
             .derive_hpke_keypair(suite.hpke_config(), material.expose())
             .is_ok_and(|pair| pair.public == path.leaf_node().encryption_key())
     };
-    let index = device.vault().recognise(tape, LeafUse::Commit, context, is_it)?;
-    Ok(index.map(|index| (path.leaf_node(), index)))
+    let spot = device.vault().recognise(tape, LeafUse::Commit, context, is_it)?;
+    Ok(spot.map(|spot| (path.leaf_node(), spot)))
 }
 
 /// The leaf with this signature key.

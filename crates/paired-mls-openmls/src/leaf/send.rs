@@ -165,12 +165,12 @@ impl LeafGroup {
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
-        let index = self.pending_index().ok_or(UsageError::NoCommitPending)?;
+        let spot = self.pending().ok_or(UsageError::NoCommitPending)?.notify.spot;
         self.transact(device, |_, record| {
             record.pending = None;
             Ok(())
         })?;
-        Ok(device.vault().burn_through(&self.record.tape, index)?)
+        Ok(device.vault().burn_through(&self.record.tape, spot)?)
     }
 
     /// Processes the own commit as the delivery service delivers it.
@@ -192,10 +192,10 @@ impl LeafGroup {
         let removals = content.take_up(&self.mls, &wanted, &left_out);
 
         let tape = self.record.tape.clone();
-        let index = device.vault().reserve(&tape)?;
         let epoch = self.epoch();
+        let spot = device.vault().reserve(&tape, epoch.saturating_add(1))?;
         let made = rehearse(device, self.mls.group_id(), |copy| {
-            let made = make(copy, device, &tape, index, content, Vec::new())?;
+            let made = make(copy, device, &tape, spot, content, Vec::new())?;
             let crypto = device.provider().crypto();
             copy.pending_commit()
                 .map_or(Ok(()), |staged| check_staged(crypto, copy, staged, &[]))?;

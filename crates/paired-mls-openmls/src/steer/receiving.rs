@@ -61,7 +61,7 @@ impl<'a> Receiving<'a> {
         }
         // `info` names the group, the epoch, the new tree and the transcript: this commit only.
         let value =
-            self.vault.claim(self.tape, notify.index, info).map_err(|error| match error {
+            self.vault.claim(self.tape, notify.spot, info).map_err(|error| match error {
                 VaultError::Tape(error) => Error::from(PeerError::Tape(error)),
                 error => error.into(),
             })?;

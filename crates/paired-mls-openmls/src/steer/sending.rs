@@ -172,7 +172,7 @@ impl<'a, C: OpenMlsCrypto, R: OpenMlsRand> Sending<'a, C, R> {
             .map_err(|_| GuardError::Crypto)?
             .public;
         let notify = Notify {
-            index: self.path.index(),
+            spot: self.path.spot(),
             level: u8::try_from(level).map_err(|_| DerivationTooLong)?,
         };
         let sealed = self.vault.seal_notify(self.tape, &notify, kem_output, info)?;

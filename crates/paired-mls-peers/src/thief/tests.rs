@@ -109,7 +109,8 @@ fn he_recognizes_a_path_secret() {
         let tape = phone.group().unwrap().pairing_tape().unwrap();
         let context =
             EpochContext { group_id: vec![1], epoch: 2, confirmed_transcript_hash: vec![3] };
-        let path = phone.vault().draw(&tape).unwrap().into_path_secret(&context).unwrap();
+        let value = phone.vault().draw(&tape, 2).unwrap();
+        let path = value.into_path_secret(&context).unwrap();
         let node = path.node_secret(path.secret()).unwrap();
 
         let crypto = thief.provider.crypto();

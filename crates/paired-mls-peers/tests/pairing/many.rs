@@ -20,9 +20,9 @@ fn healed(events: &[Event]) -> Option<Index> {
     })
 }
 
-/// The first value of the phone's lane.
-fn first() -> Option<Index> {
-    Index::new(DeviceId(0), 0)
+/// The first value of the phone's lane for an epoch.
+fn first(epoch: u64) -> Option<Index> {
+    Index::first_for(DeviceId(0), epoch)
 }
 
 /// A phone heals three sensors, each in a pairing and a group of its own. One of them is ended, and
@@ -51,7 +51,7 @@ fn a_phone_heals_three_sensors() {
         ada.process(&sent.commit).unwrap();
         let sensor = &pairing.gadgets[SENSOR];
         let heard = groups[SENSOR].process(&sensor.own, &sent.commit).unwrap();
-        assert_eq!(healed(&events(heard)), first(), "each tape begins at its beginning");
+        assert_eq!(healed(&events(heard)), first(groups[PHONE].epoch()));
         same_epoch(ada, groups[SENSOR].mls());
         // No sensor has anything of another's tape.
         for other in ids.iter().filter(|id| **id != pairing.id()) {
@@ -74,7 +74,7 @@ fn a_phone_heals_three_sensors() {
     let sent = groups[PHONE].update(&phone.own).unwrap();
     ada.process(&sent.commit).unwrap();
     let heard = groups[SENSOR].process(&meter.gadgets[SENSOR].own, &sent.commit).unwrap();
-    assert_eq!(healed(&events(heard)), Index::new(DeviceId(0), 1));
+    assert_eq!(healed(&events(heard)), first(groups[SENSOR].epoch()));
 }
 
 /// In one group a device is in one pairing: who wants to heal several partners there pairs with all of
@@ -113,11 +113,19 @@ fn each_group_has_a_tape_of_its_own() {
         (ada, groups)
     });
     let (phone, sensor) = (&pairing.gadgets[PHONE], &pairing.gadgets[SENSOR]);
+    // The phone's first commits open its lanes.
+    for (ada, groups) in &mut towns {
+        let sent = groups[PHONE].update(&phone.own).unwrap();
+        groups[PHONE].confirm(&phone.own).unwrap();
+        ada.process(&sent.commit).unwrap();
+        groups[SENSOR].process(&sensor.own, &sent.commit).unwrap();
+    }
     let group = |id: &[u8]| RecordName::Group(id.to_vec());
     let [work, home, club] = ids;
     let loot = [RecordName::SubTape(tape(work)), group(work), group(home), group(club)];
     let thief = sensor.thief(&sensor.own, &loot);
-    let root = sensor.thief(&sensor.own, &[RecordName::Pairing(ID)]);
+    let loot = [RecordName::Pairing(ID), group(work), group(home), group(club)];
+    let root = sensor.thief(&sensor.own, &loot);
     sensor.storage.remove(&RecordName::SubTape(tape(club))).unwrap();
 
     for (id, (ada, groups)) in ids.into_iter().zip(&mut towns) {
@@ -128,13 +136,15 @@ fn each_group_has_a_tape_of_its_own() {
         if id == club {
             assert!(heard.is_err(), "its tape is lost");
         } else {
-            assert_eq!(healed(&events(heard.unwrap())), first());
+            assert_eq!(healed(&events(heard.unwrap())), first(groups[SENSOR].epoch()));
             same_epoch(ada, groups[SENSOR].mls());
         }
         let stolen = PairedGroup::load(&thief, id).unwrap().process(&thief, &sent.commit);
         assert_eq!(stolen.is_ok(), id == work);
         // Nor does the pairing's own tape lead back to any of them.
-        assert!(root.vault().open_group(ID, id).is_err());
+        root.vault().open_group(ID, id).unwrap();
+        let from_root = PairedGroup::load(&root, id).unwrap().process(&root, &sent.commit);
+        assert!(from_root.is_err());
     }
 }
 
@@ -152,6 +162,15 @@ fn each_group_of_a_leaf_has_a_tape_of_its_own() {
     });
     let [work, home] = ids;
     let leaf = |id: &[u8]| RecordName::Leaf(id.to_vec());
+    // The phone's first commits open its lanes.
+    for (ada, members) in &mut towns {
+        let (device, group) = &mut members[PHONE];
+        let sent = group.update(device).unwrap();
+        group.confirm(device).unwrap();
+        ada.process(&sent.commit).unwrap();
+        let (device, group) = &mut members[SENSOR];
+        group.process(device, &sent.commit).unwrap();
+    }
     for (id, (ada, members)) in ids.into_iter().zip(&mut towns) {
         // The state of this group, and the tape of the other one.
         let other = if id == work { home } else { work };
@@ -163,7 +182,7 @@ fn each_group_of_a_leaf_has_a_tape_of_its_own() {
 
         let (device, group) = &mut members[PHONE];
         let sent = group.update(device).unwrap();
-        assert_eq!(group.pending_index(), first());
+        assert_eq!(group.pending_index(), first(group.epoch() + 1));
         group.confirm(device).unwrap();
         ada.process(&sent.commit).unwrap();
         let follows = |thief| LeafGroup::load(thief, id).unwrap().process(thief, &sent.commit);
@@ -173,4 +192,43 @@ fn each_group_of_a_leaf_has_a_tape_of_its_own() {
         assert!(healed(&events(group.process(device, &sent.commit).unwrap())).is_some());
         same_epoch(ada, group.mls());
     }
+}
+
+/// A stranger makes hundreds of groups with both devices, and the phone commits in most of them: that
+/// takes nothing from the groups that they care about, and nothing fails.
+#[test]
+fn hundreds_of_groups_of_a_stranger_cost_nothing_that_matters() {
+    let mut pairing = Pairing::of(&["a phone", "a sensor"]);
+    pairing.carry_seed();
+    pairing.initiate_standard(AnchorKind::Node);
+    let (phone, sensor) = (&pairing.gadgets[PHONE], &pairing.gadgets[SENSOR]);
+    let nodes = || {
+        let stored = |gadget: &Gadget| gadget.own.vault().pairing_info(ID).unwrap().stored_nodes;
+        (stored(phone), stored(sensor))
+    };
+    let mut work = (ada(Door::Open, b"work"), Vec::new());
+    work.1 = at_a_node(&pairing, &mut work.0);
+    assert_eq!(nodes(), (1, 1), "to pair takes nothing from the tape");
+    for n in 0_u16..220 {
+        let id = [b"a stranger's ", &n.to_be_bytes()[..]].concat();
+        let mut mallory = ada(Door::Open, &id);
+        let mut groups = at_a_node(&pairing, &mut mallory);
+        if n % 3 == 0 {
+            continue;
+        }
+        // The sensor follows in some of them.
+        let sent = groups[PHONE].update(&phone.own).unwrap();
+        if n % 3 == 1 {
+            let heard = groups[SENSOR].process(&sensor.own, &sent.commit).unwrap();
+            assert!(healed(&events(heard)).is_some());
+        }
+        assert!(nodes().0 <= 64 && nodes().1 <= 64 + usize::from(n), "{:?}", nodes());
+    }
+    let (ada, groups) = &mut work;
+    let sent = groups[PHONE].update(&phone.own).unwrap();
+    groups[PHONE].confirm(&phone.own).unwrap();
+    ada.process(&sent.commit).unwrap();
+    let heard = groups[SENSOR].process(&sensor.own, &sent.commit).unwrap();
+    assert_eq!(healed(&events(heard)), first(groups[PHONE].epoch()));
+    same_epoch(ada, groups[SENSOR].mls());
 }

@@ -9,7 +9,7 @@
 //! enum { commit(1), token_wanted(2), token_given(3), (255) } LeafMessageKind;
 //!
 //! struct {
-//!     uint8 version = 2;
+//!     uint8 version = 3;
 //!     LeafMessageKind kind;
 //!     select (kind) {
 //!         case commit:       LeafNotify;
@@ -20,6 +20,7 @@
 //!
 //! struct {
 //!     uint64 index;                        // device:u16 || position:u48
+//!     uint64 opening;                      // of the lane, below 2^48
 //!     opaque proposals<V>;                 // the content of Commit.proposals, in its order
 //!     opaque authenticated_data<V>;        // of the commit
 //!     opaque leaf_node<V>;                 // Commit.path.leaf_node, with its signature
@@ -42,7 +43,9 @@ use tls_codec::{
 };
 
 use crate::{
-    AeadError, DerivationTooLong, DeviceId, Index, Secret, Tape, code_points::NOTIFY_VERSION,
+    AeadError, DerivationTooLong, DeviceId, Index, Secret, Spot, Tape,
+    code_points::NOTIFY_VERSION,
+    vault::{Lane, state_of},
 };
 
 /// The length of the random salt, in bytes: that of `encrypted_sender_data`, which holds 12 bytes and
@@ -69,8 +72,8 @@ pub enum LeafMessage {
 /// to make the same commit again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafNotify {
-    /// The position of the tape that the commit was made with.
-    pub index: Index,
+    /// Where on the tape of the group the value lies that the commit was made with.
+    pub spot: Spot,
     /// The content of the vector `Commit.proposals`: references and proposals by value, in the order
     /// of the commit.
     pub proposals: Vec<u8>,
@@ -134,6 +137,7 @@ struct Header {
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
 struct NotifyBody {
     index: [u8; 8],
+    opening: u64,
     proposals: VLBytes,
     authenticated_data: VLBytes,
     leaf_node: VLBytes,
@@ -224,19 +228,19 @@ impl LeafMessage {
 
     fn check(&self, tape: &Tape) -> Result<(), LeafNotifyError> {
         let device = match self {
-            Self::Commit(notify) => notify.index.device(),
+            Self::Commit(notify) => notify.spot.index.device(),
             Self::TokenWanted(device) | Self::TokenGiven(device) => *device,
         };
         if !tape.devices().contains(&device) {
             return Err(LeafNotifyError::ForeignDevice(device));
         }
         match self {
-            Self::Commit(LeafNotify { index, .. }) if device == tape.own_device() => {
-                Err(LeafNotifyError::OwnLane(*index))
+            Self::Commit(LeafNotify { spot, .. }) if device == tape.own_device() => {
+                Err(LeafNotifyError::OwnLane(spot.index))
             }
             _ if device == tape.own_device() => Err(LeafNotifyError::Own),
-            Self::Commit(LeafNotify { index, .. }) if tape.peek(*index).is_err() => {
-                Err(LeafNotifyError::Spent(*index))
+            Self::Commit(LeafNotify { spot, .. }) if is_spent(tape, *spot) => {
+                Err(LeafNotifyError::Spent(spot.index))
             }
             _ => Ok(()),
         }
@@ -270,7 +274,8 @@ impl LeafNotify {
     /// The serialized message; nothing in it is secret.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, tls_codec::Error> {
         let body = NotifyBody {
-            index: self.index.to_bytes(),
+            index: self.spot.index.to_bytes(),
+            opening: self.spot.opening,
             proposals: self.proposals.as_slice().into(),
             authenticated_data: self.authenticated_data.as_slice().into(),
             leaf_node: self.leaf_node.as_slice().into(),
@@ -286,13 +291,25 @@ impl LeafNotify {
         }
         let body =
             NotifyBody::tls_deserialize_exact(body).map_err(|_| LeafNotifyError::Malformed)?;
+        if body.opening > Index::MAX_POSITION {
+            return Err(LeafNotifyError::Malformed);
+        }
         Ok(Self {
-            index: Index::from_bytes(body.index),
+            spot: Spot { opening: body.opening, index: Index::from_bytes(body.index) },
             proposals: body.proposals.into(),
             authenticated_data: body.authenticated_data.into(),
             leaf_node: body.leaf_node.into(),
             signature: body.signature.into(),
         })
+    }
+}
+
+/// Whether a value is known to be gone. What lies in a lane that is not open yet may be there.
+fn is_spent(tape: &Tape, spot: Spot) -> bool {
+    match state_of(tape, spot) {
+        Ok(Lane::Open) => tape.peek(spot.index).is_err(),
+        Ok(Lane::ToOpen) => false,
+        Err(_) => true,
     }
 }
 

@@ -18,7 +18,7 @@
 use tls_codec::{Deserialize as _, Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::LeafRecordError;
-use crate::{EpochContext, Index, Secret};
+use crate::{EpochContext, Index, Secret, Spot, tape::PACKAGES_OPENING};
 
 const VERSION: u8 = 1;
 
@@ -59,6 +59,11 @@ impl LeafPackages {
             epoch: 0,
             confirmed_transcript_hash: Vec::new(),
         }
+    }
+
+    /// Where on the tape of the KeyPackages an index lies: the opening of its lanes is fixed.
+    pub fn spot(index: Index) -> Spot {
+        Spot { opening: PACKAGES_OPENING, index }
     }
 
     /// The bytes to store.

@@ -2,7 +2,7 @@
 
 use tls_codec::{Serialize as _, TlsSerialize, TlsSize, VLByteSlice};
 
-use crate::{CipherSuite, DerivationTooLong, EpochContext, Index, Secret, TapeValue};
+use crate::{CipherSuite, DerivationTooLong, EpochContext, Index, Secret, Spot, TapeValue};
 
 /// What a tape value is used for, and in which order an MLS library draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl LeafUse {
 #[derive(Debug)]
 pub struct LeafRandomness {
     suite: CipherSuite,
-    index: Index,
+    spot: Spot,
     usage: LeafUse,
     draws: [Secret; 2],
     reuse_guard: Secret,
@@ -80,7 +80,7 @@ impl LeafRandomness {
         let [first, second] = usage.labels();
         Ok(Self {
             suite,
-            index: value.index(),
+            spot: value.spot(),
             usage,
             draws: [derive(first)?, derive(second)?],
             reuse_guard: value.derive("leaf reuse guard", context, Self::REUSE_GUARD_LEN)?,
@@ -102,7 +102,12 @@ impl LeafRandomness {
 
     /// Where on the tape it comes from.
     pub fn index(&self) -> Index {
-        self.index
+        self.spot.index
+    }
+
+    /// The same, with the opening of its lane.
+    pub fn spot(&self) -> Spot {
+        self.spot
     }
 
     /// The draw number `n`, from 0, of Nh bytes; `None` if the use has no such draw, or of another

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! struct {
-//!     uint8  version = 1;
+//!     uint8  version = 2;
 //!     opaque pairing_id[16];
 //!     opaque group_id<V>;
 //!     uint8  phase;                  // 1 active, 2 ceasing
@@ -27,7 +27,7 @@ use tls_codec::{Deserialize as _, Serialize as _, TlsDeserialize, TlsSerialize, 
 use super::LeafNotify;
 use crate::{DeviceId, PairingId, Phase, Secret, TapeId, anchor::LeafIndex};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How many Notifies that came before their commits a device keeps.
 pub const MAX_ANNOUNCED: usize = 256;
@@ -106,8 +106,10 @@ pub enum LeafRecordError {
     /// The bytes are not a leaf record.
     #[error("the stored leaf record is damaged: restore the vault from before, or pair again")]
     Malformed,
-    /// The record was written by a later version of this software.
-    #[error("the stored leaf record has format {0} and this software reads format 1: update it")]
+    /// The record was written by another version of this software.
+    #[error(
+        "a stored record of a shared leaf has format {0}, which this software does not read: use the version of the software that wrote it, or make a new vault and pair again"
+    )]
     Version(u8),
     /// More Notifies have come before their commits than a device keeps.
     #[error(

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    CipherSuite, DeviceId, EpochContext, Index, PairingId, Secret, Seed, TapeId, Vault,
-    anchor::LeafIndex, vault::MemoryStorage,
+    CipherSuite, DeviceId, EpochContext, FIRST_OPENING, Index, PairingId, Secret, Seed, Spot,
+    TapeId, Vault, anchor::LeafIndex, vault::MemoryStorage,
 };
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -19,9 +19,13 @@ fn context(epoch: u64) -> EpochContext {
     EpochContext { group_id: b"group".to_vec(), epoch, confirmed_transcript_hash: vec![5; 32] }
 }
 
-fn notify(index: Index) -> LeafNotify {
+fn spot(device: u16, position: u64) -> Spot {
+    Spot { opening: FIRST_OPENING, index: Index::new(DeviceId(device), position).unwrap() }
+}
+
+fn notify(spot: Spot) -> LeafNotify {
     LeafNotify {
-        index,
+        spot,
         proposals: vec![1, 2, 3],
         authenticated_data: b"data".to_vec(),
         leaf_node: b"leaf".to_vec(),
@@ -33,10 +37,10 @@ fn notify(index: Index) -> LeafNotify {
 fn both_devices_derive_the_same() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
     for usage in [LeafUse::Commit, LeafUse::KeyPackage] {
-        let drawn = phone.draw(&tape).unwrap();
-        let claimed = sensor.claim(&tape, drawn.index(), b"epoch").unwrap();
-        let ours = LeafRandomness::derive(drawn, usage, &context(1)).unwrap();
-        let theirs = LeafRandomness::derive(claimed, usage, &context(1)).unwrap();
+        let drawn = phone.draw(&tape, 0).unwrap();
+        let claimed = sensor.claim(&tape, drawn.spot(), b"epoch").unwrap();
+        let ours = LeafRandomness::derive(drawn, usage, &context(0)).unwrap();
+        let theirs = LeafRandomness::derive(claimed, usage, &context(0)).unwrap();
         for n in 0..2 {
             assert_eq!(ours.draw(n, 32), theirs.draw(n, 32));
         }
@@ -54,7 +58,7 @@ fn both_devices_derive_the_same() {
 #[test]
 fn a_notify_is_for_one_group_epoch_and_partner() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
-    let said = notify(phone.draw(&tape).unwrap().index());
+    let said = notify(phone.draw(&tape, 0).unwrap().spot());
     let sealed = LeafMessage::Commit(said.clone());
     let message = phone.seal_leaf_message(&tape, &sealed, 4, [7; SALT_LEN]).unwrap();
     assert_eq!(sensor.open_leaf_message(&tape, 4, &message).unwrap(), sealed);
@@ -67,7 +71,7 @@ fn a_notify_is_for_one_group_epoch_and_partner() {
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(&sensor, &tape, 5, &message), LeafNotifyError::NotANotify);
-    assert_eq!(refused(&phone, &tape, 4, &message), LeafNotifyError::OwnLane(said.index));
+    assert_eq!(refused(&phone, &tape, 4, &message), LeafNotifyError::OwnLane(said.spot.index));
     let other = sensor.open_group(ID, b"other").unwrap();
     assert_eq!(refused(&sensor, &other, 4, &message), LeafNotifyError::NotANotify);
     for at in 0..message.len() {
@@ -77,10 +81,10 @@ fn a_notify_is_for_one_group_epoch_and_partner() {
         assert_eq!(refused(&sensor, &tape, 4, &message[..at]), LeafNotifyError::NotANotify);
     }
 
-    sensor.preview(&tape, said.index).unwrap();
+    sensor.preview(&tape, said.spot).unwrap();
     assert!(sensor.open_leaf_message(&tape, 4, &message).is_ok(), "a crash may ask again");
-    sensor.burn_through(&tape, said.index).unwrap();
-    assert_eq!(refused(&sensor, &tape, 4, &message), LeafNotifyError::Spent(said.index));
+    sensor.burn_through(&tape, said.spot).unwrap();
+    assert_eq!(refused(&sensor, &tape, 4, &message), LeafNotifyError::Spent(said.spot.index));
 }
 
 #[test]
@@ -109,20 +113,21 @@ fn an_index_is_recognised_without_a_notify_and_nothing_is_spent() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
     let mut material = Vec::new();
     for _ in 0..3 {
-        let value = phone.draw(&tape).unwrap();
-        let index = value.index();
-        let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap();
+        let value = phone.draw(&tape, 0).unwrap();
+        let index = value.spot();
+        let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(0)).unwrap();
         material.push((index, Secret::copy_of(randomness.public_draw().expose())));
     }
     let find = |wanted: &Secret| {
         let is_it = |found: &Secret| found == wanted;
-        sensor.recognise(&tape, LeafUse::Commit, &context(1), is_it).unwrap()
+        sensor.recognise(&tape, LeafUse::Commit, &context(0), is_it).unwrap()
     };
     for (index, wanted) in &material {
         assert_eq!(find(wanted), Some(*index));
     }
     assert_eq!(find(&Secret::new(vec![0; 32])), None);
-    assert_eq!(sensor.upcoming(&tape, 2).unwrap(), [material[0].0, material[1].0]);
+    let upcoming = sensor.upcoming(&tape, 0, 2).unwrap();
+    assert!(upcoming.starts_with(&[material[0].0, material[1].0]) && upcoming.len() == 4);
 
     // What lies before the last one goes with it.
     sensor.burn_through(&tape, material[2].0).unwrap();
@@ -132,30 +137,72 @@ fn an_index_is_recognised_without_a_notify_and_nothing_is_spent() {
     sensor.burn_through(&tape, material[2].0).unwrap();
 }
 
+/// A commit in a lane that the follower does not know of: the first of its device in this group, or one
+/// that came back from outside.
+#[test]
+fn a_lane_that_was_opened_since_is_found() {
+    let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
+    let elsewhere = phone.open_group(ID, b"elsewhere").unwrap();
+    phone.draw(&elsewhere, 1).unwrap();
+    for opening in [FIRST_OPENING + 1, crate::SKIPPED_OPENINGS] {
+        let drawn = phone.draw(&tape, 3).unwrap();
+        let there = drawn.spot();
+        assert_eq!(there.opening, opening);
+        let made = LeafRandomness::derive(drawn, LeafUse::Commit, &context(3)).unwrap();
+        let is_it = |found: &Secret| found == made.public_draw();
+        let find = || sensor.recognise(&tape, LeafUse::Commit, &context(3), is_it).unwrap();
+        assert_eq!(find(), Some(there));
+        assert!(sensor.upcoming(&tape, 3, 4).unwrap().contains(&there) || opening > 2);
+        sensor.burn_through(&tape, there).unwrap();
+        assert_eq!(find(), None);
+        sensor.burn_through(&tape, there).unwrap();
+        phone.reopen(&tape).unwrap();
+    }
+}
+
+/// A follower that has missed any number of epochs finds the next one.
+#[test]
+fn a_search_begins_at_the_epoch() {
+    let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
+    for epoch in [1, 2, 900] {
+        for _ in 0..MAX_SKIP {
+            phone.draw(&tape, epoch).unwrap();
+        }
+    }
+    let drawn = phone.draw(&tape, 1000).unwrap();
+    let there = drawn.spot();
+    let made = LeafRandomness::derive(drawn, LeafUse::Commit, &context(1000)).unwrap();
+    let is_it = |found: &Secret| found == made.public_draw();
+    let found = sensor.recognise(&tape, LeafUse::Commit, &context(1000), is_it);
+    assert_eq!(found.unwrap(), Some(there));
+}
+
 #[test]
 fn a_search_is_bounded() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
+    let first = phone.draw(&tape, 0).unwrap().spot();
+    sensor.burn_through(&tape, first).unwrap();
     for _ in 0..MAX_SKIP {
-        phone.draw(&tape).unwrap();
+        phone.draw(&tape, 0).unwrap();
     }
-    let value = phone.draw(&tape).unwrap();
-    let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap();
+    let value = phone.draw(&tape, 0).unwrap();
+    let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(0)).unwrap();
     let is_it = |found: &Secret| found == randomness.public_draw();
-    let find = || sensor.recognise(&tape, LeafUse::Commit, &context(1), is_it).unwrap();
+    let find = || sensor.recognise(&tape, LeafUse::Commit, &context(0), is_it).unwrap();
     assert_eq!(find(), None);
-    sensor.burn_through(&tape, Index::new(DeviceId(0), 0).unwrap()).unwrap();
-    assert_eq!(find(), Some(randomness.index()));
+    sensor.burn_through(&tape, spot(0, 1)).unwrap();
+    assert_eq!(find(), Some(randomness.spot()));
 }
 
 #[test]
 fn what_is_reserved_is_never_drawn_again_and_can_be_read_until_it_is_burned() {
     let ((phone, tape), (sensor, _)) = (vault(0), vault(1));
-    let (first, second) = (phone.reserve(&tape).unwrap(), phone.reserve(&tape).unwrap());
-    let third = phone.draw(&tape).unwrap().index();
-    assert_eq!([first.position(), second.position(), third.position()], [0, 1, 2]);
+    let (first, second) = (phone.reserve(&tape, 0).unwrap(), phone.reserve(&tape, 0).unwrap());
+    let third = phone.draw(&tape, 0).unwrap().spot();
+    assert_eq!([first, second, third].map(|spot| spot.index.position()), [0, 1, 2]);
     let derive = |vault: &Vault, index| {
         let value = vault.preview(&tape, index).unwrap();
-        LeafRandomness::derive(value, LeafUse::Commit, &context(1)).unwrap()
+        LeafRandomness::derive(value, LeafUse::Commit, &context(0)).unwrap()
     };
     for index in [first, second] {
         let (once, again, theirs) =
@@ -168,14 +215,14 @@ fn what_is_reserved_is_never_drawn_again_and_can_be_read_until_it_is_burned() {
     assert!(phone.preview(&tape, second).is_ok());
     phone.burn_through(&tape, second).unwrap();
     assert!(phone.preview(&tape, second).is_err());
-    assert_eq!(phone.reserve(&tape).unwrap().position(), 3);
-    let foreign = Index::new(DeviceId(9), 0).unwrap();
+    assert_eq!(phone.reserve(&tape, 0).unwrap().index.position(), 3);
+    let foreign = spot(9, 0);
     assert!(phone.preview(&tape, foreign).is_err());
     assert!(phone.burn_through(&tape, foreign).is_err());
 }
 
 fn record() -> LeafRecord {
-    let (own, other) = (Index::new(DeviceId(0), 4).unwrap(), Index::new(DeviceId(1), 7).unwrap());
+    let (own, other) = (spot(0, 4), spot(1, 7));
     LeafRecord {
         tape: TapeId { pairing: ID, group_id: b"group".to_vec() },
         speaker: Some(Speaker { device: DeviceId(1), since: 9, origin: Origin::Commit }),
@@ -199,14 +246,16 @@ fn a_record_reads_back_and_damage_is_refused() {
     }
     let longer = Secret::new([bytes.expose(), &[0]].concat());
     assert_eq!(LeafRecord::from_record(&longer), Err(LeafRecordError::Malformed));
-    let future = Secret::new([&[2], &bytes.expose()[1..]].concat());
-    assert_eq!(LeafRecord::from_record(&future), Err(LeafRecordError::Version(2)));
+    for version in [1, 3] {
+        let other = Secret::new([&[version], &bytes.expose()[1..]].concat());
+        assert_eq!(LeafRecord::from_record(&other), Err(LeafRecordError::Version(version)));
+    }
 }
 
 #[test]
 fn announcements_are_kept_once_and_bounded() {
     let mut kept = LeafRecord::new(record().tape);
-    let said = |n| notify(Index::new(DeviceId(1), n).unwrap());
+    let said = |n| notify(spot(1, n));
     for _ in 0..2 {
         kept.announce(5, 6, said(1)).unwrap();
         kept.announce(5, 5, said(0)).unwrap();

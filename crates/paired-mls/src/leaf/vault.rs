@@ -10,16 +10,21 @@ use thiserror::Error;
 
 use super::{
     LeafMessage, LeafNotifyError, LeafPackages, LeafRandomness, LeafRecord, LeafRecordError,
-    LeafUse, SALT_LEN,
+    LeafUse, PACKAGES_GROUP_ID, SALT_LEN,
 };
 use crate::{
-    EpochContext, Index, PairingId, RecordName, Secret, Tape, TapeId, TapeValue, Vault, VaultError,
+    DeviceId, EpochContext, Index, PairingId, RecordName, Secret, Spot, Tape, TapeId, TapeValue,
+    Vault, VaultError,
+    vault::{Lane, partners, state_of},
 };
 
-/// How many positions of each partner's lane a follower without a Notify looks at, from the first
-/// that it has not seen: a bound on the work that a forged commit causes. A partner burns a position
-/// with each commit that the delivery service refuses.
+/// How many positions of each open lane a follower without a Notify looks at, from the first that is
+/// for the epoch and not spent: a bound on the work that a forged commit causes. A partner burns a
+/// position with each commit that it gives up.
 pub const MAX_SKIP: usize = 64;
+
+/// The same, for each lane that a partner may have opened and this device does not know of.
+const TRIED_POSITIONS: usize = 4;
 
 /// Why the vault refused something for a shared leaf. Nothing has changed.
 #[derive(Debug, Error)]
@@ -37,57 +42,9 @@ pub enum LeafVaultError {
 }
 
 impl Vault {
-    /// Sets the next position of this device's lane aside: nothing else is ever made with it.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Tape`] at the end of the lane,
-    /// [`VaultError::Storage`].
-    pub fn reserve(&self, tape: &TapeId) -> Result<Index, VaultError> {
-        self.change(tape, Tape::reserve)
-    }
-
-    /// Reads the value at `index` and leaves it on the tape.
-    ///
-    /// # Security
-    ///
-    /// For making again what a device of the pairing has made with it. What is made may leave this
-    /// device only if `index` was [reserved](Vault::reserve) for it; otherwise it is compared with what
-    /// the delivery service delivers, and thrown away.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Tape`] for a spent index or a foreign
-    /// one.
-    pub fn preview(&self, tape: &TapeId, index: Index) -> Result<TapeValue, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        Ok(tape.peek(index)?)
-    }
-
-    /// Erases the value at `index` and all before it in its lane: the epoch that it led to is stored,
-    /// and its device has given up what it reserved before.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Tape`], [`VaultError::Storage`].
-    pub fn burn_through(&self, tape: &TapeId, index: Index) -> Result<(), VaultError> {
-        self.change(tape, |tape| {
-            tape.burn(index)?;
-            tape.forget_before(index)
-        })
-    }
-
-    /// Erases the value at `index` alone.
-    ///
-    /// # Errors
-    ///
-    /// As [`Vault::burn_through`].
-    pub fn burn(&self, tape: &TapeId, index: Index) -> Result<(), VaultError> {
-        self.change(tape, |tape| tape.burn(index)).map(|_| ())
-    }
-
-    /// Finds the index that something was made with, by the key that stands in the open: of the next
-    /// [`MAX_SKIP`] positions of each device. Nothing is spent.
+    /// Finds the value that something was made with, by the key that stands in the open: of the next
+    /// [`MAX_SKIP`] positions of each open lane, and of some in lanes that a device may have opened
+    /// since. Nothing is spent.
     ///
     /// `is_it` is given the key material and says whether its public key is the one.
     ///
@@ -107,28 +64,53 @@ impl Vault {
         usage: LeafUse,
         context: &EpochContext,
         is_it: impl Fn(&Secret) -> bool,
-    ) -> Result<Option<Index>, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        for index in tape.devices().iter().flat_map(|device| following(&tape, *device)) {
-            let Ok(value) = tape.peek(index) else {
-                continue;
-            };
-            if is_it(&LeafRandomness::public_key_material(&value, usage, context)?) {
-                return Ok(Some(index));
+    ) -> Result<Option<Spot>, VaultError> {
+        let search = Search::begin(self, tape, context.epoch)?;
+        let fits = |value: &TapeValue| {
+            Ok::<_, VaultError>(is_it(&LeafRandomness::public_key_material(value, usage, context)?))
+        };
+        for spot in search.devices().flat_map(|device| search.in_open_lane(device, MAX_SKIP)) {
+            if let Ok(value) = search.group.peek(spot.index)
+                && fits(&value)?
+            {
+                return Ok(Some(spot));
+            }
+        }
+        for spot in search.devices().flat_map(|device| search.in_other_lanes(device)) {
+            let value =
+                search.parent.as_ref().map(|parent| parent.peek_through(&tape.group_id, spot));
+            if let Some(Ok(value)) = value
+                && fits(&value)?
+            {
+                return Ok(Some(spot));
             }
         }
         Ok(None)
     }
 
-    /// The next `count` positions of each partner's lane that have not been seen in use.
+    /// The next `count` positions of each partner's lane for a commit that creates `epoch`; if the lane is
+    /// not open, those of the likeliest opening, and the first one of as many others.
     ///
     /// # Errors
     ///
     /// [`VaultError::Missing`] for an unknown tape.
-    pub fn upcoming(&self, tape: &TapeId, count: usize) -> Result<Vec<Index>, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        let partners = tape.devices().iter().filter(|device| **device != tape.own_device());
-        Ok(partners.flat_map(|device| following(&tape, *device).take(count)).collect())
+    pub fn upcoming(
+        &self,
+        tape: &TapeId,
+        epoch: u64,
+        count: usize,
+    ) -> Result<Vec<Spot>, VaultError> {
+        let search = Search::begin(self, tape, epoch)?;
+        let of_each = |device| {
+            let open = search.in_open_lane(device, count);
+            let unopened = search.group.opening(device).is_none();
+            let others = search.in_other_lanes(device);
+            let likeliest = others.iter().take(TRIED_POSITIONS.min(count)).copied();
+            let further = others.iter().step_by(TRIED_POSITIONS).skip(1).take(count).copied();
+            let closed: Vec<_> = likeliest.chain(further).filter(|_| unopened).collect();
+            open.into_iter().chain(closed)
+        };
+        Ok(partners(&search.group).flat_map(of_each).collect())
     }
 
     /// Writes a message for the other devices of the leaf, in `epoch` of the tape's group; returns its
@@ -210,27 +192,67 @@ impl Vault {
         let name = RecordName::LeafPackages(pairing);
         Ok(self.shelf().store(&name, &packages.to_record()?)?)
     }
-
-    fn change<T>(
-        &self,
-        id: &TapeId,
-        change: impl FnOnce(&mut Tape) -> Result<T, crate::TapeError>,
-    ) -> Result<T, VaultError> {
-        let shelf = self.shelf();
-        let name = RecordName::SubTape(id.clone());
-        let mut tape = shelf.load_tape(&name)?;
-        let value = change(&mut tape)?;
-        let _ = shelf.store_tape(&name, &tape)?;
-        Ok(value)
-    }
 }
 
-/// The next [`MAX_SKIP`] positions of a lane whose values are still on the tape.
-fn following(tape: &Tape, device: crate::DeviceId) -> impl Iterator<Item = Index> {
-    let first = Index::new(device, 0).and_then(|first| tape.next_held(first));
-    let next = |index: &Index| {
-        let next = Index::new(index.device(), index.position() + 1)?;
-        tape.next_held(next)
-    };
-    std::iter::successors(first, next).take(MAX_SKIP)
+/// Where a commit may come from whose Notify is not there.
+struct Search {
+    group: Tape,
+    /// Without it, no lane can be opened.
+    parent: Option<Tape>,
+    epoch: u64,
+    /// KeyPackages: all lanes are open, and positions are for no epoch.
+    packages: bool,
+}
+
+impl Search {
+    fn begin(vault: &Vault, tape: &TapeId, epoch: u64) -> Result<Self, VaultError> {
+        let shelf = vault.shelf();
+        let group = shelf.load_tape(&RecordName::SubTape(tape.clone()))?;
+        let parent = shelf.load(&RecordName::Pairing(tape.pairing))?;
+        let parent = parent.map(|record| Tape::from_record(&record)).transpose();
+        let parent = parent.map_err(VaultError::from)?;
+        Ok(Self { group, parent, epoch, packages: tape.group_id == PACKAGES_GROUP_ID })
+    }
+
+    fn devices(&self) -> impl Iterator<Item = DeviceId> {
+        self.group.devices().to_vec().into_iter()
+    }
+
+    /// The first index that is for the epoch.
+    fn first(&self, device: DeviceId) -> Option<Index> {
+        Index::first_for(device, if self.packages { 0 } else { self.epoch })
+    }
+
+    fn in_open_lane(&self, device: DeviceId, count: usize) -> Vec<Spot> {
+        let Some(opening) = self.group.opening(device) else { return Vec::new() };
+        let first = self.first(device).and_then(|first| self.group.next_held(first));
+        let next = |index: &Index| {
+            let next = Index::new(index.device(), index.position() + 1)?;
+            self.group.next_held(next)
+        };
+        let indices = std::iter::successors(first, next).take(count);
+        indices.map(|index| Spot { opening, index }).collect()
+    }
+
+    /// The first positions of lanes that a device may have opened.
+    fn in_other_lanes(&self, device: DeviceId) -> Vec<Spot> {
+        let first = self.first(device).filter(|_| !self.packages);
+        let (Some(first), Some(parent)) = (first, &self.parent) else {
+            return Vec::new();
+        };
+        let mut openings = parent.likely_openings(device);
+        openings.retain(|opening| {
+            matches!(
+                state_of(&self.group, Spot { opening: *opening, index: first }),
+                Ok(Lane::ToOpen)
+            )
+        });
+        let positions = (0..).take(TRIED_POSITIONS);
+        let spots = openings.into_iter().flat_map(|opening| {
+            let indices =
+                positions.clone().map_while(|n: u64| Index::new(device, first.position() + n));
+            indices.map(move |index| Spot { opening, index }).collect::<Vec<_>>()
+        });
+        spots.collect()
+    }
 }

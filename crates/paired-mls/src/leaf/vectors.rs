@@ -7,9 +7,9 @@ use super::{
     SignatureKeysError,
 };
 use crate::{
-    CipherSuite, DeviceId,
+    CipherSuite,
     tape::Stored,
-    vectors::{Context, Hex, Layer, Place, Run, Start, index},
+    vectors::{Context, GroupTape, Hex, Layer, Place, Run, Start, index},
 };
 
 #[derive(Deserialize)]
@@ -81,6 +81,7 @@ pub(crate) struct LeafNotifyVector {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LeafNotifyResult {
     device: u16,
+    opening: u64,
     position: u64,
     proposals: Hex,
     authenticated_data: Hex,
@@ -107,23 +108,25 @@ impl Run for LeafNotifyVector {
     type Results = LeafNotifyResult;
 
     fn run(&self, suite: CipherSuite) -> Result<LeafNotifyResult, Layer> {
-        let mut tape = self.tape.tape(suite);
-        for Place { device, position } in &self.taken_before {
-            drop(tape.claim(index(*device, *position), b"an earlier commit")?);
-            assert!(tape.settle());
+        let mut group = GroupTape::new(self.tape.tape(suite), &self.group_id);
+        for place in &self.taken_before {
+            drop(group.claim(place.spot(), b"an earlier commit")?);
+            assert!(group.tape.settle());
         }
-        let said = LeafMessage::open(&tape, &self.group_id.0, self.epoch, &self.message.0)?;
+        let said = LeafMessage::open(&group.tape, &self.group_id.0, self.epoch, &self.message.0)?;
         let LeafMessage::Commit(notify) = said.clone() else {
             panic!("no Notify: {said:?}");
         };
 
-        let sender = self.tape.tape_of(suite, DeviceId(notify.index.device().0));
+        let index = notify.spot.index;
+        let sender = self.tape.tape_of(suite, index.device()).group(&self.group_id.0)?;
         let salt: [u8; SALT_LEN] = self.salt.0.clone().try_into().unwrap();
         let again = said.seal(&sender, &self.group_id.0, self.epoch, salt)?;
         assert_eq!(again, self.message.0);
         Ok(LeafNotifyResult {
-            device: notify.index.device().0,
-            position: notify.index.position(),
+            device: index.device().0,
+            opening: notify.spot.opening,
+            position: index.position(),
             proposals: Hex(notify.proposals),
             authenticated_data: Hex(notify.authenticated_data),
             leaf_node: Hex(notify.leaf_node),

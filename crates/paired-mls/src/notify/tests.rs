@@ -20,7 +20,10 @@ fn kem_output(suite: CipherSuite) -> Vec<u8> {
 }
 
 fn notify(device: DeviceId, position: u64, level: u8) -> Notify {
-    Notify { index: Index::new(device, position).unwrap(), level }
+    Notify {
+        spot: Spot { opening: 0x0A0B_0C0D_0E0F, index: Index::new(device, position).unwrap() },
+        level,
+    }
 }
 
 fn sealed(suite: CipherSuite) -> SealedNotify {
@@ -37,7 +40,7 @@ fn seal_raw(suite: CipherSuite, plaintext: &[u8]) -> SealedNotify {
 
 /// The plaintext of [`sealed`].
 fn plaintext(suite: CipherSuite) -> Vec<u8> {
-    let mut plaintext = vec![2, 0, 1, 1, 2, 3, 4, 5, 6, 3];
+    let mut plaintext = vec![3, 0, 1, 1, 2, 3, 4, 5, 6, 3, 10, 11, 12, 13, 14, 15];
     plaintext.resize(suite.kdf_len(), 0);
     plaintext
 }
@@ -121,7 +124,7 @@ fn another_pairing_cannot_open_it() {
         for other in [
             tape_of(suite, 8, [9; 16], B), // another seed
             tape_of(suite, 7, [8; 16], B), // another name
-            tape(suite, B).sub_tape(b"a group of the pairing").unwrap(), // its own sub-tape
+            tape(suite, B).group(b"a group of the pairing").unwrap(), // its own tape of a group
         ] {
             assert_eq!(Notify::open(&other, &sealed, INFO), Err(NotifyError::NotANotify));
         }
@@ -162,7 +165,7 @@ fn other_lengths_are_refused() {
 #[test]
 fn another_version_is_refused() {
     for suite in CipherSuite::ALL {
-        for version in [0, 1, 3, 0x82, 255] {
+        for version in [0, 1, 2, 4, 0x82, 255] {
             let mut plaintext = plaintext(suite);
             plaintext[0] = version;
             let error = open(suite, &seal_raw(suite, &plaintext)).unwrap_err();
@@ -177,7 +180,7 @@ fn another_version_is_refused() {
 #[test]
 fn padding_other_than_zeros_is_refused() {
     for suite in CipherSuite::ALL {
-        for place in 10..suite.kdf_len() {
+        for place in 16..suite.kdf_len() {
             for byte in [1, 0x80, 0xFF] {
                 let mut plaintext = plaintext(suite);
                 plaintext[place] = byte;
@@ -191,13 +194,13 @@ fn padding_other_than_zeros_is_refused() {
 fn a_stranger_and_the_own_lane_are_refused() {
     for suite in CipherSuite::ALL {
         let a = tape(suite, A);
-        for stranger in [STRANGER, DeviceId(0), DeviceId(0x0100), DeviceId::GROUPS] {
+        for stranger in [STRANGER, DeviceId(0), DeviceId(0x0100), DeviceId::RESERVED] {
             let sealed = notify(stranger, 5, 0).seal(&a, kem_output(suite), INFO).unwrap();
             assert_eq!(open(suite, &sealed), Err(NotifyError::ForeignDevice(stranger)));
         }
         let own = notify(B, 5, 0);
         let from_a = own.seal(&a, kem_output(suite), INFO).unwrap();
-        assert_eq!(open(suite, &from_a), Err(NotifyError::OwnLane(own.index)));
+        assert_eq!(open(suite, &from_a), Err(NotifyError::OwnLane(own.spot.index)));
         // What a device has sent itself comes back to it, and is of its own lane too.
         let returned = Notify::open(&a, &sealed(suite), INFO);
         assert!(matches!(returned, Err(NotifyError::OwnLane(_))));
@@ -224,6 +227,6 @@ fn opening_spends_nothing() {
     let before = b.to_record().unwrap();
     let notify = Notify::open(&b, &sealed(suite), INFO).unwrap();
     assert_eq!(Notify::open(&b, &sealed(suite), INFO), Ok(notify));
-    assert!(b.holds(notify.index));
+    assert!(b.holds(notify.spot.index));
     assert_eq!(b.to_record().unwrap(), before);
 }

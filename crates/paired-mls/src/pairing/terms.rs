@@ -231,7 +231,7 @@ impl Roster {
         let mut last = None;
         let mut keys = BTreeSet::new();
         for PairingDevice { device, party } in &devices {
-            if *device == DeviceId::GROUPS {
+            if *device == DeviceId::RESERVED {
                 return Err(TermsError::ReservedNumber);
             }
             if last >= Some(*device) {

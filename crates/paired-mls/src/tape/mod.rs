@@ -12,12 +12,13 @@
 //! tape_root     = ExpandWithLabel(root, "tape",   pairing_id, Nh)
 //! ```
 //!
-//! `tape_root` is the root of a puncturable pseudorandom function over 64-bit indices. One value
-//! of the reserved lane [`DeviceId::GROUPS`] is, in place of `root`, the root of a **sub-tape** for
-//! one group: nothing in one group tells about another, and losing one costs only that one.
+//! `tape_root` is the root of a puncturable pseudorandom function over 64-bit indices. Each value of it
+//! opens one device's lane of the **tape of one group**, when that device first commits there: nothing
+//! in one group tells about another, and losing one costs only that one.
 //!
 //! A [`Tape`] lives inside a [`Vault`](crate::Vault), which alone decides when a value leaves it.
 
+mod group;
 mod index;
 mod path;
 mod pprf;
@@ -31,10 +32,13 @@ use std::fmt;
 use pprf::Pprf;
 use thiserror::Error;
 
+use self::group::Lanes;
+pub(crate) use self::group::PACKAGES_OPENING;
 pub use self::{
-    index::{DeviceId, Index},
+    group::{FIRST_OPENING, SKIPPED_OPENINGS},
+    index::{DeviceId, Index, Spot},
     path::PathSecret,
-    pprf::MAX_NODES,
+    pprf::MAX_LANE_NODES,
     record::RecordError,
     value::{EpochContext, TapeValue},
 };
@@ -100,22 +104,17 @@ pub enum TapeError {
     /// All 2⁴⁸ positions of the own lane are used.
     #[error("the lane of {0} is used up: pair again")]
     LaneExhausted(DeviceId),
-    /// Too many isolated indices were taken, so that the punctured tree has grown past its bound.
+    /// A partner has opened its lane of a group's tape with a value that this device no longer has.
     #[error(
-        "the tape would store {nodes} nodes and may store {bound}: give up old holes with `forget_before`"
+        "the opening {0} of a partner's lane is spent: one of the two vaults is an older copy, or the opening was given up; rejoin the group, so that the partner opens its lane anew"
     )]
-    TooManyHoles {
-        /// Nodes that the tape would store.
-        nodes: usize,
-        /// [`MAX_NODES`].
-        bound: usize,
-    },
+    OpeningSpent(Index),
     /// An input does not fit RFC 9420's `KDFLabel`.
     #[error(transparent)]
     Derivation(#[from] DerivationTooLong),
 }
 
-/// One device's copy of the shared random tape of a pairing, or of its sub-tape for one group.
+/// One device's copy of the shared random tape of a pairing, or of its tape for one group.
 ///
 /// Deliberately not `Clone`: a second copy would give every value a second time.
 pub struct Tape {
@@ -129,6 +128,8 @@ pub struct Tape {
     accept_secret: Secret,
     pprf: Pprf,
     in_flight: Option<InFlight>,
+    /// `None` for the tape of the pairing itself.
+    lanes: Option<Lanes>,
 }
 
 /// A value that was claimed for one message and not yet settled: what lets a device that died
@@ -146,7 +147,7 @@ struct InFlight {
 /// again. Only the vault holds a [`Stored`] receipt.
 #[must_use = "store the tape, then release the value"]
 pub(crate) struct Staged {
-    index: Index,
+    spot: Spot,
     value: Secret,
 }
 
@@ -176,26 +177,16 @@ impl Tape {
     ) -> Result<Self, TapeError> {
         let Seed(seed) = Seed::new(suite, seed.0)?;
         let root = suite.extract(&seed);
-        Self::from_root(suite, &root, &pairing.0, devices, own)
-    }
-
-    fn from_root(
-        suite: CipherSuite,
-        root: &Secret,
-        context: &[u8],
-        devices: &[DeviceId],
-        own: DeviceId,
-    ) -> Result<Self, TapeError> {
         let mut devices = devices.to_vec();
         devices.sort_unstable();
         let distinct = devices.is_sorted_by(|a, b| a < b);
-        if devices.len() < 2 || !distinct || devices.contains(&DeviceId::GROUPS) {
+        if devices.len() < 2 || !distinct || devices.contains(&DeviceId::RESERVED) {
             return Err(TapeError::Devices);
         }
         if !devices.contains(&own) {
             return Err(TapeError::ForeignDevice(own));
         }
-        let derive = |label| suite.expand_with_label(root, label, context, suite.kdf_len());
+        let derive = |label| suite.expand_with_label(&root, label, &pairing.0, suite.kdf_len());
         Ok(Self {
             suite,
             own,
@@ -205,6 +196,7 @@ impl Tape {
             accept_secret: derive("accept")?,
             pprf: Pprf::new(suite, derive("tape")?),
             in_flight: None,
+            lanes: None,
         })
     }
 
@@ -223,7 +215,7 @@ impl Tape {
         &self.devices
     }
 
-    /// The number of stored nodes: a measure of the holes, at most [`MAX_NODES`].
+    /// The number of stored nodes: a measure of the holes, at most [`MAX_LANE_NODES`] in each lane.
     pub fn stored_nodes(&self) -> usize {
         self.pprf.nodes().len()
     }
@@ -241,14 +233,9 @@ impl Tape {
         &self.accept_secret
     }
 
-    /// Draws the next value of the own lane.
-    pub(crate) fn draw(&mut self) -> Result<Staged, TapeError> {
-        let exhausted = TapeError::LaneExhausted(self.own);
-        let next = Index::new(self.own, self.next).ok_or(exhausted)?;
-        let index = (self.pprf.first_held(next.bits()))
-            .map(|bits| Index::from_bytes(bits.to_be_bytes()))
-            .filter(|index| index.device() == self.own)
-            .ok_or(exhausted)?;
+    /// Draws the next value of the own lane, from position `from` on.
+    pub(crate) fn draw(&mut self, from: u64) -> Result<Staged, TapeError> {
+        let index = self.upcoming(from)?;
         let staged = self.take(index)?;
         self.next = index.position() + 1;
         Ok(staged)
@@ -256,12 +243,15 @@ impl Tape {
 
     /// Sets the next position of the own lane aside: it is never drawn again, and its value stays on
     /// the tape until it is [burned](Tape::burn). For what this device has to make twice.
-    pub(crate) fn reserve(&mut self) -> Result<Index, TapeError> {
-        let exhausted = TapeError::LaneExhausted(self.own);
-        let next = Index::new(self.own, self.next).ok_or(exhausted)?;
-        let index = self.next_held(next).ok_or(exhausted)?;
+    pub(crate) fn reserve(&mut self, from: u64) -> Result<Spot, TapeError> {
+        let index = self.upcoming(from)?;
         self.next = index.position() + 1;
-        Ok(index)
+        Ok(self.spot(index))
+    }
+
+    fn upcoming(&self, from: u64) -> Result<Index, TapeError> {
+        let next = Index::new(self.own, self.next.max(from));
+        next.and_then(|next| self.next_held(next)).ok_or(TapeError::LaneExhausted(self.own))
     }
 
     /// Erases the value at `index`, if it is still there. Returns whether it was.
@@ -288,7 +278,8 @@ impl Tape {
             && flight.index == index
             && flight.binding == binding
         {
-            return Ok(Staged { index, value: Secret::copy_of(flight.value.expose()) });
+            let value = Secret::copy_of(flight.value.expose());
+            return Ok(Staged { spot: self.spot(index), value });
         }
         let staged = self.take(index)?;
         self.in_flight = Some(InFlight {
@@ -309,26 +300,8 @@ impl Tape {
         if !self.devices.contains(&index.device()) {
             return Err(TapeError::ForeignDevice(index.device()));
         }
-        let lane = Index::from_bytes(index.to_bytes()).bits() & !Index::MAX_POSITION;
+        let lane = index.bits() & !Index::MAX_POSITION;
         self.pprf.forget(lane, index.bits())
-    }
-
-    /// Takes the sub-tape of a group out of the pairing's tape; once for each group.
-    ///
-    /// ```text
-    /// position = first 48 bits of ExpandWithLabel(accept_secret, "group", group_id, Nh)
-    /// root     = take(GROUPS, position)      // then as for the pairing, with group_id for pairing_id
-    /// ```
-    pub(crate) fn sub_tape(&mut self, group_id: &[u8]) -> Result<Self, TapeError> {
-        let suite = self.suite;
-        let tag =
-            suite.expand_with_label(self.accept_secret(), "group", group_id, suite.kdf_len())?;
-        let position = tag.expose().iter().take(6).fold(0, |n, byte| n << 8 | u64::from(*byte));
-        let index = Index::new(DeviceId::GROUPS, position).ok_or(TapeError::Spent)?;
-        let staged = self.pprf.evaluate(index.bits())?;
-        let tape = Self::from_root(suite, &staged.value, group_id, &self.devices, self.own)?;
-        self.pprf.puncture(staged);
-        Ok(tape)
     }
 
     /// The value at `index`, which stays on the tape.
@@ -336,7 +309,7 @@ impl Tape {
         if !self.devices.contains(&index.device()) {
             return Err(TapeError::ForeignDevice(index.device()));
         }
-        Ok(TapeValue::new(self.suite, index, self.pprf.evaluate(index.bits())?.value))
+        Ok(TapeValue::new(self.suite, self.spot(index), self.pprf.evaluate(index.bits())?.value))
     }
 
     /// The first index from `index` on, in the same lane, whose value can still be read.
@@ -347,14 +320,16 @@ impl Tape {
 
     fn take(&mut self, index: Index) -> Result<Staged, TapeError> {
         let evaluation = self.pprf.evaluate(index.bits())?;
-        Ok(Staged { index, value: self.pprf.puncture(evaluation) })
+        let value = self.pprf.puncture(evaluation);
+        self.trim(index.device());
+        Ok(Staged { spot: self.spot(index), value })
     }
 }
 
 impl Staged {
     /// Releases the value: the tape that no longer gives it is stored.
     pub(crate) fn release(self, suite: CipherSuite, _: &Stored) -> TapeValue {
-        TapeValue::new(suite, self.index, self.value)
+        TapeValue::new(suite, self.spot, self.value)
     }
 }
 

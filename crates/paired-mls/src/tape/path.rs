@@ -8,25 +8,25 @@
 //!
 //! The key pair is the MLS library's to derive.
 
-use super::Index;
+use super::Spot;
 use crate::{CipherSuite, DerivationTooLong, Secret};
 
 /// `path_secret[0]` of a paired commit.
 #[derive(Debug)]
 pub struct PathSecret {
     suite: CipherSuite,
-    index: Index,
+    spot: Spot,
     secret: Secret,
 }
 
 impl PathSecret {
-    pub(super) fn new(suite: CipherSuite, index: Index, secret: Secret) -> Self {
-        Self { suite, index, secret }
+    pub(super) fn new(suite: CipherSuite, spot: Spot, secret: Secret) -> Self {
+        Self { suite, spot, secret }
     }
 
     /// Where on the tape it comes from.
-    pub fn index(&self) -> Index {
-        self.index
+    pub fn spot(&self) -> Spot {
+        self.spot
     }
 
     /// The secret itself: Nh bytes.

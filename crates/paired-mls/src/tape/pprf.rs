@@ -18,11 +18,15 @@ use crate::{CipherSuite, Secret};
 
 const DEPTH: u8 = 64;
 
-/// The most nodes that a tape stores (see [`TapeError::TooManyHoles`]).
+/// The depth at which a subtree is the lane of one device.
+const LANE_DEPTH: u8 = 16;
+
+/// The most nodes that a tape stores of one lane. Past it the oldest holes are given up: what was passed
+/// over longest ago can no longer be read.
 ///
-/// Values that are taken in order cost at most 64 nodes in all lanes together plus 48 for each
-/// lane in use; an isolated index far from all others costs up to 48. 4,096 nodes are about 170 KiB.
-pub const MAX_NODES: usize = 4096;
+/// Values that are taken in order cost at most 48 nodes in a lane, so that this is room for some
+/// 970 indices, isolated from each other, that were passed over. 1,024 nodes are about 43 KiB.
+pub const MAX_LANE_NODES: usize = 1024;
 
 /// The root of a subtree: its first index and its depth below the root of the tape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +58,11 @@ impl NodeId {
         [Self { first: self.first, depth }, Self { first: self.first | half, depth }]
     }
 
+    /// Whether this subtree lies in the lane of one device.
+    pub(super) fn is_in_a_lane(self) -> bool {
+        self.depth >= LANE_DEPTH
+    }
+
     fn is_well_formed(self) -> bool {
         self.depth <= DEPTH && Self::above(self.first, self.depth) == self
     }
@@ -73,13 +82,19 @@ pub(super) struct Evaluation {
 }
 
 impl Pprf {
+    pub(super) fn empty(suite: CipherSuite) -> Self {
+        Self { suite, nodes: BTreeMap::new() }
+    }
+
     pub(super) fn new(suite: CipherSuite, root: Secret) -> Self {
         Self { suite, nodes: BTreeMap::from([(NodeId::ROOT, root)]) }
     }
 
-    /// Rebuilds a tree from stored nodes; `None` if they overlap, are malformed or too many.
+    /// Rebuilds a tree from stored nodes; `None` if they overlap, are malformed or too many for this
+    /// number of lanes in use.
     pub(super) fn from_nodes(
         suite: CipherSuite,
+        lanes: usize,
         stored: impl IntoIterator<Item = (NodeId, Secret)>,
     ) -> Option<Self> {
         let mut nodes = BTreeMap::new();
@@ -92,7 +107,9 @@ impl Pprf {
             next_free = id.last().checked_add(1);
             nodes.insert(id, secret);
         }
-        (nodes.len() <= MAX_NODES).then_some(Self { suite, nodes })
+        // Between the lanes, each that is in use splits off at most one node on each level.
+        let bound = lanes * (MAX_LANE_NODES + usize::from(LANE_DEPTH));
+        (nodes.len() <= bound).then_some(Self { suite, nodes })
     }
 
     /// The stored nodes, from the first index to the last.
@@ -130,10 +147,6 @@ impl Pprf {
                 current = right;
             }
         }
-        let nodes = self.nodes.len() - 1 + copath.len();
-        if nodes > MAX_NODES {
-            return Err(TapeError::TooManyHoles { nodes, bound: MAX_NODES });
-        }
         Ok(Evaluation { covering, copath, value: current })
     }
 
@@ -168,14 +181,55 @@ impl Pprf {
                 parts.push((right, self.child(&secret, 1)?));
             }
         }
-
-        let nodes = self.nodes.keys().filter(|id| !touches(id)).count() + kept.len();
-        if nodes > MAX_NODES {
-            return Err(TapeError::TooManyHoles { nodes, bound: MAX_NODES });
-        }
         self.nodes.retain(|id, _| !touches(id));
         self.nodes.extend(kept);
         Ok(())
+    }
+
+    /// Puts a fresh lane, the one of `index`, in place of what there was of it.
+    pub(super) fn plant(&mut self, index: u64, root: Secret) {
+        self.uproot(index);
+        self.nodes.insert(NodeId::above(index, LANE_DEPTH), root);
+    }
+
+    /// Gives up the whole lane of `index`; of a tree that has nothing above its lanes.
+    pub(super) fn uproot(&mut self, index: u64) {
+        let lane = NodeId::above(index, LANE_DEPTH);
+        self.nodes.retain(|id, _| id.first < lane.first || id.first > lane.last());
+    }
+
+    /// Where the part of `first..=last` begins that is whole to the end; `None` if the last index is gone.
+    pub(super) fn tail(&self, first: u64, last: u64) -> Option<u64> {
+        let mut begin = None;
+        for (id, _) in self.nodes.range(..=NodeId { first: last, depth: DEPTH }).rev() {
+            let reaches = match begin {
+                None => id.last() >= last,
+                Some(begin) => id.last().checked_add(1) == Some(begin),
+            };
+            if !reaches {
+                break;
+            }
+            begin = Some(id.first);
+            if id.first <= first {
+                return Some(first);
+            }
+        }
+        begin
+    }
+
+    /// Gives up the first nodes of the lane `first..=last` until it has no more than it may have. The one
+    /// that covers `kept` stays.
+    pub(super) fn trim(&mut self, first: u64, last: u64, kept: Option<u64>) {
+        let lane = NodeId { first, depth: LANE_DEPTH }..=NodeId { first: last, depth: DEPTH };
+        let surplus = self.nodes.range(lane.clone()).count().saturating_sub(MAX_LANE_NODES);
+        let covers = |id: &NodeId| kept.is_some_and(|kept| id.first <= kept && kept <= id.last());
+        let oldest: Vec<_> = (self.nodes.range(lane).map(|(id, _)| *id))
+            .filter(|id| !covers(id))
+            .take(surplus)
+            .collect();
+        for id in oldest {
+            self.nodes.remove(&id);
+        }
     }
 
     fn covering(&self, index: u64) -> Option<(NodeId, &Secret)> {

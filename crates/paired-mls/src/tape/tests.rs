@@ -1,5 +1,6 @@
 use super::*;
 
+mod group;
 mod holes;
 mod record;
 mod schedule;
@@ -104,18 +105,18 @@ fn values_equal_an_evaluation_without_puncturing_on_every_device() {
     for suite in CipherSuite::ALL {
         let (mut a, mut b, mut c) = (tape(suite, A), tape(suite, B), tape(suite, C));
         for position in 0..3 {
-            let drawn = a.draw().unwrap();
-            assert_eq!(drawn.index, at(A, position));
-            let expected = reference(suite, drawn.index);
+            let drawn = a.draw(0).unwrap();
+            assert_eq!(drawn.spot.index, at(A, position));
+            let expected = reference(suite, drawn.spot.index);
             assert_eq!(drawn.value.expose(), expected);
-            assert_eq!(value_of(b.claim(drawn.index, b"m")), expected);
-            assert_eq!(value_of(c.claim(drawn.index, b"m")), expected);
+            assert_eq!(value_of(b.claim(drawn.spot.index, b"m")), expected);
+            assert_eq!(value_of(c.claim(drawn.spot.index, b"m")), expected);
         }
         // All three have seen the same values, so their trees are the same, and B's lane is intact.
         assert_eq!(a.nodes_for_tests(), b.nodes_for_tests());
         assert_eq!(a.nodes_for_tests(), c.nodes_for_tests());
-        let drawn = b.draw().unwrap();
-        assert_eq!(drawn.index, at(B, 0));
+        let drawn = b.draw(0).unwrap();
+        assert_eq!(drawn.spot.index, at(B, 0));
         assert_eq!(drawn.value.expose(), reference(suite, at(B, 0)));
     }
 }
@@ -167,7 +168,7 @@ fn indices_come_in_any_order_with_gaps_and_once() {
 #[test]
 fn the_first_and_the_last_index_of_the_tree_can_be_taken() {
     let mut tape = tape(CipherSuite::P384Aes256, B);
-    let (first, last) = (at(DeviceId(0), 0), at(DeviceId::GROUPS, Index::MAX_POSITION));
+    let (first, last) = (at(DeviceId(0), 0), at(DeviceId::RESERVED, Index::MAX_POSITION));
     for index in [last, first] {
         assert_eq!(value_of(tape.take(index)), reference(tape.suite, index));
         assert_gone(&tape, index);
@@ -181,7 +182,7 @@ fn a_value_that_is_drawn_is_gone_from_the_record_at_once() {
     for suite in HASHES {
         let mut a = tape(suite, A);
         for _ in 0..5 {
-            let index = a.draw().unwrap().index;
+            let index = a.draw(0).unwrap().spot.index;
             assert_gone(&a, index);
         }
         let spent: Vec<_> = (0..5).map(|position| at(A, position)).collect();
@@ -192,7 +193,7 @@ fn a_value_that_is_drawn_is_gone_from_the_record_at_once() {
 #[test]
 fn a_stranger_and_the_own_lane_are_refused() {
     let mut b = tape(CipherSuite::X25519Aes128, B);
-    for stranger in [STRANGER, DeviceId(0), DeviceId::GROUPS] {
+    for stranger in [STRANGER, DeviceId(0), DeviceId::RESERVED] {
         let error = refused(&mut b, |tape| tape.claim(at(stranger, 0), b"m"));
         assert_eq!(error, TapeError::ForeignDevice(stranger));
     }
@@ -206,15 +207,15 @@ fn a_stranger_and_the_own_lane_are_refused() {
 fn a_lane_ends_after_its_last_position() {
     let mut a = tape(CipherSuite::X25519Aes128, A);
     a.next = Index::MAX_POSITION;
-    let last = a.draw().unwrap();
-    assert_eq!(last.index, at(A, Index::MAX_POSITION));
-    assert_eq!(last.value.expose(), reference(a.suite, last.index));
+    let last = a.draw(0).unwrap();
+    assert_eq!(last.spot.index, at(A, Index::MAX_POSITION));
+    assert_eq!(last.value.expose(), reference(a.suite, last.spot.index));
     for _ in 0..2 {
-        assert_eq!(refused(&mut a, Tape::draw), TapeError::LaneExhausted(A));
+        assert_eq!(refused(&mut a, |tape| tape.draw(0)), TapeError::LaneExhausted(A));
     }
     // It stays so in the stored form, and other lanes are not concerned.
     let mut a = Tape::from_record(&a.to_record().unwrap()).unwrap();
-    assert_eq!(refused(&mut a, Tape::draw), TapeError::LaneExhausted(A));
+    assert_eq!(refused(&mut a, |tape| tape.draw(0)), TapeError::LaneExhausted(A));
     assert_eq!(value_of(a.claim(at(B, 0), b"m")), reference(a.suite, at(B, 0)));
 }
 
@@ -223,7 +224,7 @@ fn a_draw_at_the_end_of_a_lane_does_not_run_into_the_next_one() {
     let mut a = tape(CipherSuite::X25519Aes128, A);
     a.next = Index::MAX_POSITION;
     value_of(a.take(at(A, Index::MAX_POSITION)));
-    assert_eq!(refused(&mut a, Tape::draw), TapeError::LaneExhausted(A));
+    assert_eq!(refused(&mut a, |tape| tape.draw(0)), TapeError::LaneExhausted(A));
     assert!(a.holds(at(B, 0)));
 }
 
@@ -233,7 +234,7 @@ fn draw_skips_spent_positions() {
     for position in [0, 1, 3] {
         value_of(a.take(at(A, position)));
     }
-    let drawn: Vec<_> = (0..3).map(|_| a.draw().unwrap().index.position()).collect();
+    let drawn: Vec<_> = (0..3).map(|_| a.draw(0).unwrap().spot.index.position()).collect();
     assert_eq!(drawn, [2, 4, 5]);
 }
 
@@ -268,7 +269,7 @@ fn one_value_is_in_flight_at_a_time_and_failures_leave_it_there() {
     refused(&mut b, |tape| tape.claim(at(A, 0), b"two"));
     refused(&mut b, |tape| tape.claim(at(B, 0), b"one"));
     refused(&mut b, |tape| tape.claim(at(STRANGER, 0), b"one"));
-    value_of(b.draw());
+    value_of(b.draw(0));
     b.forget_before(at(A, 10)).unwrap();
     assert_eq!(value_of(b.claim(at(A, 0), b"one")), first);
 
@@ -276,68 +277,6 @@ fn one_value_is_in_flight_at_a_time_and_failures_leave_it_there() {
     value_of(b.claim(at(C, 0), b"one"));
     assert_eq!(refused(&mut b, |tape| tape.claim(at(A, 0), b"one")), TapeError::Spent);
     assert_gone(&b, at(A, 0));
-}
-
-#[test]
-fn sub_tapes_are_distinct_shared_and_given_once() {
-    for suite in HASHES {
-        let (mut a, mut b) = (tape(suite, A), tape(suite, B));
-        let mut on_a: Vec<_> = [&b"red"[..], b"blue", b""].map(|id| a.sub_tape(id).unwrap()).into();
-        value_of(b.draw());
-        // On the other device in another order.
-        let mut on_b: Vec<_> = [&b""[..], b"blue", b"red"].map(|id| b.sub_tape(id).unwrap()).into();
-        on_b.reverse();
-
-        let mut secrets =
-            vec![a.notify_secret.expose().to_vec(), a.accept_secret.expose().to_vec()];
-        for (a, b) in on_a.iter_mut().zip(&mut on_b) {
-            assert_eq!((a.own_device(), b.own_device()), (A, B));
-            assert_eq!(a.devices(), b.devices());
-            assert_eq!(a.notify_secret(), b.notify_secret());
-            assert_eq!(a.accept_secret(), b.accept_secret());
-            let drawn = a.draw().unwrap();
-            let value = value_of(b.claim(drawn.index, b"m"));
-            assert_eq!(drawn.value.expose(), value);
-            secrets.extend([
-                a.notify_secret.expose().to_vec(),
-                a.accept_secret.expose().to_vec(),
-                value,
-            ]);
-        }
-        secrets.push(value_of(a.draw()));
-        let count = secrets.len();
-        secrets.sort();
-        secrets.dedup();
-        assert_eq!(secrets.len(), count, "two groups share a secret");
-
-        for id in [&b"red"[..], b"blue", b""] {
-            for tape in [&mut a, &mut b] {
-                assert_eq!(
-                    refused(tape, |tape| tape.sub_tape(id)).to_string(),
-                    TapeError::Spent.to_string()
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn a_sub_tape_is_what_its_pseudocode_says_and_leaves_the_tape_for_good() {
-    let suite = CipherSuite::X25519Aes128;
-    let mut a = tape(suite, A);
-    let tag = suite.expand_with_label(&a.accept_secret, "group", b"red", 32).unwrap();
-    let mut index = [0xFF; 8];
-    index[2..].copy_from_slice(&tag.expose()[..6]);
-    let index = Index::from_bytes(index);
-
-    let red = a.sub_tape(b"red").unwrap();
-    assert_gone(&a, index);
-    assert_covers_all_but(&a, &[index]);
-    let root = Secret::new(reference(suite, index));
-    let expect = |label| suite.expand_with_label(&root, label, b"red", 32).unwrap();
-    assert_eq!(red.notify_secret(), &expect("notify"));
-    assert_eq!(red.accept_secret(), &expect("accept"));
-    assert_eq!(red.nodes_for_tests(), [(0, 0, expect("tape").expose().to_vec())]);
 }
 
 #[test]
@@ -349,7 +288,7 @@ fn a_pairing_needs_distinct_devices_and_a_whole_seed() {
     };
     assert_eq!(new(&[A, B], A), None);
     assert_eq!(new(&[B, C, A], A), None);
-    for devices in [&[][..], &[A], &[A, A], &[A, B, A], &[A, DeviceId::GROUPS]] {
+    for devices in [&[][..], &[A], &[A, A], &[A, B, A], &[A, DeviceId::RESERVED]] {
         assert_eq!(new(devices, A), Some(TapeError::Devices));
     }
     assert_eq!(new(&[A, B], STRANGER), Some(TapeError::ForeignDevice(STRANGER)));
@@ -376,7 +315,7 @@ fn a_path_secret_depends_on_every_part_of_its_context_and_on_the_index() {
         let staged = a.claim(at(device, position), b"m").unwrap();
         let value = staged.release(a.suite, &Stored::after_write());
         let path = value.into_path_secret(context).unwrap();
-        assert_eq!(path.index(), at(device, position));
+        assert_eq!(path.spot().index, at(device, position));
         path.secret().expose().to_vec()
     };
     let mut all = vec![

@@ -4,14 +4,14 @@ use std::fmt;
 
 use tls_codec::{Serialize as _, TlsSerialize, TlsSize, VLBytes};
 
-use super::{Index, PathSecret};
+use super::{Index, PathSecret, Spot};
 use crate::{CipherSuite, DerivationTooLong, Secret};
 
 /// One value of the tape, released once. Secrets for one commit are derived from it.
 #[derive(Debug)]
 pub struct TapeValue {
     suite: CipherSuite,
-    index: Index,
+    spot: Spot,
     value: Secret,
 }
 
@@ -60,8 +60,8 @@ impl EpochContext {
 }
 
 impl TapeValue {
-    pub(super) fn new(suite: CipherSuite, index: Index, value: Secret) -> Self {
-        Self { suite, index, value }
+    pub(super) fn new(suite: CipherSuite, spot: Spot, value: Secret) -> Self {
+        Self { suite, spot, value }
     }
 
     /// The cipher suite of the pairing.
@@ -70,8 +70,13 @@ impl TapeValue {
     }
 
     /// Where on the tape it comes from.
+    pub fn spot(&self) -> Spot {
+        self.spot
+    }
+
+    /// The index alone.
     pub fn index(&self) -> Index {
-        self.index
+        self.spot.index
     }
 
     /// The secret for one use of this value, of `length` bytes.
@@ -89,7 +94,7 @@ impl TapeValue {
         context: &EpochContext,
         length: usize,
     ) -> Result<Secret, DerivationTooLong> {
-        let context = context.with_index(self.index)?;
+        let context = context.with_index(self.spot.index)?;
         self.suite.expand_with_label(&self.value, label, &context, length)
     }
 
@@ -104,7 +109,7 @@ impl TapeValue {
     /// [`DerivationTooLong`] if the group's identifier or transcript hash exceeds 2³⁰ − 1 bytes.
     pub fn into_path_secret(self, context: &EpochContext) -> Result<PathSecret, DerivationTooLong> {
         let secret = self.derive("path", context, self.suite.kdf_len())?;
-        Ok(PathSecret::new(self.suite, self.index, secret))
+        Ok(PathSecret::new(self.suite, self.spot, secret))
     }
 }
 

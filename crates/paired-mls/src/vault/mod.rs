@@ -7,6 +7,7 @@
 //! Where the records lie is the business of a [`VaultStorage`]; everything else is decided here.
 //! Each change is stored before the value that it spends is released.
 
+mod lanes;
 mod memory;
 mod storage;
 #[cfg(test)]
@@ -19,16 +20,17 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use self::lanes::{Lane, partners, state_of};
 pub use self::{
     memory::MemoryStorage,
     storage::{RecordName, StorageError, TapeId, VaultStorage},
 };
 use crate::{
-    CipherSuite, DerivationTooLong, DeviceId, Index, Notify, NotifyError, PairingId, RecordError,
-    SealedNotify, Secret, Seed, Tape, TapeError, TapeValue,
+    CipherSuite, DerivationTooLong, DeviceId, Notify, NotifyError, PairingId, RecordError,
+    SealedNotify, Secret, Seed, Tape, TapeError,
     group::{GroupRecord, GroupRecordError, IdentityRecordError, RefreshError},
     pairing::{KeyRecordError, TagInput, Verified},
-    tape::{Staged, Stored},
+    tape::Stored,
 };
 
 /// Why the vault refused. Nothing has changed, except where an index was burned: then it stays so.
@@ -101,7 +103,7 @@ pub struct TapeInfo {
     pub own_device: DeviceId,
     /// All devices of the pairing, in ascending order.
     pub devices: Vec<DeviceId>,
-    /// Stored nodes, at most [`MAX_NODES`](crate::MAX_NODES).
+    /// Stored nodes, at most [`MAX_LANE_NODES`](crate::MAX_LANE_NODES) in each lane.
     pub stored_nodes: usize,
 }
 
@@ -135,62 +137,6 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens the pairing's sub-tape for a group; the same one again if it was opened before.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] if the vault has no tape of that pairing.
-    pub fn open_group(&self, pairing: PairingId, group_id: &[u8]) -> Result<TapeId, VaultError> {
-        let shelf = self.shelf();
-        let id = TapeId { pairing, group_id: group_id.to_vec() };
-        let parent_name = RecordName::Pairing(pairing);
-        let name = RecordName::SubTape(id.clone());
-        let exists = shelf.load(&name)?.is_some();
-
-        let mut parent = shelf.load_tape(&parent_name)?;
-        match parent.sub_tape(group_id) {
-            // Two records change. The sub-tape goes first: after a crash in between it is found,
-            // kept as it is, and only the pairing's tape is punctured.
-            Ok(sub_tape) => {
-                if !exists {
-                    shelf.store_tape(&name, &sub_tape)?;
-                }
-                shelf.store_tape(&parent_name, &parent)?;
-                Ok(id)
-            }
-            Err(TapeError::Spent) if exists => Ok(id),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Draws the next value of this device's lane. Its index is burned from now on.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`TapeError::LaneExhausted`] at the end of the
-    /// lane, [`VaultError::Storage`] if the punctured tape could not be stored.
-    pub fn draw(&self, tape: &TapeId) -> Result<TapeValue, VaultError> {
-        self.spend(tape, Tape::draw)
-    }
-
-    /// Reads the value at `index`, which a partner drew, for the one message that `binding` names.
-    ///
-    /// Until [`Vault::settle`] the same call gives the same value again, so that a device that died before
-    /// it had stored the new epoch can process the message again; with another binding it does not.
-    ///
-    /// # Errors
-    ///
-    /// [`TapeError::Spent`] for a replayed index, [`TapeError::ForeignDevice`] and
-    /// [`TapeError::OwnLane`] for one that no partner may draw.
-    pub fn claim(
-        &self,
-        tape: &TapeId,
-        index: Index,
-        binding: &[u8],
-    ) -> Result<TapeValue, VaultError> {
-        self.spend(tape, |tape| tape.claim(index, binding))
-    }
-
     /// Erases the claimed value: the epoch that it led to is stored.
     ///
     /// # Errors
@@ -203,20 +149,6 @@ impl Vault {
         if tape.settle() {
             shelf.store_tape(&name, &tape)?;
         }
-        Ok(())
-    }
-
-    /// Gives up every value of a lane before `index`: the way out of [`TapeError::TooManyHoles`].
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
-    pub fn forget_before(&self, id: &TapeId, index: Index) -> Result<(), VaultError> {
-        let shelf = self.shelf();
-        let name = RecordName::SubTape(id.clone());
-        let mut tape = shelf.load_tape(&name)?;
-        tape.forget_before(index)?;
-        shelf.store_tape(&name, &tape)?;
         Ok(())
     }
 
@@ -348,20 +280,6 @@ impl Vault {
             devices: tape.devices().to_vec(),
             stored_nodes: tape.stored_nodes(),
         })
-    }
-
-    /// Load, stage, store, release: in this order, and under one lock.
-    fn spend(
-        &self,
-        id: &TapeId,
-        stage: impl FnOnce(&mut Tape) -> Result<Staged, TapeError>,
-    ) -> Result<TapeValue, VaultError> {
-        let shelf = self.shelf();
-        let name = RecordName::SubTape(id.clone());
-        let mut tape = shelf.load_tape(&name)?;
-        let staged = stage(&mut tape)?;
-        let stored = shelf.store_tape(&name, &tape)?;
-        Ok(staged.release(tape.suite(), &stored))
     }
 
     pub(crate) fn shelf(&self) -> Shelf<'_> {

@@ -58,7 +58,7 @@ fn phone() -> Phone {
 fn guard_says(library: impl FnOnce(&mut Phone, PathSecret) -> Result<(), Error>) -> GuardError {
     let mut phone = phone();
     let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
-    let value = phone.device.vault().draw(&phone.tape).unwrap();
+    let value = phone.device.vault().draw(&phone.tape, 2).unwrap();
     let path = value.into_path_secret(&context).unwrap();
     match library(&mut phone, path) {
         Err(Error::Guard(error)) => error,
@@ -148,7 +148,7 @@ fn a_commit_without_a_path_is_refused() {
 fn what_is_expected_passes() {
     let mut phone = phone();
     let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
-    let value = phone.device.vault().draw(&phone.tape).unwrap();
+    let value = phone.device.vault().draw(&phone.tape, 2).unwrap();
     let path = value.into_path_secret(&context).unwrap();
     let Phone { device, mls, tape, anchor } = &mut phone;
     let commit = loaded(mls, device);

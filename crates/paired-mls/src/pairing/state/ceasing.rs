@@ -210,7 +210,7 @@ impl Ceasing {
     /// Returns the event to report; `None` for an index of no partner, this device's own among them.
     pub fn detect(&self, sighting: Sighting) -> Option<PartnerContinues> {
         let index = match sighting {
-            Sighting::Notify(notify) => notify.index,
+            Sighting::Notify(notify) => notify.spot.index,
             Sighting::Index(index) => index,
         };
         let device = index.device();

@@ -34,12 +34,12 @@ fn the_tape_stays_until_the_answer_and_then_goes() {
         let group = b"group".to_vec();
         let tapes = [&a, &b].map(|device| device.vault.open_group(ID, &group).unwrap());
         // B has sent a commit that A has not seen yet.
-        let index = b.vault.draw(&tapes[1]).unwrap().index();
+        let spot = b.vault.draw(&tapes[1], 0).unwrap().spot();
 
         let (state, cease) = a.state.end(&a.vault).unwrap();
         assert_eq!(cease.route, Route::Partners(vec![B]));
-        let claimed = a.vault.claim(&tapes[0], index, b"commit").unwrap();
-        assert_eq!(claimed.index(), index, "A still follows");
+        let claimed = a.vault.claim(&tapes[0], spot, b"commit").unwrap();
+        assert_eq!(claimed.spot(), spot, "A still follows");
         a.vault.settle(&tapes[0]).unwrap();
 
         let (next, send) = b.state.receive(&b.vault, cease.message.expose()).unwrap();
@@ -209,12 +209,13 @@ fn a_partner_that_goes_on_is_reported_and_can_be_left_behind() {
     let [a, b] = two(paired(2, TestMode::Leaf, TestRoad::File));
     let tape = b.vault.open_group(ID, b"group").unwrap();
     let (state, _) = a.state.end(&a.vault).unwrap();
-    let index = b.vault.draw(&tape).unwrap().index();
+    let spot = b.vault.draw(&tape, 0).unwrap().spot();
+    let index = spot.index;
 
     let report = state.detect(index.into()).unwrap();
     assert_eq!((report.device, report.index), (B, index));
     assert_eq!(report.promise, PartnerPromise::Missing);
-    assert_eq!(state.detect(Notify { index, level: 0 }.into()), Some(report));
+    assert_eq!(state.detect(Notify { spot, level: 0 }.into()), Some(report));
     for nobody in [A, STRANGER] {
         assert_eq!(state.detect(Index::new(nobody, 0).unwrap().into()), None);
     }
@@ -222,7 +223,7 @@ fn a_partner_that_goes_on_is_reported_and_can_be_left_behind() {
     let own = a.vault.open_group(ID, b"group").unwrap();
     let context =
         EpochContext { group_id: b"group".to_vec(), epoch: 1, confirmed_transcript_hash: vec![] };
-    assert!(a.vault.claim(&own, index, b"c").unwrap().into_path_secret(&context).is_ok());
+    assert!(a.vault.claim(&own, spot, b"c").unwrap().into_path_secret(&context).is_ok());
     let again = state.resend().unwrap();
     assert_eq!(again.route, Route::Partners(vec![B]));
 

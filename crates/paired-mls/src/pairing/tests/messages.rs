@@ -154,7 +154,7 @@ fn rosters_that_cannot_pair_are_refused() {
     assert_eq!(new(&[(A, party(A))]), Err(TermsError::TooFewDevices(1)));
     assert_eq!(new(&[(A, party(A)), (A, party(B))]), Err(TermsError::DeviceOrder(A)));
     assert_eq!(new(&[(A, party(A)), (B, party(A))]), Err(TermsError::SharedKey(B)));
-    let reserved = [(A, party(A)), (DeviceId::GROUPS, party(B))];
+    let reserved = [(A, party(A)), (DeviceId::RESERVED, party(B))];
     assert_eq!(new(&reserved), Err(TermsError::ReservedNumber));
     let empty = Party { signature_key: vec![], ..party(B) };
     assert_eq!(new(&[(A, party(A)), (B, empty)]), Err(TermsError::EmptyKey(B)));

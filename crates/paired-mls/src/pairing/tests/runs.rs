@@ -39,12 +39,12 @@ fn same_tape(all: &[Device<Paired>]) {
     let secret = |value: crate::TapeValue| value.derive("path", &context, 32).unwrap();
     let tape = |device: &Device<Paired>| device.vault.open_group(ID, b"group").unwrap();
     for drawer in all {
-        let drawn = drawer.vault.draw(&tape(drawer)).unwrap();
-        let index = drawn.index();
+        let drawn = drawer.vault.draw(&tape(drawer), 0).unwrap();
+        let (spot, index) = (drawn.spot(), drawn.index());
         assert_eq!(index.device(), drawer.state.own_device());
         let drawn = secret(drawn);
         for reader in all.iter().filter(|r| r.state.own_device() != index.device()) {
-            let claimed = reader.vault.claim(&tape(reader), index, b"commit").unwrap();
+            let claimed = reader.vault.claim(&tape(reader), spot, b"commit").unwrap();
             assert_eq!(secret(claimed), drawn);
             reader.vault.settle(&tape(reader)).unwrap();
         }
@@ -146,7 +146,7 @@ fn one_device_in_several_pairings_has_a_tape_for_each() {
                 epoch: 1,
                 confirmed_transcript_hash: vec![],
             };
-            vault.draw(&tape).unwrap().derive("path", &context, 32).unwrap()
+            vault.draw(&tape, 0).unwrap().derive("path", &context, 32).unwrap()
         })
         .collect();
     assert_ne!(values[0], values[1], "even from one seed");

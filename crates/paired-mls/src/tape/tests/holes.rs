@@ -6,11 +6,11 @@ use super::*;
 fn draw_goes_on_after_what_was_given_up_without_walking_there() {
     let mut a = tape(CipherSuite::X25519Aes128, A);
     a.forget_before(at(A, Index::MAX_POSITION - 1)).unwrap();
-    assert_eq!(a.draw().unwrap().index, at(A, Index::MAX_POSITION - 1));
+    assert_eq!(a.draw(0).unwrap().spot.index, at(A, Index::MAX_POSITION - 1));
     // Looking back gives up nothing more and opens nothing again.
     a.forget_before(at(A, 5)).unwrap();
-    assert_eq!(a.draw().unwrap().index, at(A, Index::MAX_POSITION));
-    assert_eq!(refused(&mut a, Tape::draw), TapeError::LaneExhausted(A));
+    assert_eq!(a.draw(0).unwrap().spot.index, at(A, Index::MAX_POSITION));
+    assert_eq!(refused(&mut a, |tape| tape.draw(0)), TapeError::LaneExhausted(A));
 }
 
 #[test]
@@ -51,67 +51,74 @@ fn forgetting_is_stable_and_exact() {
     assert_covers_all_but(&b, &spent);
 }
 
-/// Claims isolated indices until the tape refuses; gives their number and the error.
-fn claim_to_the_bound(tape: &mut Tape) -> (u64, TapeError) {
-    for count in 0..1000 {
-        let index = at(A, count << 40);
-        if let Err(error) = tape.claim(index, b"m") {
-            assert!(tape.holds(index));
-            return (count, error);
-        }
-        assert!(tape.stored_nodes() <= MAX_NODES);
+/// Past the bound the oldest holes go, and nothing is ever refused for them.
+#[test]
+fn the_oldest_holes_of_a_lane_are_given_up_at_the_bound() {
+    let mut b = tape(CipherSuite::X25519Aes128, B);
+    // Every other position: as many holes as there can be, each of one index.
+    let count = 2 * MAX_LANE_NODES as u64;
+    let (mut given_up, mut held) = (0, Vec::new());
+    for position in (1..count).step_by(2) {
+        value_of(b.claim(at(A, position), b"m"));
+        b.settle();
+        held.push(at(A, position - 1));
+        held.retain(|hole| {
+            b.holds(*hole) || {
+                given_up += 1;
+                false
+            }
+        });
+        assert!(b.stored_nodes() <= MAX_LANE_NODES + 16);
     }
-    panic!("no bound on the holes");
+    assert!(given_up > 0 && held.len() >= MAX_LANE_NODES - 50, "{given_up} of {}", held.len());
+    // What came last is what is left, besides the position that is for KeyPackages.
+    assert_eq!(held[0], at(A, 0));
+    assert!(held[1..].iter().all(|hole| hole.position() > 2 * given_up - 2));
+    let mut b = Tape::from_record(&b.to_record().unwrap()).unwrap();
+    for index in [held[0], held[1], held[held.len() - 1], at(A, count), at(A, count + 7)] {
+        assert_eq!(value_of(b.claim(index, b"x")), reference(b.suite, index));
+    }
+    let gone = |tape: &mut Tape| tape.claim(at(A, 2), b"m");
+    assert_eq!(refused(&mut b, gone), TapeError::Spent);
+    // Other lanes are as they were.
+    for position in 0..3 {
+        assert_eq!(value_of(b.claim(at(C, position), b"m")), reference(b.suite, at(C, position)));
+    }
+    assert_eq!(value_of(b.draw(0)), reference(b.suite, at(B, 0)));
 }
 
+/// A partner that jumps about costs no more than the bound, wherever it jumps.
 #[test]
-fn the_holes_are_bounded_and_forgetting_them_helps() {
+fn jumps_are_bounded() {
     let mut b = tape(CipherSuite::X25519Aes128, B);
-    let (count, _) = claim_to_the_bound(&mut b);
-    let index = at(A, count << 40);
-    let error = refused(&mut b, |tape| tape.claim(index, b"m"));
-    let TapeError::TooManyHoles { nodes, bound: MAX_NODES } = error else { panic!("{error}") };
-    assert!(nodes > MAX_NODES && nodes <= MAX_NODES + 63);
-    assert!(error.to_string().contains("forget_before"));
-
-    // Beside a hole, a claim 2^n further on costs n - 1 nodes: fill the rest exactly.
-    for hole in 1.. {
-        let room = u32::try_from(MAX_NODES - b.stored_nodes()).unwrap();
-        if room == 0 {
-            break;
+    for n in 0..100_u64 {
+        let index = at(A, n.wrapping_mul(0x9E37_79B9_7F4A_7C15) & Index::MAX_POSITION);
+        match b.claim(index, b"m") {
+            Ok(staged) => assert_eq!(value_of(Ok(staged)), reference(b.suite, index)),
+            Err(error) => assert_eq!(error, TapeError::Spent, "given up"),
         }
-        value_of(b.claim(at(A, hole << 40 | 1 << (room.min(30) + 1)), b"m"));
+        assert!(b.stored_nodes() <= MAX_LANE_NODES + 16);
     }
-    // A full tape is a valid tape, and one more hole is refused in every way that makes one.
-    let mut b = Tape::from_record(&b.to_record().unwrap()).unwrap();
-    assert_eq!(b.stored_nodes(), MAX_NODES);
-    let claim = |tape: &mut Tape| tape.claim(index, b"m");
-    assert!(matches!(refused(&mut b, claim), TapeError::TooManyHoles { .. }));
-    assert!(matches!(refused(&mut b, Tape::draw), TapeError::TooManyHoles { .. }));
-    let cut = |tape: &mut Tape| tape.forget_before(at(C, 3));
-    assert!(matches!(refused(&mut b, cut), TapeError::TooManyHoles { .. }));
-    let group = |tape: &mut Tape| tape.sub_tape(b"group");
-    assert!(matches!(refused(&mut b, group), TapeError::TooManyHoles { .. }));
-    // The bound is exact: these would need one node more, the next needs none.
-    let above = TapeError::TooManyHoles { nodes: MAX_NODES + 1, bound: MAX_NODES };
-    assert_eq!(refused(&mut b, |tape| tape.claim(at(A, 4), b"m")), above);
-    assert_eq!(refused(&mut b, |tape| tape.forget_before(at(B, 1 << 47))), above);
-    value_of(b.claim(at(A, 2), b"m"));
-    assert_eq!(b.stored_nodes(), MAX_NODES);
-    assert_eq!(value_of(b.claim(at(A, 1), b"m")), reference(b.suite, at(A, 1)));
+}
 
-    b.forget_before(index).unwrap();
-    assert!(b.stored_nodes() < 200);
-    assert_eq!(value_of(b.claim(index, b"m")), reference(b.suite, index));
-    assert_eq!(value_of(b.draw()), reference(b.suite, at(B, 0)));
-    b.sub_tape(b"group").unwrap();
+/// What lies before a followed index in its lane is given up: 4,040 commits that were followed and as
+/// many that were lost leave nothing behind.
+#[test]
+fn a_lane_of_followed_and_lost_commits_costs_what_one_in_order_costs() {
+    let mut b = tape(CipherSuite::X25519Aes128, B);
+    for epoch in (1..8080).step_by(2) {
+        let index = Index::first_for(A, epoch).unwrap();
+        value_of(b.claim(index, b"m"));
+        b.forget_before(index.first_of_its_epoch()).unwrap();
+        assert!(b.stored_nodes() <= 48 + 16, "{} nodes", b.stored_nodes());
+    }
 }
 
 #[test]
 fn taking_in_order_costs_a_bounded_number_of_nodes() {
     let mut a = tape(CipherSuite::X25519Aes128, A);
     for position in 0..300 {
-        value_of(a.draw());
+        value_of(a.draw(0));
         value_of(a.claim(at(B, position), b"m"));
         value_of(a.claim(at(C, position), b"m"));
         assert!(a.stored_nodes() <= 64 + 3 * 48, "{} nodes", a.stored_nodes());

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Device and opening of each lane, the epoch, and where the own lane is opened next.
+type RawLanes = (Vec<(u16, u64)>, u64, u8);
+
 /// A record that need not be well formed.
 #[derive(Clone)]
 struct Raw {
@@ -14,6 +17,7 @@ struct Raw {
     accept: Vec<u8>,
     nodes: Vec<(u64, u8, Vec<u8>)>,
     in_flight: Option<(u64, Vec<u8>, Vec<u8>)>,
+    lanes: Option<RawLanes>,
 }
 
 fn vector(content: &[u8]) -> Vec<u8> {
@@ -31,7 +35,7 @@ impl Raw {
     /// Device 2 of 1, 2 and 0x0102, whose tape is whole.
     fn valid() -> Self {
         Self {
-            version: 1,
+            version: 2,
             suite: 1,
             own: 2,
             devices: vec![1, 2, 0x0102],
@@ -40,12 +44,13 @@ impl Raw {
             accept: vec![0xBB; 32],
             nodes: vec![(0, 0, vec![0xCC; 32])],
             in_flight: None,
+            lanes: None,
         }
     }
 
     fn of(tape: &Tape) -> Self {
         Self {
-            version: 1,
+            version: 2,
             suite: tape.suite.code_point(),
             own: tape.own.0,
             devices: tape.devices.iter().map(|device| device.0).collect(),
@@ -55,6 +60,14 @@ impl Raw {
             nodes: tape.nodes_for_tests(),
             in_flight: tape.in_flight.as_ref().map(|flight| {
                 (flight.index.bits(), flight.binding.clone(), flight.value.expose().to_vec())
+            }),
+            lanes: tape.lanes.as_ref().map(|lanes| {
+                let opened = lanes.opened.iter().map(|(device, opening)| (device.0, *opening));
+                let next = match lanes.next_opening {
+                    crate::tape::group::NextOpening::InOrder => 1,
+                    crate::tape::group::NextOpening::Ahead => 2,
+                };
+                (opened.collect(), lanes.epoch, next)
             }),
         }
     }
@@ -84,6 +97,18 @@ impl Raw {
                 bytes.extend(vector(value));
             }
         }
+        match &self.lanes {
+            None => bytes.push(0),
+            Some((opened, epoch, next)) => {
+                let lane = |(device, opening): &(u16, u64)| {
+                    [&device.to_be_bytes()[..], &opening.to_be_bytes()].concat()
+                };
+                bytes.push(1);
+                bytes.extend(vector(&opened.iter().flat_map(lane).collect::<Vec<_>>()));
+                bytes.extend(epoch.to_be_bytes());
+                bytes.push(*next);
+            }
+        }
         bytes
     }
 
@@ -106,7 +131,7 @@ fn read(bytes: &[u8]) -> Result<Tape, RecordError> {
 fn tapes(suite: CipherSuite) -> Vec<Tape> {
     let fresh = tape(suite, B);
     let mut used = tape(suite, B);
-    value_of(used.draw());
+    value_of(used.draw(0));
     value_of(used.claim(at(C, 5), b"m"));
     used.settle();
     let mut in_flight = tape(suite, B);
@@ -115,9 +140,17 @@ fn tapes(suite: CipherSuite) -> Vec<Tape> {
     value_of(unbound.claim(at(A, 5), b""));
     let mut forgotten = tape(suite, A);
     forgotten.forget_before(at(A, 77)).unwrap();
-    let mut group = tape(suite, A);
-    let group = group.sub_tape(b"group").unwrap();
-    vec![fresh, used, in_flight, unbound, forgotten, group]
+    let mut parent = tape(suite, A);
+    let unopened = parent.group(b"group").unwrap();
+    let mut group = parent.group(b"group").unwrap();
+    for (device, opening) in [(B, 8), (A, FIRST_OPENING)] {
+        parent.open_lane(&mut group, b"group", at(device, opening)).unwrap();
+    }
+    group.note_epoch(17);
+    value_of(group.claim(at(B, 3 << 16), b"m"));
+    let mut reopened = parent.group(b"group").unwrap();
+    reopened.reopen_ahead();
+    vec![fresh, used, in_flight, unbound, forgotten, parent, unopened, group, reopened]
 }
 
 #[test]
@@ -140,7 +173,7 @@ fn a_tape_that_was_read_back_goes_on_where_it_was() {
     let mut kept = tape(suite, B);
     for position in 0..4 {
         stored = Tape::from_record(&stored.to_record().unwrap()).unwrap();
-        assert_eq!(value_of(stored.draw()), value_of(kept.draw()));
+        assert_eq!(value_of(stored.draw(0)), value_of(kept.draw(0)));
         let index = at(A, position * 3);
         assert_eq!(value_of(stored.claim(index, b"m")), value_of(kept.claim(index, b"m")));
         assert_eq!(stored.to_record().unwrap(), kept.to_record().unwrap());
@@ -187,9 +220,11 @@ fn a_changed_byte_is_refused_or_is_another_tape() {
 
 #[test]
 fn another_version_is_named() {
-    for version in [0, 2, 255] {
+    for version in [0, 1, 3, 255] {
         let raw = Raw { version, ..Raw::valid() };
         assert_eq!(read(&raw.bytes()).err(), Some(RecordError::Version(version)));
+        let said = RecordError::Version(version).to_string();
+        assert!(said.contains(&format!("has format {version} ")) && said.contains("pair again"));
         // Even if nothing else of it can be read.
         assert_eq!(read(&[version]).err(), Some(RecordError::Version(version)));
     }
@@ -250,8 +285,32 @@ fn the_nodes_are_checked() {
         Raw { nodes: vec![(0, 0, vec![0xCC; length])], ..Raw::valid() }.is_malformed();
     }
     let leaves = |count| (0..count).map(|first| (2 * first, 64)).collect::<Vec<_>>();
-    assert_eq!(read(&leaves(4096)), Ok(MAX_NODES));
-    assert_eq!(read(&leaves(4097)), Err(RecordError::Malformed));
+    let bound = 3 * (MAX_LANE_NODES + 16);
+    assert_eq!(read(&leaves(bound as u64)), Ok(bound));
+    assert_eq!(read(&leaves(bound as u64 + 1)), Err(RecordError::Malformed));
+}
+
+#[test]
+fn the_lanes_are_checked() {
+    let of_group = |opened: &[(u16, u64)], next| Raw {
+        nodes: vec![(1 << 48, 16, vec![0xCC; 32])],
+        lanes: Some((opened.to_vec(), 9, next)),
+        ..Raw::valid()
+    };
+    for next in [1, 2] {
+        of_group(&[(1, 7)], next).is_read();
+        of_group(&[(1, Index::MAX_POSITION), (2, 0)], next).is_read();
+    }
+    for next in [0, 3] {
+        of_group(&[(1, 7)], next).is_malformed();
+    }
+    of_group(&[(1, Index::MAX_POSITION + 1)], 1).is_malformed();
+    of_group(&[(1, 7), (3, 7)], 1).is_malformed(); // a stranger's
+    of_group(&[(2, 7), (1, 7)], 1).is_malformed(); // not in order
+    of_group(&[(1, 7), (1, 7)], 1).is_malformed(); // twice
+    of_group(&[(2, 7)], 1).is_malformed(); // the lane with a node is not open
+    let above = Raw { nodes: vec![(0, 15, vec![0xCC; 32])], ..of_group(&[(1, 7)], 1) };
+    above.is_malformed();
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn run(seed: u64, steps: usize) -> usize {
         let (tape, model) = (&mut tapes[who], &mut models[who]);
         let before = tape.to_record().unwrap();
         let (expected, found) = match random.below(40) {
-            0..8 => (model.draw(), tape.draw()),
+            0..8 => (model.draw(), tape.draw(0)),
             8..30 => {
                 let device = random.pick(&[A, A, A, B, B, B, C, C, C, STRANGER]);
                 let index = at(device, random.position());
@@ -142,7 +142,7 @@ fn run(seed: u64, steps: usize) -> usize {
         };
         match (expected, found) {
             (Ok(index), Ok(staged)) => {
-                assert_eq!(staged.index, index, "step {step}");
+                assert_eq!(staged.spot.index, index, "step {step}");
                 assert_eq!(staged.value.expose(), references.value(index), "step {step}");
                 given += 1;
             }
