@@ -10,8 +10,8 @@ Nothing in it is random and nothing is meant to be secure.
 Beside `kind`, `description`, `suite` and `expected`, which are those of the other files:
 
     leaf-randomness   everything that a `usage` takes from one value of the tape, `device` and
-                      `position`, in `context`; and the seed of the ephemeral key of one HPKE
-                      encryption, `sealed`
+                      `position`, in `context`; the seed of the ephemeral key of one HPKE
+                      encryption, `sealed`; and the reuse guard of one commit, `signed`
     leaf-notify       open a message in `epoch` of group `group_id`, with the indices in
                       `taken_before` spent. Accepted: what it says; and the partner, given the same
                       `salt`, seals the same message
@@ -82,6 +82,12 @@ def ephemeral_seed(suite, hpke_secret, recipient, info, aad, plaintext):
     return suite.expand_with_label(prk, "leaf ephemeral", context, 32)
 
 
+def reuse_guard(suite, guard_secret, framed_content_tbs, signature):
+    signed = vector(framed_content_tbs) + vector(signature)
+    prk = suite.extract(EXTRACT_SALT, guard_secret + signed)
+    return suite.expand_with_label(prk, "leaf reuse guard", b"", 4)
+
+
 def randomness(suite, usage):
     tape, said = pairing(suite, PASSIVE)
     context = {
@@ -103,6 +109,10 @@ def randomness(suite, usage):
         "aad": b"",
         "plaintext": data("plaintext", suite.nh),
     }
+    signed = {
+        "framed_content_tbs": data("framed content", 200),
+        "signature": data("signature", 64),
+    }
     write(
         f"randomness-suite-{suite.number}-{usage}",
         "leaf-randomness",
@@ -110,7 +120,7 @@ def randomness(suite, usage):
         "All randomness of one use, from one value of the tape.",
         accepted(
             draws=[derive(label, suite.nh) for label in USAGES[usage]],
-            reuse_guard=derive("leaf reuse guard", 4),
+            reuse_guard=reuse_guard(suite, derive("leaf reuse guard", suite.nh), **signed),
             ephemeral_seed=ephemeral_seed(suite, derive("leaf hpke", suite.nh), **sealed),
         ),
         tape=said,
@@ -118,6 +128,7 @@ def randomness(suite, usage):
         usage=usage,
         context=context,
         sealed=sealed,
+        signed=signed,
     )
 
 

@@ -13,6 +13,7 @@ use openmls_traits::{
     types::{CryptoError, ExporterSecret, HpkeCiphertext, KemOutput, SignatureScheme},
 };
 use paired_mls::{
+    Secret,
     leaf::LeafRandomness,
     wire::{Content, FramedContentTbs, SignContent},
 };
@@ -58,7 +59,8 @@ impl<'a, P: Platform> OpenMlsProvider for ReplayProvider<'a, P> {
 pub(crate) struct TapeRandomness {
     randomness: LeafRandomness,
     drawn: AtomicUsize,
-    guards: AtomicUsize,
+    /// The reuse guard of the commit that was signed, until it is drawn.
+    guard: Mutex<Option<Secret>>,
     error: FirstError,
 }
 
@@ -69,8 +71,8 @@ pub(crate) struct UnexpectedDraw(usize);
 
 impl TapeRandomness {
     pub(crate) fn new(randomness: LeafRandomness) -> Self {
-        let (drawn, guards) = Default::default();
-        Self { randomness, drawn, guards, error: FirstError::default() }
+        let (drawn, guard) = Default::default();
+        Self { randomness, drawn, guard, error: FirstError::default() }
     }
 
     /// What went wrong behind OpenMLS' back, or else its own error.
@@ -79,6 +81,13 @@ impl TapeRandomness {
         E: std::error::Error + Send + Sync + 'static,
     {
         move |error| self.error.take().unwrap_or_else(|| Error::mls(step)(error))
+    }
+
+    /// A commit was signed: its reuse guard can be drawn now, once.
+    fn signed(&self, framed_content_tbs: &[u8], signature: &[u8]) -> Option<()> {
+        let guard = self.randomness.reuse_guard(framed_content_tbs, signature).ok()?;
+        *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = Some(guard);
+        Some(())
     }
 
     fn unexpected(&self, length: usize) -> UnexpectedDraw {
@@ -97,12 +106,11 @@ impl TapeRandomness {
 impl OpenMlsRand for TapeRandomness {
     type Error = UnexpectedDraw;
 
-    /// The reuse guard, once: nothing else is drawn as an array.
+    /// The reuse guard, once for each commit that was signed: nothing else is drawn as an array.
     fn random_array<const N: usize>(&self) -> Result<[u8; N], UnexpectedDraw> {
-        match <[u8; N]>::try_from(self.randomness.reuse_guard().expose()) {
-            Ok(guard) if self.guards.fetch_add(1, Ordering::Relaxed) == 0 => Ok(guard),
-            _ => Err(self.unexpected(N)),
-        }
+        let guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let guard = guard.and_then(|guard| <[u8; N]>::try_from(guard.expose()).ok());
+        guard.ok_or_else(|| self.unexpected(N))
     }
 
     fn random_vec(&self, len: usize) -> Result<Vec<u8>, UnexpectedDraw> {
@@ -210,7 +218,7 @@ impl<'a, C: OpenMlsCrypto> ReplaySigner<'a, C> {
             signature: signature.to_vec(),
         };
         *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = Some(signed);
-        Some(())
+        self.rand.signed(content, signature)
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```text
 //! value        = tape.take(index)
 //! draw[n]      = ExpandWithLabel(value, label[n],           TapeContext, Nh)  // in order
-//! reuse_guard  = ExpandWithLabel(value, "leaf reuse guard", TapeContext, 4)
+//! guard_secret = ExpandWithLabel(value, "leaf reuse guard", TapeContext, Nh)  // with what is signed
 //! hpke_secret  = ExpandWithLabel(value, "leaf hpke",        TapeContext, Nh)  // for each encryption
 //! ```
 

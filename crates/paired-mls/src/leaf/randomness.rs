@@ -40,7 +40,7 @@ pub struct LeafRandomness {
     spot: Spot,
     usage: LeafUse,
     draws: [Secret; 2],
-    reuse_guard: Secret,
+    guard_secret: Secret,
     hpke_secret: Secret,
 }
 
@@ -56,6 +56,18 @@ struct EphemeralContext<'a> {
     recipient: VLByteSlice<'a>,
     info: VLByteSlice<'a>,
     aad: VLByteSlice<'a>,
+}
+
+/// ```text
+/// struct {
+///     opaque framed_content_tbs<V>;
+///     opaque signature<V>;
+/// } SignedContent;
+/// ```
+#[derive(TlsSize, TlsSerialize)]
+struct SignedContent<'a> {
+    framed_content_tbs: VLByteSlice<'a>,
+    signature: VLByteSlice<'a>,
 }
 
 impl LeafRandomness {
@@ -83,7 +95,7 @@ impl LeafRandomness {
             spot: value.spot(),
             usage,
             draws: [derive(first)?, derive(second)?],
-            reuse_guard: value.derive("leaf reuse guard", context, Self::REUSE_GUARD_LEN)?,
+            guard_secret: derive("leaf reuse guard")?,
             hpke_secret: derive("leaf hpke")?,
         })
     }
@@ -119,9 +131,31 @@ impl LeafRandomness {
     /// The reuse guard of a commit that is framed as a `PrivateMessage` (RFC 9420 section 6.3.1), of
     /// 4 bytes. A commit is made from the state of the group before it, also after one that was
     /// refused, so that all commits of an epoch have generation 0: what tells their nonces apart is
-    /// this value.
-    pub fn reuse_guard(&self) -> &Secret {
-        &self.reuse_guard
+    /// this value. It depends on what is encrypted, so that a device that was set back as a whole, and
+    /// uses an index again for another commit, does not use the nonce again.
+    ///
+    /// ```text
+    /// prk         = KDF.Extract("PMLS 02", guard_secret || SignedContent)
+    /// reuse_guard = ExpandWithLabel(prk, "leaf reuse guard", "", 4)
+    /// ```
+    ///
+    /// `framed_content_tbs` is what the commit's `signature` is of (RFC 9420 section 6.1).
+    ///
+    /// # Errors
+    ///
+    /// [`DerivationTooLong`] if an input exceeds 2³⁰ − 1 bytes.
+    pub fn reuse_guard(
+        &self,
+        framed_content_tbs: &[u8],
+        signature: &[u8],
+    ) -> Result<Secret, DerivationTooLong> {
+        let signed = SignedContent {
+            framed_content_tbs: VLByteSlice(framed_content_tbs),
+            signature: VLByteSlice(signature),
+        };
+        let signed = signed.tls_serialize_detached().map_err(|_| DerivationTooLong)?;
+        let prk = self.extract_with(&self.guard_secret, &signed);
+        self.suite.expand_with_label(&prk, "leaf reuse guard", &[], Self::REUSE_GUARD_LEN)
     }
 
     /// The key material of the key that stands in the open.
@@ -157,11 +191,16 @@ impl LeafRandomness {
             aad: VLByteSlice(aad),
         };
         let context = context.tls_serialize_detached().map_err(|_| DerivationTooLong)?;
-        let mut input = Vec::with_capacity(self.hpke_secret.len() + plaintext.len());
-        input.extend_from_slice(self.hpke_secret.expose());
-        input.extend_from_slice(plaintext);
-        let prk = self.suite.extract(&Secret::new(input));
+        let prk = self.extract_with(&self.hpke_secret, plaintext);
         let length = Self::EPHEMERAL_SEED_LEN;
         self.suite.expand_with_label(&prk, "leaf ephemeral", &context, length)
+    }
+
+    /// `KDF.Extract("PMLS 02", secret || input)`
+    fn extract_with(&self, secret: &Secret, input: &[u8]) -> Secret {
+        let mut ikm = Vec::with_capacity(secret.len() + input.len());
+        ikm.extend_from_slice(secret.expose());
+        ikm.extend_from_slice(input);
+        self.suite.extract(&Secret::new(ikm))
     }
 }

@@ -52,6 +52,13 @@ fn both_devices_derive_the_same() {
         };
         assert_eq!(seed(&ours, b"one"), seed(&theirs, b"one"));
         assert_ne!(seed(&ours, b"one"), seed(&ours, b"two"));
+        let guard = |side: &LeafRandomness, signed: [&[u8]; 2]| {
+            side.reuse_guard(signed[0], signed[1]).unwrap()
+        };
+        let guards = [[&b"commit"[..], b"one"], [b"commit", b"two"], [b"commi", b"tone"]];
+        let [one, signature, border] = guards.map(|signed| guard(&ours, signed));
+        assert_eq!(one, guard(&theirs, guards[0]));
+        assert!(one.len() == 4 && one != signature && one != border);
     }
 }
 

@@ -21,6 +21,14 @@ pub(crate) struct RandomnessVector {
     usage: String,
     context: Context,
     sealed: Sealed,
+    signed: Signed,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signed {
+    framed_content_tbs: Hex,
+    signature: Hex,
 }
 
 #[derive(Deserialize)]
@@ -56,11 +64,13 @@ impl Run for RandomnessVector {
         assert!(randomness.draw(2, suite.kdf_len()).is_none());
         assert!(randomness.draw(0, suite.kdf_len() - 1).is_none());
         let draws = (0..2).map(|n| randomness.draw(n, suite.kdf_len()).unwrap());
+        let Signed { framed_content_tbs, signature } = &self.signed;
+        let guard = randomness.reuse_guard(&framed_content_tbs.0, &signature.0);
         let Sealed { recipient, info, aad, plaintext } = &self.sealed;
         let seed = randomness.ephemeral_seed(&recipient.0, &info.0, &aad.0, &plaintext.0).unwrap();
         Ok(RandomnessResult {
             draws: draws.map(|draw| Hex(draw.expose().to_vec())).collect(),
-            reuse_guard: Hex(randomness.reuse_guard().expose().to_vec()),
+            reuse_guard: Hex(guard.unwrap().expose().to_vec()),
             ephemeral_seed: Hex(seed.expose().to_vec()),
         })
     }
