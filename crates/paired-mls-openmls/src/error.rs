@@ -248,6 +248,12 @@ pub enum UsageError {
     /// An application message, from a device that has given the token away.
     #[error("this device has given the token of this leaf away: take it again with `update`")]
     TokenGiven,
+    /// An application message, from a device whose MLS state is an older copy than its vault: the ratchets
+    /// of that epoch may have been used already.
+    #[error(
+        "the MLS state of this device is older than its vault, as after a restored backup: process what the delivery service has of this group, or rejoin it"
+    )]
+    StateIsOlder,
     /// A proposal of a shared leaf that its other devices could not read.
     #[error("in a group with encrypted handshake messages, ask another member to remove this leaf")]
     EncryptedProposal,

@@ -10,7 +10,8 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, LeafKey, Pairing, PairingId, Secret, Seed, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, Index, LeafKey, Pairing, PairingId, Secret, Seed,
+    Vault,
     group::{Act, credential::AcceptAnyIdentity},
 };
 use paired_mls_openmls::{
@@ -108,7 +109,9 @@ fn a_pairing_lives_on_through_restarts() {
             |group: &PairedGroup| group.mls().epoch_authenticator().as_slice().to_vec();
         assert_eq!(authenticator(&at_phone), authenticator(&at_sensor));
     }
-    assert_eq!(positions, [0, 1, 2]);
+    // The pairing began in epoch 1.
+    let first = |epoch| Index::first_for(DeviceId(0), epoch).unwrap().position();
+    assert_eq!(positions, [2, 3, 4].map(first));
 }
 
 #[test]

@@ -12,8 +12,8 @@ use openmls::prelude::{
 };
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
-    CipherSuite, DeviceId, Event, Pairing, PairingId, RecordName, Secret, Seed, StorageError,
-    Vault, VaultStorage, group::credential::AcceptAnyIdentity, vault::MemoryStorage,
+    CipherSuite, DeviceId, Event, Index, Pairing, PairingId, RecordName, Secret, Seed,
+    StorageError, Vault, VaultStorage, group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
 use paired_mls_openmls::{Device, Error, MemoryProvider, PairedGroup, Received};
 
@@ -98,16 +98,16 @@ fn a_follower_whose_vault_fails_follows_later() {
     at_phone.confirm(&phone.device).unwrap();
     let before = authenticator(&at_sensor);
 
-    // The first write punctures the tape, the second is the group's record.
-    for writes in [0, 1] {
+    // The partner's lane, and its opening on the pairing's tape; the group's record, and its epoch.
+    for writes in [0, 1, 2, 2] {
         sensor.writes_left.store(writes, Ordering::SeqCst);
         let failed = at_sensor.process(&sensor.device, &sent.commit);
         assert!(matches!(failed, Err(Error::Vault(_))), "{writes}: {failed:?}");
         assert_eq!(authenticator(&at_sensor), before, "{writes}");
     }
 
-    // The third erases the value: by then the commit is merged.
-    sensor.writes_left.store(2, Ordering::SeqCst);
+    // The last one erases the value: by then the commit is merged.
+    sensor.writes_left.store(3, Ordering::SeqCst);
     let received = at_sensor.process(&sensor.device, &sent.commit).unwrap();
     let Received::Commit { events, .. } = received else { panic!("a commit is a commit") };
     assert!(matches!(events.first(), Some(Event::Healed { .. })), "{events:?}");
@@ -127,8 +127,8 @@ fn a_follower_whose_vault_fails_follows_later() {
 fn a_sender_whose_vault_fails_sends_nothing() {
     let (phone, sensor) = (member("phone"), member("sensor"));
     let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
-    // The first write draws the index, the second remembers the commit.
-    for writes in [0, 1] {
+    // The own lane is opened, the index drawn, and the commit remembered.
+    for writes in [0, 1, 2] {
         phone.writes_left.store(writes, Ordering::SeqCst);
         let failed = at_phone.update(&phone.device);
         assert!(matches!(failed, Err(Error::Vault(_))), "{writes}: {failed:?}");
@@ -136,7 +136,9 @@ fn a_sender_whose_vault_fails_sends_nothing() {
     }
     phone.writes_left.store(usize::MAX, Ordering::SeqCst);
     let sent = at_phone.update(&phone.device).unwrap();
-    assert_eq!(at_phone.pending_index().unwrap().position(), 1, "the burned index stays burned");
+    let first = Index::first_for(DeviceId(0), at_phone.epoch() + 1).unwrap();
+    let second = at_phone.pending_index().unwrap().position();
+    assert_eq!(second, first.position() + 1, "the burned index stays burned");
     at_phone.confirm(&phone.device).unwrap();
     at_sensor.process(&sensor.device, &sent.commit).unwrap();
     assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));

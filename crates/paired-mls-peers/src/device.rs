@@ -17,7 +17,7 @@ use openmls_traits::{
     OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand, signatures::Signer as _,
 };
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, Freshness, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
     conformance::{
         Content, Framing, Heard, Listener, Member, PairedMember, Refused, Sent, Sign, Signs,
@@ -454,6 +454,10 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
         self.group = None;
         self.group = Some(PairedGroup::load(&self.device, &group_id)?);
         Ok(())
+    }
+
+    fn check_vault(&mut self) -> Result<Freshness, Refused> {
+        self.with_group(|group, device| Ok(group.check_vault(device)?))
     }
 
     fn crash_before_storing(&mut self) {

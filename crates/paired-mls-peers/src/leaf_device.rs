@@ -7,7 +7,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, Event, PairingId, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, Freshness, PairingId, Vault,
     anchor::LeafIndex,
     conformance::{
         Content, Framing, Heard, Listener, Member, Refused, Sent, Signs,
@@ -448,6 +448,10 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
         self.group = None;
         self.group = Some(LeafGroup::load(&self.device, &group_id)?);
         Ok(())
+    }
+
+    fn check_vault(&mut self) -> Result<Freshness, Refused> {
+        self.with_group(|group, device| Ok(group.check_vault(device)?))
     }
 
     fn crash_before_storing(&mut self, transaction: usize) {

@@ -43,4 +43,6 @@ pub use tape::{
     DeviceId, EpochContext, FIRST_OPENING, Index, MAX_LANE_NODES, PairingId, PathSecret,
     RecordError, SKIPPED_OPENINGS, Seed, Spot, Tape, TapeError, TapeValue,
 };
-pub use vault::{RecordName, StorageError, TapeId, TapeInfo, Vault, VaultError, VaultStorage};
+pub use vault::{
+    Freshness, RecordName, StorageError, TapeId, TapeInfo, Vault, VaultError, VaultStorage,
+};

@@ -108,6 +108,8 @@ impl PairedGroup {
             .map_err(Error::storage("load a group"))?
             .ok_or(UsageError::NoSuchGroup)?;
         let record = device.vault().load_group(group_id)?;
+        let epoch = mls.epoch().as_u64();
+        let record = record.map(|record| Paired::current(device, record, epoch)).transpose()?;
         let paired = record.map(|record| Paired::load(device, &mls, record)).transpose()?;
         let identities = device.vault().load_identities(group_id)?;
         Ok(Self { mls, identities, paired: paired.flatten() })
@@ -125,6 +127,7 @@ fn came_back<P: Platform>(device: &Device<P>, mls: &MlsGroup) -> Result<Option<P
     let name = RecordName::Group(record.tape.group_id.clone());
     match Paired::load(device, mls, record)?.filter(|_| !ended) {
         Some(paired) => {
+            device.vault().note_epoch(&paired.record.tape, mls.epoch().as_u64())?;
             device.vault().store_group(&paired.record)?;
             Ok(Some(paired))
         }

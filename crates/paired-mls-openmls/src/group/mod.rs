@@ -1,5 +1,6 @@
 //! An MLS group whose commits heal the partners of this device.
 
+mod backup;
 mod ending;
 mod facts;
 mod healing;
@@ -219,6 +220,7 @@ impl PairedGroup {
         if let Some(absent) = devices.find(|device| standing.leaf_of(*device).is_none()) {
             return Err(UsageError::DeviceNotInGroup(absent).into());
         }
+        device.vault().note_epoch(&record.tape, self.epoch())?;
         device.vault().store_group(&record)?;
         let footing = standing.footing();
         self.paired = Some(Paired { record, standing: Arc::new(standing) });
@@ -304,10 +306,15 @@ impl PairedGroup {
         work: impl FnOnce(&mut MlsGroup, Option<&Paired>) -> Result<(T, Option<Paired>), Error>,
     ) -> Result<T, Error> {
         let Self { mls, paired, .. } = self;
+        let before = mls.epoch();
         let done = atomically(device.provider(), || {
             let (value, next) = work(mls, paired.as_ref())?;
             if let Some(next) = &next {
                 device.vault().store_group(&next.record)?;
+                let (from, to) = (before.as_u64(), mls.epoch().as_u64());
+                if from != to {
+                    device.vault().advance(&next.record.tape, from, to)?;
+                }
             }
             Ok((value, next))
         });

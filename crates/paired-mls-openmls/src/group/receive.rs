@@ -21,7 +21,7 @@ use super::{
     merge::{merge_other, merge_own},
     refresh::renews_own_leaf,
     send::message_hash,
-    standing::leaf,
+    standing::{device_of, leaf},
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform,
@@ -179,6 +179,7 @@ impl PairedGroup {
                         let index = mls
                             .ext_commit_sender_index(&staged)
                             .map_err(Error::mls("find the leaf of an external committer"))?;
+                        reopen_for(device, paired, &staged)?;
                         Committer::External(leaf(index))
                     } else {
                         Committer::Member(sender)
@@ -298,6 +299,23 @@ fn unprotect<P: Platform>(
     let provider = ReceivingProvider::new(device.provider(), receiving);
     mls.process_message(&provider, message)
         .map_err(|error| receiving.take_error().unwrap_or(refused(error).into()))
+}
+
+/// A partner that comes back from outside may have lost what it knew of this device's lane of the tape:
+/// it is opened anew.
+fn reopen_for<P: Platform>(
+    device: &Device<P>,
+    paired: Option<&Paired>,
+    staged: &StagedCommit,
+) -> Result<(), Error> {
+    let (Some(Paired { record, .. }), Some(newcomer)) = (paired, staged.update_path_leaf_node())
+    else {
+        return Ok(());
+    };
+    match device_of(record, newcomer.signature_key().as_slice()) {
+        Some(_) => Ok(device.vault().reopen(&record.tape)?),
+        None => Ok(()),
+    }
 }
 
 /// Why OpenMLS does not accept a message. A commit that is signed with this device's key, and that it

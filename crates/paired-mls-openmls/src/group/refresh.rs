@@ -397,6 +397,7 @@ impl Swap<'_> {
         let settled = asked.settle(device, &mls, self.identities)?;
         events.extend(settled.events);
         record.advance(mark(mls.public_group().group_context()), seen.security);
+        device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
         device.vault().store_group(&record)?;
         let used = renewed.into_iter().map(|(_, index)| index).collect();
         let paired = Paired::load(device, &mls, record)?.ok_or(UsageError::NotPaired)?;

@@ -95,6 +95,7 @@ impl PairedGroup {
                 built.finalize(provider).map_err(Error::mls("finish an external commit"))?;
             if let (Some(record), Some(seat)) = (&mut record, &seat) {
                 seat.renew(record, device.signature_key(), &mls)?;
+                device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
                 device.vault().store_group(record)?;
             }
             let identities = identity::present(device, &mls)?;

@@ -95,6 +95,7 @@ impl PairedGroup {
         if !self.mls.is_active() {
             return Err(UsageError::Removed.into());
         }
+        self.require_current_state(device)?;
         let sent = self
             .mls
             .create_message(device.provider(), device.signer(), message)
@@ -153,6 +154,7 @@ impl PairedGroup {
         mut content: Content,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
+        self.check_vault(device)?;
         let left_out = self.left_out(device);
         let Aim { anchor, heals } = self.aim(&content, &left_out)?;
         let told = match &self.paired {

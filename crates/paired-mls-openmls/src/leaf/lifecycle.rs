@@ -55,6 +55,7 @@ impl LeafGroup {
             let phase = Kept::of(device, &tape)?.phase;
             let record = LeafRecord { speaker, phase, ..LeafRecord::new(tape) };
             let identities = identity::present(device, &mls)?;
+            device.vault().note_epoch(&record.tape, since)?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))
         })?;
@@ -101,6 +102,7 @@ impl LeafGroup {
     pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
         let mls = reload(device, &GroupId::from_slice(group_id))?;
         let record = device.vault().load_leaf(group_id)?.ok_or(UsageError::NotPaired)?;
+        let record = Self::current(device, record, mls.epoch().as_u64());
         let identities = device.vault().load_identities(group_id)?;
         Ok(Self { mls, record, identities })
     }

@@ -14,8 +14,10 @@
 //!             follow     a delivered commit of this leaf is made again, and compared
 //!             receive    everything that is delivered
 //! messages    token      who may send them
+//! backups     backup     an MLS state and a vault that do not belong together
 //! ```
 
+mod backup;
 mod content;
 mod difference;
 mod ending;
@@ -168,10 +170,15 @@ impl LeafGroup {
         work: impl FnOnce(&mut MlsGroup, &mut LeafRecord) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut record = self.record.clone();
+        let before = self.mls.epoch();
         let done = atomically(device.provider(), || {
             let value = work(&mut self.mls, &mut record)?;
             if record != self.record {
                 device.vault().store_leaf(&record)?;
+            }
+            let (from, to) = (before.as_u64(), self.mls.epoch().as_u64());
+            if from != to {
+                device.vault().advance(&record.tape, from, to)?;
             }
             Ok(value)
         });

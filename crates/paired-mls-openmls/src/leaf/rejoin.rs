@@ -155,6 +155,10 @@ impl LeafGroup {
         let lost = self.pending().map(|pending| pending.notify.spot.index);
         let devices = device.vault().tape_info(&tape)?.devices;
         *self = external.enter(device, info, Some(message))?;
+        if spot.index.device() != device.vault().tape_info(&tape)?.own_device {
+            // It may have lost what it knew of this device's lane.
+            device.vault().reopen(&tape)?;
+        }
 
         let by = spot.index.device();
         let mut events = Vec::new();
@@ -265,6 +269,7 @@ impl External<'_> {
             let speaker = Some(Speaker { device: by, since: epoch, origin });
             let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };
             let identities = identity::present(device, &mls)?;
+            device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))
         })?;

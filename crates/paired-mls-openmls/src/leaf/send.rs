@@ -184,6 +184,8 @@ impl LeafGroup {
         mut content: Content,
         removes: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
+        self.require_membership()?;
+        self.check_vault(device)?;
         self.require_no_pending()?;
         self.require_active()?;
         let mut wanted = self.record.removals.clone();

@@ -66,6 +66,7 @@ impl LeafGroup {
 
     /// Refuses unless this device may send.
     pub(super) fn require_token<P: Platform>(&self, device: &Device<P>) -> Result<(), Error> {
+        self.require_current_state(device)?;
         let own = self.own_device(device)?;
         match self.record.given {
             _ if self.token() != Some(own) => Err(UsageError::TokenElsewhere(self.token()).into()),

@@ -2,7 +2,13 @@
 
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{crypto::OpenMlsCrypto as _, types::AeadType};
-use paired_mls::{CipherSuite, conformance::leaf::token};
+use paired_mls::{
+    CipherSuite,
+    conformance::{
+        Content, Framing, Member as _,
+        leaf::{LeafAdapter as _, LeafWorld, token},
+    },
+};
 use paired_mls_peers::{LeafMode, NonceWatch, OpenMlsLeafAdapter, TestCrypto as _, WatchedCrypto};
 
 /// Over the long random schedule of commits, lost races, restarts, switches and messages, everything that
@@ -16,6 +22,26 @@ fn no_nonce_is_used_twice_over_many_switches() {
     ));
     let (used, collisions) = NonceWatch::of_this_thread().counts();
     assert!(used > 300, "{used}");
+    assert_eq!(collisions, 0);
+}
+
+/// A device that was set back as a whole, with its vault, makes another commit with the index of one that
+/// is out, in the same epoch: it is encrypted with the same key, and with another nonce.
+#[test]
+fn a_device_that_was_set_back_as_a_whole_uses_no_nonce_twice() {
+    let suite = CipherSuite::X25519Aes128;
+    let adapter = OpenMlsLeafAdapter::<WatchedCrypto>::new(LeafMode::Hidden, &[suite]);
+    let mut world = LeafWorld::joined(&adapter, suite, Framing::Private, 2).unwrap();
+    let [device, ..] = world.devices.as_mut_slice() else { panic!("two devices") };
+    let mut backup = adapter.steal_with_vault(device);
+    let first = device.commit(&Content::default()).unwrap();
+    let (before, _) = NonceWatch::of_this_thread().counts();
+    let mut guest = adapter.guest(suite, Framing::Private, "ada");
+    let adds = vec![guest.key_package().unwrap()];
+    let second = backup.commit(&Content { adds, ..Content::default() }).unwrap();
+    assert_ne!(first.commit, second.commit);
+    let (after, collisions) = NonceWatch::of_this_thread().counts();
+    assert!(after > before, "the second commit was encrypted");
     assert_eq!(collisions, 0);
 }
 

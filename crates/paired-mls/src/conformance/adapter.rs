@@ -2,7 +2,7 @@
 
 use super::liar::{Knowing, Liar};
 use crate::{
-    CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Event, Freshness, HealPolicy, Pairing, PairingId, Vault,
     anchor::{LeafIndex, Tree},
 };
 
@@ -193,6 +193,9 @@ pub trait PairedMember: Knowing {
     /// The device dies in the middle of the next processing: after the vault was written, before the
     /// MLS state is.
     fn crash_before_storing(&mut self);
+
+    /// Compares the MLS state with the vault.
+    fn check_vault(&mut self) -> Result<Freshness, Refused>;
 }
 
 /// Somebody with a copy of a device's whole MLS state, storage and memory, but not its vault. He

@@ -19,6 +19,7 @@
 )]
 
 mod adapter;
+pub mod backup;
 pub mod calendar;
 pub mod claims;
 pub mod failures;
@@ -73,6 +74,9 @@ macro_rules! leaf_anchor_conformance {
                 a_device_that_lost_everything_comes_back,
                 a_device_that_missed_weeks_catches_up;
             membership: removed_and_added_in_one_commit, removed_and_added_while_away;
+            backup: a_vault_of_yesterday_is_noticed_and_the_leaf_heals,
+                a_state_of_yesterday_sends_nothing_and_comes_back,
+                both_of_yesterday_follow_the_log;
             token: nobody_sends_without_it,
                 it_is_asked_for_and_given,
                 nothing_is_used_twice_over_many_switches;
@@ -160,6 +164,11 @@ macro_rules! node_anchor_conformance {
                 a_stranger_cannot_refresh,
                 a_refresh_that_moves_the_leaf_is_followed,
                 whatever_is_allowed_is_followed;
+            backup: a_vault_of_yesterday_is_noticed_and_the_partner_follows,
+                a_vault_from_before_the_first_commit_is_no_worse,
+                a_state_of_yesterday_sends_nothing_and_comes_back,
+                both_of_yesterday_come_back,
+                a_passive_device_of_yesterday_follows_the_log;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,
                 forged_commits_are_refused,

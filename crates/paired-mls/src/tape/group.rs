@@ -43,9 +43,9 @@ const TRIED_AFTER_A_SKIP: u64 = 2;
 pub(super) struct Lanes {
     /// The openings, on the pairing's tape, of the lanes that are open.
     pub(super) opened: BTreeMap<DeviceId, u64>,
-    /// The last epoch of the group that this device has reached with this vault.
+    /// The epoch of the group that this device has reached with this vault.
     pub(super) epoch: u64,
-    /// Whether the own lane, once it is opened, skips ahead.
+    /// Where the own lane is opened next; ahead, it is opened anew before it is drawn from.
     pub(super) next_opening: NextOpening,
 }
 
@@ -82,20 +82,26 @@ impl Tape {
         self.lanes.as_ref()?.opened.get(&device).copied()
     }
 
-    /// The last epoch that was [noted](Tape::note_epoch).
+    /// The epoch that was [noted](Tape::note_epoch) last.
     pub(crate) fn epoch(&self) -> u64 {
         self.lanes.as_ref().map_or(0, |lanes| lanes.epoch)
     }
 
-    /// Notes that this device has reached an epoch of the group. Returns whether that is news.
+    /// Notes in which epoch of the group this device is. Returns whether that is news. It is an earlier
+    /// one if the delivery service was set back, and the device came in again.
     pub(crate) fn note_epoch(&mut self, epoch: u64) -> bool {
         match &mut self.lanes {
-            Some(lanes) if lanes.epoch < epoch => {
+            Some(lanes) if lanes.epoch != epoch => {
                 lanes.epoch = epoch;
                 true
             }
             _ => false,
         }
+    }
+
+    /// Makes this device skip ahead on this tape, the pairing's, whichever lane it opens next.
+    pub(crate) fn skip_openings(&mut self) {
+        self.next = next_skip(self.next.max(FIRST_OPENING)).min(Index::MAX_POSITION + 1);
     }
 
     pub(super) fn spot(&self, index: Index) -> Spot {
@@ -147,17 +153,17 @@ impl Tape {
         Ok(())
     }
 
-    /// Makes this device open its lane of this group's tape anew, far ahead. Returns whether that
-    /// changes anything.
+    /// Whether the own lane of this group's tape is open, and not to be opened anew.
+    pub(crate) fn may_draw(&self) -> bool {
+        let in_order = |lanes: &Lanes| lanes.next_opening == NextOpening::InOrder;
+        self.opening(self.own).is_some() && self.lanes.as_ref().is_some_and(in_order)
+    }
+
+    /// Makes this device open its lane of this group's tape anew before it draws again, far ahead. What
+    /// the lane holds can be read until then. Returns whether that changes anything.
     pub(crate) fn reopen_ahead(&mut self) -> bool {
-        let own = self.own;
         let Some(lanes) = &mut self.lanes else { return false };
-        let before = (lanes.opened.remove(&own), lanes.next_opening);
-        lanes.next_opening = NextOpening::Ahead;
-        if let Some(lane) = Index::new(own, 0) {
-            self.pprf.uproot(lane.bits());
-        }
-        before != (None, NextOpening::Ahead)
+        std::mem::replace(&mut lanes.next_opening, NextOpening::Ahead) != NextOpening::Ahead
     }
 
     /// Makes this device skip ahead when it opens its lane of this group's tape, unless it is open.

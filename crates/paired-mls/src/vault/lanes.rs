@@ -8,6 +8,8 @@
 //! a partner's     the group's tape first: it is found there, and the pairing's is punctured the next time
 //! ```
 
+use std::cmp::Ordering;
+
 use super::{RecordName, Shelf, TapeId, Vault, VaultError};
 use crate::{
     DeviceId, Index, PairingId, Spot, Tape, TapeError, TapeValue,
@@ -211,13 +213,63 @@ impl Vault {
         self.change_group(tape, Tape::skip_unless_open)
     }
 
-    /// Notes that the group is about to reach `epoch` on this device: before the MLS state is stored.
+    /// Notes that the group is about to be in `epoch` on this device: before the MLS state is stored.
     ///
     /// # Errors
     ///
     /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
     pub fn note_epoch(&self, tape: &TapeId, epoch: u64) -> Result<(), VaultError> {
         self.change_group(tape, |group| group.note_epoch(epoch))
+    }
+
+    /// Compares this vault with the MLS state of a group, which is in `epoch`: one of them may have been
+    /// restored from a backup.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape.
+    pub fn freshness(&self, tape: &TapeId, epoch: u64) -> Result<Freshness, VaultError> {
+        let noted = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?.epoch();
+        Ok(match noted.cmp(&epoch) {
+            Ordering::Equal => Freshness::Current,
+            Ordering::Less => Freshness::VaultIsOlder,
+            Ordering::Greater => Freshness::StateIsOlder,
+        })
+    }
+
+    /// This vault is an older copy than the MLS state of the group, which is in `epoch`. From now on this
+    /// device opens lanes ahead of all that it may have opened before: in this group again, and in all
+    /// others where it has not yet.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
+    pub fn catch_up(&self, tape: &TapeId, epoch: u64) -> Result<(), VaultError> {
+        let shelf = self.shelf();
+        let (parent_name, name) =
+            (RecordName::Pairing(tape.pairing), RecordName::SubTape(tape.clone()));
+        let (mut parent, mut group) = (shelf.load_tape(&parent_name)?, shelf.load_tape(&name)?);
+        parent.skip_openings();
+        group.reopen_ahead();
+        group.note_epoch(epoch);
+        // The group's tape last: before it, the next start finds the older vault again.
+        let _ = shelf.store_tape(&parent_name, &parent)?;
+        let _ = shelf.store_tape(&name, &group)?;
+        Ok(())
+    }
+
+    /// Notes that the group is about to go from one epoch to the next on this device: before the MLS state
+    /// is stored. If this vault has never seen the epoch `from`, it is an older copy, and
+    /// [catches up](Vault::catch_up).
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
+    pub fn advance(&self, tape: &TapeId, from: u64, to: u64) -> Result<(), VaultError> {
+        match self.freshness(tape, from)? {
+            Freshness::VaultIsOlder => self.catch_up(tape, to),
+            Freshness::Current | Freshness::StateIsOlder => self.note_epoch(tape, to),
+        }
     }
 
     fn change_group(
@@ -233,6 +285,20 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// How a vault stands to the MLS state of the same device. Both are written at each commit, the vault
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// They belong together.
+    Current,
+    /// The vault is an older copy: what it says of the pairing is not so any more, and a partner
+    /// may have followed what it would draw.
+    VaultIsOlder,
+    /// The MLS state is an older copy; or the device died while it processed a commit, and has to
+    /// process it again.
+    StateIsOlder,
 }
 
 /// What is to be stored of the pairing's tape.
@@ -301,7 +367,7 @@ fn lane_of(
 /// The tape of a group, with the own lane open.
 fn own_lane(shelf: &Shelf<'_>, tape: &TapeId) -> Result<Tape, VaultError> {
     let mut group = shelf.load_tape(&RecordName::SubTape(tape.clone()))?;
-    if group.opening(group.own_device()).is_none() {
+    if !group.may_draw() {
         let name = RecordName::Pairing(tape.pairing);
         let mut parent = shelf.load_tape(&name)?;
         let at = parent.next_opening(&group)?;

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 pub(crate) use self::lanes::{Lane, partners, state_of};
 pub use self::{
+    lanes::Freshness,
     memory::MemoryStorage,
     storage::{RecordName, StorageError, TapeId, VaultStorage},
 };

@@ -234,6 +234,46 @@ fn an_older_copy_of_a_vault_draws_nothing_that_was_followed() {
     }
 }
 
+/// A vault from before this device committed in a group: it would open a lane with what it has opened
+/// another one with. It is told by the epoch, and skips ahead.
+#[test]
+fn an_older_copy_of_a_vault_is_told_and_opens_nothing_a_second_time() {
+    let storage = MemoryStorage::new();
+    let (phone, sensor) = (vault_in(storage.clone(), PHONE), vault(SENSOR));
+    let ids = [&b"red"[..], b"blue", b"green"];
+    let [red, blue, green] = ids.map(|id| phone.open_group(PAIRING, id).unwrap());
+    for (id, tape) in ids.iter().zip([&red, &blue, &green]) {
+        sensor.open_group(PAIRING, id).unwrap();
+        phone.note_epoch(tape, 1).unwrap();
+    }
+    let follow = |drawn: TapeValue, tape: &TapeId| {
+        let claimed = sensor.claim(tape, drawn.spot(), b"commit")?;
+        assert_eq!(path_secret(drawn), path_secret(claimed));
+        sensor.settle(tape)
+    };
+    let backup = storage.steal();
+    for (tape, epoch) in [(&red, 2), (&blue, 2), (&blue, 3)] {
+        follow(phone.draw(tape, epoch).unwrap(), tape).unwrap();
+        phone.note_epoch(tape, epoch).unwrap();
+    }
+    assert_eq!(phone.freshness(&blue, 3).unwrap(), Freshness::Current);
+    assert_eq!(phone.freshness(&blue, 2).unwrap(), Freshness::StateIsOlder);
+
+    // The control: without the skip, the partner cannot follow.
+    let careless = Vault::new(backup.steal());
+    let refused = follow(careless.draw(&green, 2).unwrap(), &green);
+    assert!(matches!(refused, Err(VaultError::Tape(TapeError::OpeningSpent(_)))), "{refused:?}");
+
+    let restored = Vault::new(backup);
+    assert_eq!(restored.freshness(&green, 1).unwrap(), Freshness::Current, "nothing came there");
+    assert_eq!(restored.freshness(&blue, 3).unwrap(), Freshness::VaultIsOlder);
+    restored.catch_up(&blue, 3).unwrap();
+    assert_eq!(restored.freshness(&blue, 3).unwrap(), Freshness::Current);
+    for (tape, epoch) in [(&green, 2), (&red, 3), (&blue, 4)] {
+        follow(restored.draw(tape, epoch).unwrap(), tape).unwrap();
+    }
+}
+
 #[test]
 fn key_packages_need_no_agreement_on_an_opening() {
     let (phone, sensor) = (vault(PHONE), vault(SENSOR));

@@ -1,6 +1,6 @@
 //! A group, with a leaf of the device's own or one that it shares.
 
-use paired_mls::{DeviceId, Event, PairingId, Phase, anchor::LeafIndex};
+use paired_mls::{DeviceId, Event, Freshness, PairingId, Phase, anchor::LeafIndex};
 use paired_mls_openmls::{
     Error, LeafGroup, Outgoing, PairedGroup, Received, UsageError, gate, gate_capabilities,
     openmls::prelude::{
@@ -219,6 +219,11 @@ impl Group {
 
     pub(super) fn cease(&mut self) -> Result<(), Error> {
         on_group!(self, group, device => group.cease(device))
+    }
+
+    /// Compares the state with the vault, of which one may come from a backup.
+    pub(super) fn check_vault(&mut self) -> Result<Freshness, Error> {
+        on_group!(self, group, device => group.check_vault(device))
     }
 
     /// Erases the state of a shared leaf that is out of the group.

@@ -1,6 +1,6 @@
 //! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
 
-use paired_mls::{Event, group::credential::Identity, wire::MlsMessage};
+use paired_mls::{Event, Freshness, group::credential::Identity, wire::MlsMessage};
 use paired_mls_api::{EntryKind, LogEntry};
 use paired_mls_client::{ClientError, LogCursor};
 use paired_mls_openmls::{Error, PeerError, Received};
@@ -33,6 +33,9 @@ impl Engine {
             return Ok(());
         };
         let mut group = self.load(&row)?;
+        if group.check_vault()? == Freshness::VaultIsOlder {
+            report.add(Happening::OlderVault { group: row.name.clone() });
+        }
         let mut cursor = self.store().log_cursor(&row)?;
         loop {
             let page = self.client()?.log(&row.id, cursor, Some(PAGE)).await;
@@ -58,6 +61,9 @@ impl Engine {
             if cursor.position >= page.head {
                 break;
             }
+        }
+        if group.check_vault()? == Freshness::StateIsOlder {
+            report.add(Happening::OlderState { group: row.name });
         }
         Ok(())
     }

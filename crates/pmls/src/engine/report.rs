@@ -73,6 +73,10 @@ pub(crate) enum Happening {
     Rejoined { group: String, id: String, epoch: u64 },
     /// This device has sent more than its state knows: that is an older copy.
     OlderCopy { group: String },
+    /// The vault is an older copy than this device's state of the group.
+    OlderVault { group: String },
+    /// The state of the group is an older copy than the vault, and the log does not lead further.
+    OlderState { group: String },
     /// KeyPackages from the tape are with whoever is to have them.
     TapePackages { pairing: String, count: usize },
     /// What this device has to say in a pairing was sent again.
@@ -397,6 +401,16 @@ impl fmt::Display for Happening {
                 f,
                 "{group}: the state of this device is older than what it has sent; it takes new keys, and \
                  sends by those"
+            ),
+            Self::OlderVault { group } => write!(
+                f,
+                "{group}: the vault of this device is older than its state, as after a restored backup; \
+                 nobody counts as healed here until this device commits: `pmls update {group}`"
+            ),
+            Self::OlderState { group } => write!(
+                f,
+                "{group}: the state of this device is older than its vault, as after a restored backup; \
+                 `pmls group rejoin {group}` comes back from outside"
             ),
             Self::TapePackages { pairing, count } => write!(
                 f,

@@ -1,7 +1,7 @@
 //! What an adapter with the leaf anchor shows to the suite.
 
 use crate::{
-    CipherSuite, DeviceId, EpochSecurity, PairingId, Vault,
+    CipherSuite, DeviceId, EpochSecurity, Freshness, PairingId, Vault,
     anchor::LeafIndex,
     conformance::{
         Framing, Impostor, Member, Refused, Sent, Signs, Thief,
@@ -81,6 +81,9 @@ pub trait LeafMember: Knowing {
     /// The device dies in the middle of the next processing: after the vault was written, before the
     /// MLS state is. Where that takes several transactions, it dies in this one; 1 is the first.
     fn crash_before_storing(&mut self, transaction: usize);
+
+    /// Compares the MLS state with the vault.
+    fn check_vault(&mut self) -> Result<Freshness, Refused>;
 
     /// Everything that lies in the MLS storage, for comparison.
     fn stored(&self) -> Vec<u8>;

@@ -1,6 +1,7 @@
 //! Several devices behind one leaf.
 
 mod adapter;
+pub mod backup;
 pub mod entering;
 pub mod failures;
 pub mod following;

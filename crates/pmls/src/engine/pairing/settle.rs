@@ -156,8 +156,14 @@ impl Engine {
 
     pub(super) fn cease_groups(&self, pairing: PairingId) -> Result<(), EngineError> {
         let mut groups = self.groups_of(pairing)?;
-        let mut active = groups.iter_mut().filter(|group| group.phase() == Some(Phase::Active));
-        active.try_for_each(|group| Ok(group.cease()?))
+        let mut failed = None;
+        // One that fails stops no other.
+        for group in groups.iter_mut().filter(|group| group.phase() == Some(Phase::Active)) {
+            if let Err(error) = group.cease() {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Ends a pairing: asks the partners, draws nothing more, and, once they have answered, leaves.
