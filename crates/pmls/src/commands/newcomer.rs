@@ -6,6 +6,7 @@ use paired_mls_api::UserId;
 use crate::{
     engine::{EngineError, Newcomer},
     failure::Failure,
+    output::escape,
 };
 
 /// Other users' devices.
@@ -24,10 +25,8 @@ impl Newcomers {
 
 /// Reads one of them.
 pub(super) fn parse(text: &str) -> Result<Newcomer, Failure> {
-    let (user, device) = match text.split_once('/') {
-        Some((user, device)) => (user, Some(device.to_owned())),
-        None => (text, None),
-    };
+    let parsed = escape::parse(text).ok_or_else(|| EngineError::Escape(text.to_owned()))?;
+    let (user, device) = parsed;
     let user = UserId::new(user).map_err(EngineError::from)?;
     Ok(Newcomer { user, device })
 }

@@ -97,8 +97,25 @@ pub(crate) enum EngineError {
          devices"
     )]
     NoKeyPackage(String, u16),
+    /// A group is to be forgotten that this device is in.
+    #[error(
+        "this device is in {0}: `pmls group leave {0}` leaves it, and `pmls group forget {0} --still-in` forgets \
+         it all the same"
+    )]
+    StillIn(String),
+    /// A name on the command line has an escape that is none.
+    #[error(
+        "{0} is no name: write it as it is shown; after a backslash comes another one, /, #, n, r, t, xHH or \
+         u{{HEX}}"
+    )]
+    Escape(String),
+    /// A device removes others.
+    #[error("that is this device itself: `pmls group leave {0}` leaves the group")]
+    RemoveOneself(String),
     /// No such member.
-    #[error("{0} is no member of this group: `pmls tree` shows all")]
+    #[error(
+        "{0} is no member of this group: `pmls group show` shows all, with the names that are taken here"
+    )]
     NoMember(String),
     /// Others won every time.
     #[error("{0} commits of others came first each time: try again later")]
@@ -161,6 +178,12 @@ pub(crate) enum EngineError {
         /// What was found.
         source: ClientError,
     },
+    /// The service does not know a group.
+    #[error(
+        "the service has no group {0}, or this account is not on its list: ask a member to add this device \
+         again, or forget it by `pmls group forget {0}`"
+    )]
+    NotAtTheService(String),
     /// The service has no GroupInfo.
     #[error(
         "the service has no GroupInfo of the epoch that {0} is in, or this account may not have it: ask a member \
@@ -254,6 +277,7 @@ impl EngineError {
                 | Self::OtherHistory { .. }
                 | Self::Pruned { .. }
                 | Self::NoGroupInfo(_)
+                | Self::NotAtTheService(_)
         )
     }
 

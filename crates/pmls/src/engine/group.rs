@@ -2,16 +2,20 @@
 
 use paired_mls::{DeviceId, Event, Freshness, PairingId, Phase, anchor::LeafIndex};
 use paired_mls_openmls::{
-    Error, LeafGroup, Outgoing, PairedGroup, Received, UsageError, gate, gate_capabilities,
+    Error, LeafGroup, MemberIdentity, Outgoing, PairedGroup, Received, UsageError, gate,
+    gate_capabilities,
     openmls::prelude::{
-        Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, Member, MlsGroup,
+        Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, MlsGroup,
         MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, Proposal,
         Sender,
     },
 };
 
 use super::{Engine, EngineError, GroupRow, Membership, commit::Target};
-use crate::{output::printable, session::OwnDevice};
+use crate::{
+    output::{escape, printable},
+    session::{Directory, OwnDevice},
+};
 
 /// For how many past epochs messages that come late can still be read.
 const PAST_EPOCHS: usize = 4;
@@ -38,6 +42,7 @@ impl Door {
 pub(crate) struct Group {
     pub(crate) row: GroupRow,
     kind: Kind,
+    directory: Directory,
 }
 
 enum Kind {
@@ -245,27 +250,61 @@ impl Group {
         }
     }
 
-    /// The members, by leaf.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (LeafIndex, String)> {
-        self.mls().members().filter_map(|member| {
-            let leaf = LeafIndex::new(member.index.u32())?;
-            Some((leaf, printable(member.credential.serialized_content())))
-        })
+    /// The members, and who they are.
+    pub(super) fn identities(&self) -> Vec<MemberIdentity> {
+        match &self.kind {
+            Kind::Own(group, _) => group.members(),
+            Kind::Shared(group, _) => group.members(),
+        }
     }
 
-    /// The members that are meant by these names: users, or leaves like `#3`.
+    pub(super) fn has_unverified(&self) -> bool {
+        self.identities().iter().any(|member| member.identity.verified().is_none())
+    }
+
+    /// Asks the policy once more about members that are not verified.
+    pub(super) fn recheck(&mut self) -> Result<(), Error> {
+        on_group!(self, group, device => group.recheck_identities(device).map(drop))
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The members that are meant by these names: users, single devices of users, or leaves like `#3`. Who
+    /// only says that it is somebody is never meant by that name.
     pub(crate) fn targets(&self, names: &[String]) -> Result<Vec<Target>, EngineError> {
         let mut targets = Vec::new();
+        let members = self.members();
         for name in names {
-            let number = name.strip_prefix('#').and_then(|number| number.parse().ok());
             let before = targets.len();
-            for member in self.mls().members() {
-                let user = printable(member.credential.serialized_content());
-                let leaf = member.index.u32();
-                if number == Some(leaf) || (number.is_none() && user == *name) {
-                    let leaf = LeafIndex::new(leaf).unwrap_or(LeafIndex::FIRST);
-                    let signature_key = member.signature_key;
-                    targets.push(Target { leaf, signature_key, name: user });
+            let leaf = name.strip_prefix('#').map(|number| number.parse::<u32>());
+            let (user, device) = match leaf {
+                Some(Ok(_)) => (String::new(), None),
+                Some(Err(_)) => return Err(EngineError::NoMember(name.clone())),
+                None => {
+                    let parsed = escape::parse(name);
+                    let (user, device) =
+                        parsed.ok_or_else(|| EngineError::NoMember(name.clone()))?;
+                    (printable(&user), device)
+                }
+            };
+            for (at, who) in &members {
+                let meant = match &leaf {
+                    Some(number) => number.as_ref() == Ok(&at.value()),
+                    None => {
+                        let device = device.as_deref().unwrap_or_default();
+                        who.user.as_ref() == Some(&user)
+                            && who.devices.iter().any(|id| id.starts_with(device))
+                    }
+                };
+                let member = self.mls().member_at(LeafNodeIndex::new(at.value()));
+                if let (true, Some(member)) = (meant, member) {
+                    if *at == own_leaf_of(self.mls()) {
+                        return Err(EngineError::RemoveOneself(self.row.name.clone()));
+                    }
+                    let (leaf, name) = (*at, who.shown.clone());
+                    targets.push(Target { leaf, signature_key: member.signature_key, name });
                 }
             }
             if targets.len() == before {
@@ -281,15 +320,6 @@ impl Group {
         member.is_some_and(|member| member.signature_key == target.signature_key)
     }
 
-    /// Who is at a leaf.
-    pub(crate) fn member(&self, leaf: LeafIndex) -> String {
-        let member = self.mls().member_at(LeafNodeIndex::new(leaf.value()));
-        member.map_or_else(
-            || "somebody".to_owned(),
-            |member| printable(member.credential.serialized_content()),
-        )
-    }
-
     /// The identities that have no leaf any more once these leaves are gone, and those that wait to be
     /// removed.
     pub(super) fn orphans(&self, removes: &[LeafIndex]) -> Vec<Vec<u8>> {
@@ -301,11 +331,15 @@ impl Group {
                 _ => {}
             }
         }
+        let accepted =
+            |member: &MemberIdentity| Some(member.identity.last_accepted()?.content().to_vec());
         let (left, staying): (Vec<_>, Vec<_>) =
-            self.mls().members().partition(|member| gone.contains(&member.index.u32()));
-        let identity = |member: Member| member.credential.serialized_content().to_vec();
-        let staying: Vec<_> = staying.into_iter().map(identity).collect();
-        let mut left: Vec<_> = left.into_iter().map(identity).collect();
+            self.identities().into_iter().partition(|member| gone.contains(&member.leaf.value()));
+        // Who stays may be whom it says that it is: nobody is taken off the list by mistake.
+        let mut stay: Vec<_> = staying.iter().filter_map(accepted).collect();
+        stay.extend(staying.iter().map(|member| member.identity.claims().content().to_vec()));
+        let staying = stay;
+        let mut left: Vec<_> = left.iter().filter_map(accepted).collect();
         left.retain(|identity| !staying.contains(identity));
         left.sort();
         left.dedup();
@@ -331,7 +365,8 @@ impl Engine {
                 Kind::Shared(LeafGroup::load(&device, row.id.as_bytes())?, device)
             }
         };
-        Ok(Group { row: row.clone(), kind })
+        let directory = self.session.directory().clone();
+        Ok(Group { row: row.clone(), kind, directory })
     }
 
     /// Loads a group by its name, to act in it.
@@ -353,4 +388,8 @@ pub(super) fn is_out(events: &[Event]) -> bool {
 /// How long KeyPackages last.
 pub(super) fn lifetime() -> Lifetime {
     Lifetime::default()
+}
+
+fn own_leaf_of(mls: &MlsGroup) -> LeafIndex {
+    LeafIndex::new(mls.own_leaf_index().u32()).unwrap_or(LeafIndex::FIRST)
 }

@@ -22,10 +22,7 @@ impl Engine {
         &mut self,
         device: &DeviceId,
     ) -> Result<Option<UserId>, EngineError> {
-        if *device == self.session.profile().device {
-            return Ok(Some(self.session.profile().user.clone()));
-        }
-        if let Some(Some(known)) = self.store().owner(device)? {
+        if let Some(known) = self.session.directory().owner(device) {
             return Ok(Some(known));
         }
         let owner = match self.client()?.device_view(device).await {
@@ -34,8 +31,14 @@ impl Engine {
             Err(error) if error.problem() == Some(ProblemKind::NotFound) => None,
             Err(error) => return Err(error.into()),
         };
-        self.store().remember_owner(device, owner.as_ref())?;
+        self.learn(device, owner.as_ref())?;
         Ok(owner)
+    }
+
+    fn learn(&self, device: &DeviceId, owner: Option<&UserId>) -> Result<(), EngineError> {
+        self.session.directory().learn(device, owner);
+        // That there is no such device may change.
+        owner.map_or(Ok(()), |owner| self.store().remember_owner(device, owner))
     }
 
     /// The directory's page of a user, without what contradicts itself.
@@ -46,7 +49,7 @@ impl Engine {
         })?;
         view.devices.retain(|device| device.user == *user && is_of_its_key(device));
         for device in &view.devices {
-            self.store().remember_owner(&device.device, Some(user))?;
+            self.learn(&device.device, Some(user))?;
         }
         Ok(view)
     }

@@ -1,7 +1,7 @@
 //! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
 
-use paired_mls::{Event, Freshness, group::credential::Identity, wire::MlsMessage};
-use paired_mls_api::{EntryKind, LogEntry};
+use paired_mls::{Event, Freshness, wire::MlsMessage};
+use paired_mls_api::{EntryKind, LogEntry, ProblemKind};
 use paired_mls_client::{ClientError, LogCursor};
 use paired_mls_openmls::{Error, PeerError, Received};
 
@@ -10,7 +10,6 @@ use super::{
     group::is_out,
     report::{Followed, PairingEvent, security_of},
 };
-use crate::output::printable;
 
 /// How many entries are fetched at once.
 const PAGE: u32 = 256;
@@ -63,8 +62,9 @@ impl Engine {
             }
         }
         if group.check_vault()? == Freshness::StateIsOlder {
-            report.add(Happening::OlderState { group: row.name });
+            report.add(Happening::OlderState { group: row.name.clone() });
         }
+        self.who_is_who(&mut group, report).await?;
         Ok(())
     }
 
@@ -112,22 +112,28 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let id = group.row.id.clone();
         let heard = self.device().provider().transaction(|| {
-            let (identity, message) = match group.process(&entry.message.0)? {
-                Received::Application { identity, message, .. } => (identity, message),
+            let (sender, identity, message) = match group.process(&entry.message.0)? {
+                Received::Application { sender, identity, message } => (sender, identity, message),
                 Received::Own if epoch == group.epoch() => {
                     self.heard_itself(group, &entry.message.0)?;
                     return Ok(None);
                 }
                 _ => return Ok(None),
             };
-            // Who had the leaf in the epoch of the message, and not who has it now.
-            let sender = shown_as(&identity);
-            let letter = Letter { group: id.clone(), epoch, sender, message };
+            let letter = Letter {
+                group: id.clone(),
+                epoch,
+                position: entry.position,
+                id: self.message_id(&entry.message.0)?,
+                received_at: self.now(),
+                sender: group.sender(sender, &identity),
+                content: message,
+            };
             self.store().keep_letter(&letter)?;
             Ok::<_, EngineError>(Some(letter))
         });
         match heard {
-            Ok(Some(letter)) => report.heard(&group.row.name, &letter),
+            Ok(Some(letter)) => report.heard(&group.row.name, letter),
             Ok(None) => {}
             Err(error) if error.is_local() => return Err(error),
             // Too late, or of a sender whose state is an older copy. What it says is lost.
@@ -169,9 +175,9 @@ impl Engine {
         events: &[Event],
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let members = group.mls().is_active().then(|| group.members().count());
+        let members = group.mls().is_active().then(|| group.mls().members().count());
         let mut said = self.unused(group, events)?;
-        said.extend(events.iter().map(PairingEvent::from));
+        said.extend(events.iter().filter(|event| !is_of_identity(event)).map(PairingEvent::from));
         report.add(Happening::Commit(Followed {
             group: group.row.name.clone(),
             epoch: group.epoch(),
@@ -244,6 +250,11 @@ impl Engine {
     }
 }
 
+/// Who somebody is, is told once the directory was asked.
+fn is_of_identity(event: &Event) -> bool {
+    matches!(event, Event::IdentityUnverified { .. } | Event::IdentityVerified { .. })
+}
+
 /// What a message is and of which epoch, by its own header: the service is not taken at its word.
 pub(super) fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
     use paired_mls::wire::ContentType;
@@ -257,19 +268,6 @@ pub(super) fn header_of(message: &[u8]) -> Option<(EntryKind, u64)> {
     Some((kind, header.epoch()))
 }
 
-/// Who has sent a message, for people. A member that is not verified is never shown as whom it says that it is
-/// alone.
-fn shown_as(identity: &Identity) -> String {
-    match identity {
-        Identity::Verified(credential) => printable(credential.content()),
-        Identity::Unverified { last, claims } => {
-            let known =
-                last.as_ref().map_or("somebody".to_owned(), |last| printable(last.content()));
-            format!("{known} (unverified, says it is {})", printable(claims.content()))
-        }
-    }
-}
-
 /// What is wrong with the log of one group says nothing of the others.
 fn of_group(group: &Group, error: ClientError) -> EngineError {
     let group = group.row.name.clone();
@@ -277,7 +275,12 @@ fn of_group(group: &Group, error: ClientError) -> EngineError {
         ClientError::Gap { .. } => EngineError::Hole { group, source: error },
         ClientError::Pruned { .. } => EngineError::Pruned { group, source: error },
         ClientError::OtherHistory { .. } => EngineError::OtherHistory { group, source: error },
-        error => error.into(),
+        error => match error.problem() {
+            Some(ProblemKind::NotFound | ProblemKind::Forbidden) => {
+                EngineError::NotAtTheService(group)
+            }
+            _ => error.into(),
+        },
     }
 }
 

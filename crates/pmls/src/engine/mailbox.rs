@@ -110,7 +110,7 @@ impl Engine {
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome, report).await,
-            Ok(_) => {
+            Ok(id) => {
                 let joined = self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
                     let epoch = group.epoch();
@@ -121,7 +121,8 @@ impl Engine {
                     Err(EngineError::Mls(Error::Usage(UsageError::StillMember))) => {
                         self.store().keep_welcome(welcome, self.now())
                     }
-                    joined => joined,
+                    Err(error) => Err(error),
+                    Ok(()) => self.who_is_in(&GroupId::new(id)?, report).await,
                 };
             }
             // For none of the device's own KeyPackages.
@@ -142,7 +143,8 @@ impl Engine {
             // without a group is dropped at the next start, and the Welcome read again.
             self.entered(&id, Some(pairing), 0, report)?;
             let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
-            return self.store().back_since(&id, group.epoch(), 0);
+            self.store().back_since(&id, group.epoch(), 0)?;
+            return self.who_is_in(&id, report).await;
         }
         Ok(())
     }

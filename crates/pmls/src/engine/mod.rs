@@ -19,8 +19,10 @@
 
 mod commit;
 mod error;
+mod forget;
 mod group;
 mod identity;
+mod inbox;
 mod leaf;
 mod log;
 mod mailbox;
@@ -35,25 +37,28 @@ mod sync;
 mod token;
 mod tree;
 mod watch;
+mod who;
 
 use std::{cell::RefCell, collections::BTreeSet, time::SystemTime};
 
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 use paired_mls::pairing::{PairingBook, Party};
 use paired_mls_api::{GroupId, SignatureScheme};
-use paired_mls_openmls::{Error, UsageError, openmls::prelude::MlsGroup};
+use paired_mls_openmls::{Error, UsageError};
 
 pub(crate) use self::{
     commit::Change,
     commit::Newcomer,
     error::EngineError,
     group::{Door, Group},
+    inbox::{Letter, Said, Which},
     outbox::{Refused, Waiting},
     pairing::{Invitation, PairingView, Start, seed_of},
     report::{Happening, Report},
-    store::{GroupRow, Letter, Membership, Store, Which},
+    store::{GroupRow, Membership, Store},
     token::{Token, TokenState},
     watch::{Watch, Watching},
+    who::Who,
 };
 use crate::{
     failure::Failure,
@@ -77,6 +82,9 @@ impl Engine {
         let session = Session::open(options)?;
         let engine = Self { session, made: RefCell::default(), refused: RefCell::default() };
         engine.store().prepare()?;
+        for (device, user) in engine.store().owners()? {
+            engine.session.directory().learn(&device, Some(&user));
+        }
         engine.drop_unsent()?;
         Ok(engine)
     }
@@ -154,19 +162,6 @@ impl Engine {
         Ok(new)
     }
 
-    /// Erases a group that was never there for others.
-    fn erase_group(&self, id: &GroupId) -> Result<(), EngineError> {
-        let storage = self.device().provider().storage();
-        let mls_id = openmls_id(id);
-        let failed = |source| group::mls("erase a group", source);
-        self.device().provider().transaction(|| {
-            if let Some(mut mls) = MlsGroup::load(storage, &mls_id).map_err(failed)? {
-                mls.delete(storage).map_err(failed)?;
-            }
-            self.store().forget_group(id)
-        })
-    }
-
     /// A commit that waits although nothing of it is to be sent was never sent, and a group that is not
     /// there was never joined: the process died in between.
     fn drop_unsent(&self) -> Result<(), EngineError> {
@@ -187,8 +182,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn openmls_id(id: &GroupId) -> paired_mls_openmls::openmls::prelude::GroupId {
-    paired_mls_openmls::openmls::prelude::GroupId::from_slice(id.as_bytes())
 }

@@ -57,7 +57,7 @@ impl Engine {
                 Ok(leaves) => PlanView::Add { users: absent, leaves: numbers(&leaves) },
                 Err(PlacementError::StrangersUnderAnchor { strangers, .. }) => PlanView::Wait {
                     users: absent,
-                    strangers: strangers.into_iter().map(|leaf| group.member(leaf)).collect(),
+                    strangers: strangers.into_iter().map(|leaf| group.member(leaf).shown).collect(),
                 },
                 Err(error) => return Err(error.into()),
             });

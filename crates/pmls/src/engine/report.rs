@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, fmt};
 
 use paired_mls::{
     EpochSecurity, Event, PairingId,
+    anchor::LeafIndex,
     group::{Act, NotHealed},
     pairing::StateName,
 };
 use serde::Serialize;
 
-use super::{EngineError, Group, Letter, pairing::short_state};
+use super::{EngineError, Group, Letter, Said, pairing::short_state};
 use crate::output::{printable, short};
 
 /// What happened while a command ran.
@@ -27,7 +28,13 @@ pub(crate) enum Happening {
     /// Somebody's commit, or this device's own.
     Commit(Followed),
     /// A message.
-    Message { group: String, epoch: u64, from: String, text: String },
+    Message {
+        group: String,
+        #[serde(flatten)]
+        said: Said,
+    },
+    /// Alarm: a member says that it is somebody, and the directory says that it is not.
+    Impostor { group: String, leaf: u32, says: String, last: Option<String> },
     /// Devices want to pair with this one: their digits are to be compared.
     PairingOffered { by: Vec<String>, digits: String },
     /// A pairing is in another state.
@@ -69,6 +76,8 @@ pub(crate) enum Happening {
     Leaving { group: String },
     /// This device is out of a group that nobody else is in.
     Left { group: String },
+    /// What this device had of a group is erased.
+    Forgotten { group: String, id: String },
     /// This device is back in a group, from outside.
     Rejoined { group: String, id: String, epoch: u64 },
     /// This device has sent more than its state knows: that is an older copy.
@@ -157,6 +166,17 @@ pub(crate) enum PairingEvent {
     PairingUnused {
         pairing: String,
     },
+    /// Alarm: an external commit has taken out a member, and came in as somebody else.
+    TakenOut {
+        leaf: u32,
+        who: Option<String>,
+        by: String,
+    },
+    /// This device's commit does not do what somebody has proposed, whose leaf is not accepted.
+    ProposalLeftOut {
+        leaf: Option<u32>,
+        says: String,
+    },
     Other,
 }
 
@@ -190,6 +210,15 @@ impl From<&Event> for PairingEvent {
             Event::NotHealed { by, device, why } => {
                 Self::NotHealed { by: by.0, device: device.0, why: name_of_reason(*why) }
             }
+            Event::TakenOut { leaf, identity, by } => Self::TakenOut {
+                leaf: leaf.value(),
+                who: identity.as_ref().map(|who| printable(who.content())),
+                by: printable(by.content()),
+            },
+            Event::ProposalLeftOut { leaf, claims, .. } => Self::ProposalLeftOut {
+                leaf: leaf.map(LeafIndex::value),
+                says: printable(claims.content()),
+            },
             _ => Self::Other,
         }
     }
@@ -241,13 +270,8 @@ impl Report {
         self.events.push(happening);
     }
 
-    pub(super) fn heard(&mut self, group: &str, letter: &Letter) {
-        self.add(Happening::Message {
-            group: group.to_owned(),
-            epoch: letter.epoch,
-            from: letter.sender.clone(),
-            text: printable(&letter.message),
-        });
+    pub(super) fn heard(&mut self, group: &str, letter: Letter) {
+        self.add(Happening::Message { group: group.to_owned(), said: letter.into() });
     }
 
     /// A pairing is in this state. A step that leaves it there is no news.
@@ -307,7 +331,15 @@ impl fmt::Display for Happening {
         match self {
             Self::Joined { group, .. } => write!(f, "joined {group}"),
             Self::Commit(followed) => write!(f, "{followed}"),
-            Self::Message { group, from, text, .. } => write!(f, "{group}: {from}: {text}"),
+            Self::Message { group, said } => write!(f, "{group}: {}", said.shown),
+            Self::Impostor { group, leaf, says, last } => {
+                write!(f, "ALARM: {group}: the member at #{leaf} says that it is {says}, and the directory says \
+                 that it is not")?;
+                if let Some(last) = last {
+                    write!(f, "; it was {last}")?;
+                }
+                write!(f, ". It is never shown as {says}; `pmls group remove {group} '#{leaf}'` takes it out")
+            }
             Self::PairingOffered { by, digits } => write!(
                 f,
                 "{} wants to pair with this device. Compare these digits with those on the other \
@@ -394,6 +426,7 @@ impl fmt::Display for Happening {
                  sync` shows when that is done"
             ),
             Self::Left { group } => write!(f, "{group}: this device was alone in it, and has left"),
+            Self::Forgotten { group, .. } => write!(f, "{group}: forgotten, with all messages and keys"),
             Self::Rejoined { group, epoch, .. } => {
                 write!(f, "{group}: this device is back, in epoch {epoch}")
             }
@@ -518,6 +551,21 @@ impl fmt::Display for Named<'_> {
             PairingEvent::TokenTaken { by } => {
                 write!(f, "{} sends from the shared leaf now", name(by))
             }
+            PairingEvent::TakenOut { leaf, who, by } => {
+                let who = who.clone().unwrap_or_else(|| "somebody".to_owned());
+                write!(
+                    f,
+                    "ALARM: {who} at #{leaf} was taken out from outside, by one who says that it is {by}"
+                )
+            }
+            PairingEvent::ProposalLeftOut { leaf: Some(leaf), says } => write!(
+                f,
+                "the proposal of #{leaf} to be {says} is left out: the directory does not say so"
+            ),
+            PairingEvent::ProposalLeftOut { leaf: None, says } => write!(
+                f,
+                "the proposal to add somebody as {says} is left out: the directory does not say so"
+            ),
             PairingEvent::Removed => f.write_str("this device was removed"),
             PairingEvent::Impostor { device, act } => {
                 let did = match *act {

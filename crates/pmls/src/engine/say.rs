@@ -136,7 +136,7 @@ impl Engine {
         self.sync_mailbox(report).await?;
         let mut group = self.ready(name, report).await?;
         let row = group.row.clone();
-        if group.members().count() < 2 {
+        if group.members().len() < 2 {
             self.store().set_membership(&row.id, Membership::Gone)?;
             report.add(Happening::Left { group: row.name });
             return Ok(());
@@ -173,6 +173,11 @@ impl Engine {
             self.store().set_membership(&id, Membership::Leaving)?;
             self.enqueue(&item)
         })
+    }
+
+    /// By what people and scripts name a message: the same at all members.
+    pub(super) fn message_id(&self, message: &[u8]) -> Result<String, EngineError> {
+        Ok(paired_mls_api::Base64Url(self.digest(message)?).to_string())
     }
 
     /// What a message is known again by.

@@ -47,7 +47,13 @@ CREATE TABLE IF NOT EXISTS pmls_inbox (
     epoch    INTEGER NOT NULL,
     sender   TEXT NOT NULL,
     message  BLOB NOT NULL,
-    seen     INTEGER NOT NULL
+    seen     INTEGER NOT NULL,
+    position    INTEGER NOT NULL DEFAULT 0,
+    message_id  TEXT NOT NULL DEFAULT '',
+    received_at INTEGER NOT NULL DEFAULT 0,
+    user        TEXT,           -- who was accepted; the sender is for people
+    device      TEXT,
+    unverified  TEXT            -- who the sender said that it is, if that was not accepted
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_channels (
     channel_id BLOB PRIMARY KEY,
@@ -61,7 +67,7 @@ CREATE TABLE IF NOT EXISTS pmls_welcomes (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_directory (
     device   TEXT PRIMARY KEY,
-    user     BLOB               -- whose device it is; NULL if nobody's
+    user     BLOB NOT NULL      -- whose device it is
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_cursors (
     name   TEXT PRIMARY KEY,
@@ -75,7 +81,13 @@ const WELCOME_BYTES: usize = 4 << 20;
 const WELCOME_SECONDS: i64 = 90 * 24 * 60 * 60;
 
 /// Columns that came later than their tables.
-const LATER: [(&str, &str, &str); 8] = [
+const LATER: [(&str, &str, &str); 14] = [
+    ("pmls_inbox", "position", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_inbox", "message_id", "TEXT NOT NULL DEFAULT ''"),
+    ("pmls_inbox", "received_at", "INTEGER NOT NULL DEFAULT 0"),
+    ("pmls_inbox", "user", "TEXT"),
+    ("pmls_inbox", "device", "TEXT"),
+    ("pmls_inbox", "unverified", "TEXT"),
     ("pmls_channels", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_welcomes", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "since", "INTEGER NOT NULL DEFAULT 0"),
@@ -135,15 +147,6 @@ impl Membership {
             Self::Gone => "gone",
         }
     }
-}
-
-/// A message that somebody sent in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
-    pub(crate) group: GroupId,
-    pub(crate) epoch: u64,
-    pub(crate) sender: String,
-    pub(crate) message: Vec<u8>,
 }
 
 impl Store<'_> {
@@ -294,47 +297,6 @@ impl Store<'_> {
         Ok(())
     }
 
-    pub(super) fn keep_letter(&self, letter: &Letter) -> Result<(), EngineError> {
-        let Letter { group, epoch, sender, message } = letter;
-        let sql = "INSERT INTO pmls_inbox (group_id, epoch, sender, message, seen)
-                   VALUES (?1, ?2, ?3, ?4, 0)";
-        self.0.execute(sql, params![group.as_bytes(), to_sql(*epoch), sender, message])?;
-        Ok(())
-    }
-
-    /// The messages of a group that nobody has read, or all that are kept, each with its number.
-    pub(crate) fn letters(
-        &self,
-        group: &GroupId,
-        which: Which,
-    ) -> Result<Vec<(i64, Letter)>, EngineError> {
-        let limit = match which {
-            Which::Unread => 0,
-            Which::All => 1,
-        };
-        let mut statement = self.0.prepare(
-            "SELECT id, epoch, sender, message FROM pmls_inbox
-             WHERE group_id = ?1 AND seen <= ?2 ORDER BY id",
-        )?;
-        let rows = statement.query_map(params![group.as_bytes(), limit], |row| {
-            let letter = Letter {
-                group: group.clone(),
-                epoch: from_sql(row.get(1)?),
-                sender: row.get(2)?,
-                message: row.get(3)?,
-            };
-            Ok((row.get(0)?, letter))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Notes that the messages of a group up to a number have been read.
-    pub(crate) fn letters_read(&self, group: &GroupId, through: i64) -> Result<(), EngineError> {
-        let sql = "UPDATE pmls_inbox SET seen = 1 WHERE group_id = ?1 AND id <= ?2";
-        self.0.execute(sql, params![group.as_bytes(), through])?;
-        Ok(())
-    }
-
     pub(super) fn keep_channel(
         &self,
         id: &[u8],
@@ -393,28 +355,28 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Whose device this is, as far as it is known here: `None` if it was never asked.
-    pub(super) fn owner(&self, device: &DeviceId) -> Result<Option<Option<UserId>>, EngineError> {
-        let sql = "SELECT user FROM pmls_directory WHERE device = ?1";
-        let mut statement = self.0.prepare(sql)?;
-        let found: Option<Option<Vec<u8>>> =
-            statement.query_row([device.to_string()], |row| row.get(0)).optional()?;
-        Ok(match found {
-            None => None,
-            Some(None) => Some(None),
-            Some(Some(user)) => Some(Some(UserId::new(user)?)),
-        })
+    /// Whose devices are whose, as the directory has said.
+    pub(super) fn owners(&self) -> Result<Vec<(DeviceId, UserId)>, EngineError> {
+        let mut statement = self.0.prepare("SELECT device, user FROM pmls_directory")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let mut owners = Vec::new();
+        for row in rows {
+            let (device, user) = row?;
+            owners.push((device.parse()?, UserId::new(user)?));
+        }
+        Ok(owners)
     }
 
     /// Remembers what the directory says. A key belongs to one user for ever.
     pub(super) fn remember_owner(
         &self,
         device: &DeviceId,
-        user: Option<&UserId>,
+        user: &UserId,
     ) -> Result<(), EngineError> {
         self.0.execute(
             "INSERT OR REPLACE INTO pmls_directory VALUES (?1, ?2)",
-            params![device.to_string(), user.map(UserId::as_bytes)],
+            params![device.to_string(), user.as_bytes()],
         )?;
         Ok(())
     }
@@ -429,15 +391,6 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_welcomes WHERE id = ?1", [id])?;
         Ok(())
     }
-}
-
-/// Which messages of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// Those that nobody has read.
-    Unread,
-    /// All that are kept.
-    All,
 }
 
 fn group_row(row: &Row<'_>) -> rusqlite::Result<GroupRow> {

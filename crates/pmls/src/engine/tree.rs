@@ -140,7 +140,7 @@ fn nodes(group: &Group, tree: &Tree) -> Result<BTreeMap<u32, NodeView>, EngineEr
         None => BTreeMap::new(),
     };
     let members: BTreeMap<u32, String> =
-        group.members().map(|(leaf, name)| (leaf.value(), name)).collect();
+        group.members().into_iter().map(|(leaf, who)| (leaf.value(), who.shown)).collect();
     let mut views = BTreeMap::new();
     let width = 2 * tree.size().leaves() - 1;
     for node in (0..width).filter_map(NodeIndex::new) {

@@ -3,6 +3,7 @@
 //! Every command that acts as the device begins with [`Session::open`], and holds the home until it
 //! ends. The signature key stays in the vault or its token but for one signature at a time.
 
+mod directory;
 mod home;
 mod key;
 mod keyring;
@@ -13,8 +14,8 @@ mod unlock;
 mod vault;
 
 use openmls_rust_crypto::RustCrypto;
-use paired_mls::{CipherSuite, Secret, Vault, group::credential::AcceptAnyIdentity};
-use paired_mls_api::RequestKey as _;
+use paired_mls::{CipherSuite, Secret, Vault};
+use paired_mls_api::{RequestKey as _, SignatureScheme};
 use paired_mls_openmls::{
     KeyVectorCrypto, SqliteProvider, VaultKey,
     openmls::prelude::{BasicCredential, CredentialWithKey},
@@ -22,6 +23,7 @@ use paired_mls_openmls::{
 use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 
 pub(crate) use self::{
+    directory::Directory,
     home::{Holder, Home},
     key::{DeviceKey, KeyError, mls_suite},
     profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
@@ -50,6 +52,7 @@ pub(crate) struct Session {
     device: OwnDevice,
     key: DeviceKey,
     open_vault: OpenVault,
+    directory: Directory,
     client: LazyClient,
     // The lock is the last to go.
     home: Home,
@@ -88,14 +91,17 @@ impl Session {
             credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
             signature_key: key.public_key().into(),
         };
+        let directory = Directory::new(SignatureScheme::of_suite(profile.suite.code_point())?);
+        directory.learn(&profile.device, Some(&profile.user));
         let device = OwnDevice::new(
             provider,
             open_vault.vault(),
             key.clone(),
             credential,
-            AcceptAnyIdentity,
+            directory.clone(),
         );
-        Ok(Self { profile, device, key, open_vault, client: LazyClient::default(), home })
+        let client = LazyClient::default();
+        Ok(Self { profile, device, key, open_vault, directory, client, home })
     }
 
     /// Who the device is.
@@ -106,6 +112,11 @@ impl Session {
     /// The device as a member of groups, with its own key.
     pub(crate) fn device(&self) -> &OwnDevice {
         &self.device
+    }
+
+    /// What is known of who is who.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The vault.

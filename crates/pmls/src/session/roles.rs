@@ -2,7 +2,6 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use paired_mls::group::credential::AcceptAnyIdentity;
 use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
 use super::{Client, DeviceKey, OwnDevice, Session};
@@ -19,7 +18,7 @@ impl Session {
             self.vault().clone(),
             self.key().clone(),
             self.device().credential().clone(),
-            AcceptAnyIdentity,
+            self.directory().clone(),
         )
     }
 
@@ -35,7 +34,7 @@ impl Session {
             self.vault().clone(),
             self.key_of(key)?,
             credential,
-            AcceptAnyIdentity,
+            self.directory().clone(),
         ))
     }
 

@@ -191,6 +191,13 @@ fn outcomes_are_told() {
     bob.sync();
     let told = phone.run(&["group", "leave", "family"]);
     assert_eq!(events_of(&told, "left").len(), 1, "{told}");
+    assert_eq!(bob.run(&["group", "list"])["groups"][0]["state"], "gone");
+    bob.run(&["group", "forget", "family"]);
+    assert_eq!(bob.run(&["group", "list"])["groups"], json!([]));
+    bob.run(&["group", "create", "family"]);
+    assert!(bob.fails(&["group", "forget", "family"]).1.contains("--still-in"));
+    bob.run(&["group", "forget", "family", "--still-in"]);
+    assert_eq!(bob.sync(), Vec::<Value>::new());
     assert_eq!(phone.run(&["group", "list"])["groups"][0]["state"], "gone");
 
     let started = phone.run(&["pair", "start", "bob"]);

@@ -49,6 +49,15 @@ impl World {
         device
     }
 
+    /// A device of a user with any name.
+    pub(crate) fn device_at(&self, home: &Path, user: &str) -> Device {
+        let init = self.init(home, user, "device");
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let device = Device { home: home.to_owned() };
+        device.run(&["device", "publish", "--count", "4"]);
+        device
+    }
+
     /// A further device of a user.
     pub(crate) fn another(&self, first: &Device, user: &str, name: &str) -> Device {
         let home = self.folder().join(name);

@@ -6,7 +6,11 @@ use clap::Args;
 use paired_mls_api::{ApprovalView, DeviceId, DeviceView, ProblemKind, SignatureScheme, UserId};
 use serde::Serialize;
 
-use crate::{failure::Failure, output::printable, session::Session};
+use crate::{
+    failure::Failure,
+    output::{escape, printable},
+    session::Session,
+};
 
 /// Whose devices.
 #[derive(Args)]
@@ -46,7 +50,9 @@ pub(crate) struct RevokeArgs {
 
 /// A user's name on the command line is text.
 pub(crate) fn user(text: &str) -> Result<UserId, String> {
-    UserId::new(text.as_bytes()).map_err(|error| error.to_string())
+    let parsed = escape::parse(text).filter(|(_, device)| device.is_none());
+    let (name, _) = parsed.ok_or("a user, without a device, as it is shown")?;
+    UserId::new(name).map_err(|error| error.to_string())
 }
 
 /// The devices of a user.

@@ -25,6 +25,16 @@ pub(crate) struct NameArgs {
     pub(super) group: String,
 }
 
+/// A group that is over.
+#[derive(Args)]
+pub(crate) struct ForgetArgs {
+    /// The group's name, or the beginning of its identifier.
+    pub(super) group: String,
+    /// Also one that this device is still in: others go on sending to it, and nobody reads that.
+    #[arg(long)]
+    pub(super) still_in: bool,
+}
+
 /// Another name.
 #[derive(Args)]
 pub(crate) struct RenameArgs {

@@ -6,22 +6,15 @@ use serde::Serialize;
 
 use super::args::ReadArgs;
 use crate::{
-    engine::{Engine, Which},
+    engine::{Engine, Said, Which},
     failure::Failure,
-    output::printable,
 };
 
 /// Messages.
 #[derive(Debug, Serialize)]
 pub(super) struct Messages {
+    group: String,
     messages: Vec<Said>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Said {
-    from: String,
-    epoch: u64,
-    text: String,
 }
 
 pub(super) fn read(engine: &Engine, args: &ReadArgs) -> Result<Messages, Failure> {
@@ -31,12 +24,10 @@ pub(super) fn read(engine: &Engine, args: &ReadArgs) -> Result<Messages, Failure
     if let Some((last, _)) = letters.last() {
         engine.store().letters_read(&row.id, *last)?;
     }
-    let said = letters.into_iter().map(|(_, letter)| Said {
-        from: letter.sender,
-        epoch: letter.epoch,
-        text: printable(&letter.message),
-    });
-    Ok(Messages { messages: said.collect() })
+    Ok(Messages {
+        group: row.name,
+        messages: letters.into_iter().map(|(_, one)| one.into()).collect(),
+    })
 }
 
 impl fmt::Display for Messages {
@@ -48,7 +39,7 @@ impl fmt::Display for Messages {
             if n > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}: {}", said.from, said.text)?;
+            f.write_str(&said.shown)?;
         }
         Ok(())
     }

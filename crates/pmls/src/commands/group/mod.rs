@@ -11,8 +11,8 @@ use paired_mls_api::Access;
 
 use self::{
     args::{
-        AddArgs, CreateArgs, NameArgs, PlanArgs, PolicyArgs, ReadArgs, RemoveArgs, RenameArgs,
-        SendArgs, SignalArgs,
+        AddArgs, CreateArgs, ForgetArgs, NameArgs, PlanArgs, PolicyArgs, ReadArgs, RemoveArgs,
+        RenameArgs, SendArgs, SignalArgs,
     },
     messages::read,
     view::{GroupView, list},
@@ -48,6 +48,8 @@ pub(crate) enum GroupCommand {
     Read(ReadArgs),
     /// Come back from outside, by an external commit: after a loss of state.
     Rejoin(NameArgs),
+    /// Erase what this device has of a group that it is not in any more: name, messages and keys.
+    Forget(ForgetArgs),
     /// Say how the devices of a pairing come under an anchor of their own.
     Plan(PlanArgs),
     /// Choose what happens when an event has weakened a partner.
@@ -92,6 +94,9 @@ pub(super) async fn run(
         }
         GroupCommand::Read(args) => return output.show(&read(&engine, args)?),
         GroupCommand::Rejoin(args) => engine.rejoin(&args.group, &mut report).await,
+        GroupCommand::Forget(args) => {
+            engine.forget(&args.group, args.still_in.into(), &mut report).map(drop)
+        }
         GroupCommand::Plan(args) => return output.show(&engine.plan(&args.group, &args.pairing)?),
         GroupCommand::Policy(args) => {
             engine.set_heal_policy(&args.group, args.policy.into())?;

@@ -7,7 +7,7 @@ use paired_mls_openmls::{Announcement, announcements};
 use serde::Serialize;
 
 use crate::{
-    engine::{Engine, EngineError, Group, GroupRow, Which},
+    engine::{Engine, EngineError, Group, GroupRow, Who},
     failure::Failure,
     output::short,
 };
@@ -62,12 +62,13 @@ impl fmt::Display for AnnouncementView {
 #[derive(Debug, Serialize)]
 pub(super) struct MemberView {
     leaf: u32,
-    user: String,
+    #[serde(flatten)]
+    who: Who,
 }
 
 impl GroupView {
     pub(super) fn of(group: &Group) -> Self {
-        let member = |(leaf, user): (LeafIndex, String)| MemberView { leaf: leaf.value(), user };
+        let member = |(leaf, who): (LeafIndex, Who)| MemberView { leaf: leaf.value(), who };
         Self {
             group: group.row.name.clone(),
             id: group.row.id.to_string(),
@@ -76,7 +77,7 @@ impl GroupView {
             state: group.row.state.name(),
             shared_leaf: group.shared().is_some(),
             pairing: group.pairing().map(|pairing| pairing.to_string()),
-            members: group.members().map(member).collect(),
+            members: group.members().into_iter().map(member).collect(),
             announcements: announcements(group.mls()).into_iter().map(Into::into).collect(),
         }
     }
@@ -96,7 +97,7 @@ impl fmt::Display for GroupView {
         f.write_str("  members      ")?;
         self.members
             .iter()
-            .try_for_each(|member| write!(f, "  #{} {}", member.leaf, member.user))?;
+            .try_for_each(|member| write!(f, "  #{} {}", member.leaf, member.who.shown))?;
         self.announcements.iter().try_for_each(|announcement| write!(f, "\n  {announcement}"))
     }
 }
@@ -113,7 +114,7 @@ pub(super) struct Line {
     id: String,
     state: &'static str,
     epoch: Option<u64>,
-    unread: usize,
+    unread: u64,
 }
 
 pub(super) fn list(engine: &Engine) -> Result<GroupList, Failure> {
@@ -122,7 +123,7 @@ pub(super) fn list(engine: &Engine) -> Result<GroupList, Failure> {
             true => Some(engine.load(&row)?.epoch()),
             false => None,
         };
-        let unread = engine.store().letters(&row.id, Which::Unread)?.len();
+        let unread = engine.store().unread(&row.id)?;
         let (id, state) = (row.id.to_string(), row.state.name());
         Ok(Line { group: row.name, id, state, epoch, unread })
     };

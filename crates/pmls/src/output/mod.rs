@@ -1,5 +1,7 @@
 //! What a command prints: for a person, or with `--json` for a script.
 
+pub(crate) mod escape;
+
 use std::{
     fmt,
     io::{self, Write as _},
@@ -9,6 +11,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use serde::Serialize;
 use serde_json::json;
 
+pub(crate) use self::escape::name as printable;
 use crate::failure::Failure;
 
 /// What a command has to say: its fields are the JSON, its `Display` is what a person reads, without
@@ -92,29 +95,7 @@ impl Output {
     }
 }
 
-/// A name that came from somewhere else, as it can be shown: text where it is text that no terminal
-/// would obey, and its bytes otherwise.
-pub(crate) fn printable(name: &[u8]) -> String {
-    match str::from_utf8(name) {
-        Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => text.to_owned(),
-        _ => format!("0x{}", name.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-    }
-}
-
 /// The beginning of an identifier, which is enough to name it.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_command_the_terminal() {
-        assert_eq!(printable("Zoë".as_bytes()), "Zoë");
-        assert_eq!(printable(b"\x1b[2J"), "0x1b5b324a");
-        assert_eq!(printable(b"\xff"), "0xff");
-        assert_eq!(printable(b""), "0x");
-    }
 }
