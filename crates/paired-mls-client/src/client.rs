@@ -24,6 +24,8 @@ use crate::{
 const ATTEMPTS: u32 = 5;
 /// How long a connection may take to be there.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long a call may take, unless somebody says otherwise.
+const TOTAL: Duration = Duration::from_secs(30);
 /// How long nothing may come. The service says something on each subscription every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(60);
 /// The longest answer that is read, in bytes.
@@ -45,6 +47,8 @@ impl<K: RequestKey<Error: Into<Box<dyn Error + Send + Sync>>>> ClientKey for K {
 /// key can.
 pub struct Client<K> {
     inner: Arc<Inner<K>>,
+    /// How long a call may take, with all its repetitions.
+    total: Duration,
 }
 
 struct Inner<K> {
@@ -57,7 +61,7 @@ struct Inner<K> {
 
 impl<K> Clone for Client<K> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), total: self.total }
     }
 }
 
@@ -101,7 +105,14 @@ impl<K: ClientKey> Client<K> {
         let http = http.build().expect("the TLS of this rustls is known to reqwest");
         let device = DeviceId::of_key(key.scheme(), &key.public_key());
         let clock = Clock::new(now);
-        Ok(Self { inner: Arc::new(Inner { server, http, key, device, clock }) })
+        Ok(Self { inner: Arc::new(Inner { server, http, key, device, clock }), total: TOTAL })
+    }
+
+    /// The same client, whose calls take no longer than this, with all repetitions; 30 seconds unless this
+    /// is called. Subscriptions go on for ever.
+    #[must_use]
+    pub fn with_timeout(self, total: Duration) -> Self {
+        Self { total, ..self }
     }
 
     /// The id of the device, which is that of its key.
@@ -109,8 +120,16 @@ impl<K: ClientKey> Client<K> {
         &self.inner.device
     }
 
-    /// Makes a request, and makes it again where that may help and does not harm.
+    /// Makes a request, and makes it again where that may help and does not harm, until the time is over.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, ClientError> {
+        let answer = tokio::time::timeout(self.total, self.ask_until_answered(request)).await;
+        answer.unwrap_or_else(|_| {
+            let server = self.inner.server.to_string();
+            Err(ClientError::TooSlow { server, seconds: self.total.as_secs() })
+        })
+    }
+
+    async fn ask_until_answered(&self, request: Request) -> Result<Answer, ClientError> {
         let mut backoff = Backoff::default();
         loop {
             let error = match self.try_once(&request).await {

@@ -55,6 +55,15 @@ pub enum ClientError {
         #[source]
         source: BoxError,
     },
+    /// The network or the service: the time that a call may take was over. The request may have taken
+    /// effect.
+    #[error("{server} has not answered within {seconds} s: try again later, or give it more time")]
+    TooSlow {
+        /// The address.
+        server: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// The service, or the proxy in front of it: it does not work now. The request may have taken effect.
     #[error("{server} cannot serve now (status {status}): try again later, or ask its operator")]
     Unavailable {
@@ -139,6 +148,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. }
             | Self::NoAnswer { .. }
+            | Self::TooSlow { .. }
             | Self::Unavailable { .. }
             | Self::Storage { .. } => true,
             _ => self.problem() == Some(ProblemKind::TooFast),

@@ -40,15 +40,29 @@ pub(crate) struct Parsed {
 impl Cli {
     /// Parses the command line. Ends the process with the exit code 2 if it is wrong.
     pub(crate) fn read() -> Parsed {
-        let matches = Self::command().get_matches();
-        let cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        Parsed { cli, matches }
+        let parsed = Self::command().try_get_matches().and_then(|matches| {
+            let cli = Self::from_arg_matches(&matches)?;
+            Ok(Parsed { cli, matches })
+        });
+        parsed.unwrap_or_else(|error| refuse(&error))
     }
 
     /// Where and how the command prints.
     pub(crate) fn output(&self) -> Output {
         Output::new(if self.form.json { Form::Json } else { Form::Text })
     }
+}
+
+/// Says what is wrong with the command line: to a script, if it seems to be one, as it says all else.
+fn refuse(error: &clap::Error) -> ! {
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let told = error.render().to_string();
+        let told = told.trim().trim_start_matches("error: ");
+        Output::new(Form::Json).refuse(told, Exit::Usage);
+        std::process::exit(Exit::Usage as i32)
+    }
+    error.exit()
 }
 
 impl Parsed {

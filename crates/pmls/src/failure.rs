@@ -368,6 +368,26 @@ impl Failure {
         }
     }
 
+    /// What to do about what a library says that people do not know; `None` for what says so itself.
+    fn of_a_library(&self) -> Option<&'static str> {
+        use paired_mls_openmls::{Error, PeerError};
+        let (Self::Engine(EngineError::Mls(error)) | Self::Mls(error)) = self else { return None };
+        match error {
+            Error::Storage { .. } => {
+                Some(": is the disk full? Free some space, and do the same again; nothing is lost")
+            }
+            Error::Mls { .. } => Some(
+                ": nothing has changed. Run `pmls sync`, and do the same again; if it fails again, `pmls group \
+                 rejoin` takes the group up anew",
+            ),
+            Error::Peer(PeerError::Message(_)) => Some(
+                ": it is not valid, or not for this device; nothing has changed. `pmls sync` goes on with what \
+                 comes next",
+            ),
+            _ => None,
+        }
+    }
+
     /// The message: this error and its causes. A cause that its effect has quoted is not repeated.
     pub(crate) fn message(&self) -> Message<'_> {
         Message(self)
@@ -381,6 +401,9 @@ impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut told = self.0.to_string();
         f.write_str(&told)?;
+        if let Some(hint) = self.0.of_a_library() {
+            return f.write_str(hint);
+        }
         let first = std::error::Error::source(self.0);
         for cause in std::iter::successors(first, |error| error.source()) {
             let text = cause.to_string();

@@ -1,17 +1,40 @@
 //! `pmls sync` and `pmls watch`: what waits for this device.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use clap::Args;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::told;
 use crate::{
-    engine::{Engine, Report, Watch, Watching},
+    engine::{Connection, Engine, Report, Watch, Watching},
     failure::Failure,
     output::Output,
     settings::GlobalOptions,
 };
+
+/// How it is with the service, while the command goes on.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Signal {
+    /// The service answers, and whatever was there is processed.
+    Connected,
+    /// It does so again.
+    Reconnected,
+    /// It does not, or a group cannot be followed; the command goes on trying.
+    Trouble { error: String },
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected; waiting for what comes"),
+            Self::Reconnected => f.write_str("connected again"),
+            Self::Trouble { error } => write!(f, "{error}; still trying"),
+        }
+    }
+}
 
 /// For how long.
 #[derive(Args)]
@@ -50,7 +73,12 @@ pub(super) async fn watch(
                     output.show(happening)?;
                 }
             }
-            Watch::Trouble(error) => output.fail(&error.into()),
+            Watch::Connected(Connection::First) => output.show(&Signal::Connected)?,
+            Watch::Connected(Connection::Again) => output.show(&Signal::Reconnected)?,
+            Watch::Trouble(error) => {
+                let error = Failure::from(error).message().to_string();
+                output.show(&Signal::Trouble { error })?;
+            }
             Watch::Over => return Ok(()),
         }
     }

@@ -122,15 +122,19 @@ pub(crate) enum EngineError {
     AlwaysLost(u32),
     /// The log has a commit that cannot be followed.
     #[error(
-        "the log of {group} cannot be followed beyond epoch {epoch}: `pmls group rejoin {group}` comes back from outside"
+        "{group} is stuck in epoch {epoch}, at entry {position} of its log: {why}. If others are stuck there too, \
+         the service's operator can put it right, and `pmls sync` goes on; if not, `pmls group rejoin {group}` \
+         comes back from outside"
     )]
     Stuck {
         /// The group.
         group: String,
         /// The epoch that it is stuck in.
         epoch: u64,
+        /// The entry.
+        position: u64,
         /// Why.
-        source: Box<paired_mls_openmls::Error>,
+        why: String,
     },
     /// The log leaves something out.
     #[error(

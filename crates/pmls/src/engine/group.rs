@@ -348,7 +348,7 @@ impl Group {
 }
 
 impl Engine {
-    fn ciphersuite(&self) -> Result<Ciphersuite, EngineError> {
+    pub(super) fn ciphersuite(&self) -> Result<Ciphersuite, EngineError> {
         let known = Ciphersuite::try_from(self.session.profile().suite.code_point());
         known.map_err(|_| UsageError::CipherSuite.into())
     }

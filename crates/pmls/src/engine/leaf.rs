@@ -13,7 +13,7 @@ use paired_mls_openmls::{
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
-use super::{Engine, EngineError, Group, group::lifetime, outbox::Item};
+use super::{Engine, EngineError, Group, Offers, group::lifetime, outbox::Item};
 use crate::{
     output::{printable, short},
     session::{Client, OwnDevice, Session},
@@ -174,12 +174,18 @@ impl Engine {
                 };
                 self.enqueue(&Item::Anchor { pairing: pairing.0, register })?;
             }
-            self.enqueue(&Item::Withdraw)?;
+            self.withdraw_own()?;
             self.publish_from_tape(pairing, KEY_PACKAGES, LastResort::Included)?;
         } else {
-            self.enqueue(&Item::Withdraw)?;
+            self.withdraw_own()?;
         }
         Ok(())
+    }
+
+    /// From outside the leaf is one client: the device offers nothing of its own any more.
+    fn withdraw_own(&self) -> Result<(), EngineError> {
+        self.store().set_offers(Offers::Nothing)?;
+        self.enqueue(&Item::Withdraw).map(drop)
     }
 
     /// The id, at the service, of the key of a hidden leaf.

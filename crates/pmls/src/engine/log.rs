@@ -48,7 +48,7 @@ impl Engine {
                         Box::pin(self.sync_mailbox(report)).await?;
                         group = self.load(&row)?;
                         self.follow(&mut group, &entry, report)
-                            .map_err(|error| stuck(&group, error))?
+                            .map_err(|error| stuck(&group, &entry, error))?
                     }
                     next => next?,
                 };
@@ -95,6 +95,15 @@ impl Engine {
                 if epoch >= group.row.since {
                     self.hear(group, epoch, entry, report)?;
                 }
+                Ok(Next::Continue)
+            }
+            // Whatever it is, everybody else has it too: it may be what ends the epoch.
+            None if entry.kind == EntryKind::Commit => {
+                Err(Error::from(PeerError::Kind("message that can be read")).into())
+            }
+            None => {
+                let (group, epoch) = (group.row.name.clone(), entry.epoch);
+                report.add(Happening::Unread { group, epoch, position: entry.position });
                 Ok(Next::Continue)
             }
             // Of an epoch that is over: it was processed, or came before this device.
@@ -284,13 +293,23 @@ fn of_group(group: &Group, error: ClientError) -> EngineError {
     }
 }
 
-fn stuck(group: &Group, error: EngineError) -> EngineError {
+fn stuck(group: &Group, entry: &LogEntry, error: EngineError) -> EngineError {
     match error {
         EngineError::Mls(source) => EngineError::Stuck {
             group: group.row.name.clone(),
             epoch: group.epoch(),
-            source: Box::new(source),
+            position: entry.position,
+            why: reason(&source),
         },
         other => other,
+    }
+}
+
+/// Why a commit cannot be followed, without what a library says.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Peer(PeerError::Message(_)) => "it is not valid for this device".to_owned(),
+        Error::Peer(refused) => refused.to_string(),
+        other => other.to_string(),
     }
 }

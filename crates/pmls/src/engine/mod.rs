@@ -27,6 +27,7 @@ mod leaf;
 mod log;
 mod mailbox;
 mod outbox;
+mod packages;
 mod pairing;
 mod plan;
 mod rejoin;
@@ -53,11 +54,12 @@ pub(crate) use self::{
     group::{Door, Group},
     inbox::{Letter, Said, Which},
     outbox::{Refused, Waiting},
+    packages::Offers,
     pairing::{Invitation, PairingView, Start, seed_of},
     report::{Happening, Report},
     store::{GroupRow, Membership, Store},
     token::{Token, TokenState},
-    watch::{Watch, Watching},
+    watch::{Connection, Watch, Watching},
     who::Who,
 };
 use crate::{

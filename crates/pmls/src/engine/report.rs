@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use paired_mls::{
     EpochSecurity, Event, PairingId,
     anchor::LeafIndex,
-    group::{Act, NotHealed},
+    group::{Act, NotHealed, Oddity},
     pairing::StateName,
 };
 use serde::Serialize;
@@ -76,6 +76,8 @@ pub(crate) enum Happening {
     Leaving { group: String },
     /// This device is out of a group that nobody else is in.
     Left { group: String },
+    /// New KeyPackages are at the service, which had this many left.
+    KeyPackages { made: u64, left: u64 },
     /// What this device had of a group is erased.
     Forgotten { group: String, id: String },
     /// This device is back in a group, from outside.
@@ -172,6 +174,11 @@ pub(crate) enum PairingEvent {
         who: Option<String>,
         by: String,
     },
+    /// A member's leaf has a key as no usual client makes it.
+    OddLeaf {
+        leaf: u32,
+        oddity: &'static str,
+    },
     /// This device's commit does not do what somebody has proposed, whose leaf is not accepted.
     ProposalLeftOut {
         leaf: Option<u32>,
@@ -214,6 +221,13 @@ impl From<&Event> for PairingEvent {
                 leaf: leaf.value(),
                 who: identity.as_ref().map(|who| printable(who.content())),
                 by: printable(by.content()),
+            },
+            Event::OddLeaf { leaf, oddity } => Self::OddLeaf {
+                leaf: leaf.value(),
+                oddity: match oddity {
+                    Oddity::KeyTwice => "another leaf has the same signature key",
+                    Oddity::UnusualForm => "its signature key has an unusual form",
+                },
             },
             Event::ProposalLeftOut { leaf, claims, .. } => Self::ProposalLeftOut {
                 leaf: leaf.map(LeafIndex::value),
@@ -293,6 +307,10 @@ impl Report {
 
 fn with_causes(error: &EngineError) -> String {
     let mut text = error.to_string();
+    if matches!(error, EngineError::Mls(_)) {
+        // What a library says is not for people.
+        return text;
+    }
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     for cause in causes {
         let cause = cause.to_string();
@@ -426,6 +444,10 @@ impl fmt::Display for Happening {
                  sync` shows when that is done"
             ),
             Self::Left { group } => write!(f, "{group}: this device was alone in it, and has left"),
+            Self::KeyPackages { made, left } => write!(
+                f,
+                "the service had {left} KeyPackages of this device left, and has {made} more now"
+            ),
             Self::Forgotten { group, .. } => write!(f, "{group}: forgotten, with all messages and keys"),
             Self::Rejoined { group, epoch, .. } => {
                 write!(f, "{group}: this device is back, in epoch {epoch}")
@@ -557,6 +579,9 @@ impl fmt::Display for Named<'_> {
                     f,
                     "ALARM: {who} at #{leaf} was taken out from outside, by one who says that it is {by}"
                 )
+            }
+            PairingEvent::OddLeaf { leaf, oddity } => {
+                write!(f, "the member at #{leaf} is odd, and the group goes on with it: {oddity}")
             }
             PairingEvent::ProposalLeftOut { leaf: Some(leaf), says } => write!(
                 f,

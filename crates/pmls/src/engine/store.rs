@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::Serialize;
 
 use super::EngineError;
+use crate::session::Session;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS pmls_groups (
@@ -146,6 +147,15 @@ impl Membership {
             Self::Rejoining => "rejoining",
             Self::Gone => "gone",
         }
+    }
+}
+
+impl<'a> Store<'a> {
+    /// The tables of a device that is only opened.
+    pub(crate) fn of(session: &'a Session) -> Result<Self, EngineError> {
+        let store = Self(session.device().provider().connection());
+        store.prepare()?;
+        Ok(store)
     }
 }
 

@@ -28,6 +28,7 @@ impl Engine {
             }
         }
         self.empty_anchor_mailboxes().await?;
+        self.replenish(report).await?;
         match stuck {
             Some(error) => Err(error),
             None => Ok(()),

@@ -20,10 +20,21 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub(crate) enum Watch {
     /// Something happened.
     News(Report),
+    /// The service answers, and whatever was there is processed: for the first time, or again.
+    Connected(Connection),
     /// The service failed, or a group cannot be followed; it goes on.
     Trouble(EngineError),
     /// The time is over.
     Over,
+}
+
+/// How a connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// For the first time.
+    First,
+    /// After trouble.
+    Again,
 }
 
 type Signals = SelectAll<Pin<Box<dyn Stream<Item = ()>>>>;
@@ -33,12 +44,19 @@ pub(crate) struct Watching {
     signals: Option<Signals>,
     groups: usize,
     until: Option<Instant>,
+    /// What is told when the service answers next; nothing while it does.
+    connection: Option<Connection>,
 }
 
 impl Watching {
     /// For so long, or for ever.
     pub(crate) fn new(time: Option<Duration>) -> Self {
-        Self { signals: None, groups: 0, until: time.map(|time| Instant::now() + time) }
+        Self {
+            signals: None,
+            groups: 0,
+            until: time.map(|time| Instant::now() + time),
+            connection: Some(Connection::First),
+        }
     }
 }
 
@@ -57,10 +75,14 @@ impl Engine {
                     return Err(error);
                 }
                 watching.signals = None;
+                watching.connection = Some(Connection::Again);
                 if ended(watching.until, sleep(PAUSE)).await {
                     return Ok(Watch::Over);
                 }
                 return Ok(Watch::Trouble(error));
+            }
+            if let Some(connection) = watching.connection.take() {
+                return Ok(Watch::Connected(connection));
             }
             let until = watching.until;
             let signals = self.signals(watching)?;

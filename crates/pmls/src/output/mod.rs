@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub(crate) use self::escape::name as printable;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// What a command has to say: its fields are the JSON, its `Display` is what a person reads, without
 /// a newline at the end.
@@ -78,6 +78,13 @@ impl Output {
         let written = serde_json::to_string(data).map_err(io::Error::from);
         let written = written.and_then(|line| writeln!(out, "{line}"));
         written.and_then(|()| out.flush()).map_err(Failure::Output)
+    }
+
+    /// Prints what is wrong with the command line, for a script.
+    pub(crate) fn refuse(self, why: &str, exit: Exit) {
+        let told = json!({ "error": why, "exit_code": exit as u8 });
+        // There is nowhere left to report to if this fails.
+        let _ = writeln!(anstream::stderr(), "{told}");
     }
 
     /// Prints why the command failed, to standard error.

@@ -13,6 +13,8 @@ mod set_up;
 mod unlock;
 mod vault;
 
+use std::time::Duration;
+
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{CipherSuite, Secret, Vault};
 use paired_mls_api::{RequestKey as _, SignatureScheme};
@@ -54,6 +56,7 @@ pub(crate) struct Session {
     open_vault: OpenVault,
     directory: Directory,
     client: LazyClient,
+    timeout: Duration,
     // The lock is the last to go.
     home: Home,
 }
@@ -77,7 +80,7 @@ impl Session {
         if key.device() != profile.device {
             return Err(Failure::OtherKey);
         }
-        Self::assemble(home, profile, open_vault, key)
+        Self::assemble(home, profile, open_vault, key, options)
     }
 
     fn assemble(
@@ -85,6 +88,7 @@ impl Session {
         profile: Profile,
         open_vault: OpenVault,
         key: DeviceKey,
+        options: &GlobalOptions,
     ) -> Result<Self, Failure> {
         let provider = SqliteProvider::open(Crypto::new(RustCrypto::default()), &home.mls_state())?;
         let credential = CredentialWithKey {
@@ -101,7 +105,8 @@ impl Session {
             directory.clone(),
         );
         let client = LazyClient::default();
-        Ok(Self { profile, device, key, open_vault, directory, client, home })
+        let timeout = options.timeout;
+        Ok(Self { profile, device, key, open_vault, directory, client, timeout, home })
     }
 
     /// Who the device is.

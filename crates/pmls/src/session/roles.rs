@@ -44,12 +44,14 @@ impl Session {
             return Ok(client);
         }
         let client = Client::new(self.profile().server.server()?, self.key().clone())?;
+        let client = client.with_timeout(self.timeout);
         Ok(self.client.get_or_init(|| client))
     }
 
     /// The service as the holder of another key of the vault sees it.
     pub(crate) fn client_with(&self, key: VaultKey) -> Result<Client, Failure> {
-        Ok(Client::new(self.profile().server.server()?, self.key_of(key)?)?)
+        let client = Client::new(self.profile().server.server()?, self.key_of(key)?)?;
+        Ok(client.with_timeout(self.timeout))
     }
 
     fn key_of(&self, key: VaultKey) -> Result<DeviceKey, Failure> {

@@ -7,6 +7,8 @@
 //! device.toml   with the id of the key        from now on this is a device
 //! ```
 
+use std::{fs, path::Path};
+
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::CipherSuite;
 use paired_mls_openmls::{VaultKey, generate_signature_key};
@@ -45,7 +47,16 @@ impl Session {
     ) -> Result<Self, Failure> {
         let home = Home::create(&options.home)?;
         let path = home.device_file();
-        let mut file = match (DeviceFile::read(&path)?, wanted) {
+        let found = DeviceFile::read(&path)?;
+        // What was begun and never came to be a device does not stand in the way of another one.
+        let found = match (found, &wanted) {
+            (Some(found), Some(wanted)) if found.device.is_none() && !found.is_of(wanted) => None,
+            (found, _) => found,
+        };
+        let begun = found.is_none();
+        let vault_was_there =
+            wanted.as_ref().is_some_and(|wanted| home.folder().join(wanted.vault.path()).exists());
+        let mut file = match (found, wanted) {
             (None, None) => return Err(Failure::WhoseDevice),
             (None, Some(wanted)) => {
                 let file = DeviceFile::from(wanted);
@@ -67,7 +78,16 @@ impl Session {
         };
         let suite = file.suite(&path)?;
         let place = file.vault.clone().with(options)?;
-        let open_vault = OpenVault::open(&place, home.folder(), options, opening)?;
+        let opened = OpenVault::open(&place, home.folder(), options, opening);
+        let open_vault = match opened {
+            Ok(open_vault) => open_vault,
+            Err(failure) => {
+                if begun {
+                    take_back(&path, &home.folder().join(place.path()), vault_was_there);
+                }
+                return Err(failure);
+            }
+        };
         let key = match device_key(&open_vault, &file.key, suite)? {
             Some(key) => key,
             None if file.device.is_some() => return Err(Failure::NoKey),
@@ -79,7 +99,16 @@ impl Session {
         file.write(&path)?;
         let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
         let profile = file.profile(&path)?.ok_or_else(unfinished)?;
-        Self::assemble(home, profile, open_vault, key)
+        Self::assemble(home, profile, open_vault, key, options)
+    }
+}
+
+/// A device that could not even get a vault: nothing of it stays, so that the next try is like the first.
+fn take_back(file: &Path, vault: &Path, vault_was_there: bool) {
+    // What cannot be removed is found by the next try.
+    let _ = fs::remove_file(file);
+    if !vault_was_there && vault.is_file() {
+        let _ = fs::remove_file(vault);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings of a device.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, Args};
 use etcetera::BaseStrategy as _;
@@ -66,7 +66,21 @@ pub(crate) struct DeviceSettings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     allow_http: Option<bool>,
+    /// How long the service may take for an answer [default: 30].
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        env = "PMLS_TIMEOUT",
+        hide_env_values = true,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<u64>,
 }
+
+/// How long the service may take, in seconds.
+const TIMEOUT: u64 = 30;
 
 /// What holds for a command that acts as a device.
 #[derive(Clone, Debug)]
@@ -83,6 +97,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) server_root: Option<PathBuf>,
     /// Whether it may be one without TLS.
     pub(crate) allow_http: Option<bool>,
+    /// How long the service may take for an answer.
+    pub(crate) timeout: Duration,
 }
 
 impl DeviceSettings {
@@ -106,8 +122,9 @@ impl TryFrom<DeviceSettings> for GlobalOptions {
 
     fn try_from(settings: DeviceSettings) -> Result<Self, SettingsError> {
         let DeviceSettings { home, vault_path, passphrase_file, .. } = settings;
-        let DeviceSettings { server, server_root, allow_http, .. } = settings;
+        let DeviceSettings { server, server_root, allow_http, timeout, .. } = settings;
+        let timeout = Duration::from_secs(timeout.unwrap_or(TIMEOUT));
         let home = home.ok_or(SettingsError::NoDataFolder)?;
-        Ok(Self { home, vault_path, passphrase_file, server, server_root, allow_http })
+        Ok(Self { home, vault_path, passphrase_file, server, server_root, allow_http, timeout })
     }
 }

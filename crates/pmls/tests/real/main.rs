@@ -4,6 +4,7 @@
 mod backup;
 mod kill;
 mod leaf;
+mod living;
 mod names;
 mod node;
 mod proxy;

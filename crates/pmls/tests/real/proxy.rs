@@ -14,6 +14,8 @@ pub(crate) enum Act {
     LoseAnswer,
     /// It never reaches the service.
     LoseRequest,
+    /// Nothing is answered for as long as the test runs.
+    Hang,
     /// This is answered: status, media type and body.
     Answer(u16, &'static str, Vec<u8>),
 }
@@ -102,6 +104,11 @@ fn serve(mut device: TcpStream, service: &str, state: &Mutex<Shared>) -> std::io
             .map(|(_, act)| act.clone())
     };
     match act {
+        Some(Act::Hang) => {
+            // The device goes away in the end.
+            let _ = device.read(&mut [0; 1]);
+            return Ok(());
+        }
         Some(Act::LoseRequest) => return device.shutdown(Shutdown::Both),
         Some(Act::Answer(status, media_type, body)) => {
             let length = body.len();

@@ -54,6 +54,7 @@ fn a_sensor_lives_by_watching() {
     let [phone, sensor] = ["phone", "sensor"].map(|user| world.device(user));
     phone.run(&["group", "create", "family"]);
     let mut watching = Watching::start(&sensor);
+    watching.until(|event| event["event"] == "connected");
     phone.run(&["group", "add", "family", "sensor"]);
     watching.until(|event| event["event"] == "joined");
     let (code, error) = sensor.fails(&["sync"]);
@@ -73,7 +74,10 @@ fn a_sensor_lives_by_watching() {
     watching.until(is_healing);
 
     world.kill();
+    let trouble = watching.until(|event| event["event"] == "trouble");
+    assert!(trouble["error"].is_string() && trouble.get("exit_code").is_none(), "{trouble}");
     world.restart();
+    watching.until(|event| event["event"] == "reconnected");
     phone.run(&["update", "family"]);
     watching.until(is_healing);
     phone.run(&["group", "send", "family", "good night"]);

@@ -8,6 +8,7 @@ use paired_mls_openmls::{PackageKind, gate_capabilities, openmls::prelude::Capab
 use serde::Serialize;
 
 use crate::{
+    engine::{Offers, Store},
     failure::Failure,
     session::{Session, mls_suite},
 };
@@ -51,11 +52,14 @@ pub(super) async fn publish(args: &PublishArgs, session: &Session) -> Result<Pub
     }
     let published = key_packages.len().saturating_add(last_resort.len());
     session.client()?.upload(&KeyPackageUpload { key_packages, last_resort }).await?;
+    let store = Store::of(session)?;
+    store.set_offers(if args.gated { Offers::Gated } else { Offers::Plain })?;
     Ok(Published { published, claimable: session.client()?.count().await? })
 }
 
 pub(super) async fn withdraw(session: &Session) -> Result<Withdrawn, Failure> {
     session.client()?.withdraw().await?;
+    Store::of(session)?.set_offers(Offers::Nothing)?;
     Ok(Withdrawn { claimable: session.client()?.count().await? })
 }
 

@@ -1,0 +1,154 @@
+//! What goes on by itself: KeyPackages, heals, time-outs, and what is stuck.
+
+use std::{process::Stdio, time::Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    node::{Cast, pair},
+    proxy::{Act, Proxy},
+    world::{Device, World, agree, healed, pmls, settle, text_of},
+};
+
+/// KeyPackages are made anew before they run out, and nobody does it for a device that has withdrawn them.
+#[test]
+fn key_packages_do_not_run_out() {
+    let world = World::new();
+    let bob = world.device("bob");
+    let phone = world.device_at(&world.folder().join("few"), "phone");
+    for n in 0..9 {
+        let name = format!("group {n}");
+        bob.run(&["group", "create", &name]);
+        bob.run(&["group", "add", &name, "phone"]);
+        let events = phone.sync();
+        let made = events.iter().find(|event| event["event"] == "key-packages");
+        assert_eq!(made.is_some(), n == 0, "four at first, then twenty: {events:?}");
+    }
+    phone.run(&["device", "withdraw"]);
+    phone.run(&["group", "create", "own"]);
+    phone.sync();
+    let (code, told) = bob.fails(&["group", "add", "group 0", "phone"]);
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("no KeyPackage"), "{told}");
+}
+
+/// The heal that a policy promises is made from the state: also if it was lost, or another commit won.
+#[test]
+fn a_heal_that_is_lost_is_made_again() {
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    phone.run(&["group", "policy", "family", "at-once"]);
+    let proxy = Proxy::before(&cast.world.url);
+    proxy.on("POST /commits", Act::LoseRequest);
+    let (code, told) = phone.fails(&["--server", &proxy.url, "sync"]);
+    assert_eq!(code, 4, "{told}");
+    // The heal waits, and loses its epoch to Bob.
+    bob.run(&["update", "family"]);
+    let events = phone.sync();
+    assert!(healed(&events, &[1]), "{events:?}");
+    settle(&[sensor, bob]);
+    agree(&cast.all(), "family");
+    assert_eq!(sensor.run(&["tree", "family"])["security"], "secure");
+    let epoch = phone.epoch("family");
+    settle(&[phone]);
+    assert_eq!(phone.epoch("family"), epoch, "and once");
+}
+
+/// A service that does not answer is given up after the time that the user gives it.
+#[test]
+fn a_service_that_hangs_is_given_up() {
+    let world = World::new();
+    let phone = world.device("phone");
+    let proxy = Proxy::before(&world.url);
+    proxy.on("GET", Act::Hang);
+    let begin = Instant::now();
+    let args = ["--server", &proxy.url, "--timeout", "2", "sync"];
+    let (code, told) = phone.fails(&args);
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains("has not answered within 2 s"), "{told}");
+    // Without the limit it would be a minute for each of five attempts.
+    assert!(begin.elapsed().as_secs() < 50);
+}
+
+/// An entry that nobody can read is told with its number; when the right bytes come, the device goes on.
+#[test]
+fn an_unreadable_entry_is_stuck_and_heals() {
+    let mut cast = Cast::paired();
+    cast.phone().run(&["update", "family"]);
+    cast.phone().run(&["update", "family"]);
+    cast.world.kill();
+    let database = cast.world.folder().join("service.db");
+    let change = |sql: &str| {
+        let database = rusqlite::Connection::open(&database).unwrap();
+        database.execute_batch(sql).unwrap();
+    };
+    change(
+        "CREATE TABLE kept AS SELECT * FROM log WHERE kind = 'commit' AND epoch = 1;
+            UPDATE log SET message = x'00' WHERE kind = 'commit' AND epoch = 1;",
+    );
+    cast.world.restart();
+    for _ in 0..2 {
+        let (code, told) = cast.sensor().fails(&["sync"]);
+        assert_eq!(code, 3);
+        assert!(told.contains("stuck in epoch 1, at entry 2"), "{told}");
+    }
+    cast.world.kill();
+    change(
+        "UPDATE log SET message = (SELECT message FROM kept WHERE kept.group_id = log.group_id)
+            WHERE kind = 'commit' AND epoch = 1; DROP TABLE kept;",
+    );
+    cast.world.restart();
+    settle(&cast.all());
+    agree(&cast.all(), "family");
+}
+
+/// A device that could not be set up leaves nothing in the way of the next try.
+#[test]
+fn a_failed_init_leaves_nothing() {
+    let world = World::new();
+    let home = world.folder().join("phone");
+    let phone = Device { home: home.clone() };
+    let missing = world.folder().join("missing");
+    let missing = missing.to_str().unwrap();
+    let init = |vault: &[&str], user: &str| {
+        let mut command = pmls(&home);
+        command.args(["--server", &world.url, "device", "init", "--user", user]).args(vault);
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let failed = init(&["--vault", "sealed", "--passphrase-file", missing], "fone");
+    assert!(!failed.status.success());
+    let failed =
+        init(&["--vault", "pkcs11", "--pkcs11-module", missing, "--token-label", "x"], "phone");
+    assert!(!failed.status.success());
+    let made = init(&["--vault", "plain"], "phone");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(phone.run(&["device", "show"])["user"], "phone");
+}
+
+/// A device of two pairings in one group: the second one is not used, and that is said once.
+#[test]
+fn a_second_pairing_in_a_group_is_told_of() {
+    let cast = Cast::paired();
+    let [phone, _, bob] = cast.all();
+    pair(phone, bob, "bob");
+    let mut events = phone.run(&["update", "family"])["events"].as_array().unwrap().clone();
+    events.extend(settle(&[phone, bob]));
+    let told = phone.run(&["pair", "status"]);
+    assert_eq!(told["pairings"].as_array().unwrap().len(), 2, "{told}");
+    let pairing =
+        told["pairings"].as_array().unwrap().iter().find(|p| p["with"][0]["user"] == "bob");
+    assert_eq!(pairing.unwrap()["groups"], json!([]), "{told}");
+    drop(events);
+}
+
+/// Errors of the command line are JSON for a script, too.
+#[test]
+fn a_wrong_command_line_is_json() {
+    let world = World::new();
+    let phone = Device { home: world.folder().join("nobody") };
+    let (code, told) = phone.fails(&["group", "send"]);
+    assert_eq!(code, 2);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["exit_code"], 2);
+    assert!(text_of(&told["error"]).contains("<GROUP>"), "{told}");
+}
