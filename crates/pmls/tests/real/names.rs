@@ -10,7 +10,7 @@ use paired_mls_api::Envelope;
 use serde_json::{Value, json};
 
 use crate::{
-    proxy::{Act, Proxy},
+    proxy::{Act, Proxy, problem},
     stranger::Stranger,
     world::{Device, World, settle, text_of},
 };
@@ -131,9 +131,13 @@ fn an_impostor_is_not_who_it_says() {
     let file = mallory.home.join("device.toml");
     let lie = fs::read_to_string(&file).unwrap().replace("user = \"mallory\"", "user = \"alice\"");
     fs::write(&file, lie).unwrap();
-    mallory.run(&["group", "create", "family"]);
+    // The service would not take a group under another name: it never sees this one.
     let proxy = Proxy::before(&world.url);
     proxy.on("POST /commits", Act::LoseRequest);
+    proxy.on("POST /groups", problem(409, "exists"));
+    let empty = br#"{"entries":[],"head":0}"#.to_vec();
+    proxy.on("GET /groups", Act::Answer(200, "application/json", empty));
+    mallory.run(&["--server", &proxy.url, "group", "create", "family"]);
     assert_eq!(mallory.fails(&["--server", &proxy.url, "group", "add", "family", "bob"]).0, 4);
     let database = rusqlite::Connection::open(mallory.home.join("mls.sqlite")).unwrap();
     let item: String =
