@@ -1,4 +1,4 @@
-//! What goes on by itself: KeyPackages, heals, time-outs, and what is stuck.
+//! What goes on by itself: KeyPackages, heals, time-outs.
 
 use std::{process::Stdio, time::Instant};
 
@@ -68,38 +68,6 @@ fn a_service_that_hangs_is_given_up() {
     assert!(told.contains("has not answered within 2 s"), "{told}");
     // Without the limit it would be a minute for each of five attempts.
     assert!(begin.elapsed().as_secs() < 50);
-}
-
-/// An entry that nobody can read is told with its number; when the right bytes come, the device goes on.
-#[test]
-fn an_unreadable_entry_is_stuck_and_heals() {
-    let mut cast = Cast::paired();
-    cast.phone().run(&["update", "family"]);
-    cast.phone().run(&["update", "family"]);
-    cast.world.kill();
-    let database = cast.world.folder().join("service.db");
-    let change = |sql: &str| {
-        let database = rusqlite::Connection::open(&database).unwrap();
-        database.execute_batch(sql).unwrap();
-    };
-    change(
-        "CREATE TABLE kept AS SELECT * FROM log WHERE kind = 'commit' AND epoch = 1;
-            UPDATE log SET message = x'00' WHERE kind = 'commit' AND epoch = 1;",
-    );
-    cast.world.restart();
-    for _ in 0..2 {
-        let (code, told) = cast.sensor().fails(&["sync"]);
-        assert_eq!(code, 3);
-        assert!(told.contains("stuck in epoch 1, at entry 2"), "{told}");
-    }
-    cast.world.kill();
-    change(
-        "UPDATE log SET message = (SELECT message FROM kept WHERE kept.group_id = log.group_id)
-            WHERE kind = 'commit' AND epoch = 1; DROP TABLE kept;",
-    );
-    cast.world.restart();
-    settle(&cast.all());
-    agree(&cast.all(), "family");
 }
 
 /// A device that could not be set up leaves nothing in the way of the next try.
