@@ -24,6 +24,7 @@ mod media_type;
 pub mod path;
 mod problem;
 mod scheme;
+mod service;
 mod signing;
 
 pub use self::{
@@ -44,6 +45,7 @@ pub use self::{
     media_type::{EVENT_STREAM, JSON, MLS_MESSAGE, PAIRING_MESSAGE, PROBLEM},
     problem::{Problem, ProblemKind},
     scheme::{SchemeError, SignatureScheme},
+    service::{ServiceLimits, ServiceView},
     signing::{
         COVERED, Fields, RequestKey, SignatureError, SignedRequest, SigningError, Target,
         content_digest, sign_request,

@@ -44,6 +44,8 @@ pub const GROUP_ROSTER: &str = "/v1/groups/{group}/roster";
 pub const GROUP_EVENTS: &str = "/v1/groups/{group}/events";
 /// `GET`: the same by WebSocket.
 pub const GROUP_SOCKET: &str = "/v1/groups/{group}/socket";
+/// `GET`: what the service says of itself: its names and limits. Not signed.
+pub const SERVICE: &str = "/v1";
 /// `GET`: this interface as an OpenAPI document. Not signed.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: the process runs. Not signed.

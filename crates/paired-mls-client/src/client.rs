@@ -12,6 +12,8 @@ use reqwest::{
     redirect::Policy,
 };
 
+use tokio::sync::OnceCell;
+
 use crate::{
     ClientError, Server, ServerError, WrongClock,
     answer::{Answer, media_type, printable, text},
@@ -57,6 +59,7 @@ struct Inner<K> {
     key: K,
     device: DeviceId,
     clock: Clock,
+    longest_body: OnceCell<u64>,
 }
 
 impl<K> Clone for Client<K> {
@@ -105,7 +108,9 @@ impl<K: ClientKey> Client<K> {
         let http = http.build().expect("the TLS of this rustls is known to reqwest");
         let device = DeviceId::of_key(key.scheme(), &key.public_key());
         let clock = Clock::new(now);
-        Ok(Self { inner: Arc::new(Inner { server, http, key, device, clock }), total: TOTAL })
+        let longest_body = OnceCell::new();
+        let inner = Arc::new(Inner { server, http, key, device, clock, longest_body });
+        Ok(Self { inner, total: TOTAL })
     }
 
     /// The same client, whose calls take no longer than this, with all repetitions; 30 seconds unless this
@@ -122,6 +127,17 @@ impl<K: ClientKey> Client<K> {
 
     /// Makes a request, and makes it again where that may help and does not harm, until the time is over.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, ClientError> {
+        self.fits(&request).await?;
+        self.ask_any(&request).await
+    }
+
+    /// The longest body that the service takes, once it is known.
+    pub(crate) fn longest_body(&self) -> &OnceCell<u64> {
+        &self.inner.longest_body
+    }
+
+    /// The same, however long its body is.
+    pub(crate) async fn ask_any(&self, request: &Request) -> Result<Answer, ClientError> {
         let answer = tokio::time::timeout(self.total, self.ask_until_answered(request)).await;
         answer.unwrap_or_else(|_| {
             let server = self.inner.server.to_string();
@@ -129,10 +145,10 @@ impl<K: ClientKey> Client<K> {
         })
     }
 
-    async fn ask_until_answered(&self, request: Request) -> Result<Answer, ClientError> {
+    async fn ask_until_answered(&self, request: &Request) -> Result<Answer, ClientError> {
         let mut backoff = Backoff::default();
         loop {
-            let error = match self.try_once(&request).await {
+            let error = match self.try_once(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

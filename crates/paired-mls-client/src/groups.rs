@@ -86,13 +86,13 @@ impl<K: ClientKey> Client<K> {
     }
 
     /// The log of a group after a position, `limit` entries at most, or as many as the service gives at
-    /// once.
+    /// once, and 4 MiB of them. One that is longer comes alone.
     ///
     /// # Errors
     ///
-    /// [`ClientError::TooLong`]: ask for fewer. [`ClientError::OtherHistory`], [`ClientError::Gap`]: the log
-    /// is not the one that was read up to the cursor, or has a hole. [`ClientError::Refused`] if there is no
-    /// such group, or not for this account.
+    /// [`ClientError::TooLong`] for a single entry that no service takes. [`ClientError::OtherHistory`],
+    /// [`ClientError::Gap`]: the log is not the one that was read up to the cursor, or has a hole.
+    /// [`ClientError::Refused`] if there is no such group, or not for this account.
     pub async fn log(
         &self,
         group: &GroupId,
@@ -100,9 +100,8 @@ impl<K: ClientKey> Client<K> {
         limit: Option<u32>,
     ) -> Result<LogPage, ClientError> {
         let (path, cursor) = (path::of_group(path::GROUP_MESSAGES, group), after.into());
-        let request = Request::get(path).with("after", cursor.position).limited(limit);
-        let answer = self.ask(request).await.map_err(|error| cursor.explain(error))?;
-        let page: LogPage = answer.json()?;
+        let page = self.page(&path, cursor.position, limit).await;
+        let page: LogPage = page.map_err(|error| cursor.explain(error))?;
         cursor.check(group, &page)?;
         Ok(page)
     }

@@ -32,8 +32,10 @@ mod groups;
 mod key_packages;
 mod log;
 mod mailbox;
+mod page;
 mod request;
 mod server;
+mod service;
 mod subscription;
 
 pub use self::{

@@ -22,14 +22,13 @@ impl<K: ClientKey> Client<K> {
     }
 
     /// The items of this device's mailbox after a position, `limit` at most, or as many as the service
-    /// gives at once.
+    /// gives at once, and 4 MiB of them.
     ///
     /// # Errors
     ///
-    /// [`ClientError::TooLong`]: ask for fewer.
+    /// [`ClientError`].
     pub async fn items(&self, after: u64, limit: Option<u32>) -> Result<MailboxPage, ClientError> {
-        let request = Request::get(path::MAILBOX).with("after", after).limited(limit);
-        self.ask(request).await?.json()
+        self.page(path::MAILBOX, after, limit).await
     }
 
     /// Drops the items up to a position: they were processed.

@@ -19,8 +19,9 @@ use crate::{
 const QUIET: u32 = 5;
 /// A connection that lasts as long was a good one, also if nothing came.
 const GOOD: Duration = Duration::from_secs(60);
-/// The longest event that is read, in bytes: more than the longest body that the service takes.
-const LONGEST: NonZeroUsize = NonZeroUsize::new(16 << 20).expect("it is not zero");
+/// The longest event that is read, in bytes: more than the longest body that any service takes, 32 MiB,
+/// as text.
+const LONGEST: NonZeroUsize = NonZeroUsize::new(48 << 20).expect("it is not zero");
 
 /// What a subscription delivers.
 pub(crate) trait Positioned: DeserializeOwned {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use paired_mls_api::ServiceLimits;
 use thiserror::Error;
 
 /// How a server runs.
@@ -107,6 +108,8 @@ pub struct Limits {
     pub written: usize,
     /// Entries on one page of a log or mailbox.
     pub page: u32,
+    /// The messages or envelopes of one page, in bytes. One that is longer comes alone.
+    pub page_bytes: usize,
     /// Subscriptions on one replica.
     pub subscriptions: usize,
     /// Subscriptions of one device, on each replica.
@@ -129,6 +132,8 @@ pub struct Limits {
     pub answer_seconds: u64,
     /// Bodies of requests that are held at once, in bytes.
     pub bodies: usize,
+    /// Entries and items that are held at once to be answered with, in bytes.
+    pub answers: usize,
 }
 
 /// A limit that nothing could keep, or that would keep out everything. To blame is the operator.
@@ -142,6 +147,27 @@ pub struct LimitError {
 }
 
 impl Limits {
+    /// What clients are told.
+    pub(crate) fn shown(&self) -> ServiceLimits {
+        let size = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+        ServiceLimits {
+            body: size(self.body),
+            written: size(self.written),
+            recipients: size(self.recipients),
+            page: self.page.into(),
+            page_bytes: size(self.page_bytes),
+            signature_window: self.signature_window,
+            past_epochs: self.past_epochs,
+            mailbox_items: self.mailbox_items,
+            mailbox_seconds: self.mailbox_seconds,
+            key_packages: self.key_packages,
+            devices: self.devices,
+            requests_per_second: self.requests_per_second.into(),
+            device_requests: size(self.device_requests),
+            device_subscriptions: size(self.device_subscriptions),
+        }
+    }
+
     /// Checks that a service with these limits can serve.
     ///
     /// # Errors
@@ -171,6 +197,8 @@ impl Limits {
             ("recipients", size(self.recipients), 1, any),
             ("written", size(self.written), 1 << 10, 1 << 30),
             ("page", self.page.into(), 1, 1 << 16),
+            // A client reads no page that is much longer.
+            ("page-bytes", size(self.page_bytes), 1 << 10, 32 << 20),
             ("subscriptions", size(self.subscriptions), 1, any),
             ("device-subscriptions", size(self.device_subscriptions), 1, any),
             ("device-requests", size(self.device_requests), 1, any),
@@ -183,6 +211,8 @@ impl Limits {
             ("request-seconds", self.request_seconds, 1, 3600),
             ("answer-seconds", self.answer_seconds, 1, 24 * 3600),
             ("bodies", size(self.bodies), size(self.body), any),
+            // Any entry, with its text.
+            ("answers", size(self.answers), size(self.page_bytes.max(self.body)) * 3, any),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(LimitError { name, value, least, most });
@@ -213,6 +243,7 @@ impl Default for Limits {
             recipients: 1000,
             written: 32 << 20,
             page: 256,
+            page_bytes: 1 << 20,
             subscriptions: 10_000,
             device_subscriptions: 256,
             device_requests: 32,
@@ -224,6 +255,7 @@ impl Default for Limits {
             request_seconds: 30,
             answer_seconds: 120,
             bodies: 256 << 20,
+            answers: 256 << 20,
         }
     }
 }

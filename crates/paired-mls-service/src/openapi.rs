@@ -4,7 +4,7 @@ use paired_mls_api::{
     Approval, ApprovalView, CreateGroup, DeviceView, EVENT_STREAM, GroupView, JSON,
     KeyPackageCount, KeyPackageUpload, LogEntry, LogPage, MLS_MESSAGE, MailboxItem, MailboxPage,
     PAIRING_MESSAGE, PROBLEM, PairingView, Problem, PublishCommit, Published, RegisterDevice,
-    RevokeDevice, RosterRepair, UserView, path,
+    RevokeDevice, RosterRepair, ServiceView, UserView, path,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -42,7 +42,7 @@ impl Operation {
     }
 
     fn signed(&self) -> bool {
-        ![path::OPENAPI, path::LIVE, path::READY].contains(&self.path)
+        ![path::SERVICE, path::OPENAPI, path::LIVE, path::READY].contains(&self.path)
     }
 
     fn show(&self) -> Value {
@@ -148,6 +148,9 @@ fn operations(generator: &mut SchemaGenerator) -> Vec<Operation> {
     operations.extend(groups(generator));
     let plain =
         |path, summary, response| Operation::new(("get", path), summary, Body::None, response);
+    let service = schema::<ServiceView>(generator);
+    let summary = "What the service says of itself: its names and limits.";
+    operations.push(plain(path::SERVICE, summary, (200, Body::Json(service))));
     operations.push(plain(path::OPENAPI, "This document.", (200, Body::Json(json!(true)))));
     operations.push(plain(path::LIVE, "The process runs.", (204, Body::None)));
     operations.push(plain(path::READY, "The database answers.", (204, Body::None)));
@@ -256,7 +259,7 @@ fn mailbox(generator: &mut SchemaGenerator) -> Vec<Operation> {
             Body::None,
             (200, Body::Json(schema::<MailboxPage>(g))),
         )
-        .query(&["after", "limit"]),
+        .query(&["after", "limit", "bytes"]),
         new(
             ("delete", path::MAILBOX),
             "Drop the items up to a position.",
@@ -316,7 +319,7 @@ fn groups(generator: &mut SchemaGenerator) -> Vec<Operation> {
             Body::None,
             (200, Body::Json(schema::<LogPage>(g))),
         )
-        .query(&["after", "limit"]),
+        .query(&["after", "limit", "bytes"]),
         new(
             ("get", path::GROUP_INFO),
             "The GroupInfo of the current epoch.",

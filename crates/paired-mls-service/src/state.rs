@@ -17,8 +17,8 @@ use crate::{
     rate::Rate,
     readers::Readers,
     store::{
-        Heard, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack, Store, Sweep, Unread,
-        listen,
+        Heard, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack, Store, Sweep,
+        Unread, listen,
     },
 };
 
@@ -43,6 +43,7 @@ pub struct AppState {
     pub(crate) requests_of: Arc<Counted<DeviceId>>,
     pub(crate) bodies: Arc<Budget>,
     pub(crate) bases: Arc<Bases>,
+    pub(crate) answers: Arc<Budget>,
     stopping: watch::Sender<Phase>,
     /// Ends with the last clone.
     _background: Arc<JoinSet<()>>,
@@ -78,16 +79,24 @@ impl AppState {
             Store::open(&config.database, config.connections, config.database_bytes, waker).await?,
         );
         let rate = Arc::new(Rate::new(&config.limits));
-        let metrics = Metrics::new(store.transactions());
+        let metrics = Arc::new(Metrics::new(store.counts()));
         let read_by = Arc::new(Readers::default());
-        let background = background(&store, &hub, &rate, &clock, &read_by, config.limits);
+        let background = background(Housekeeping {
+            store: Arc::clone(&store),
+            hub: Arc::clone(&hub),
+            rate: Arc::clone(&rate),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            read_by: Arc::clone(&read_by),
+            limits: config.limits,
+        });
         Ok(Self {
             store,
             clock,
             limits: config.limits,
             authorities: config.authorities.clone().into(),
             hub,
-            metrics: Arc::new(metrics),
+            metrics,
             rate,
             read_by,
             subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
@@ -95,6 +104,7 @@ impl AppState {
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
             bodies: Arc::new(Budget::new(config.limits.bodies)),
             bases: Arc::default(),
+            answers: Arc::new(Budget::new(config.limits.answers)),
             stopping: watch::channel(Phase::Running).0,
             _background: Arc::new(background),
         })
@@ -121,14 +131,14 @@ impl AppState {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        self.rate.sweep();
-        self.hub.sweep();
-        let now = self.clock.now();
-        let gone = self.store.run(&Sweep { now }).await?;
-        self.store.run(&NoteReaders(&self.read_by.take())).await?;
-        let entries = self.store.retain(retention(&self.limits, now)).await?;
-        self.store.cut_journal().await?;
-        Ok(gone.saturating_add(entries))
+        let Self { store, hub, rate, clock, metrics, read_by, limits, .. } = self;
+        let (store, hub, rate) = (Arc::clone(store), Arc::clone(hub), Arc::clone(rate));
+        let (clock, metrics, read_by) =
+            (Arc::clone(clock), Arc::clone(metrics), Arc::clone(read_by));
+        let housekeeping =
+            Housekeeping { store, hub, rate, clock, metrics, read_by, limits: *limits };
+        let gone = housekeeping.sweep().await?;
+        Ok(gone.saturating_add(housekeeping.retain().await?))
     }
 
     /// Drops the entries of a group's log up to `position`, those of the current epoch apart. What somebody on the
@@ -193,43 +203,64 @@ fn retention(limits: &Limits, now: u64) -> Retention {
     }
 }
 
-fn background(
-    store: &Arc<Store>,
-    hub: &Arc<Hub>,
-    rate: &Arc<Rate>,
-    clock: &Arc<dyn Clock>,
-    read_by: &Arc<Readers>,
+/// What is done beside the requests.
+struct Housekeeping {
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    rate: Arc<Rate>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    read_by: Arc<Readers>,
     limits: Limits,
-) -> JoinSet<()> {
+}
+
+impl Housekeeping {
+    /// Drops what has expired, and looks how much there is. Returns how many rows went.
+    async fn sweep(&self) -> Result<u64, StoreError> {
+        self.rate.sweep();
+        self.hub.sweep();
+        let now = self.clock.now();
+        let read = self.store.forget_reads(now).await?;
+        let gone = read + self.store.run(&Sweep { now }).await?;
+        self.metrics.swept(gone);
+        self.store.run(&NoteReaders(&self.read_by.take())).await?;
+        self.store.cut_journal().await?;
+        let amounts = self.store.run(&Measure::of(self.store.database())).await?;
+        self.metrics.amounts(&amounts);
+        Ok(gone)
+    }
+
+    /// Drops what of the logs is not kept any longer. Returns how many entries went.
+    async fn retain(&self) -> Result<u64, StoreError> {
+        let entries = self.store.retain(retention(&self.limits, self.clock.now())).await?;
+        self.store.cut_journal().await?;
+        Ok(entries)
+    }
+}
+
+fn background(housekeeping: Housekeeping) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let database = store.database().clone();
+    let database = housekeeping.store.database().clone();
     let heard = {
-        let hub = Arc::clone(hub);
+        let hub = Arc::clone(&housekeeping.hub);
         Arc::new(move |heard| match heard {
             Heard::Topic(topic) => hub.wake(&topic),
             Heard::Everything => hub.wake_all(),
         })
     };
     tasks.spawn(async move { listen(&database, heard).await });
-    let (store, hub) = (Arc::clone(store), Arc::clone(hub));
-    let (rate, clock) = (Arc::clone(rate), Arc::clone(clock));
-    let read_by = Arc::clone(read_by);
     tasks.spawn(async move {
         for sweep in 1_u64.. {
             tokio::time::sleep(SWEEP).await;
-            rate.sweep();
-            hub.sweep();
-            // The store logs a failure; the next sweep does the same work.
-            if let Ok(rows) = store.run(&Sweep { now: clock.now() }).await {
-                tracing::debug!(rows, "swept");
+            // The next sweep does the same work.
+            match housekeeping.sweep().await {
+                Ok(rows) => tracing::debug!(rows, "swept"),
+                Err(error) => tracing::warn!(%error, "what has expired stays until the next time"),
             }
-            // What is lost here comes again with the next requests.
-            let _noted = store.run(&NoteReaders(&read_by.take())).await;
-            if sweep % RETAIN == 0 {
-                let _retained = store.retain(retention(&limits, clock.now())).await;
-            }
-            if let Err(error) = store.cut_journal().await {
-                tracing::warn!(%error, "the journal of the database stays");
+            if sweep % RETAIN == 0
+                && let Err(error) = housekeeping.retain().await
+            {
+                tracing::warn!(%error, "what of the logs has had its time stays until the next time");
             }
         }
     });

@@ -228,3 +228,43 @@ async fn the_group_is_not_in_the_error_of_the_network() {
     assert!(!format!("{error:?}").contains(&group.to_string()), "{error:?}");
     drop(stopped);
 }
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_asked_for_in_parts() {
+    // A service that gives as many as it is asked for, however long they are.
+    let answer = async |uri: axum::http::Uri| {
+        let query = uri.query().unwrap_or_default();
+        let limit = query.split('&').find_map(|part| part.strip_prefix("limit="));
+        let limit = limit.map_or(256, |limit| limit.parse().unwrap());
+        let item = Bytes::from_static(br#"{"position":1,"envelope":"AA"}"#);
+        let mut body = vec![Bytes::from_static(b"{\"items\":[")];
+        for number in 0..limit {
+            // Sixteen MiB each.
+            body.extend(std::iter::repeat_n(Bytes::from(vec![b' '; 1 << 20]), 16));
+            body.extend((number > 0).then(|| Bytes::from_static(b",")));
+            body.push(item.clone());
+        }
+        body.push(Bytes::from_static(b"]}"));
+        let body = Body::from_stream(stream::iter(body).map(Ok::<_, io::Error>));
+        ([("content-type", paired_mls_api::JSON)], body)
+    };
+    let client = Client::new(serve(Router::new().fallback(answer)).await, Key::new()).unwrap();
+    assert_eq!(client.items(0, Some(8)).await.unwrap().items.len(), 2);
+    assert_eq!(client.items(0, Some(1)).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_not_sent() {
+    let service = Service::with(|config, _| config.limits.body = 100 << 10).await;
+    let alice = service.device("alice").await;
+    let group = new_group(&alice).await;
+    assert_eq!(alice.service().await.unwrap().limits.body, 100 << 10);
+    let error = alice.publish_message(&group, &[0; 101 << 10]).await.unwrap_err();
+    assert_eq!(error.problem(), Some(ProblemKind::TooLarge));
+    let ClientError::Refused(problem) = error else { panic!("{error:?}") };
+    // The service would have given it a number.
+    assert_eq!(problem.request, None);
+    let error = alice.publish_message(&group, &[0; 100 << 10]).await.unwrap_err();
+    assert_eq!(error.problem(), Some(ProblemKind::InvalidMessage));
+    service.stop().await;
+}

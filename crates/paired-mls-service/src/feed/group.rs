@@ -1,28 +1,38 @@
 //! Subscriptions to the log of a group.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use paired_mls_api::{GroupId, LogEntry, UserId};
 use tokio::sync::{broadcast, watch};
 
 use super::{
     hub::{Hub, Left},
+    ready::{AT_ONCE, CHUNK, Ready},
     subscriber::{Events, Next, Rendered, Source, subscription, wait},
 };
 use crate::{
     AppState,
-    logic::{Caller, Failure, kept_after, visible},
-    store::{EntriesAfter, GroupById, Removed, Standing, Store, StoreError, Topic},
+    edge::{Budget, Share},
+    logic::{Caller, Cut, Failure, kept_after, visible},
+    store::{EntriesAfter, EntrySizes, GroupById, Removed, Standing, Store, StoreError, Topic},
 };
 
 /// How many entries a subscriber can be behind before it has to read by itself.
 const CHANNEL: usize = 256;
 
+/// The longest entry that is passed on itself, in bytes.
+const SHORT: usize = 16 << 10;
+
 /// An entry, on its way to all subscribers.
-pub(super) struct Fanned {
-    rendered: Rendered,
-    /// The accounts for which it is the last.
-    removed: Vec<UserId>,
+pub(super) enum Fanned {
+    /// The entry.
+    Entry {
+        rendered: Rendered,
+        /// The accounts for which it is the last.
+        removed: Vec<UserId>,
+    },
+    /// There are entries up to this position, to be read from the database.
+    Look(u64),
 }
 
 /// The entries of a log after a cursor, and then as it grows, up to the commit that removes the caller's
@@ -49,7 +59,7 @@ pub(crate) async fn group_events(
             wakes: state.hub.watch(&topic),
             topic,
             group: group.clone(),
-            page: state.limits.page,
+            answers: Arc::clone(&state.answers),
             // What was before, each subscriber reads by itself.
             cursor: known.head,
         };
@@ -59,18 +69,19 @@ pub(crate) async fn group_events(
         store: Arc::clone(&state.store),
         group,
         user: caller.user.clone(),
-        page: state.limits.page,
+        answers: Arc::clone(&state.answers),
         cursor: after,
-        ready: VecDeque::new(),
+        ready: Ready::default(),
         passed,
         way: Way::Database,
     };
     subscription(state, &caller.device, source)
 }
 
-fn render(entry: &LogEntry) -> Option<Rendered> {
+fn render(entry: &LogEntry, share: &Arc<Share>) -> Option<Rendered> {
     let json = serde_json::to_string(entry).ok()?.into();
-    Some(Rendered { position: entry.position, event: entry.kind.name(), json })
+    let (position, event) = (entry.position, entry.kind.name());
+    Some(Rendered { position, event, json, _share: Some(Arc::clone(share)) })
 }
 
 /// Reads a log once, for all of its subscribers.
@@ -80,7 +91,7 @@ struct Reader {
     wakes: watch::Receiver<u64>,
     topic: Topic,
     group: GroupId,
-    page: u32,
+    answers: Arc<Budget>,
     cursor: u64,
 }
 
@@ -100,23 +111,30 @@ impl Reader {
 
     async fn pass_on(&mut self, sender: &broadcast::Sender<Arc<Fanned>>) -> Result<(), StoreError> {
         loop {
-            let page = EntriesAfter {
-                group: &self.group,
-                after: self.cursor,
-                through: u64::MAX,
-                limit: self.page,
+            let (group, after) = (&self.group, self.cursor);
+            let sizes = EntrySizes { group, after, through: u64::MAX, limit: AT_ONCE };
+            let sizes = self.store.run(&sizes).await?;
+            let short = sizes.iter().take_while(|size| size.bytes <= SHORT).count();
+            let cut = Cut::of(sizes.get(..short).unwrap_or_default(), CHUNK);
+            let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Ok(()) };
+            let share = cut.and_then(|cut| Some((cut, self.answers.take_now(cut.memory())?)));
+            let Some((cut, share)) = share else {
+                let through = if cut.is_some() { last.position } else { first.position };
+                // Nobody there is no error: the next turn ends it.
+                let _receivers = sender.send(Arc::new(Fanned::Look(through)));
+                self.cursor = through;
+                continue;
             };
-            let entries = self.store.run(&page).await?;
-            let Some(last) = entries.last().map(|entry| entry.position) else { return Ok(()) };
-            let removed = Removed { group: &self.group, after: self.cursor, through: last };
-            let removed = self.store.run(&removed).await?;
-            for rendered in entries.iter().filter_map(render) {
+            let (share, through) = (Arc::new(share), cut.through);
+            let entries = EntriesAfter { group, after, through, limit: AT_ONCE };
+            let entries = self.store.run(&entries).await?;
+            let removed = self.store.run(&Removed { group, after, through }).await?;
+            for rendered in entries.iter().filter_map(|entry| render(entry, &share)) {
                 let here = removed.iter().filter(|(position, _)| *position == rendered.position);
                 let removed = here.map(|(_, user)| user.clone()).collect();
-                // Nobody there is no error: the next turn ends it.
-                let _receivers = sender.send(Arc::new(Fanned { rendered, removed }));
+                let _receivers = sender.send(Arc::new(Fanned::Entry { rendered, removed }));
             }
-            self.cursor = last;
+            self.cursor = through;
         }
     }
 }
@@ -135,9 +153,9 @@ struct Log {
     store: Arc<Store>,
     group: GroupId,
     user: UserId,
-    page: u32,
+    answers: Arc<Budget>,
     cursor: u64,
-    ready: VecDeque<LogEntry>,
+    ready: Ready<LogEntry>,
     passed: broadcast::Receiver<Arc<Fanned>>,
     way: Way,
 }
@@ -145,9 +163,9 @@ struct Log {
 impl Source for Log {
     async fn next(&mut self) -> Next {
         loop {
-            if let Some(entry) = self.ready.pop_front() {
+            if let Some((entry, share)) = self.ready.next() {
                 self.cursor = entry.position;
-                return render(&entry).map_or(Next::End, Next::Item);
+                return render(&entry, &share).map_or(Next::End, Next::Item);
             }
             match self.way {
                 Way::Database => match self.catch_up().await {
@@ -155,16 +173,27 @@ impl Source for Log {
                     Ok(Caught::Some) => {}
                     Ok(Caught::NoMore) | Err(_) => return Next::End,
                 },
-                Way::Channel => match self.passed.recv().await {
-                    Ok(fanned) if fanned.rendered.position <= self.cursor => {}
-                    Ok(fanned) if fanned.rendered.position == self.cursor.saturating_add(1) => {
-                        return self.forward(&fanned);
+                Way::Channel => match self.passed.recv().await.as_deref() {
+                    Ok(fanned) if fanned.position() <= self.cursor => {}
+                    Ok(Fanned::Entry { rendered, removed })
+                        if rendered.position == self.cursor.saturating_add(1) =>
+                    {
+                        return self.forward(rendered, removed);
                     }
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => self.way = Way::Database,
                     // The client resumes.
                     Err(broadcast::error::RecvError::Closed) => return Next::End,
                 },
             }
+        }
+    }
+}
+
+impl Fanned {
+    fn position(&self) -> u64 {
+        match self {
+            Self::Entry { rendered, .. } => rendered.position,
+            Self::Look(position) => *position,
         }
     }
 }
@@ -177,28 +206,29 @@ enum Caught {
 }
 
 impl Log {
-    fn forward(&mut self, fanned: &Fanned) -> Next {
-        self.cursor = fanned.rendered.position;
-        match fanned.removed.contains(&self.user) {
-            true => Next::Last(fanned.rendered.clone()),
-            false => Next::Item(fanned.rendered.clone()),
+    fn forward(&mut self, rendered: &Rendered, removed: &[UserId]) -> Next {
+        self.cursor = rendered.position;
+        match removed.contains(&self.user) {
+            true => Next::Last(rendered.clone()),
+            false => Next::Item(rendered.clone()),
         }
     }
 
     async fn catch_up(&mut self) -> Result<Caught, StoreError> {
         let group = GroupById { group: &self.group, user: &self.user };
         let Some(found) = self.store.run(&group).await? else { return Ok(Caught::NoMore) };
-        let page = EntriesAfter {
-            group: &self.group,
-            after: self.cursor.max(found.start),
-            through: found.readable(),
-            limit: self.page,
+        let (group, after) = (&self.group, self.cursor.max(found.start));
+        let sizes = EntrySizes { group, after, through: found.readable(), limit: AT_ONCE };
+        let sizes = self.store.run(&sizes).await?;
+        let Some(cut) = Cut::of(&sizes, CHUNK) else {
+            return Ok(match found.standing {
+                Standing::Listed => Caught::All,
+                _ => Caught::NoMore,
+            });
         };
-        self.ready = self.store.run(&page).await?.into();
-        Ok(match (self.ready.is_empty(), found.standing) {
-            (false, _) => Caught::Some,
-            (true, Standing::Listed) => Caught::All,
-            (true, _) => Caught::NoMore,
-        })
+        let share = self.answers.take(cut.memory()).await;
+        let entries = EntriesAfter { group, after, through: cut.through, limit: AT_ONCE };
+        self.ready = Ready::new(self.store.run(&entries).await?, share);
+        Ok(Caught::Some)
     }
 }

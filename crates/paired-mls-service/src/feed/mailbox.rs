@@ -1,15 +1,19 @@
 //! Subscriptions to a mailbox.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use paired_mls_api::{DeviceId, MailboxItem};
 use tokio::sync::watch;
 
-use super::subscriber::{Events, Next, Rendered, Source, subscription, wait};
+use super::{
+    ready::{AT_ONCE, CHUNK, Ready},
+    subscriber::{Events, Next, Rendered, Source, subscription, wait},
+};
 use crate::{
     AppState,
-    logic::{Caller, Failure, not_beyond},
-    store::{ItemsAfter, Store, Topic},
+    edge::Budget,
+    logic::{Caller, Cut, Failure, not_beyond},
+    store::{ItemSizes, ItemsAfter, Store, StoreError, Topic},
 };
 
 /// The items of the caller's mailbox after a cursor, and then as they come.
@@ -23,9 +27,9 @@ pub(crate) async fn mailbox_events(
         store: Arc::clone(&state.store),
         wakes: state.hub.watch(&Topic::mailbox(&caller.device)),
         device: caller.device.clone(),
-        page: state.limits.page,
+        answers: Arc::clone(&state.answers),
         cursor: after,
-        ready: VecDeque::new(),
+        ready: Ready::default(),
     };
     subscription(state, &caller.device, source)
 }
@@ -34,33 +38,48 @@ struct Mailbox {
     store: Arc<Store>,
     wakes: watch::Receiver<u64>,
     device: DeviceId,
-    page: u32,
+    answers: Arc<Budget>,
     cursor: u64,
-    ready: VecDeque<MailboxItem>,
+    ready: Ready<MailboxItem>,
 }
 
 impl Source for Mailbox {
     async fn next(&mut self) -> Next {
         loop {
-            if let Some(item) = self.ready.pop_front() {
+            if let Some((item, share)) = self.ready.next() {
                 self.cursor = item.position;
                 return match serde_json::to_string(&item) {
                     Ok(json) => Next::Item(Rendered {
                         position: item.position,
                         event: "item",
                         json: json.into(),
+                        _share: Some(share),
                     }),
                     Err(_) => Next::End,
                 };
             }
             self.wakes.mark_unchanged();
-            let items = ItemsAfter { device: &self.device, after: self.cursor, limit: self.page };
-            match self.store.run(&items).await {
-                Ok(items) if items.is_empty() => wait(&mut self.wakes).await,
-                Ok(items) => self.ready = items.into(),
+            match self.catch_up().await {
+                Ok(true) => {}
+                Ok(false) => wait(&mut self.wakes).await,
                 // The client resumes, here or elsewhere.
                 Err(_) => return Next::End,
             }
         }
+    }
+}
+
+impl Mailbox {
+    /// Reads on; `false` if there is nothing.
+    async fn catch_up(&mut self) -> Result<bool, StoreError> {
+        let (device, after) = (&self.device, self.cursor);
+        let sizes = self.store.run(&ItemSizes { device, after, limit: AT_ONCE }).await?;
+        let Some(cut) = Cut::of(&sizes, CHUNK) else { return Ok(false) };
+        let share = self.answers.take(cut.memory()).await;
+        let items = ItemsAfter { device, after, through: cut.through };
+        let items = self.store.run(&items).await?;
+        let found = !items.is_empty();
+        self.ready = Ready::new(items, share);
+        Ok(found)
     }
 }

@@ -8,18 +8,20 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::{
     AppState,
-    edge::Place,
+    edge::{Place, Share},
     logic::Failure,
     metrics::{OpenSubscription, Refused},
     store::{DeviceById, Topic},
 };
 
 /// An entry or item as it goes out, once for all.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Rendered {
     pub(crate) position: u64,
     pub(crate) event: &'static str,
     pub(crate) json: Arc<str>,
+    /// The memory that was set aside for it.
+    pub(super) _share: Option<Arc<Share>>,
 }
 
 /// What a subscription delivers, until it ends.
@@ -58,11 +60,14 @@ pub(super) fn subscription<S: Source>(
     })?;
     let counted = state.metrics.subscription();
     let place = Taken { _permit: place, _of_device: of_device, _counted: counted };
-    let events = stream::unfold((Some(source), place), |(source, place)| async move {
+    // What was passed on last is held until the client has room for the next.
+    let begin = (Some(source), place, None);
+    let events = stream::unfold(begin, |(source, place, last)| async move {
+        drop(last);
         let mut source = source?;
         match source.next().await {
-            Next::Item(item) => Some((item, (Some(source), place))),
-            Next::Last(item) => Some((item, (None, place))),
+            Next::Item(item) => Some((item.clone(), (Some(source), place, Some(item)))),
+            Next::Last(item) => Some((item.clone(), (None, place, Some(item)))),
             Next::End => None,
         }
     });

@@ -9,7 +9,7 @@ use super::{Caller, Failure, failure::Rule};
 use crate::{
     AppState,
     metrics::Refused,
-    store::{DeviceById, Registration, SpendNonce, TakeDevice},
+    store::{DeviceById, Nonce, Registration, TakeDevice},
 };
 
 /// The head of a request, as it came.
@@ -32,7 +32,7 @@ pub(crate) struct Forwarded<'a> {
 const NAMES: usize = 8;
 
 /// Finds out which device makes a request, from its head alone: the signature is over the digest of the
-/// body, which is not read for anybody else. [`once`] has to follow.
+/// body, which is not read for anybody else. [`complete`] has to follow.
 pub(crate) async fn admit(
     state: &AppState,
     head: &Head<'_>,
@@ -57,20 +57,19 @@ pub(crate) fn fresh(state: &AppState, head: &Head<'_>) -> Result<SignedRequest, 
     Ok(signed)
 }
 
-/// Compares the body with what was signed, and lets each request in once.
-pub(crate) async fn once(
+/// Compares the body with what was signed. What is returned has to be spent.
+pub(crate) fn complete(
     state: &AppState,
     signed: &SignedRequest,
     body: &[u8],
-) -> Result<(), Failure> {
+) -> Result<Nonce, Failure> {
     signed.verify_body(body)?;
     let window = state.limits.signature_window;
-    let nonce = SpendNonce {
-        device: signed.device(),
-        nonce: signed.nonce(),
+    Ok(Nonce {
+        device: signed.device().clone(),
+        nonce: signed.nonce().to_owned(),
         expires_at: signed.created().saturating_add(window).saturating_add(window),
-    };
-    if state.store.run(&nonce).await? { Ok(()) } else { Err(Failure::Replayed) }
+    })
 }
 
 /// Registers the device that signs the request with the key that is in it.
@@ -89,7 +88,7 @@ pub(crate) async fn register(
     }
     verify(state, head, signed, *scheme, &signature_key.0)?;
     within_rate(state, signed.device())?;
-    once(state, signed, body).await?;
+    let nonce = complete(state, signed, body)?;
     let taken = TakeDevice {
         user,
         device: &device,
@@ -98,7 +97,7 @@ pub(crate) async fn register(
         limit: state.limits.devices,
         now: state.clock.now(),
     };
-    match state.store.run(&taken).await? {
+    match state.store.once_for(nonce, state.store.run(&taken)).await?? {
         Registration::Registered => {}
         Registration::Revoked => return Err(Failure::UnknownDevice),
         Registration::OtherUser => return Err(Rule::OtherUser.into()),

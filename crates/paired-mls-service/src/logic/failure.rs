@@ -39,7 +39,9 @@ pub(crate) enum Failure {
     SlowBody(u64),
     #[error("it took too long: look whether it took effect, then try again")]
     Slow,
-    #[error("too many bodies at once: try again")]
+    #[error("the service has failed: tell its operator the number of the request")]
+    Broken,
+    #[error("too much is read and written at once: try again")]
     Crowded,
     #[error("this device has {0} requests under way: wait until one is answered")]
     AtOnce(usize),
@@ -251,6 +253,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::OutOfRange => Self::OutOfRange,
+            StoreError::Replayed => Self::Replayed,
+            StoreError::Crowded => Self::Crowded,
             error => Self::Store(error),
         }
     }
@@ -329,7 +333,9 @@ impl Failure {
             Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
             Self::TooFast(_) | Self::AtOnce(_) => ProblemKind::TooFast,
-            Self::Busy | Self::Slow | Self::Crowded | Self::Store(_) => ProblemKind::Unavailable,
+            Self::Busy | Self::Slow | Self::Broken | Self::Crowded | Self::Store(_) => {
+                ProblemKind::Unavailable
+            }
         }
     }
 

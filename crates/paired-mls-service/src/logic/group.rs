@@ -6,17 +6,19 @@ use paired_mls_api::{
 };
 
 use super::{
-    Caller, Failure,
+    Caller, Cut, Failure, Page, Wanted,
     brings::Brings,
     check::{Told, accept_group_info, check_commit, check_proposal, current_base},
     failure::{MessageFault, Rule},
     message::{digest, envelope, header},
+    page::room,
 };
 use crate::{
     AppState,
     store::{
-        Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
-        LetterKind, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack, SetGroupInfo, Standing,
+        Age, Anchoring, Append, Appended, EntriesAfter, EntrySizes, Group, GroupById, GroupInfo,
+        Letter, LetterKind, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack, SetGroupInfo,
+        Standing,
     },
 };
 
@@ -171,21 +173,27 @@ pub(crate) async fn log(
     caller: &Caller,
     group: &GroupId,
     after: u64,
-    limit: Option<u32>,
-) -> Result<LogPage, Failure> {
+    wanted: Wanted,
+) -> Result<Page<LogPage>, Failure> {
     let found = visible(state, &caller.user, group).await?;
     let head = found.readable();
     if after > head {
         return Err(Failure::Beyond { head });
     }
-    let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
+    let limit = wanted.count(state);
     let after = kept_after(state, group, after.max(found.start)).await?;
     if found.standing == Standing::Listed {
         state.read_by.note(group, &caller.device, after);
     }
-    let entries = EntriesAfter { group, after, through: head, limit };
+    let sizes = EntrySizes { group, after, through: head, limit };
+    let cut = Cut::of(&state.store.run(&sizes).await?, wanted.bytes(state));
+    let (through, share) = match cut {
+        Some(cut) => (cut.through, room(state, cut.memory()).await?),
+        None => (after, None),
+    };
+    let entries = EntriesAfter { group, after, through, limit };
     let (chain, entries) = state.store.run(&PageAfter(entries)).await?;
-    Ok(LogPage { after, chain, entries, head })
+    Ok(Page { content: LogPage { after, chain, entries, head }, share })
 }
 
 /// Where to read on. Whoever has read something and misses what is gone is told; a newcomer begins with what
@@ -207,14 +215,16 @@ pub(crate) async fn group_info(
     state: &AppState,
     caller: &Caller,
     group: &GroupId,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<Page<Vec<u8>>, Failure> {
     let found = visible(state, &caller.user, group).await?;
     if !found.may_join() {
         return Err(Failure::NotFound);
     }
     let last = state.store.run(&GroupInfo(group)).await?;
     let current = last.filter(|last| last.epoch == found.epoch);
-    current.map(|current| current.message).ok_or(Failure::StaleGroupInfo)
+    let content = current.map(|current| current.message).ok_or(Failure::StaleGroupInfo)?;
+    let share = room(state, content.len()).await?;
+    Ok(Page { content, share })
 }
 
 /// A member publishes the GroupInfo of the current epoch: the last commit brought none, or one without the

@@ -2,10 +2,10 @@
 
 use paired_mls_api::{DeviceId, MailboxPage};
 
-use super::{Caller, Failure, group::letter, message::envelope};
+use super::{Caller, Cut, Failure, Page, Wanted, group::letter, message::envelope, page::room};
 use crate::{
     AppState,
-    store::{Ack, ItemsAfter, MailboxHead, Post},
+    store::{Ack, ItemSizes, ItemsAfter, MailboxHead, Post},
 };
 
 /// Puts an envelope into a device's mailbox.
@@ -25,15 +25,19 @@ pub(crate) async fn items(
     state: &AppState,
     caller: &Caller,
     after: u64,
-    limit: Option<u32>,
-) -> Result<MailboxPage, Failure> {
-    let limit = limit.unwrap_or(state.limits.page).min(state.limits.page);
-    let items = ItemsAfter { device: &caller.device, after, limit };
+    wanted: Wanted,
+) -> Result<Page<MailboxPage>, Failure> {
+    let device = &caller.device;
+    let sizes = ItemSizes { device, after, limit: wanted.count(state) };
+    let sizes = state.store.run(&sizes).await?;
+    let Some(cut) = Cut::of(&sizes, wanted.bytes(state)) else {
+        not_beyond(state, device, after).await?;
+        return Ok(Page { content: MailboxPage { items: Vec::new() }, share: None });
+    };
+    let share = room(state, cut.memory()).await?;
+    let items = ItemsAfter { device, after, through: cut.through };
     let items = state.store.run(&items).await?;
-    if items.is_empty() {
-        not_beyond(state, &caller.device, after).await?;
-    }
-    Ok(MailboxPage { items })
+    Ok(Page { content: MailboxPage { items }, share })
 }
 
 /// Refuses a position that the mailbox of a device never had.
@@ -42,6 +46,9 @@ pub(crate) async fn not_beyond(
     device: &DeviceId,
     position: u64,
 ) -> Result<(), Failure> {
+    if position == 0 {
+        return Ok(());
+    }
     let head = state.store.run(&MailboxHead(device)).await?;
     if position > head { Err(Failure::Beyond { head }) } else { Ok(()) }
 }

@@ -9,11 +9,12 @@ mod group;
 mod key_package;
 mod mailbox;
 mod message;
+mod page;
 mod pairing;
 mod public;
 
 pub(crate) use self::{
-    auth::{Forwarded, Head, admit, fresh, once, register},
+    auth::{Forwarded, Head, admit, complete, fresh, register},
     directory::{approvals, approve, device, disapprove, revoke, user},
     failure::Failure,
     group::{
@@ -22,6 +23,7 @@ pub(crate) use self::{
     },
     key_package::{claim, count, upload, withdraw},
     mailbox::{ack, items, not_beyond, post},
+    page::{Cut, Page, Wanted},
     pairing::{ask, look},
     public::Bases,
 };

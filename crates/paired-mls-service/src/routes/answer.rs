@@ -1,13 +1,20 @@
 //! How answers are encoded.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use paired_mls_api::{MLS_MESSAGE, PROBLEM, Published};
+use serde::Serialize;
 
-use crate::{logic::Failure, store::Age};
+use crate::{
+    edge::Share,
+    logic::{Failure, Page},
+    store::Age,
+};
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -25,6 +32,29 @@ impl IntoResponse for Failure {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+impl<T: Serialize> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        with_share(Json(self.content).into_response(), self.share)
+    }
+}
+
+/// The memory of an answer is held until the client has it.
+fn with_share(mut response: Response, share: Option<Arc<Share>>) -> Response {
+    if let Some(share) = share {
+        response.extensions_mut().insert(share);
+    }
+    response
+}
+
+/// A long body that is one MLS message.
+pub(super) struct LongMls(pub(super) Page<Vec<u8>>);
+
+impl IntoResponse for LongMls {
+    fn into_response(self) -> Response {
+        with_share(Mls(self.0.content).into_response(), self.0.share)
     }
 }
 

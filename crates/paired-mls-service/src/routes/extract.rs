@@ -1,6 +1,9 @@
 //! What handlers take. Whatever cannot be read is a problem document.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+};
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -13,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     AppState,
     edge::Connection,
-    logic::{Caller, Failure},
+    logic::{Caller, Failure, Wanted},
 };
 
 impl FromRequestParts<AppState> for Caller {
@@ -146,7 +149,16 @@ impl TryFrom<u64> for Position {
 pub(super) struct Cursor {
     #[serde(default)]
     pub(super) after: Position,
-    pub(super) limit: Option<NonZeroU32>,
+    limit: Option<NonZeroU32>,
+    bytes: Option<NonZeroUsize>,
+}
+
+impl Cursor {
+    /// How much is wanted.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (count, bytes) = (self.limit.map(NonZeroU32::get), self.bytes.map(NonZeroUsize::get));
+        Wanted { count, bytes }
+    }
 }
 
 /// Where to resume a subscription: behind the last event that the client has seen, or the query.

@@ -1,7 +1,5 @@
 //! Groups.
 
-use std::num::NonZeroU32;
-
 use axum::{
     Json,
     extract::{State, WebSocketUpgrade},
@@ -11,13 +9,13 @@ use axum::{
 use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit, RosterRepair};
 
 use super::{
-    answer::{Mls, published},
+    answer::{LongMls, published},
     extract::{By, Cursor, Id, JsonBody, MlsBody, Params, Resume},
     subscribe,
 };
 use crate::{
     AppState, feed,
-    logic::{self, Caller, Failure},
+    logic::{self, Caller, Failure, Page},
 };
 
 pub(super) async fn create(
@@ -59,17 +57,17 @@ pub(super) async fn log(
     State(state): State<AppState>,
     caller: Caller,
     Id(group): Id<GroupId>,
-    Params(Cursor { after, limit }): Params<Cursor>,
-) -> Result<Json<LogPage>, Failure> {
-    logic::log(&state, &caller, &group, after.0, limit.map(NonZeroU32::get)).await.map(Json)
+    Params(cursor): Params<Cursor>,
+) -> Result<Page<LogPage>, Failure> {
+    logic::log(&state, &caller, &group, cursor.after.0, cursor.wanted()).await
 }
 
 pub(super) async fn group_info(
     State(state): State<AppState>,
     caller: Caller,
     Id(group): Id<GroupId>,
-) -> Result<Mls, Failure> {
-    logic::group_info(&state, &caller, &group).await.map(Mls)
+) -> Result<LongMls, Failure> {
+    logic::group_info(&state, &caller, &group).await.map(LongMls)
 }
 
 pub(super) async fn set_group_info(

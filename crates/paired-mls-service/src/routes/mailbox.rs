@@ -1,9 +1,6 @@
 //! Mailboxes.
 
-use std::num::NonZeroU32;
-
 use axum::{
-    Json,
     extract::{State, WebSocketUpgrade},
     http::StatusCode,
     response::Response,
@@ -17,7 +14,7 @@ use super::{
 };
 use crate::{
     AppState, feed,
-    logic::{self, Caller, Failure},
+    logic::{self, Caller, Failure, Page},
 };
 
 pub(super) async fn post(
@@ -33,9 +30,9 @@ pub(super) async fn post(
 pub(super) async fn items(
     State(state): State<AppState>,
     caller: Caller,
-    Params(Cursor { after, limit }): Params<Cursor>,
-) -> Result<Json<MailboxPage>, Failure> {
-    logic::items(&state, &caller, after.0, limit.map(NonZeroU32::get)).await.map(Json)
+    Params(cursor): Params<Cursor>,
+) -> Result<Page<MailboxPage>, Failure> {
+    logic::items(&state, &caller, cursor.after.0, cursor.wanted()).await
 }
 
 /// Up to where the items were fetched.

@@ -6,8 +6,17 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::IntoResponse,
 };
+use paired_mls_api::ServiceView;
 
-use crate::{AppState, logic::Failure, openapi};
+use crate::{AppState, logic::Failure, metrics::Holds, openapi};
+
+pub(super) async fn service(State(state): State<AppState>) -> Json<ServiceView> {
+    Json(ServiceView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        names: state.authorities.to_vec(),
+        limits: state.limits.shown(),
+    })
+}
 
 pub(super) async fn openapi() -> Json<serde_json::Value> {
     Json(openapi::document())
@@ -23,7 +32,12 @@ pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, F
 }
 
 pub(super) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    let text = state.metrics.text(state.bodies.held()).expect("text can be written to a string");
+    let held = Holds {
+        bodies: state.bodies.held(),
+        answers: state.answers.held(),
+        connections: state.store.connections(),
+    };
+    let text = state.metrics.text(held).expect("text can be written to a string");
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, media_type)], text)
 }

@@ -148,7 +148,7 @@ pub(super) async fn authenticate(
         })?;
         Ok((caller, signed, turn))
     };
-    let (caller, signed, _turn) = match admitted.await {
+    let (caller, signed, turn) = match admitted.await {
         Ok(admitted) => admitted,
         Err(failure) => {
             pass_over(body).await;
@@ -156,13 +156,27 @@ pub(super) async fn authenticate(
         }
     };
     tracing::Span::current().record("device", tracing::field::display(&caller.device));
-    let (body, _share) = read(&state, body, state.limits.body).await?;
-    let serve = async {
-        logic::once(&state, &signed, &body).await?;
-        parts.extensions.insert(caller);
-        Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    let (body, share) = read(&state, body, state.limits.body).await?;
+    let nonce = logic::complete(&state, &signed, &body)?;
+    parts.extensions.insert(caller);
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let request = Request::from_parts(parts, Body::from(body));
+    if reads {
+        let serve = async {
+            state.store.read_once(&nonce).await?;
+            Ok(next.run(request).await)
+        };
+        return in_time(&state, serve).await?;
+    }
+    // What has begun to change something is not cut off, whoever goes away.
+    let store = Arc::clone(&state.store);
+    let serve = async move {
+        let _held = (turn, share);
+        store.once_for(nonce, next.run(request)).await
     };
-    in_time(&state, serve).await?
+    let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
+    let served = in_time(&state, serve).await?;
+    Ok(served.map_err(|_| Failure::Broken)??)
 }
 
 /// Counts and logs a request, its route and never what is in it, gives it a number, and keeps it under

@@ -49,6 +49,7 @@ pub fn app(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), middleware::authenticate));
     let open = Router::new()
         .route(path::DEVICES, post(directory::register))
+        .route(path::SERVICE, get(meta::service))
         .route(path::OPENAPI, get(meta::openapi))
         .route(path::LIVE, get(meta::live))
         .route(path::READY, get(meta::ready));

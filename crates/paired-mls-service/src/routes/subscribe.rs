@@ -27,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Server-Sent Events: the position is the id, so that a client resumes by itself.
 pub(super) fn server_sent(events: Events) -> Response {
-    let event = |Rendered { position, event, json }: Rendered| {
+    let event = |Rendered { position, event, json, .. }: Rendered| {
         Ok::<_, Infallible>(Event::default().id(position.to_string()).event(event).data(json))
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);

@@ -5,14 +5,11 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::metrics::counter::Counter;
+use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Executor as _, any::AnyPoolOptions, migrate::Migrator,
     postgres::PgListener,
 };
-use tokio::sync::Mutex;
-
-use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, file};
 
 /// The channel of PostgreSQL that the replicas wake each other on.
 const CHANNEL: &str = "paired_mls";
@@ -92,13 +89,16 @@ impl Store {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let database = Database::parse(address)?;
-        let (readers, writers, turn) = match &database {
+        let (readers, writers, writer) = match &database {
             Database::Sqlite { url } => {
                 file::make_private(url)?;
                 let writers = sqlite(url, 1, room).await?;
                 (&writers).execute("PRAGMA journal_mode = WAL").await?;
                 migrate_sqlite(&writers).await?;
-                (sqlite(url, connections, room).await?, writers, Some(Mutex::new(())))
+                {
+                    let writer = Writer::new(writers.clone());
+                    (sqlite(url, connections, room).await?, writers, Some(writer))
+                }
             }
             Database::Postgres { url } => {
                 let pool = options(connections).connect(url).await?;
@@ -106,8 +106,9 @@ impl Store {
                 (pool.clone(), pool, None)
             }
         };
-        let (readiness, transactions) = (Readiness::default(), Counter::default());
-        let store = Self { database, readers, writers, turn, waker, readiness, transactions };
+        let readiness = Readiness::default();
+        let (reads, counts) = Default::default();
+        let store = Self { database, readers, writers, writer, waker, reads, counts, readiness };
         store.chain_up().await?;
         Ok(store)
     }
@@ -141,6 +142,8 @@ fn options(connections: u32) -> AnyPoolOptions {
 async fn sqlite(url: &str, connections: u32, room: Option<u64>) -> Result<AnyPool, sqlx::Error> {
     let pages = room.map(|bytes| format!("PRAGMA max_page_count = {}", (bytes / PAGE).max(1)));
     options(connections)
+        // A file does not hang up.
+        .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let pages = pages.clone();
             Box::pin(async move {

@@ -36,6 +36,7 @@ pub(crate) struct DeviceById<'a>(pub(crate) &'a DeviceId);
 impl Transaction for DeviceById<'_> {
     const NAME: &'static str = "device_by_id";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Option<Device>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Device>, StoreError> {
@@ -56,6 +57,7 @@ pub(crate) struct DevicesOfUser<'a>(pub(crate) &'a UserId);
 impl Transaction for DevicesOfUser<'_> {
     const NAME: &'static str = "devices_of_user";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Vec<Device>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Device>, StoreError> {

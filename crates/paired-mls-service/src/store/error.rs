@@ -30,6 +30,15 @@ pub enum StoreError {
     /// The address of the database names none that is supported.
     #[error("a database is sqlite://<path> or postgres://…")]
     UnknownDatabase,
+    /// Another transaction that was to be committed with this one has failed.
+    #[error("the database failed with another transaction")]
+    Undone,
+    /// There are more reads than can be remembered.
+    #[error("more is read than can be remembered")]
+    Crowded,
+    /// The nonce of the request was spent before.
+    #[error("the request has been made before")]
+    Replayed,
     /// A number of the request that does not fit a column.
     #[error("a number is 2^63 or more")]
     OutOfRange,
@@ -109,12 +118,16 @@ impl StorageFault {
 impl StoreError {
     /// Whether the same transaction may well succeed when it is run again.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Database(error) if is_conflict(error))
+        match self {
+            Self::Database(error) => is_conflict(error),
+            error => matches!(error, Self::Undone),
+        }
     }
 
     /// Whether it says nothing of the connection that it came by.
     pub(super) fn spares_connection(&self) -> bool {
-        self.is_transient() || matches!(self, Self::OutOfRange | Self::Negative | Self::Corrupt(_))
+        self.is_transient()
+            || matches!(self, Self::OutOfRange | Self::Negative | Self::Corrupt(_) | Self::Replayed)
     }
 
     /// What is wrong with the storage, if that is it.

@@ -55,6 +55,7 @@ pub(crate) struct GroupById<'a> {
 impl Transaction for GroupById<'_> {
     const NAME: &'static str = "group_by_id";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Option<Group>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Group>, StoreError> {
@@ -114,6 +115,7 @@ pub(crate) struct GroupInfo<'a>(pub(crate) &'a GroupId);
 impl Transaction for GroupInfo<'_> {
     const NAME: &'static str = "group_info";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Option<StoredGroupInfo>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {

@@ -2,7 +2,58 @@
 
 use sqlx::Executor as _;
 
-use super::{Database, Store, StoreError, Transaction, Tx, row::int};
+use super::{
+    Database, Store, StoreError, Transaction, Tx,
+    row::{int, uint},
+};
+
+/// How much there is.
+pub(crate) struct Measure {
+    database: &'static str,
+}
+
+impl Measure {
+    /// By the means of this database.
+    pub(crate) fn of(database: &Database) -> Self {
+        Self {
+            database: match database {
+                Database::Sqlite { .. } => {
+                    "SELECT p.page_count * s.page_size FROM pragma_page_count() p, \
+                     pragma_page_size() s"
+                }
+                Database::Postgres { .. } => "SELECT pg_database_size(current_database())",
+            },
+        }
+    }
+}
+
+/// What there is.
+pub(crate) struct Amounts {
+    /// The database, in bytes.
+    pub(crate) database: u64,
+    /// Items in all mailboxes.
+    pub(crate) items: u64,
+    /// Items in the mailbox that has the most.
+    pub(crate) fullest: u64,
+}
+
+impl Transaction for Measure {
+    const NAME: &'static str = "measure";
+    const WRITES: bool = false;
+    type Output = Amounts;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Amounts, StoreError> {
+        let database = sqlx::query(self.database).fetch_one(tx.connection()).await?;
+        let items = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(items), 0) AS BIGINT), CAST(COALESCE(MAX(items), 0) AS BIGINT)
+             FROM (SELECT COUNT(*) AS items FROM mailbox GROUP BY device_id) AS boxes",
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        let (items, fullest) = (uint(&items, 0)?, uint(&items, 1)?);
+        Ok(Amounts { database: uint(&database, 0)?, items, fullest })
+    }
+}
 
 /// Drops what has expired: nonces, items of mailboxes, KeyPackages.
 pub(crate) struct Sweep {
@@ -41,10 +92,8 @@ impl Store {
     ///
     /// [`StoreError`] if the database fails.
     pub(crate) async fn cut_journal(&self) -> Result<(), StoreError> {
-        let (Database::Sqlite { .. }, Some(turn)) = (&self.database, &self.turn) else {
-            return Ok(());
-        };
-        let _turn = turn.lock().await;
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let _turn = self.between_batches(writer).await?;
         let mut writer = self.writers.acquire().await?;
         // Whatever happens to it now, this connection is not used again: it has another patience.
         writer.close_on_drop();

@@ -367,6 +367,7 @@ pub(crate) struct CountKeyPackages<'a> {
 impl Transaction for CountKeyPackages<'_> {
     const NAME: &'static str = "count_key_packages";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Vec<KeyPackageCount>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<KeyPackageCount>, StoreError> {

@@ -39,6 +39,11 @@ impl Lease {
         Ok(lease)
     }
 
+    /// Takes a connection for a single statement that reads.
+    pub(super) async fn alone(pool: &AnyPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: Some(pool.acquire().await?), state: State::Ended })
+    }
+
     /// Runs statements.
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
         self.connection.as_deref_mut().expect("it is there until the lease is dropped")

@@ -6,15 +6,15 @@ use sqlx::Executor as _;
 
 use super::{StorageFault, Store, StoreError, Transaction, Tx, row::uint};
 
-async fn store(folder: &tempfile::TempDir) -> Store {
+pub(super) async fn store(folder: &tempfile::TempDir) -> Store {
     let address = format!("sqlite://{}", folder.path().join("service.db").display());
     Store::open(&address, 2, None, Arc::new(|_: &_| {})).await.unwrap()
 }
 
 /// Adds a user, and then does something else.
-struct Add(u8, Then);
+pub(super) struct Add(pub(super) u8, pub(super) Then);
 
-enum Then {
+pub(super) enum Then {
     Commit,
     Wait,
     /// From then on the connection can only read, like one whose disk was mounted anew.
@@ -41,7 +41,7 @@ impl Transaction for Add {
     }
 }
 
-struct Count;
+pub(super) struct Count;
 
 impl Transaction for Count {
     const NAME: &'static str = "count";

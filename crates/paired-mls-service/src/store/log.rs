@@ -22,6 +22,7 @@ pub(crate) struct EntriesAfter<'a> {
 impl Transaction for EntriesAfter<'_> {
     const NAME: &'static str = "entries_after";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Vec<LogEntry>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<LogEntry>, StoreError> {
@@ -103,6 +104,7 @@ pub(crate) struct Removed<'a> {
 impl Transaction for Removed<'_> {
     const NAME: &'static str = "removed_accounts";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Vec<(u64, UserId)>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<(u64, UserId)>, StoreError> {

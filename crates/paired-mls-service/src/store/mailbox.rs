@@ -134,22 +134,24 @@ impl Transaction for Post<'_> {
 pub(crate) struct ItemsAfter<'a> {
     pub(crate) device: &'a DeviceId,
     pub(crate) after: u64,
-    pub(crate) limit: u32,
+    /// The last position that is read.
+    pub(crate) through: u64,
 }
 
 impl Transaction for ItemsAfter<'_> {
     const NAME: &'static str = "items_after";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = Vec<MailboxItem>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<MailboxItem>, StoreError> {
         let rows = sqlx::query(
             "SELECT position, envelope FROM mailbox WHERE device_id = $1 AND position > $2
-             ORDER BY position LIMIT $3",
+             AND position <= $3 ORDER BY position",
         )
         .bind(self.device.as_bytes())
         .bind(int(self.after)?)
-        .bind(i64::from(self.limit))
+        .bind(int(self.through)?)
         .fetch_all(tx.connection())
         .await?;
         let read = |row: &AnyRow| -> Result<_, StoreError> {
@@ -165,6 +167,7 @@ pub(crate) struct MailboxHead<'a>(pub(crate) &'a DeviceId);
 impl Transaction for MailboxHead<'_> {
     const NAME: &'static str = "mailbox_head";
     const WRITES: bool = false;
+    const ONE: bool = true;
     type Output = u64;
 
     async fn run(&self, tx: &mut Tx) -> Result<u64, StoreError> {

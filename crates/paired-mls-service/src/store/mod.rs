@@ -7,8 +7,12 @@
 //! databases.
 
 mod approval;
+mod batch;
+#[cfg(test)]
+mod batch_tests;
 mod chain;
 mod connect;
+mod counts;
 mod deliver;
 mod directory;
 mod error;
@@ -28,45 +32,46 @@ mod publish;
 mod repair;
 mod retention;
 mod row;
+mod size;
 mod topic;
 
 use std::{
     error::Error as _,
     future::Future,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use prometheus_client::metrics::counter::Counter;
 use sqlx::{AnyConnection, AnyPool};
-use tokio::sync::Mutex;
 
 pub(crate) use self::connect::Database;
 pub(crate) use self::{
     approval::{ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen},
+    counts::Counts,
     directory::{Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice},
     group::{Anchoring, Group, GroupById, GroupInfo, OpenGroup, SetGroupInfo, Standing},
-    housekeeping::Sweep,
+    housekeeping::{Amounts, Measure, Sweep},
     key_package::{
         ClaimKeyPackage, Claimed, CountKeyPackages, NewKeyPackage, StoreKeyPackages, Stored, Use,
         WithdrawKeyPackages,
     },
     log::{EntriesAfter, PageAfter, ProposalsOf, Removed},
     mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
-    nonce::SpendNonce,
+    nonce::Nonce,
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
     publish::{Age, Append, Appended, Joining, Members, Publish, Refusal, Room},
     repair::{PutBack, Reopen, RollBack},
     retention::{NoteReaders, Prune, PrunedThrough, Retention},
+    size::{EntrySizes, ItemSizes, Size},
     topic::Topic,
 };
+use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};
 pub use self::{
     error::{StorageFault, StoreError},
     repair::RolledBack,
     retention::Unread,
 };
-use self::{lease::Lease, probe::Readiness};
 
 /// A connection inside a transaction.
 pub(crate) struct Tx {
@@ -92,6 +97,8 @@ pub(crate) trait Transaction: Sync {
     const NAME: &'static str;
     /// Whether it writes.
     const WRITES: bool = true;
+    /// Whether it reads by one statement, which needs no transaction around it.
+    const ONE: bool = false;
     /// What it gives.
     type Output: std::marker::Send;
 
@@ -119,19 +126,15 @@ pub(crate) struct Store {
     readers: AnyPool,
     writers: AnyPool,
     /// SQLite has one writer: whoever waits, waits here and in turn.
-    turn: Option<Mutex<()>>,
+    writer: Option<Writer>,
     waker: Waker,
+    /// Nonces of requests that only read, on SQLite.
+    reads: Reads,
+    counts: Counts,
     readiness: Readiness,
-    /// How many transactions were run.
-    transactions: Counter<u64, AtomicU64>,
 }
 
 impl Store {
-    /// How many transactions were run.
-    pub(crate) fn transactions(&self) -> Counter<u64, AtomicU64> {
-        self.transactions.clone()
-    }
-
     /// Runs a transaction, again if need be.
     ///
     /// # Errors
@@ -141,7 +144,13 @@ impl Store {
         &self,
         transaction: &T,
     ) -> Result<T::Output, StoreError> {
-        self.transactions.inc();
+        let started = Instant::now();
+        let ran = self.again(transaction).await;
+        self.counts.took(T::NAME, ran.is_ok(), started.elapsed());
+        ran
+    }
+
+    async fn again<T: Transaction>(&self, transaction: &T) -> Result<T::Output, StoreError> {
         let mut attempt = 1;
         loop {
             match self.once(transaction).await {
@@ -152,7 +161,11 @@ impl Store {
                     attempt += 1;
                 }
                 // To blame is the request.
-                Err(StoreError::OutOfRange) => return Err(StoreError::OutOfRange),
+                Err(
+                    error @ (StoreError::OutOfRange | StoreError::Replayed | StoreError::Crowded),
+                ) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let cause = error.source().map(tracing::field::display);
                     tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");
@@ -166,14 +179,10 @@ impl Store {
     }
 
     async fn once<T: Transaction>(&self, transaction: &T) -> Result<T::Output, StoreError> {
-        let _turn = match &self.turn {
-            Some(turn) if T::WRITES => Some(turn.lock().await),
-            _ => None,
-        };
-        let lease = match (&self.database, T::WRITES) {
-            // A writer that began as a reader could not wait for another process that writes.
-            (Database::Sqlite { .. }, true) => Lease::begin(&self.writers, "BEGIN IMMEDIATE").await,
-            (_, true) => Lease::begin(&self.writers, "BEGIN").await,
+        let lease = match (&self.writer, T::WRITES) {
+            (Some(writer), true) => return self.in_batch(writer, transaction).await,
+            (None, true) => Lease::begin(&self.writers, "BEGIN").await,
+            (_, false) if T::ONE => Lease::alone(&self.readers).await,
             (_, false) => Lease::begin(&self.readers, "BEGIN").await,
         };
         let mut tx = Tx { lease: lease?, woken: Vec::new() };
@@ -186,11 +195,17 @@ impl Store {
                 return Err(error);
             }
         };
+        if T::ONE {
+            return Ok(output);
+        }
         if !T::keeps(&output) {
             tx.lease.rollback().await?;
             return Ok(output);
         }
         tx.lease.commit().await?;
+        if T::WRITES {
+            nonce::spent();
+        }
         tx.woken.iter().for_each(|topic| (self.waker)(topic));
         Ok(output)
     }
@@ -200,11 +215,26 @@ impl Store {
         transaction: &T,
         tx: &mut Tx,
     ) -> Result<T::Output, StoreError> {
+        if T::WRITES {
+            nonce::spend_within(tx).await?;
+        }
         let output = transaction.run(tx).await?;
         if let (Database::Postgres { .. }, true) = (&self.database, T::keeps(&output)) {
             connect::notify(tx).await?;
         }
         Ok(output)
+    }
+
+    /// Connections to the database, and how many of them are not in use.
+    pub(crate) fn connections(&self) -> (u32, usize) {
+        let writers = self.writer.as_ref().map(|_| &self.writers);
+        let pools = || std::iter::once(&self.readers).chain(writers);
+        (pools().map(|pool| pool.size()).sum(), pools().map(|pool| pool.num_idle()).sum())
+    }
+
+    /// How long it takes, and what is committed together.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Which database it is.
@@ -214,6 +244,10 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
+        if let Some(writer) = &self.writer {
+            // A part whose request has gone away in its last step: nobody waits for it.
+            let _nobody = self.between_batches(writer).await;
+        }
         self.readers.close().await;
         self.writers.close().await;
     }

@@ -35,6 +35,7 @@ async fn health_and_metrics_are_there(backend: Backend) {
     let group = new_group(&replica, &alice, Access::Roster).await;
     win(&replica, &alice, &group, &publish(&group, 0)).await;
     send(&replica, &alice, &group, &publish(&group, 0)).await.problem(ProblemKind::WrongEpoch);
+    replica.state.sweep().await.unwrap();
     let metrics = paired_mls_service::metrics_app(replica.state.clone());
     let text = plain(metrics, "GET", path::METRICS).await;
     let text = String::from_utf8(text.body).unwrap();
@@ -43,9 +44,17 @@ async fn health_and_metrics_are_there(backend: Backend) {
         r#"paired_mls_commits_total{outcome="refused"} 1"#,
         r#"route="/v1/groups/{group}/commits",status="201"} 1"#,
         "paired_mls_subscriptions 0",
+        r#"paired_mls_build_info{version=""#,
+        r#"transaction_duration_seconds_count{transaction="publish_commit",outcome="done"}"#,
+        "paired_mls_sweeps_total 1",
+        "paired_mls_mailbox_items 0",
+        "paired_mls_database_connections ",
+        "paired_mls_bodies_bytes 0",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }
+    let size = text.lines().find_map(|line| line.strip_prefix("paired_mls_database_bytes "));
+    assert!(size.unwrap().parse::<u64>().unwrap() > 4096, "{text}");
     assert!(!text.contains(&group.to_string()) && !text.contains(&alice.id.to_string()));
     // Not where everyone can see them.
     let public = plain(replica.app.clone(), "GET", path::METRICS).await;

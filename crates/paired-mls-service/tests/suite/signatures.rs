@@ -1,17 +1,20 @@
 //! Who makes a request, and that it is made once.
 
 use axum::{body::Body, http::Request};
-use paired_mls_api::{ProblemKind, path};
+use paired_mls_api::{Access, ProblemKind, path};
 use paired_mls_service::Clock as _;
 use tower::ServiceExt as _;
 
 use crate::{
     backend::{Backend, Replica, on_both},
     device::{AUTHORITY, Answer, Device},
+    messages::*,
 };
 
 on_both!(
     a_request_is_taken_once_on_every_replica,
+    a_read_is_taken_once_on_every_replica,
+    a_refused_request_has_spent_its_nonce,
     a_signature_is_fresh,
     every_change_to_a_request_is_noticed,
     a_revoked_device_is_nobody,
@@ -35,13 +38,101 @@ fn copy(request: &Request<Body>) -> Request<Body> {
 async fn a_request_is_taken_once_on_every_replica(backend: Backend) {
     let (one, two) = (backend.replica().await, backend.replica().await);
     let alice = Device::registered(&one, "alice").await;
-    let request = alice.request(one.clock.now(), "GET", path::MAILBOX, "", Vec::new());
-    assert_eq!(send(&one, copy(&request)).await.status, 200);
+    let request = alice.request(one.clock.now(), "DELETE", path::KEY_PACKAGES, "", Vec::new());
+    send(&one, copy(&request)).await.done();
     send(&one, copy(&request)).await.problem(ProblemKind::Replayed);
     send(&two, copy(&request)).await.problem(ProblemKind::Replayed);
     // Also once its nonce is forgotten, since it is then too old.
     backend.clock.forward(121);
     send(&two, request).await.problem(ProblemKind::NotFresh);
+}
+
+async fn a_read_is_taken_once_on_every_replica(backend: Backend) {
+    let (one, two) = (backend.replica().await, backend.replica().await);
+    let alice = Device::registered(&one, "alice").await;
+    let paths = [path::MAILBOX, path::MAILBOX_EVENTS, path::KEY_PACKAGES];
+    for path in paths {
+        let request = alice.request(one.clock.now(), "GET", path, "", Vec::new());
+        assert_eq!(send_head(&one, copy(&request)).await, 200);
+        send(&one, copy(&request)).await.problem(ProblemKind::Replayed);
+        // A service on SQLite is one process: no other one would have to know it.
+        if backend.config.database.starts_with("postgres") {
+            send(&two, copy(&request)).await.problem(ProblemKind::Replayed);
+        }
+        one.state.sweep().await.unwrap();
+        send(&one, copy(&request)).await.problem(ProblemKind::Replayed);
+    }
+    let request = alice.request(one.clock.now(), "GET", path::MAILBOX, "", Vec::new());
+    assert_eq!(send_head(&one, copy(&request)).await, 200);
+    backend.clock.forward(121);
+    send(&one, copy(&request)).await.problem(ProblemKind::NotFresh);
+    // In the end nothing is kept.
+    backend.clock.forward(300);
+    assert!(one.state.sweep().await.unwrap() >= 4);
+}
+
+async fn a_refused_request_has_spent_its_nonce(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::new("bob");
+    let mailbox = path::of_device(path::DEVICE_MAILBOX, &bob.id);
+    let letter = envelope(b"hello").0;
+    let octets = "application/octet-stream";
+    let post = || alice.request(replica.clock.now(), "POST", &mailbox, octets, letter.clone());
+    let (request, again) = copies(post(), &letter);
+    send(&replica, request).await.problem(ProblemKind::UnknownRecipient);
+    assert_eq!(bob.register(&replica).await.status, 201);
+    // What was refused does not take effect because somebody sends it again.
+    send(&replica, again).await.problem(ProblemKind::Replayed);
+    // Of many at once one takes effect.
+    let other = backend.replica().await;
+    let (first, mut further) = copies(post(), &letter);
+    let mut at_once = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (one, rest) = copies(further, &letter);
+        further = rest;
+        let replica = if number % 2 == 0 { replica.clone() } else { other.clone() };
+        at_once.spawn(async move { send(&replica, one).await.status });
+    }
+    at_once.spawn({
+        let replica = replica.clone();
+        async move { send(&replica, first).await.status }
+    });
+    let statuses = at_once.join_all().await;
+    assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [204, 401].contains(&status.as_u16())), "{statuses:?}");
+    let page: paired_mls_api::MailboxPage = bob.get(&replica, path::MAILBOX).await.json(200);
+    assert_eq!(page.items.len(), 1);
+}
+
+/// The same request twice, with its body.
+fn copies(request: Request<Body>, body: &[u8]) -> (Request<Body>, Request<Body>) {
+    let mut second = copy(&request);
+    *second.body_mut() = Body::from(body.to_vec());
+    let mut first = copy(&request);
+    *first.body_mut() = Body::from(body.to_vec());
+    (first, second)
+}
+
+/// The status of an answer that may have no end.
+async fn send_head(replica: &Replica, request: Request<Body>) -> u16 {
+    replica.app.clone().oneshot(request).await.unwrap().status().as_u16()
+}
+
+/// On SQLite; a PostgreSQL server has as many writers as it has connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_do_not_wait_for_one_who_writes() {
+    let backend = Backend::sqlite();
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let pool = sqlx::AnyPool::connect(&backend.config.database).await.unwrap();
+    let held = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let paths = [path::MAILBOX.to_owned(), path::of_group(path::GROUP_MESSAGES, &group)];
+    for path in paths.iter().cycle().take(20) {
+        assert_eq!(alice.get(&replica, path).await.status, 200);
+    }
+    held.rollback().await.unwrap();
 }
 
 async fn a_signature_is_fresh(backend: Backend) {

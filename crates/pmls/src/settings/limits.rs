@@ -84,6 +84,10 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_PAGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
+    /// The messages or envelopes of one page; one that is longer comes alone.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_PAGE_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_bytes: Option<usize>,
     /// Subscriptions at once.
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_SUBSCRIPTIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +132,10 @@ pub(crate) struct LimitSettings {
     #[arg(long = "max-bodies", value_name = "BYTES", env = "PMLS_LIMIT_BODIES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     bodies: Option<usize>,
+    /// Entries and items that are held at once to be answered with.
+    #[arg(long = "max-answers", value_name = "BYTES", env = "PMLS_LIMIT_ANSWERS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<usize>,
 }
 
 impl LimitSettings {
@@ -175,6 +183,8 @@ impl From<Limits> for LimitSettings {
             request_seconds: Some(limits.request_seconds),
             answer_seconds: Some(limits.answer_seconds),
             bodies: Some(limits.bodies),
+            answers: Some(limits.answers),
+            page_bytes: Some(limits.page_bytes),
         }
     }
 }
@@ -216,6 +226,8 @@ impl From<LimitSettings> for Limits {
             request_seconds: settings.request_seconds.unwrap_or(usual.request_seconds),
             answer_seconds: settings.answer_seconds.unwrap_or(usual.answer_seconds),
             bodies: settings.bodies.unwrap_or(usual.bodies),
+            answers: settings.answers.unwrap_or(usual.answers),
+            page_bytes: settings.page_bytes.unwrap_or(usual.page_bytes),
         }
     }
 }

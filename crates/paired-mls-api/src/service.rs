@@ -1,0 +1,50 @@
+//! What the service says of itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a client has to know of a service before it asks for anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceView {
+    /// The version of its software.
+    pub version: String,
+    /// The names, with port where it is not the default, that requests to it can be signed for. None:
+    /// any.
+    pub names: Vec<String>,
+    /// What it takes and gives.
+    pub limits: ServiceLimits,
+}
+
+/// What a service takes and gives, as far as its clients have to keep to it. Another version may say
+/// more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceLimits {
+    /// The longest body, in bytes.
+    pub body: u64,
+    /// What one request may write, in bytes, with all copies in mailboxes.
+    pub written: u64,
+    /// Recipients of one commit.
+    pub recipients: u64,
+    /// Entries on one page.
+    pub page: u64,
+    /// The messages or envelopes of one page, in bytes. One that is longer comes alone.
+    pub page_bytes: u64,
+    /// How old a signature may be, in seconds; it may be from the future by a quarter of that.
+    pub signature_window: u64,
+    /// Of how many past epochs application messages are taken.
+    pub past_epochs: u64,
+    /// Items in one mailbox.
+    pub mailbox_items: u64,
+    /// After how many seconds an item is dropped that nobody has fetched.
+    pub mailbox_seconds: u64,
+    /// KeyPackages of one device.
+    pub key_packages: u64,
+    /// Devices of one user.
+    pub devices: u64,
+    /// Requests of one device in one second.
+    pub requests_per_second: u64,
+    /// Requests of one device at once.
+    pub device_requests: u64,
+    /// Subscriptions of one device.
+    pub device_subscriptions: u64,
+}
