@@ -90,6 +90,12 @@ pub(crate) fn new_commit(group: &GroupId, epoch: u64) -> Result<PublishCommit, F
     })
 }
 
+/// Sends an application message.
+pub(super) async fn send(client: &Client, group: &GroupId) -> Result<(), Failure> {
+    client.publish_message(group, &message(group, 0)?).await?;
+    Ok(())
+}
+
 /// An application message as the service sees it.
 pub(crate) fn message(group: &GroupId, epoch: u64) -> Result<Vec<u8>, Failure> {
     private_message(group, epoch, CONTENT_TYPE_APPLICATION)

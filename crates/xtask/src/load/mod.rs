@@ -1,18 +1,30 @@
-//! Load on the service, over loopback, in this process: how many commits it orders in a second, and how
-//! long one takes to reach its subscribers. What the bare database does is measured in the same run,
-//! since it is what the service cannot be faster than.
+//! Load on the service, over loopback, in this process: how many requests it serves in a second, and how
+//! long a commit takes to reach its subscribers. Beside it, in the same run: requests that are not signed
+//! and need no database, and what the bare database does with the same transactions, each committed by
+//! itself.
 
 mod bare;
 pub(crate) mod client;
 mod fan_out;
+mod rate;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
+use paired_mls_api::{GroupId, path};
 use paired_mls_service::{Config, Server};
 use tokio::task::JoinSet;
 
-use self::client::{Client, commit, create_group, register};
+use self::{
+    bare::{Kind, Writers},
+    client::{Client, commit, create_group, register, send},
+    rate::Rate,
+};
 use crate::Failure;
 
 /// What `load` can be told.
@@ -24,8 +36,8 @@ pub(crate) struct Options {
     /// How long each rate is measured, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Clients that commit at once.
-    #[arg(long, default_value_t = 16)]
+    /// Clients at once.
+    #[arg(long, default_value_t = 64)]
     clients: usize,
     /// Subscribers of one group.
     #[arg(long, default_value_t = 1000)]
@@ -48,22 +60,35 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     let bare = options.database.clone().unwrap_or_else(|| file("bare.db"));
     let (seconds, clients) = (Duration::from_secs(options.seconds), options.clients);
 
-    let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
-    config.limits.requests_per_second = u32::MAX;
-    config.limits.request_burst = u32::MAX;
-    config.limits.subscriptions = options.subscribers + 16;
-    let server = Server::start(&config).await?;
-    let client = register(server.listening()).await?;
+    // What the bare database does, first: the same tables, filled by the service.
+    let made = Server::start(&unlimited(bare.clone(), options)).await?;
+    let client = register(made.listening()).await?;
+    let groups = groups(&client, clients).await?;
+    let user = client.device_view(client.device()).await?.user;
+    made.stop().await?;
+    let writers = Writers { user, device: client.device().clone(), groups };
+    let bare_commits = bare::transactions(&bare, &writers, Kind::Commit, seconds).await?;
+    let bare_messages = bare::transactions(&bare, &writers, Kind::Message, seconds).await?;
 
-    let rate = bare::transactions(&bare, clients, seconds).await?;
-    println!("bare database, two statements a transaction, {clients} at once: {rate:8.0} /s");
-    let rate = commits(&client, 1, seconds).await?;
-    println!("commits, one group, one client:                    {rate:8.0} /s");
+    let server = Server::start(&unlimited(database, options)).await?;
+    let address = server.listening();
+    let client = register(address).await?;
+    println!("{clients} clients at once, {} s each:", options.seconds);
+    let unsigned = repeated(clients, seconds, || unsigned(address)).await?;
+    println!("  unsigned GET:   {unsigned}");
+    let signed = repeated(clients, seconds, || reader(&client)).await?;
+    println!("  signed GET:     {signed}, {:.2} of unsigned", signed.rate / unsigned.rate);
+    println!("  bare commits:   {bare_commits}");
     let rate = commits(&client, clients, seconds).await?;
-    println!("commits, {clients} groups, one client each:                {rate:8.0} /s");
+    println!("  commits:        {rate}, {:.2} of bare", rate.rate / bare_commits.rate);
+    println!("  bare messages:  {bare_messages}");
+    let rate = messages(&client, clients, seconds).await?;
+    println!("  messages:       {rate}, {:.2} of bare", rate.rate / bare_messages.rate);
+    let rate = commits(&client, 1, seconds).await?;
+    println!("  commits, alone: {rate}");
     let reached = fan_out::measure(&client, options.subscribers, options.commits).await?;
     println!("fan-out of one commit to {} subscribers:", options.subscribers);
-    println!("  answered to its sender after (median):         {:>8.1?}", reached.answered);
+    println!("  answered to its sender after (median):          {:>8.1?}", reached.answered);
     println!("  half of the subscribers have it after (median): {:>8.1?}", reached.half);
     println!("  all of them have it after (median):             {:>8.1?}", reached.all);
     println!("  deliveries: {:.0} /s", reached.rate);
@@ -71,27 +96,116 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Commits in a second, by clients that each have a group of their own.
-async fn commits(client: &Client, clients: usize, time: Duration) -> Result<f64, Failure> {
+/// A service that one device can load, and with it one address.
+fn unlimited(database: String, options: &Options) -> Config {
+    let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
+    config.limits.requests_per_second = u32::MAX;
+    config.limits.request_burst = u32::MAX;
+    config.limits.subscriptions = options.subscribers + 16;
+    config.limits.device_subscriptions = options.subscribers + 16;
+    config.limits.device_requests = options.clients + 16;
+    config.limits.connections_per_address = options.subscribers + 2 * options.clients + 16;
+    config
+}
+
+async fn groups(client: &Client, count: usize) -> Result<Vec<GroupId>, Failure> {
+    let mut groups = Vec::new();
+    for _ in 0..count {
+        groups.push(create_group(client).await?);
+    }
+    Ok(groups)
+}
+
+/// Something that is under way.
+type Act = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// Does something over and over, by as many clients at once.
+async fn repeated<F, D>(
+    clients: usize,
+    time: Duration,
+    client: impl Fn() -> D,
+) -> Result<Rate, Failure>
+where
+    D: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<(), Failure>> + Send,
+{
     let mut tasks = JoinSet::new();
     let started = Instant::now();
     for _ in 0..clients {
-        let client = client.clone();
+        let mut act = client();
         tasks.spawn(async move {
-            let group = create_group(&client).await?;
-            let mut epoch = 0;
+            let mut times = Vec::new();
             while started.elapsed() < time {
-                commit(&client, &group, epoch).await?;
-                epoch += 1;
+                let begun = Instant::now();
+                act().await?;
+                times.push(begun.elapsed());
             }
-            Ok::<_, Failure>(epoch)
+            Ok::<_, Failure>(times)
         });
     }
-    let mut done = 0;
+    let mut times = Vec::new();
     while let Some(finished) = tasks.join_next().await {
-        done += finished??;
+        times.extend(finished??);
     }
-    Ok(done as f64 / started.elapsed().as_secs_f64())
+    Ok(Rate::of(times, started.elapsed()))
+}
+
+/// Asks something that is signed by nobody, and needs no database.
+fn unsigned(address: SocketAddr) -> impl FnMut() -> Act {
+    let (client, url) = (reqwest::Client::new(), format!("http://{address}{}", path::LIVE));
+    move || {
+        let request = client.get(&url).send();
+        Box::pin(async move {
+            request.await?.error_for_status()?;
+            Ok(())
+        })
+    }
+}
+
+/// Reads its mailbox.
+fn reader(client: &Client) -> impl FnMut() -> Act + use<> {
+    let client = client.clone();
+    move || {
+        let client = client.clone();
+        Box::pin(async move {
+            client.items(0, None).await?;
+            Ok(())
+        })
+    }
+}
+
+/// Commits, by clients that each have a group of their own.
+async fn commits(client: &Client, clients: usize, time: Duration) -> Result<Rate, Failure> {
+    let groups = Mutex::new(groups(client, clients).await?);
+    repeated(clients, time, || {
+        let (client, group) = (client.clone(), next(&groups));
+        let mut epoch = 0;
+        move || {
+            let (client, group, now) = (client.clone(), group.clone(), epoch);
+            epoch += 1;
+            async move { commit(&client, &group?, now).await }
+        }
+    })
+    .await
+}
+
+/// Application messages, by clients that each have a group of their own.
+async fn messages(client: &Client, clients: usize, time: Duration) -> Result<Rate, Failure> {
+    let groups = Mutex::new(groups(client, clients).await?);
+    repeated(clients, time, || {
+        let (client, group) = (client.clone(), next(&groups));
+        move || {
+            let (client, group) = (client.clone(), group.clone());
+            async move { send(&client, &group?).await }
+        }
+    })
+    .await
+}
+
+/// A group that no other client has.
+fn next(groups: &Mutex<Vec<GroupId>>) -> Result<GroupId, &'static str> {
+    let mut groups = groups.lock().map_err(|_| "another client has failed")?;
+    groups.pop().ok_or("there are fewer groups than clients")
 }
 
 /// A connection takes two files here, one at each end.
