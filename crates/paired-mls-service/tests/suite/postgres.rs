@@ -18,7 +18,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn fresh_database() -> Option<String> {
     let socket = SERVER.get_or_init(start).as_ref()?;
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    run(&format!("CREATE DATABASE {name}"));
+    run(&format!("CREATE DATABASE {name} TEMPLATE template0"));
     Some(address(socket, &name))
 }
 
