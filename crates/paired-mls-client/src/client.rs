@@ -127,8 +127,11 @@ impl<K: ClientKey> Client<K> {
 
     /// Makes a request, and makes it again where that may help and does not harm, until the time is over.
     pub(crate) async fn ask(&self, request: Request) -> Result<Answer, ClientError> {
-        self.fits(&request).await?;
-        self.ask_any(&request).await
+        self.in_time(async {
+            self.fits(&request).await?;
+            self.ask_until_answered(&request).await
+        })
+        .await
     }
 
     /// The longest body that the service takes, once it is known.
@@ -138,8 +141,14 @@ impl<K: ClientKey> Client<K> {
 
     /// The same, however long its body is.
     pub(crate) async fn ask_any(&self, request: &Request) -> Result<Answer, ClientError> {
-        let answer = tokio::time::timeout(self.total, self.ask_until_answered(request)).await;
-        answer.unwrap_or_else(|_| {
+        self.in_time(self.ask_until_answered(request)).await
+    }
+
+    async fn in_time(
+        &self,
+        asking: impl Future<Output = Result<Answer, ClientError>>,
+    ) -> Result<Answer, ClientError> {
+        tokio::time::timeout(self.total, asking).await.unwrap_or_else(|_| {
             let server = self.inner.server.to_string();
             Err(ClientError::TooSlow { server, seconds: self.total.as_secs() })
         })
