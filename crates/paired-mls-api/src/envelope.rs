@@ -159,8 +159,8 @@ impl Envelope {
 /// The length that the ciphertext of a Notify for this commit would have. A commit that is encrypted
 /// does not say what is in it; then it is that of a short one.
 fn notify_len(commit: &[u8]) -> usize {
-    // The version, the kind and the index.
-    const FIXED: usize = 1 + 1 + 8;
+    // The version, the kind, the opening of the lane and the index.
+    const FIXED: usize = 1 + 1 + 8 + 8;
     const TAG: usize = 16;
     let Ok(Some(public)) = PublicCommit::decode(commit) else { return FIXED + TAG + 320 };
     let commit = public.commit();
