@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use paired_mls_api::GroupId;
+use paired_mls_api::{EntryKind, GroupId, LogChain, LogEntry};
 use rusqlite::{Connection, params};
 use serde::Deserialize;
 use tokio::{
@@ -117,10 +117,26 @@ impl Service {
     pub(crate) fn deliver_again(&self, group: &GroupId, old: &Entry) -> Result<u64, DemoError> {
         let id = group.as_bytes();
         self.database.execute_batch("BEGIN IMMEDIATE")?;
+        let (epoch, head, chain): (u64, u64, Vec<u8>) = self.database.query_row(
+            "SELECT groups.epoch, head, chain FROM groups JOIN log USING (group_id)
+             WHERE group_id = ?1 AND position = head",
+            params![id],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        // The service makes the hash chain: it can have it say what it likes, from here on.
+        let chain = LogChain::from_bytes(&chain).ok_or(DemoError::Missing("a log has a chain"))?;
+        let entry = LogEntry {
+            position: head + 1,
+            epoch,
+            kind: EntryKind::Commit,
+            message: old.message.clone().into(),
+            chain,
+        };
+        let chain = chain.and_entry(&entry);
         self.database.execute(
-            "INSERT INTO log SELECT group_id, head + 1, epoch, 'commit', ?2, randomblob(32)
-             FROM groups WHERE group_id = ?1",
-            params![id, old.message],
+            "INSERT INTO log (group_id, position, epoch, kind, message, digest, chain)
+             VALUES (?1, ?2, ?3, 'commit', ?4, randomblob(32), ?5)",
+            params![id, entry.position, epoch, old.message, chain.as_bytes()],
         )?;
         self.database
             .execute("UPDATE groups SET head = head + 1 WHERE group_id = ?1", params![id])?;
