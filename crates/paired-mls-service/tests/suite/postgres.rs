@@ -18,7 +18,15 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn fresh_database() -> Option<String> {
     let socket = SERVER.get_or_init(start).as_ref()?;
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    run(&format!("CREATE DATABASE {name} TEMPLATE template0"));
+    // The server may have to write what the test of a full disk has left in its memory first, and
+    // cannot as long as that disk is full.
+    let create = format!("CREATE DATABASE {name}");
+    let mut attempts = 1;
+    while !succeeds(&create) {
+        assert!(attempts < 300, "{create}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        attempts += 1;
+    }
     Some(address(socket, &name))
 }
 
@@ -66,6 +74,10 @@ pub(crate) fn end_sessions(name: &str) {
 
 /// Runs a statement on the server, outside of the databases of the tests.
 pub(crate) fn run(statement: &str) {
+    assert!(succeeds(statement), "{statement}");
+}
+
+fn succeeds(statement: &str) -> bool {
     let socket = SERVER.get_or_init(start).as_ref().unwrap();
     let done = Command::new(programs().unwrap().join("psql"))
         .args(["-q", "-U", "postgres", "-d", "postgres", "-h"])
@@ -73,7 +85,7 @@ pub(crate) fn run(statement: &str) {
         .args(["-o", "/dev/null", "-c", statement])
         .status()
         .unwrap();
-    assert!(done.success(), "{statement}");
+    done.success()
 }
 
 /// Where `initdb`, `postgres` and `psql` are: Debian keeps them off the path, by their version.
