@@ -50,6 +50,8 @@ pub(crate) struct Options {
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     raise_open_files();
+    // An error says that there is one.
+    let _there = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(options))
 }
 
