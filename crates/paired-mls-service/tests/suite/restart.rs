@@ -148,13 +148,19 @@ async fn a_killed_server_loses_nothing(backend: Backend) {
     let group = remote.group(&alice).await;
     let accepted = Accepted::default();
     for round in 0..ROUNDS {
+        let before = accepted.lock().unwrap().len();
         let clients: Vec<_> = (0..4)
             .map(|_| {
                 let (remote, alice) = (remote.clone(), alice.clone());
                 tokio::spawn(commit_until_killed(remote, alice, group.clone(), accepted.clone()))
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+        // However slow the machine is, something was accepted before the server is killed.
+        while accepted.lock().unwrap().len() < before + 2 {
+            assert!(!clients.iter().all(tokio::task::JoinHandle::is_finished));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50 + 37 * round)).await;
         drop(victim);
         (victim, remote) = start(&backend.config.database, &file).await;
         for client in clients {
