@@ -1,7 +1,8 @@
-//! What goes on by itself: KeyPackages, heals, time-outs.
+//! What goes on by itself: KeyPackages, heals, time-outs, and what is stuck.
 
-use std::{process::Stdio, time::Instant};
+use std::{path::Path, process::Stdio, time::Instant};
 
+use paired_mls_api::{GroupId, LogChain, LogEntry};
 use serde_json::{Value, json};
 
 use crate::{
@@ -68,6 +69,58 @@ fn a_service_that_hangs_is_given_up() {
     assert!(told.contains("has not answered within 2 s"), "{told}");
     // Without the limit it would be a minute for each of five attempts.
     assert!(begin.elapsed().as_secs() < 50);
+}
+
+/// Has other bytes stand for the commit of epoch 1, with the hash chain that goes with them: a service can say what
+/// it likes. Returns the bytes that stood there.
+fn replace_commit(database: &Path, with: &[u8]) -> Vec<u8> {
+    let database = rusqlite::Connection::open(database).unwrap();
+    let (group, old): (Vec<u8>, Vec<u8>) = database
+        .query_row(
+            "SELECT group_id, message FROM log WHERE kind = 'commit' AND epoch = 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let sql = "UPDATE log SET message = ?2 WHERE group_id = ?1 AND kind = 'commit' AND epoch = 1";
+    database.execute(sql, rusqlite::params![group, with]).unwrap();
+    let sql =
+        "SELECT position, epoch, kind, message FROM log WHERE group_id = ?1 ORDER BY position";
+    let mut log = database.prepare(sql).unwrap();
+    let mut chain = LogChain::start(&GroupId::new(group.clone()).unwrap());
+    let mut rows = log.query([&group]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let kind: String = row.get(2).unwrap();
+        let kind = serde_json::from_value(kind.into()).unwrap();
+        let (position, epoch) = (row.get(0).unwrap(), row.get(1).unwrap());
+        let message = row.get::<_, Vec<u8>>(3).unwrap().into();
+        chain = chain.and_entry(&LogEntry { position, epoch, kind, message, chain });
+        let sql = "UPDATE log SET chain = ?3 WHERE group_id = ?1 AND position = ?2";
+        database.execute(sql, rusqlite::params![group, position, chain.as_bytes()]).unwrap();
+    }
+    old
+}
+
+/// An entry that nobody can read is told with its number; when the right bytes come, the device goes on.
+#[test]
+fn an_unreadable_entry_is_stuck_and_heals() {
+    let mut cast = Cast::paired();
+    cast.phone().run(&["update", "family"]);
+    cast.phone().run(&["update", "family"]);
+    cast.world.kill();
+    let database = cast.world.folder().join("service.db");
+    let right = replace_commit(&database, &[0]);
+    cast.world.restart();
+    for _ in 0..2 {
+        let (code, told) = cast.sensor().fails(&["sync"]);
+        assert_eq!(code, 3);
+        assert!(told.contains("stuck in epoch 1, at entry 2"), "{told}");
+    }
+    cast.world.kill();
+    replace_commit(&database, &right);
+    cast.world.restart();
+    settle(&cast.all());
+    agree(&cast.all(), "family");
 }
 
 /// A device that could not be set up leaves nothing in the way of the next try.

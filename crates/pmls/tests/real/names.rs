@@ -1,10 +1,17 @@
-//! Who is who, and what they say: names, content.
+//! Who is who, and what they say: names, impostors, content.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::fs;
+
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use paired_mls_api::{Envelope, LogChain};
 use serde_json::{Value, json};
 
 use crate::{
-    proxy::{Act, Proxy},
+    proxy::{Act, Proxy, problem},
+    stranger::Stranger,
     world::{Device, World, settle, text_of},
 };
 
@@ -114,6 +121,50 @@ fn look_alikes_are_told_apart() {
     );
     assert_eq!(shown, expected);
     assert!(seen(&phone, &["group", "show", "family"]).contains("#0 phone "));
+}
+
+/// A member says that it is Alice: it is never shown, addressed or counted as her, and there is an alarm.
+#[test]
+fn an_impostor_is_not_who_it_says() {
+    let world = World::new();
+    let [alice, mallory, bob] = ["alice", "mallory", "bob"].map(|user| world.device(user));
+    let file = mallory.home.join("device.toml");
+    let lie = fs::read_to_string(&file).unwrap().replace("user = \"mallory\"", "user = \"alice\"");
+    fs::write(&file, lie).unwrap();
+    // The service would not take a group under another name: it never sees this one.
+    let proxy = Proxy::before(&world.url);
+    proxy.on("POST /commits", Act::LoseRequest);
+    proxy.on("POST /groups", problem(409, "exists"));
+    mallory.run(&["--server", &proxy.url, "group", "create", "family"]);
+    let id = text_of(&mallory.run(&["group", "show", "family"])["id"]).parse().unwrap();
+    let empty = json!({"after": 0, "chain": LogChain::start(&id), "entries": [], "head": 0});
+    proxy.on("GET /groups", Act::Answer(200, "application/json", empty.to_string().into()));
+    assert_eq!(mallory.fails(&["--server", &proxy.url, "group", "add", "family", "bob"]).0, 4);
+    let database = rusqlite::Connection::open(mallory.home.join("mls.sqlite")).unwrap();
+    let item: String =
+        database.query_row("SELECT item FROM pmls_outbox", [], |row| row.get(0)).unwrap();
+    let item: Value = serde_json::from_str(&item).unwrap();
+    let envelope = text_of(&item["Commit"]["publish"]["welcomes"][0]["envelope"]);
+    let envelope = Envelope::decode(URL_SAFE_NO_PAD.decode(envelope).unwrap()).unwrap();
+    Stranger::new(&world.url, "postman").post(&bob.id(), envelope.content());
+
+    // The service has not got the commit: the group is not there for Bob, and he is told of the liar.
+    let output = bob.given(&["sync"], b"");
+    let events = String::from_utf8(output.stdout).unwrap();
+    let events: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    let alarm = events["events"].as_array().unwrap().iter().find(|e| e["event"] == "impostor");
+    let alarm = alarm.unwrap_or_else(|| panic!("{events}"));
+    assert_eq!((&alarm["leaf"], &alarm["says"]), (&json!(0), &json!("alice")));
+
+    let group = text_of(&bob.run(&["group", "list"])["groups"][0]["group"]);
+    let members = bob.run(&["group", "show", &group])["members"].clone();
+    assert_eq!((&members[0]["user"], &members[0]["unverified"]), (&Value::Null, &json!("alice")));
+    assert_eq!(members[0]["devices"], json!([mallory.id()]));
+    let (code, told) = bob.fails(&["group", "remove", &group, "alice"]);
+    assert_eq!(code, 3);
+    assert!(told.contains("alice is no member"), "{told}");
+    assert!(seen(&bob, &["tree", &group]).contains("UNVERIFIED"));
+    drop(alice);
 }
 
 /// Without the directory nobody is accused, and nobody is accepted; with it they are.

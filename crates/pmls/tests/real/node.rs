@@ -33,6 +33,14 @@ impl Cast {
         cast
     }
 
+    pub(crate) fn phone(&self) -> &Device {
+        &self.phone
+    }
+
+    pub(crate) fn sensor(&self) -> &Device {
+        &self.sensor
+    }
+
     pub(crate) fn all(&self) -> [&Device; 3] {
         [&self.phone, &self.sensor, &self.bob]
     }
