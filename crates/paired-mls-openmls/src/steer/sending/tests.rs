@@ -123,6 +123,43 @@ fn a_path_secret_that_was_sealed_is_refused() {
 }
 
 #[test]
+fn another_number_of_notifies_is_refused() {
+    let error = guard_says(|phone, path| {
+        let Phone { device, mls, tape, anchor } = phone;
+        let mut sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
+        // The tree demands one more than the library asks for.
+        sending.levels[0].recipients += 1;
+        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
+        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
+        let commit = loaded(mls, device);
+        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
+    });
+    assert_eq!(error, GuardError::Notifies { level: 0, found: 1, expected: 2 });
+}
+
+/// A path secret inside of a Welcome is sealed, and only a node of an update path carries a Notify.
+#[test]
+fn outside_of_an_update_path_nothing_is_a_notify() {
+    let phone = phone();
+    let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
+    let path = phone.device.vault().draw(&phone.tape, 2).unwrap().into_path_secret(&context);
+    let Phone { device, tape, anchor, .. } = &phone;
+    let sending = Sending::new(device, tape, CIPHERSUITE, path.unwrap(), anchor).unwrap();
+    let secret = sending.levels[0].path_secret.expose().to_vec();
+    for (label, expected) in [("MLS 1.0 UpdatePathNode", true), ("MLS 1.0 Welcome", false)] {
+        let info = [&[label.len() as u8], label.as_bytes(), &[0]].concat();
+        let asked = Sealing {
+            config: &CIPHERSUITE.hpke_config(),
+            recipient: &[],
+            info: &info,
+            aad: &[],
+            plaintext: &secret,
+        };
+        assert_eq!(sending.seal(&asked).is_some(), expected, "{label}");
+    }
+}
+
+#[test]
 fn a_commit_without_a_path_is_refused() {
     let error = guard_says(|phone, path| {
         let Phone { device, mls, tape, anchor } = phone;
