@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use paired_mls_api::{GroupId, ProblemKind};
+use paired_mls_api::GroupId;
 use paired_mls_client::{ClientError, Publication, Server};
 use tokio::{sync::watch, time::sleep};
 
@@ -143,7 +143,7 @@ impl Honest {
 
     /// What a client has to live with; anything else ends the run.
     async fn bear(&mut self, error: ClientError) -> Result<(), Failure> {
-        let full = matches!(error.problem(), Some(ProblemKind::Storage));
+        let full = matches!(error, ClientError::Storage { .. });
         if full {
             self.refused_for_room += 1;
         } else if !error.is_transient() {
