@@ -547,24 +547,29 @@ def text(content):
     return numbers.sub(lambda found: "[" + " ".join(found[1].split()) + "]", lines)
 
 
-def main():
-    scenarios()
-    texts = {name: text(content) for name, content in FILES.items()}
+def run(folder, files, usage):
+    """Writes the files of a folder, or with --check compares them with what is there."""
+    texts = {name: text(content) for name, content in files.items()}
     if sys.argv[1:] == []:
         for name, written in texts.items():
-            (HERE / name).write_text(written)
+            (folder / name).write_text(written)
         print(f"{len(texts)} files written")
         return 0
     if sys.argv[1:] != ["--check"]:
-        print(__doc__, file=sys.stderr)
+        print(usage, file=sys.stderr)
         return 2
-    found = {path.name: path.read_text() for path in HERE.glob("*.json")}
+    found = {path.name: path.read_text() for path in folder.glob("*.json")}
     wrong = sorted(name for name in texts.keys() | found if texts.get(name) != found.get(name))
     for name in wrong:
         state = "differs" if name in texts and name in found else "missing"
         print(f"{name}: {state if name in texts else 'not a file of ours'}", file=sys.stderr)
     print(f"{len(texts)} files checked, {len(wrong)} wrong")
     return 1 if wrong else 0
+
+
+def main():
+    scenarios()
+    return run(HERE, FILES, __doc__)
 
 
 if __name__ == "__main__":

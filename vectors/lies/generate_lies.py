@@ -32,7 +32,7 @@ from generate import (  # noqa: E402
     data,
     pairing,
     refused,
-    text,
+    run,
     uint,
     vector,
 )
@@ -119,22 +119,7 @@ def refreshes():
 
 def main():
     refreshes()
-    texts = {name: text(content) for name, content in FILES.items()}
-    if sys.argv[1:] == []:
-        for name, written in texts.items():
-            (HERE / name).write_text(written)
-        print(f"{len(texts)} files written")
-        return 0
-    if sys.argv[1:] != ["--check"]:
-        print(__doc__, file=sys.stderr)
-        return 2
-    found = {path.name: path.read_text() for path in HERE.glob("*.json")}
-    wrong = sorted(name for name in texts.keys() | found if texts.get(name) != found.get(name))
-    for name in wrong:
-        state = "differs" if name in texts and name in found else "missing"
-        print(f"{name}: {state if name in texts else 'not a file of ours'}", file=sys.stderr)
-    print(f"{len(texts)} files checked, {len(wrong)} wrong")
-    return 1 if wrong else 0
+    return run(HERE, FILES, __doc__)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from generate import EXTRACT_SALT, SUITES, data, text, uint, vector  # noqa: E402
+from generate import EXTRACT_SALT, SUITES, data, run, uint, vector  # noqa: E402
 
 VERSION = 2
 STANDARD, HIDDEN = 1, 2
@@ -458,22 +458,7 @@ def main():
     messages()
     signals()
     steps()
-    texts = {name: text(content) for name, content in FILES.items()}
-    if sys.argv[1:] == []:
-        for name, written in texts.items():
-            (HERE / name).write_text(written)
-        print(f"{len(texts)} files written")
-        return 0
-    if sys.argv[1:] != ["--check"]:
-        print(__doc__, file=sys.stderr)
-        return 2
-    found = {path.name: path.read_text() for path in HERE.glob("*.json")}
-    wrong = sorted(name for name in texts.keys() | found if texts.get(name) != found.get(name))
-    for name in wrong:
-        state = "differs" if name in texts and name in found else "missing"
-        print(f"{name}: {state if name in texts else 'not a file of ours'}", file=sys.stderr)
-    print(f"{len(texts)} files checked, {len(wrong)} wrong")
-    return 1 if wrong else 0
+    return run(HERE, FILES, __doc__)
 
 
 if __name__ == "__main__":
