@@ -1,33 +1,121 @@
-//! Paired beside ordinary commits, and the passive device's processing of each, in one run.
+//! What a paired device does beside what stock OpenMLS does on the same state, in one run.
 //!
-//! `./bench.sh` runs it. What counts is the ratio: both sides are measured side by side, on the same
-//! machine, in groups that are alike to the last leaf.
+//! `./bench.sh` runs it. What counts is the ratio: both sides take turns, and the CPU time of each round
+//! is compared, so that a busy machine does not change it.
 
-mod group;
+mod measure;
+mod member;
+mod operations;
+mod place;
 mod report;
+mod tape;
+mod town;
+mod writes;
 
-use std::{process::ExitCode, time::Duration};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use criterion::{BatchSize, BenchmarkId, Criterion};
-use openmls::prelude::{MlsGroup, MlsMessageIn, ProcessedMessageContent};
-use openmls_basic_credential::SignatureKeyPair;
-use openmls_traits::OpenMlsProvider as _;
-use paired_mls::{
-    CipherSuite, DeviceId, FIRST_OPENING, Index, PairingId, Secret, Seed, Spot, Vault,
-    vault::MemoryStorage,
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    measure::{Comparison, Side, marked},
+    operations::Effort,
+    place::{Disk, Memory, Place, Plain, Sealed},
+    report::{BothWrites, Report, Row},
+    town::{LeafTown, NodeTown, Tree},
 };
-use tls_codec::DeserializeBytes as _;
-
-use crate::group::{BenchDevice, Member, paired, populated, stock};
 
 /// Whatever went wrong.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-const SIZES: [usize; 3] = [10, 100, 1000];
+/// Paired beside ordinary commits, in one run.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints the tables of a run that was written with --json.
+    Table {
+        /// The file that it was written to.
+        file: PathBuf,
+    },
+    /// Does each operation of one group once, with marks for strace.
+    #[command(hide = true)]
+    Once(Scene),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// 10 and 100 members, in memory and on SQLite, few rounds: about three minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Members of the groups.
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000])]
+    members: Vec<usize>,
+    /// Rounds for each operation.
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+    /// How many commits a device is behind that catches up; 0 leaves it out.
+    #[arg(long, default_value_t = 500)]
+    behind: usize,
+    /// Storages.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Storage::Memory, Storage::SqlitePlain, Storage::SqliteSealed])]
+    storage: Vec<Storage>,
+    /// Ratchet trees.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Tree::Full, Tree::Blank])]
+    tree: Vec<Tree>,
+    /// Anchors.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Anchor::Node, Anchor::Leaf])]
+    anchor: Vec<Anchor>,
+    /// Writes all rows to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// One group to measure in.
+#[derive(Clone, Copy, Debug, Args)]
+struct Scene {
+    #[arg(long, value_enum)]
+    anchor: Anchor,
+    #[arg(long, value_enum)]
+    storage: Storage,
+    #[arg(long, value_enum)]
+    tree: Tree,
+    #[arg(long)]
+    members: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Anchor {
+    /// Each device has its leaf; the anchor is the node above them.
+    Node,
+    /// The devices share one leaf, in hidden mode.
+    Leaf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Storage {
+    /// MLS state and vault in memory.
+    Memory,
+    /// SQLite, and a file for each record of the vault.
+    SqlitePlain,
+    /// SQLite, and one sealed file.
+    SqliteSealed,
+}
 
 fn main() -> ExitCode {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    match run(quick) {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Table { file }) => table(&file),
+        Some(Command::Once(scene)) => once(scene),
+        None => run(cli.run),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the benchmark failed: {error}");
@@ -36,154 +124,119 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(quick: bool) -> Result<(), Failure> {
-    let (seconds, samples) = if quick { (2, 20) } else { (10, 100) };
-    let mut criterion = Criterion::default()
-        .measurement_time(Duration::from_secs(seconds))
-        .warm_up_time(Duration::from_millis(500))
-        .sample_size(samples)
-        .without_plots();
-
-    tape(&mut criterion)?;
-    let mut rows = Vec::new();
-    for size in SIZES {
-        let (phone, sensor) = populated(size)?;
-        let copy = phone.copy();
-        let ordinary = ordinary_commit(&mut stock(&copy)?, &copy, &phone.signer())?;
-        let copy = phone.copy();
-        let paired = paired(&copy)?.update(&copy)?.commit;
-        commits(&mut criterion, size, &phone);
-        processing(&mut criterion, size, &sensor, &ordinary, &paired);
-        rows.push(report::Row { size, ordinary: ordinary.len(), paired: paired.len() });
-    }
-    report::print(&rows)
-}
-
-/// The commit that stock OpenMLS makes, with nothing but a path.
-fn ordinary_commit(
-    group: &mut MlsGroup,
-    device: &BenchDevice,
-    signer: &SignatureKeyPair,
-) -> Result<Vec<u8>, Failure> {
-    let provider = device.provider();
-    let bundle = group
-        .commit_builder()
-        .force_self_update(true)
-        .load_psks(provider.storage())?
-        .build(provider.rand(), provider.crypto(), signer, |_| true)?
-        .stage_commit(provider)?;
-    Ok(bundle.into_commit().to_bytes()?)
-}
-
-/// What a stock OpenMLS member does with a commit.
-fn ordinary_processing(
-    group: &mut MlsGroup,
-    device: &BenchDevice,
-    commit: &[u8],
-) -> Result<(), Failure> {
-    let provider = device.provider();
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(commit)?.try_into_protocol_message()?;
-    let processed = group.process_message(provider, message)?;
-    let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
-        return Err("a commit is a commit".into());
-    };
-    Ok(group.merge_staged_commit(provider, *staged)?)
-}
-
-fn commits(criterion: &mut Criterion, size: usize, phone: &Member) {
-    let signer = phone.signer();
-    let mut group = criterion.benchmark_group("commit");
-    group.bench_function(BenchmarkId::new("ordinary", size), |bencher| {
-        bencher.iter_batched(
-            || {
-                let device = phone.copy();
-                let group = stock(&device).expect("the group is stored");
-                (device, group)
-            },
-            |(device, mut group)| {
-                let sent = ordinary_commit(&mut group, &device, &signer);
-                (sent.expect("an ordinary commit"), device, group)
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.bench_function(BenchmarkId::new("paired", size), |bencher| {
-        bencher.iter_batched(
-            || {
-                let device = phone.copy();
-                let group = paired(&device).expect("the group is stored");
-                (device, group)
-            },
-            |(device, mut group)| (group.update(&device).expect("a paired commit"), device, group),
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
-}
-
-fn processing(
-    criterion: &mut Criterion,
-    size: usize,
-    sensor: &Member,
-    ordinary_commit: &[u8],
-    paired_commit: &[u8],
-) {
-    let mut group = criterion.benchmark_group("process");
-    group.bench_function(BenchmarkId::new("ordinary", size), |bencher| {
-        bencher.iter_batched(
-            || {
-                let device = sensor.copy();
-                let group = stock(&device).expect("the group is stored");
-                (device, group)
-            },
-            |(device, mut group)| {
-                ordinary_processing(&mut group, &device, ordinary_commit).expect("it is accepted");
-                (device, group)
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.bench_function(BenchmarkId::new("paired", size), |bencher| {
-        bencher.iter_batched(
-            || {
-                let device = sensor.copy();
-                let group = paired(&device).expect("the group is stored");
-                (device, group)
-            },
-            |(device, mut group)| {
-                (group.process(&device, paired_commit).expect("it is accepted"), device, group)
-            },
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
-}
-
-/// The tape alone, in memory: what a paired commit adds on either side.
-fn tape(criterion: &mut Criterion) -> Result<(), Failure> {
-    let (suite, pairing) = (CipherSuite::X25519Aes128, PairingId([9; 16]));
-    let fresh = |own| -> Result<_, Failure> {
-        let vault = Vault::new(MemoryStorage::new());
-        let seed = Seed::new(suite, Secret::new(vec![2; suite.kdf_len()]))?;
-        vault.create(suite, seed, pairing, &[DeviceId(0), DeviceId(1)], own)?;
-        let tape = vault.open_group(pairing, b"bench")?;
-        Ok((vault, tape))
-    };
-    let mut group = criterion.benchmark_group("tape");
-    let (vault, tape) = fresh(DeviceId(0))?;
-    group.bench_function("draw", |bencher| bencher.iter(|| vault.draw(&tape, 1).expect("a value")));
-    let (vault, tape) = fresh(DeviceId(1))?;
-    let mut position = 0;
-    group.bench_function("claim and settle", |bencher| {
-        bencher.iter(|| {
-            let index = Index::new(DeviceId(0), position).expect("below the end of the lane");
-            position += 1;
-            let spot = Spot { opening: FIRST_OPENING, index };
-            let value = vault.claim(&tape, spot, b"commit").expect("a value");
-            vault.settle(&tape).expect("it is settled");
-            value
-        });
-    });
-    group.finish();
+fn table(file: &PathBuf) -> Result<(), Failure> {
+    let text = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    print!("{}", serde_json::from_slice::<Report>(&text)?.tables());
     Ok(())
+}
+
+fn once(scene: Scene) -> Result<(), Failure> {
+    marked(|| measure(scene, Effort { rounds: 1, behind: 0 }).map(drop))
+}
+
+fn run(mut options: Run) -> Result<(), Failure> {
+    if options.quick {
+        (options.members, options.rounds, options.behind) = (vec![10, 100], 15, 30);
+        options.storage = vec![Storage::Memory, Storage::SqlitePlain];
+        options.tree = vec![Tree::Full];
+    }
+    if options.members.iter().any(|members| *members < 3) {
+        return Err("a group needs 3 members or more: the pair, and somebody else".into());
+    }
+    if options.rounds == 0 {
+        return Err("--rounds is 1 or more".into());
+    }
+    let mut report = Report { tape: tape::measure(20 * options.rounds)?, ..Report::default() };
+    for scene in options.scenes() {
+        eprintln!("{}", scene.name());
+        let effort = Effort { rounds: options.rounds, behind: options.behind };
+        let compared = measure(scene, effort)?;
+        let writes = match scene.storage {
+            Storage::Memory => None,
+            _ => writes::trace(&scene.arguments())?,
+        };
+        for compared in compared {
+            let of = |side: Side| {
+                writes.as_ref()?.get(&format!("{} {}", side.name(), compared.operation)).copied()
+            };
+            let writes = of(Side::Ordinary)
+                .zip(of(Side::Paired))
+                .map(|(ordinary, paired)| BothWrites { ordinary, paired });
+            report.rows.push(scene.row(compared, writes));
+        }
+    }
+    if let Some(file) = &options.json {
+        fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    print!("{}", report.tables());
+    Ok(())
+}
+
+impl Run {
+    fn scenes(&self) -> Vec<Scene> {
+        let mut scenes = Vec::new();
+        for &anchor in &self.anchor {
+            for &storage in &self.storage {
+                for &tree in &self.tree {
+                    for &members in &self.members {
+                        scenes.push(Scene { anchor, storage, tree, members });
+                    }
+                }
+            }
+        }
+        scenes
+    }
+}
+
+impl Scene {
+    fn name(&self) -> String {
+        let Self { anchor, storage, tree, members } = self;
+        let [anchor, storage, tree] = [name(anchor), name(storage), name(tree)];
+        format!("{anchor} anchor, {storage}, {tree} tree, {members} members")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let Self { anchor, storage, tree, members } = self;
+        let options = [
+            ("--anchor", name(anchor)),
+            ("--storage", name(storage)),
+            ("--tree", name(tree)),
+            ("--members", members.to_string()),
+        ];
+        let options = options.into_iter().flat_map(|(option, value)| [option.to_owned(), value]);
+        std::iter::once("once".to_owned()).chain(options).collect()
+    }
+
+    fn row(&self, compared: Comparison, writes: Option<BothWrites>) -> Row {
+        Row {
+            library: "openmls".to_owned(),
+            anchor: name(&self.anchor),
+            storage: name(&self.storage),
+            members: self.members,
+            tree: name(&self.tree),
+            compared,
+            writes,
+        }
+    }
+}
+
+/// As it is given on the command line.
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn measure(scene: Scene, effort: Effort) -> Result<Vec<Comparison>, Failure> {
+    match scene.storage {
+        Storage::Memory => measure_at::<Memory>(scene, effort),
+        Storage::SqlitePlain => measure_at::<Disk<Plain>>(scene, effort),
+        Storage::SqliteSealed => measure_at::<Disk<Sealed>>(scene, effort),
+    }
+}
+
+fn measure_at<S: Place>(scene: Scene, effort: Effort) -> Result<Vec<Comparison>, Failure> {
+    match scene.anchor {
+        Anchor::Node => operations::node(&NodeTown::<S>::new(scene.members, scene.tree)?, effort),
+        Anchor::Leaf => operations::leaf(&LeafTown::<S>::new(scene.members, scene.tree)?, effort),
+    }
 }
