@@ -3,116 +3,24 @@
 use std::{fmt, io, path::PathBuf, process::ExitCode};
 
 use paired_mls::{VaultError, pairing::BookError};
-use paired_mls_api::{DeviceId, ProblemKind, SchemeError};
-use paired_mls_client::{ClientError, ServerError};
-use paired_mls_openmls::{SqliteError, UsageError};
+use paired_mls_api::{DeviceId, ProblemKind};
+use paired_mls_client::ClientError;
+use paired_mls_openmls::UsageError;
 use paired_mls_service::StartError;
 use paired_mls_vault::{
-    CounterError, DiskError, FormatError, ParameterError, SealedError, keyring_core,
+    CounterError, DiskError, ParameterError, SealedError,
     pkcs11::{TokenError, TokenVaultError},
 };
 use thiserror::Error;
-use url::Url;
 
-use crate::{
-    demo::DemoError,
-    engine::EngineError,
-    session::{Holder, KeyError, ProfileError},
-    settings::SettingsError,
-};
+use crate::{demo::DemoError, engine::EngineError, session::SessionError, settings::SettingsError};
 
 /// Why a command failed, with what to do next.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    /// No device was set up here.
-    #[error(
-        "there is no device in {home}: set one up with `pmls device init`, or give another --home"
-    )]
-    NoDevice {
-        /// Where it was looked for.
-        home: PathBuf,
-    },
-    /// `device init` was interrupted.
-    #[error("the device in {home} is not set up completely: `pmls device init` goes on with it")]
-    Unfinished {
-        /// Where the device is.
-        home: PathBuf,
-    },
-    /// `device init` of another device.
-    #[error(
-        "{home} has another device already ({found}): leave the flags away to go on with that one, or \
-         give another --home"
-    )]
-    OtherDevice {
-        /// The home.
-        home: PathBuf,
-        /// Whose device, and its name.
-        found: String,
-    },
-    /// `device init` without what it needs.
-    #[error("a new device needs --user and --server")]
-    WhoseDevice,
-    /// The vault's file or folder is gone.
-    #[error("there is no vault at {path}: put it back, or correct --vault-path")]
-    NoVault {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// Another process works with the home.
-    #[error(
-        "{home} is in use by {holder}: wait for it to end (Ctrl-C ends `pmls watch`), or give another \
-         --home"
-    )]
-    HomeInUse {
-        /// The home.
-        home: PathBuf,
-        /// Who has it.
-        holder: Holder,
-    },
-    /// Others than the owner can enter the home.
-    #[error(
-        "{home} is open to others (mode {mode:o}): run `chmod 700` on it, or give another --home"
-    )]
-    HomeExposed {
-        /// The home.
-        home: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// A file or folder of the home.
-    #[error(
-        "cannot {action} {path}: {source}; check the path and its permissions, or give another --home"
-    )]
-    Home {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// Neither a file nor a terminal gives a passphrase or PIN.
-    #[error(
-        "the vault needs a {what}, and there is no terminal to ask at: give a file that holds it, \
-         with --passphrase-file or PMLS_PASSPHRASE_FILE"
-    )]
-    NoPassphrase {
-        /// `passphrase` or `PIN`.
-        what: &'static str,
-    },
-    /// The file that should hold the passphrase or PIN.
-    #[error("cannot read the {what} from {path}: {source}; correct --passphrase-file")]
-    PassphraseFile {
-        /// `passphrase` or `PIN`.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// Two different entries of a new passphrase.
-    #[error("the two passphrases differ: try again")]
-    PassphrasesDiffer,
+    /// The home, the vault, or the key in it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The vault is of a kind that has no passphrase.
     #[error(
         "a vault of kind {kind} has no passphrase: {}",
@@ -136,26 +44,12 @@ pub(crate) enum Failure {
         /// What the operating system says.
         source: io::Error,
     },
-    /// There is no keyring to remember the passphrase in.
-    #[cfg(not(target_os = "linux"))]
-    #[error("there is no keyring on this platform: use a vault of kind `sealed`")]
-    NoKeyring,
-    /// The key is not where the profile says.
-    #[error("the vault has no signature key: `pmls device init` goes on with setting it up")]
-    NoKey,
-    /// The key in the vault or token is another one.
-    #[error(
-        "the signature key is not the one of this device: check the vault's path, or the token and \
-         its label"
-    )]
-    OtherKey,
     /// What was printed could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
     /// The operating system gives no async runtime.
     #[error("cannot start: {0}; free some memory or file descriptors")]
     Runtime(#[source] io::Error),
-
     /// Standard input.
     #[error("cannot read the message from standard input: {0}")]
     Input(#[source] io::Error),
@@ -173,15 +67,6 @@ pub(crate) enum Failure {
     /// The service.
     #[error(transparent)]
     Client(#[from] ClientError),
-
-    /// The address of the service.
-    #[error("{url} cannot be the service: {source}; correct --server")]
-    Server {
-        /// The address.
-        url: Url,
-        /// What is wrong with it.
-        source: ServerError,
-    },
     /// Another device of the user has to approve this one.
     #[error(
         "{user} has other devices, and one of them has to approve this one: run there\n\n    \
@@ -209,58 +94,15 @@ pub(crate) enum Failure {
         "this is the device itself, which could do nothing any more: add --myself if you mean it"
     )]
     OwnDevice,
-
     /// The settings, from file, environment or flags.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// `device.toml`.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    /// The device's signature key did not sign.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The vault refused.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// The file of a plain vault.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// A sealed vault.
-    #[error(transparent)]
-    Sealed(#[from] SealedError),
-    /// The parameters of Argon2id.
-    #[error(transparent)]
-    Parameters(#[from] ParameterError),
-    /// The bytes of a vault.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// A roll-back counter.
-    #[error(transparent)]
-    Counter(#[from] CounterError),
-    /// A vault under a token.
-    #[error(transparent)]
-    TokenVault(#[from] TokenVaultError),
-    /// A token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The operating system's keyring.
-    #[error("the keyring refuses: {0}; unlock it, or use a vault of kind `sealed`")]
-    Keyring(#[from] keyring_core::Error),
-    /// The MLS state.
-    #[error(transparent)]
-    MlsState(#[from] SqliteError),
     /// Paired MLS on OpenMLS.
     #[error(transparent)]
     Mls(#[from] paired_mls_openmls::Error),
-    /// A call that cannot be made.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
     /// The pairing protocol.
     #[error(transparent)]
     Pairing(#[from] BookError),
-    /// A signature scheme that the service does not take.
-    #[error(transparent)]
-    Scheme(#[from] SchemeError),
     /// The service does not start.
     #[error(transparent)]
     Serve(#[from] StartError),
@@ -319,14 +161,6 @@ impl From<Exit> for ExitCode {
 }
 
 impl Failure {
-    pub(crate) fn home(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Home { action, path, source }
-    }
-
     pub(crate) fn file(
         action: &'static str,
         path: impl Into<PathBuf>,
@@ -338,32 +172,17 @@ impl Failure {
     /// The exit code of the process.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_)
-            | Self::WhoseDevice
-            | Self::HiddenAtNode
-            | Self::NoTokenForKey
-            | Self::OwnDevice
-            | Self::Parameters(_)
-            | Self::Server { .. } => Exit::Usage,
+            Self::Settings(_) | Self::HiddenAtNode | Self::NoTokenForKey | Self::OwnDevice => {
+                Exit::Usage
+            }
             Self::NotApproved { .. } => Exit::Waiting,
-            Self::Engine(EngineError::Session(failure)) => failure.exit(),
-            // Too many requests are an answer.
+            Self::Session(error) | Self::Engine(EngineError::Session(error)) => {
+                exit_of_session(error)
+            }
             Self::Client(error)
             | Self::Engine(
                 EngineError::Client(error) | EngineError::Waiting { source: error, .. },
-            ) if error.is_transient() && error.problem() != Some(ProblemKind::TooFast) => {
-                Exit::Unreachable
-            }
-            Self::HomeInUse { .. }
-            | Self::Disk(DiskError::InUse { .. })
-            | Self::Sealed(SealedError::Disk(DiskError::InUse { .. }))
-            | Self::TokenVault(TokenVaultError::Disk(DiskError::InUse { .. }))
-            | Self::Counter(CounterError::Disk(DiskError::InUse { .. })) => Exit::InUse,
-            Self::NoPassphrase { .. }
-            | Self::PassphraseFile { .. }
-            | Self::PassphrasesDiffer
-            | Self::Sealed(SealedError::WrongPassphrase | SealedError::EmptyPassphrase)
-            | Self::Token(TokenError::WrongPin | TokenError::PinLocked) => Exit::Locked,
+            ) => exit_of_service(error),
             _ => Exit::Failed,
         }
     }
@@ -393,6 +212,47 @@ impl Failure {
         Message(self)
     }
 }
+
+fn exit_of_session(error: &SessionError) -> Exit {
+    match error {
+        SessionError::WhoseDevice | SessionError::Parameters(_) | SessionError::Server { .. } => {
+            Exit::Usage
+        }
+        SessionError::Client(error) => exit_of_service(error),
+        SessionError::HomeInUse { .. }
+        | SessionError::Disk(DiskError::InUse { .. })
+        | SessionError::Sealed(SealedError::Disk(DiskError::InUse { .. }))
+        | SessionError::TokenVault(TokenVaultError::Disk(DiskError::InUse { .. }))
+        | SessionError::Counter(CounterError::Disk(DiskError::InUse { .. })) => Exit::InUse,
+        SessionError::NoPassphrase { .. }
+        | SessionError::PassphraseFile { .. }
+        | SessionError::PassphrasesDiffer
+        | SessionError::Sealed(SealedError::WrongPassphrase | SealedError::EmptyPassphrase)
+        | SessionError::Token(TokenError::WrongPin | TokenError::PinLocked) => Exit::Locked,
+        _ => Exit::Failed,
+    }
+}
+
+/// Too many requests are an answer.
+fn exit_of_service(error: &ClientError) -> Exit {
+    match error.is_transient() && error.problem() != Some(ProblemKind::TooFast) {
+        true => Exit::Unreachable,
+        false => Exit::Failed,
+    }
+}
+
+/// What a session says, from what it comes from.
+macro_rules! of_the_session {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Session(error.into())
+            }
+        })+
+    };
+}
+
+of_the_session!(VaultError, DiskError, ParameterError, SealedError, TokenVaultError, UsageError);
 
 /// An error with its causes, on one line.
 pub(crate) struct Message<'a>(&'a Failure);

@@ -213,7 +213,7 @@ const HEADER: &str = "paired-mls seed, version 02";
 fn write_seed(path: &Path, seed: ShareRand) -> Result<(), Failure> {
     let encoded = PairingMessage::ShareRand(seed).encode().map_err(EngineError::from)?;
     let text = Secret::new(STANDARD.encode(encoded.expose()).into_bytes());
-    let failed = || Failure::home("write", path);
+    let failed = || Failure::file("write", path);
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -228,7 +228,7 @@ fn write_seed(path: &Path, seed: ShareRand) -> Result<(), Failure> {
 }
 
 fn read_seed(path: &Path) -> Result<ShareRand, Failure> {
-    let text = Secret::new(fs::read(path).map_err(Failure::home("read", path))?);
+    let text = Secret::new(fs::read(path).map_err(Failure::file("read", path))?);
     let wrong = || EngineError::SeedFile(path.display().to_string());
     let text = str::from_utf8(text.expose()).map_err(|_| wrong())?;
     let body = text.strip_prefix(HEADER).ok_or_else(wrong)?;

@@ -1,7 +1,7 @@
 //! What this device sends into a group.
 
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
-use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
+use paired_mls::{DeviceId as Number, leaf::LeafPackages, wire::MlsMessage};
 use paired_mls_api::{
     Access, CreateGroup, DeviceId, Envelope, GroupId, ProblemKind, PublishCommit, RosterChange,
     UserId, WelcomeFor,
@@ -9,44 +9,16 @@ use paired_mls_api::{
 use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
 
 use super::{
-    Engine, EngineError, Group, GroupRow, Membership, Report,
+    Change, Engine, EngineError, Group, GroupRow, Membership, Newcomer, Report,
     group::{Door, create_config},
     identity::check_key_package,
-    outbox::{Fate, Item},
+    item::Item,
+    outbox::Fate,
 };
 use crate::output::printable;
 
 /// How often a commit is made again because another one has won.
 pub(super) const ATTEMPTS: u32 = 16;
-
-/// What a commit is to do.
-#[derive(Clone, Debug)]
-pub(crate) enum Change {
-    /// Nothing but new keys: it heals whom it can.
-    Update,
-    /// Add these devices of users; all of a user that have a KeyPackage, if no device is named.
-    Add(Vec<Newcomer>),
-    /// Remove these members.
-    Remove(Vec<Target>),
-    /// Renew the whole leaf of a partner, with a KeyPackage from the tape.
-    Refresh(Number),
-}
-
-/// A member that is to be removed. Its leaf alone would not say who: if another commit wins first, somebody
-/// else may sit there.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) leaf: LeafIndex,
-    pub(crate) signature_key: Vec<u8>,
-    pub(crate) name: String,
-}
-
-/// Who is to be added.
-#[derive(Clone, Debug)]
-pub(crate) struct Newcomer {
-    pub(crate) user: UserId,
-    pub(crate) device: Option<String>,
-}
 
 /// A commit that is ready to be sent, and who has to get what of it.
 struct Ready {

@@ -9,7 +9,7 @@ use paired_mls_client::ClientError;
 use paired_mls_openmls::UsageError;
 use thiserror::Error;
 
-use crate::failure::Failure;
+use crate::session::SessionError;
 
 /// Why a command could not do what it was asked to.
 #[derive(Debug, Error)]
@@ -58,7 +58,7 @@ pub(crate) enum EngineError {
     Record(#[from] serde_json::Error),
     /// The session failed.
     #[error(transparent)]
-    Session(Box<Failure>),
+    Session(#[from] SessionError),
     /// What came in an envelope is none, or what is to go into one is too long.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),

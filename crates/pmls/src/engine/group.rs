@@ -11,7 +11,7 @@ use paired_mls_openmls::{
     },
 };
 
-use super::{Engine, EngineError, GroupRow, Membership, commit::Target};
+use super::{Engine, EngineError, GroupRow, Membership, change::Target};
 use crate::{
     output::{escape, printable},
     session::{Directory, OwnDevice},

@@ -13,7 +13,7 @@ use paired_mls_openmls::{
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
-use super::{Engine, EngineError, Group, Offers, group::lifetime, outbox::Item};
+use super::{Engine, EngineError, Group, Offers, group::lifetime, item::Item};
 use crate::{
     output::{printable, short},
     session::{Client, OwnDevice, Session},
@@ -95,9 +95,7 @@ impl Engine {
             credential: BasicCredential::new(session.profile().user.as_bytes().to_vec()).into(),
             signature_key: signature_key.into(),
         };
-        session
-            .device_with(key, credential)
-            .map_err(|failure| EngineError::Session(Box::new(failure)))
+        Ok(session.device_with(key, credential)?)
     }
 
     /// Makes KeyPackages from the tape of a pairing, and hands them to whoever is to have them: those of
@@ -229,7 +227,5 @@ pub(super) fn terms_of(state: &PairingState) -> Option<&Terms> {
 /// The service as the key of a hidden leaf sees it.
 pub(super) fn anchor_client(session: &Session, pairing: [u8; 16]) -> Result<Client, EngineError> {
     let pairing = PairingId(pairing);
-    session
-        .client_with(VaultKey::Anchor(pairing))
-        .map_err(|failure| EngineError::Session(Box::new(failure)))
+    Ok(session.client_with(VaultKey::Anchor(pairing))?)
 }

@@ -17,12 +17,14 @@
 //! before the cursor moves: a commit that is merged already is passed over by its epoch, and an
 //! application message is decrypted, kept and passed in one transaction.
 
+mod change;
 mod commit;
 mod error;
 mod forget;
 mod group;
 mod identity;
 mod inbox;
+mod item;
 mod leaf;
 mod log;
 mod mailbox;
@@ -48,8 +50,7 @@ use paired_mls_api::{GroupId, SignatureScheme};
 use paired_mls_openmls::{Error, UsageError};
 
 pub(crate) use self::{
-    commit::Change,
-    commit::Newcomer,
+    change::{Change, Newcomer},
     error::EngineError,
     group::{Door, Group},
     inbox::{Letter, Said, Which},
@@ -63,7 +64,6 @@ pub(crate) use self::{
     who::Who,
 };
 use crate::{
-    failure::Failure,
     session::{Client, Crypto, OwnDevice, Session},
     settings::GlobalOptions,
 };
@@ -80,7 +80,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// Opens the device's home. What a crash has left half done is tidied up here and with the next
     /// [`Engine::sync`].
-    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, Failure> {
+    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, EngineError> {
         let session = Session::open(options)?;
         let engine = Self { session, made: RefCell::default(), refused: RefCell::default() };
         engine.store().prepare()?;
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     fn client(&self) -> Result<&Client, EngineError> {
-        self.session.client().map_err(|failure| EngineError::Session(Box::new(failure)))
+        Ok(self.session.client()?)
     }
 
     fn crypto(&self) -> &Crypto {

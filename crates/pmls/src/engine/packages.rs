@@ -5,7 +5,7 @@ use std::time::Duration;
 use paired_mls_api::{KeyPackageCount, KeyPackageUpload};
 use paired_mls_openmls::{PackageKind, gate_capabilities, openmls::prelude::Capabilities};
 
-use super::{Engine, EngineError, Happening, Report, Store, outbox::Item, store::seconds};
+use super::{Engine, EngineError, Happening, Report, Store, item::Item, store::seconds};
 
 /// With so few left, more are made.
 const LOW: u64 = 5;

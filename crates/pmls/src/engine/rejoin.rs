@@ -13,11 +13,8 @@ use paired_mls_api::{GroupId, RosterChange};
 use paired_mls_openmls::{LeafGroup, PairedGroup};
 
 use super::{
-    Engine, EngineError, GroupRow, Happening, Membership, Report,
-    commit::ATTEMPTS,
-    group::join_config,
-    log::header_of,
-    outbox::{Fate, Item},
+    Engine, EngineError, GroupRow, Happening, Membership, Report, commit::ATTEMPTS,
+    group::join_config, item::Item, log::header_of, outbox::Fate,
 };
 
 impl Engine {

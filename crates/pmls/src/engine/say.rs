@@ -6,7 +6,8 @@ use paired_mls_api::GroupId;
 use super::{
     Change, Engine, EngineError, Group, GroupRow, Happening, Membership, Report,
     commit::ATTEMPTS,
-    outbox::{Again, Fate, Item},
+    item::{Again, Item},
+    outbox::Fate,
 };
 
 /// The length of what a message is known again by, in bytes.

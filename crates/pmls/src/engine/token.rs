@@ -4,7 +4,7 @@ use paired_mls_openmls::UsageError;
 
 use serde::Serialize;
 
-use super::{Engine, EngineError, Group, Happening, Report, outbox::Item};
+use super::{Engine, EngineError, Group, Happening, Report, item::Item};
 
 /// Who may send from a shared leaf.
 #[derive(Clone, Debug, Serialize)]

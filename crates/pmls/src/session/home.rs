@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::failure::Failure;
+use super::SessionError;
 
 /// A device's folder, which this process has for itself as long as this lives.
 ///
@@ -45,41 +45,43 @@ impl fmt::Display for Holder {
 
 impl Home {
     /// Opens a folder in which a device was set up.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, SessionError> {
         if !folder.join(DEVICE_FILE).is_file() {
-            return Err(Failure::NoDevice { home: folder.to_owned() });
+            return Err(SessionError::NoDevice { home: folder.to_owned() });
         }
         Self::lock(folder)
     }
 
     /// Opens a folder, and makes it where it is missing.
-    pub(crate) fn create(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn create(folder: &Path) -> Result<Self, SessionError> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder).map_err(Failure::home("create", folder))?;
+        builder.create(folder).map_err(SessionError::home("create", folder))?;
         Self::lock(folder)
     }
 
-    fn lock(folder: &Path) -> Result<Self, Failure> {
-        let folder = fs::canonicalize(folder).map_err(Failure::home("open", folder))?;
+    fn lock(folder: &Path) -> Result<Self, SessionError> {
+        let folder = fs::canonicalize(folder).map_err(SessionError::home("open", folder))?;
         only_for_the_owner(&folder)?;
         let path = folder.join("lock");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut lock = options.open(&path).map_err(Failure::home("open", &path))?;
+        let mut lock = options.open(&path).map_err(SessionError::home("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Failure::HomeInUse { holder: holder(&mut lock), home: folder });
+                return Err(SessionError::HomeInUse { holder: holder(&mut lock), home: folder });
             }
-            Err(TryLockError::Error(source)) => return Err(Failure::home("lock", &path)(source)),
+            Err(TryLockError::Error(source)) => {
+                return Err(SessionError::home("lock", &path)(source));
+            }
         }
         let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        written.map_err(Failure::home("write", &path))?;
+        written.map_err(SessionError::home("write", &path))?;
         Ok(Self { folder, _lock: lock })
     }
 
@@ -109,13 +111,13 @@ fn holder(lock: &mut File) -> Holder {
 
 /// Others must not be able to enter. A folder that was there before keeps its mode: it may be shared
 /// on purpose, and then is no home.
-fn only_for_the_owner(folder: &Path) -> Result<(), Failure> {
+fn only_for_the_owner(folder: &Path) -> Result<(), SessionError> {
     #[cfg(unix)]
     {
-        let metadata = fs::metadata(folder).map_err(Failure::home("inspect", folder))?;
+        let metadata = fs::metadata(folder).map_err(SessionError::home("inspect", folder))?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
         if mode & 0o077 != 0 {
-            return Err(Failure::HomeExposed { home: folder.to_owned(), mode });
+            return Err(SessionError::HomeExposed { home: folder.to_owned(), mode });
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use paired_mls_openmls::{UsageError, VaultKey, VaultSigner, VaultSignerError};
 use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 use thiserror::Error;
 
-use crate::failure::Failure;
+use super::SessionError;
 
 /// The device's signature key: it signs MLS messages and requests. Clones share it.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl DeviceKey {
         vault: &Vault,
         key: VaultKey,
         suite: CipherSuite,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, SessionError> {
         let signer = VaultSigner::new(RustCrypto::default(), vault.clone(), key, suite)?;
         let Some(public_key) = signer.public_key()? else {
             return Ok(None);
@@ -59,12 +59,12 @@ impl DeviceKey {
     }
 
     /// A key in a token.
-    pub(super) fn in_token(signer: TokenSigner, suite: CipherSuite) -> Result<Self, Failure> {
+    pub(super) fn in_token(signer: TokenSigner, suite: CipherSuite) -> Result<Self, SessionError> {
         let public_key = signer.public_key().to_vec();
         Self::new(public_key, suite, Place::Token(Arc::new(signer)))
     }
 
-    fn new(public_key: Vec<u8>, suite: CipherSuite, place: Place) -> Result<Self, Failure> {
+    fn new(public_key: Vec<u8>, suite: CipherSuite, place: Place) -> Result<Self, SessionError> {
         let scheme = SignatureScheme::of_suite(suite.code_point())?;
         let mls_scheme = mls_suite(suite)?.signature_algorithm();
         Ok(Self { public_key, scheme, mls_scheme, place })

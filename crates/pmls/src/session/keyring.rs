@@ -9,7 +9,7 @@ use paired_mls::Secret;
 use paired_mls_vault::keyring_core::{self, CredentialStore, Entry};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use super::SessionError;
 
 /// The keyring's entry for the passphrase of one vault.
 pub(crate) struct Remembered {
@@ -18,14 +18,14 @@ pub(crate) struct Remembered {
 
 impl Remembered {
     /// The entry for the vault at this path.
-    pub(crate) fn of(vault: &Path) -> Result<Self, Failure> {
-        let vault = std::path::absolute(vault).map_err(Failure::home("find", vault))?;
+    pub(crate) fn of(vault: &Path) -> Result<Self, SessionError> {
+        let vault = std::path::absolute(vault).map_err(SessionError::home("find", vault))?;
         let entry = store()?.build("pmls", &vault.display().to_string(), None)?;
         Ok(Self { entry })
     }
 
     /// The passphrase, if it is remembered.
-    pub(crate) fn passphrase(&self) -> Result<Option<Secret>, Failure> {
+    pub(crate) fn passphrase(&self) -> Result<Option<Secret>, SessionError> {
         match self.entry.get_secret().map(Zeroizing::new) {
             Ok(passphrase) => Ok(Some(Secret::copy_of(&passphrase))),
             Err(keyring_core::Error::NoEntry) => Ok(None),
@@ -34,17 +34,17 @@ impl Remembered {
     }
 
     /// Remembers the passphrase.
-    pub(crate) fn remember(&self, passphrase: &Secret) -> Result<(), Failure> {
+    pub(crate) fn remember(&self, passphrase: &Secret) -> Result<(), SessionError> {
         Ok(self.entry.set_secret(passphrase.expose())?)
     }
 }
 
 #[cfg(target_os = "linux")]
-fn store() -> Result<Arc<CredentialStore>, Failure> {
+fn store() -> Result<Arc<CredentialStore>, SessionError> {
     Ok(linux_keyutils_keyring_store::Store::new()?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn store() -> Result<Arc<CredentialStore>, Failure> {
-    Err(Failure::NoKeyring)
+fn store() -> Result<Arc<CredentialStore>, SessionError> {
+    Err(SessionError::NoKeyring)
 }

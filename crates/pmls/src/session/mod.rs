@@ -4,6 +4,7 @@
 //! ends. The signature key stays in the vault or its token but for one signature at a time.
 
 mod directory;
+mod error;
 mod home;
 mod key;
 mod keyring;
@@ -26,6 +27,7 @@ use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 
 pub(crate) use self::{
     directory::Directory,
+    error::SessionError,
     home::{Holder, Home},
     key::{DeviceKey, KeyError, mls_suite},
     profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
@@ -34,7 +36,7 @@ pub(crate) use self::{
     vault::{OpenVault, Opening},
 };
 use self::{keyring::Remembered, roles::LazyClient};
-use crate::{failure::Failure, settings::GlobalOptions};
+use crate::settings::GlobalOptions;
 
 /// Cryptography that knows leaves with several signature keys.
 pub(crate) type Crypto = KeyVectorCrypto<RustCrypto>;
@@ -64,21 +66,22 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the home: locks it, opens the vault and the MLS state.
     ///
-    /// Fails with [`Failure::NoDevice`] or [`Failure::Unfinished`] before `device init` is done, with
-    /// [`Failure::HomeInUse`] while another process has it, and with those of the vault.
-    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, Failure> {
+    /// Fails with [`SessionError::NoDevice`] or [`SessionError::Unfinished`] before `device init` is done, with
+    /// [`SessionError::HomeInUse`] while another process has it, and with those of the vault.
+    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, SessionError> {
         let home = Home::open(&options.home)?;
         let path = home.device_file();
-        let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
+        let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
         let mut profile = file.profile(&path)?.ok_or_else(unfinished)?;
         profile.server = profile.server.with(options);
         profile.vault = profile.vault.with(options)?;
         let open_vault =
             OpenVault::open(&profile.vault, home.folder(), options, Opening::Existing)?;
-        let key = device_key(&open_vault, &profile.key, profile.suite)?.ok_or(Failure::NoKey)?;
+        let key =
+            device_key(&open_vault, &profile.key, profile.suite)?.ok_or(SessionError::NoKey)?;
         if key.device() != profile.device {
-            return Err(Failure::OtherKey);
+            return Err(SessionError::OtherKey);
         }
         Self::assemble(home, profile, open_vault, key, options)
     }
@@ -89,7 +92,7 @@ impl Session {
         open_vault: OpenVault,
         key: DeviceKey,
         options: &GlobalOptions,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, SessionError> {
         let provider = SqliteProvider::open(Crypto::new(RustCrypto::default()), &home.mls_state())?;
         let credential = CredentialWithKey {
             credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
@@ -135,7 +138,7 @@ impl Session {
     }
 
     /// The passphrase of a sealed vault once more, for what asks for it again.
-    pub(crate) fn passphrase(&self, options: &GlobalOptions) -> Result<Secret, Failure> {
+    pub(crate) fn passphrase(&self, options: &GlobalOptions) -> Result<Secret, SessionError> {
         let remembered = self.remembered()?.map(|entry| entry.passphrase()).transpose()?.flatten();
         if let Some(passphrase) = remembered {
             return Ok(passphrase);
@@ -144,11 +147,11 @@ impl Session {
     }
 
     /// Tells the keyring a new passphrase, if it remembers the old one.
-    pub(crate) fn remember_passphrase(&self, passphrase: &Secret) -> Result<(), Failure> {
+    pub(crate) fn remember_passphrase(&self, passphrase: &Secret) -> Result<(), SessionError> {
         self.remembered()?.map_or(Ok(()), |entry| entry.remember(passphrase))
     }
 
-    fn remembered(&self) -> Result<Option<Remembered>, Failure> {
+    fn remembered(&self) -> Result<Option<Remembered>, SessionError> {
         match &self.profile.vault {
             VaultPlace::SealedKeyring { path, .. } => {
                 Remembered::of(&self.home.folder().join(path)).map(Some)
@@ -173,7 +176,7 @@ fn device_key(
     open_vault: &OpenVault,
     place: &KeyPlace,
     suite: CipherSuite,
-) -> Result<Option<DeviceKey>, Failure> {
+) -> Result<Option<DeviceKey>, SessionError> {
     match (place, open_vault) {
         (KeyPlace::Token { label }, OpenVault::Token(_, token)) => {
             match TokenSigner::find(token, label) {
@@ -182,7 +185,7 @@ fn device_key(
                 Err(error) => Err(error.into()),
             }
         }
-        (KeyPlace::Token { .. }, _) => Err(Failure::OtherKey),
+        (KeyPlace::Token { .. }, _) => Err(SessionError::OtherKey),
         (KeyPlace::Vault, _) => DeviceKey::in_vault(&open_vault.vault(), VaultKey::Own, suite),
     }
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
-use super::NewDevice;
-use crate::{failure::Failure, settings::GlobalOptions};
+use super::{NewDevice, SessionError};
+use crate::settings::GlobalOptions;
 
 /// The facts of a device that was set up.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl ServerPlace {
     }
 
     /// The service, for a client.
-    pub(crate) fn server(&self) -> Result<Server, Failure> {
+    pub(crate) fn server(&self) -> Result<Server, SessionError> {
         let server = match self.transport {
             Transport::Protected => Server::new(self.url.as_str()),
             Transport::InTheClear => Server::in_the_clear(self.url.as_str()),
@@ -89,12 +89,12 @@ impl ServerPlace {
         let Some(path) = &self.root else {
             return Ok(server);
         };
-        let pem = fs::read(path).map_err(Failure::file("read", path))?;
+        let pem = fs::read(path).map_err(SessionError::file("read", path))?;
         server.with_root(&pem).map_err(|source| self.failure(source))
     }
 
-    fn failure(&self, source: ServerError) -> Failure {
-        Failure::Server { url: self.url.clone(), source }
+    fn failure(&self, source: ServerError) -> SessionError {
+        SessionError::Server { url: self.url.clone(), source }
     }
 }
 
@@ -260,7 +260,7 @@ impl DeviceFile {
     }
 
     /// Whether a device can be made of this.
-    pub(super) fn check(&self, path: &Path) -> Result<(), Failure> {
+    pub(super) fn check(&self, path: &Path) -> Result<(), SessionError> {
         self.profile(path)?;
         self.server.server().map(drop)
     }

@@ -4,8 +4,7 @@ use std::{cell::OnceCell, rc::Rc};
 
 use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
-use super::{Client, DeviceKey, OwnDevice, Session};
-use crate::failure::Failure;
+use super::{Client, DeviceKey, OwnDevice, Session, SessionError};
 
 /// The client of the service, once it was needed.
 pub(super) type LazyClient = Rc<OnceCell<Client>>;
@@ -27,7 +26,7 @@ impl Session {
         &self,
         key: VaultKey,
         credential: CredentialWithKey,
-    ) -> Result<OwnDevice, Failure> {
+    ) -> Result<OwnDevice, SessionError> {
         let provider = self.device().provider().clone();
         Ok(OwnDevice::new(
             provider,
@@ -39,7 +38,7 @@ impl Session {
     }
 
     /// The service as this device sees it.
-    pub(crate) fn client(&self) -> Result<&Client, Failure> {
+    pub(crate) fn client(&self) -> Result<&Client, SessionError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -49,16 +48,16 @@ impl Session {
     }
 
     /// The service as the holder of another key of the vault sees it.
-    pub(crate) fn client_with(&self, key: VaultKey) -> Result<Client, Failure> {
+    pub(crate) fn client_with(&self, key: VaultKey) -> Result<Client, SessionError> {
         let client = Client::new(self.profile().server.server()?, self.key_of(key)?)?;
         Ok(client.with_timeout(self.timeout))
     }
 
-    fn key_of(&self, key: VaultKey) -> Result<DeviceKey, Failure> {
+    fn key_of(&self, key: VaultKey) -> Result<DeviceKey, SessionError> {
         match key {
             VaultKey::Own => Ok(self.key().clone()),
             anchor => DeviceKey::in_vault(self.vault(), anchor, self.profile().suite)?
-                .ok_or(Failure::NoKey),
+                .ok_or(SessionError::NoKey),
         }
     }
 }

@@ -15,10 +15,10 @@ use paired_mls_openmls::{VaultKey, generate_signature_key};
 use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
 
 use super::{
-    DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, ServerPlace, Session, VaultPlace,
-    device_key,
+    DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, ServerPlace, Session, SessionError,
+    VaultPlace, device_key,
 };
-use crate::{failure::Failure, settings::GlobalOptions};
+use crate::settings::GlobalOptions;
 
 /// The device that is to be made.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Session {
     pub(crate) fn set_up(
         options: &GlobalOptions,
         wanted: Option<NewDevice>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, SessionError> {
         let home = Home::create(&options.home)?;
         let path = home.device_file();
         let found = DeviceFile::read(&path)?;
@@ -57,7 +57,7 @@ impl Session {
         let vault_was_there =
             wanted.as_ref().is_some_and(|wanted| home.folder().join(wanted.vault.path()).exists());
         let mut file = match (found, wanted) {
-            (None, None) => return Err(Failure::WhoseDevice),
+            (None, None) => return Err(SessionError::WhoseDevice),
             (None, Some(wanted)) => {
                 let file = DeviceFile::from(wanted);
                 // What cannot be read again, or used, is refused before it is written.
@@ -67,7 +67,7 @@ impl Session {
             }
             (Some(found), Some(wanted)) if !found.is_of(&wanted) => {
                 let found = format!("{}'s {}", found.user, found.name);
-                return Err(Failure::OtherDevice { home: home.folder().to_owned(), found });
+                return Err(SessionError::OtherDevice { home: home.folder().to_owned(), found });
             }
             (Some(found), _) => found,
         };
@@ -90,14 +90,14 @@ impl Session {
         };
         let key = match device_key(&open_vault, &file.key, suite)? {
             Some(key) => key,
-            None if file.device.is_some() => return Err(Failure::NoKey),
+            None if file.device.is_some() => return Err(SessionError::NoKey),
             None => make_key(&open_vault, &file.key, suite)?,
         };
         if *file.device.get_or_insert_with(|| key.device()) != key.device() {
-            return Err(Failure::OtherKey);
+            return Err(SessionError::OtherKey);
         }
         file.write(&path)?;
-        let unfinished = || Failure::Unfinished { home: home.folder().to_owned() };
+        let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let profile = file.profile(&path)?.ok_or_else(unfinished)?;
         Self::assemble(home, profile, open_vault, key, options)
     }
@@ -116,7 +116,7 @@ fn make_key(
     open_vault: &OpenVault,
     place: &KeyPlace,
     suite: CipherSuite,
-) -> Result<DeviceKey, Failure> {
+) -> Result<DeviceKey, SessionError> {
     match (place, open_vault) {
         (KeyPlace::Token { label }, OpenVault::Token(_, token)) => {
             let algorithm = match suite {
@@ -125,11 +125,11 @@ fn make_key(
             };
             DeviceKey::in_token(TokenSigner::generate(token, label, algorithm)?, suite)
         }
-        (KeyPlace::Token { .. }, _) => Err(Failure::OtherKey),
+        (KeyPlace::Token { .. }, _) => Err(SessionError::OtherKey),
         (KeyPlace::Vault, _) => {
             let vault = open_vault.vault();
             vault.store_signature_key(&generate_signature_key(&RustCrypto::default(), suite)?)?;
-            DeviceKey::in_vault(&vault, VaultKey::Own, suite)?.ok_or(Failure::NoKey)
+            DeviceKey::in_vault(&vault, VaultKey::Own, suite)?.ok_or(SessionError::NoKey)
         }
     }
 }

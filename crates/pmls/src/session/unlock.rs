@@ -9,7 +9,7 @@ use std::{
 use paired_mls::Secret;
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use super::SessionError;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +43,21 @@ impl Wanted {
 
 /// Gets a passphrase or PIN: from this file; else from a credential of the service manager; else from
 /// the person at the terminal, without an echo.
-pub(crate) fn ask(wanted: Wanted, file: Option<&Path>) -> Result<Secret, Failure> {
+pub(crate) fn ask(wanted: Wanted, file: Option<&Path>) -> Result<Secret, SessionError> {
     if let Some(path) = file.map(Path::to_owned).or_else(|| credential(wanted)) {
-        let failed =
-            |source| Failure::PassphraseFile { what: wanted.name(), path: path.clone(), source };
+        let failed = |source| SessionError::PassphraseFile {
+            what: wanted.name(),
+            path: path.clone(),
+            source,
+        };
         return from_file(&path).map_err(failed);
     }
     if !io::stdin().is_terminal() {
-        return Err(Failure::NoPassphrase { what: wanted.name() });
+        return Err(SessionError::NoPassphrase { what: wanted.name() });
     }
     let typed = prompt(&format!("Vault {}: ", wanted.name()))?;
     if wanted == Wanted::NewPassphrase && prompt("The same again: ")? != typed {
-        return Err(Failure::PassphrasesDiffer);
+        return Err(SessionError::PassphrasesDiffer);
     }
     Ok(typed)
 }
@@ -71,9 +74,9 @@ fn from_file(path: &Path) -> io::Result<Secret> {
     Ok(Secret::copy_of(content.strip_suffix(b"\r").unwrap_or(content)))
 }
 
-fn prompt(question: &str) -> Result<Secret, Failure> {
+fn prompt(question: &str) -> Result<Secret, SessionError> {
     let typed = rpassword::prompt_password(question).map(Zeroizing::new);
-    let failed = |source| Failure::PassphraseFile {
+    let failed = |source| SessionError::PassphraseFile {
         what: "passphrase",
         path: "the terminal".into(),
         source,

@@ -11,11 +11,12 @@ use paired_mls_vault::{
 };
 
 use super::{
+    SessionError,
     keyring::Remembered,
     profile::VaultPlace,
     unlock::{self, Wanted},
 };
-use crate::{failure::Failure, settings::GlobalOptions};
+use crate::settings::GlobalOptions;
 
 /// An open vault, and what only its kind knows.
 #[derive(Clone, Debug)]
@@ -44,12 +45,12 @@ impl OpenVault {
         home: &Path,
         options: &GlobalOptions,
         opening: Opening,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, SessionError> {
         let path = home.join(place.path());
         let there = match (path.exists(), opening) {
             (true, _) => There::Already,
             (false, Opening::OrNew) => There::NotYet,
-            (false, Opening::Existing) => return Err(Failure::NoVault { path }),
+            (false, Opening::Existing) => return Err(SessionError::NoVault { path }),
         };
         match place {
             VaultPlace::Plain { .. } => Ok(Self::Plain(Arc::new(PlainFile::open(path)?))),
@@ -64,7 +65,7 @@ impl OpenVault {
                 {
                     match sealed(&path, &counter, &passphrase, there) {
                         // It was changed where this keyring does not reach.
-                        Err(Failure::Sealed(SealedError::WrongPassphrase)) => {}
+                        Err(SessionError::Sealed(SealedError::WrongPassphrase)) => {}
                         opened => return opened,
                     }
                 }
@@ -97,11 +98,11 @@ impl OpenVault {
 
 impl VaultPlace {
     /// The place with what the options say instead: the same vault, found somewhere else.
-    pub(super) fn with(self, options: &GlobalOptions) -> Result<Self, Failure> {
+    pub(super) fn with(self, options: &GlobalOptions) -> Result<Self, SessionError> {
         let Some(path) = &options.vault_path else {
             return Ok(self);
         };
-        let path = std::path::absolute(path).map_err(Failure::file("find", path))?;
+        let path = std::path::absolute(path).map_err(SessionError::file("find", path))?;
         Ok(match self {
             Self::Plain { .. } => Self::Plain { path },
             Self::Sealed { counter, .. } => Self::Sealed { path, counter },
@@ -142,7 +143,7 @@ fn sealed(
     counter: &Path,
     passphrase: &Secret,
     there: There,
-) -> Result<OpenVault, Failure> {
+) -> Result<OpenVault, SessionError> {
     // The first try of `device init` may have ended between the two files.
     let counter = match there {
         There::NotYet if !counter.exists() => FileCounter::create(counter)?,

@@ -9,7 +9,7 @@ use super::register::{RegisterArgs, Registered, register};
 use crate::{
     failure::Failure,
     output::Output,
-    session::{KeyPlace, NewDevice, ServerPlace, Session, Transport, VaultPlace},
+    session::{KeyPlace, NewDevice, ServerPlace, Session, SessionError, Transport, VaultPlace},
     settings::GlobalOptions,
 };
 
@@ -91,7 +91,7 @@ impl InitArgs {
         let Some(user) = self.user.clone() else {
             return Ok(None);
         };
-        let url = options.server.clone().ok_or(Failure::WhoseDevice)?;
+        let url = options.server.clone().ok_or(SessionError::WhoseDevice)?;
         let root = options.server_root.as_ref().map(absolute).transpose()?;
         let server = ServerPlace { url, root, transport: Transport::default() }.with(options);
         let (name, suite) = (self.name.clone(), self.suite);
@@ -109,7 +109,7 @@ impl InitArgs {
 
     fn vault_place(&self, options: &GlobalOptions) -> Result<VaultPlace, Failure> {
         let absolute =
-            |path: &PathBuf| std::path::absolute(path).map_err(Failure::home("find", path.clone()));
+            |path: &PathBuf| std::path::absolute(path).map_err(Failure::file("find", path.clone()));
         let path = options.vault_path.as_ref().map(absolute).transpose()?;
         let path = path.unwrap_or_else(|| PathBuf::from("vault"));
         let beside = || {
@@ -118,7 +118,7 @@ impl InitArgs {
             options.home.with_file_name(name)
         };
         let counter = absolute(&self.vault_counter.clone().unwrap_or_else(beside))?;
-        let missing = || Failure::WhoseDevice;
+        let missing = || SessionError::WhoseDevice;
         Ok(match self.vault {
             VaultKind::Plain => VaultPlace::Plain { path },
             VaultKind::Sealed => VaultPlace::Sealed { path, counter },

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use paired_mls_api::ProblemKind;
 use paired_mls_client::ClientError;
 
-use super::{Again, Item, Refused};
-use crate::engine::EngineError;
+use super::Refused;
+use crate::engine::{
+    EngineError,
+    item::{Again, Item},
+};
 
 /// What became of a request.
 #[derive(Clone, Debug)]

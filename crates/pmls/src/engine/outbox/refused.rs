@@ -3,7 +3,7 @@
 use paired_mls_api::{Problem, ProblemKind};
 use thiserror::Error;
 
-use super::Item;
+use crate::engine::item::Item;
 
 /// The service has refused a request for good.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Start;
 use crate::{
-    engine::{Engine, EngineError, commit::Newcomer, outbox::Item},
+    engine::{Engine, EngineError, change::Newcomer, item::Item},
     output::printable,
 };
 

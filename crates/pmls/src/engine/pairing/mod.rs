@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::{channel::CHANNEL_PREFIX, view::short_state};
 pub(crate) use self::{start::Invitation, view::PairingView};
-use super::{Engine, EngineError, Happening, Report, leaf::LastResort, outbox::Item};
+use super::{Engine, EngineError, Happening, Report, item::Item, leaf::LastResort};
 
 /// What a pairing is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

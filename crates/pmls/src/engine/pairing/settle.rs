@@ -9,8 +9,7 @@ use paired_mls_openmls::{Footing, PairedGroup};
 use super::channel::ChannelRecord;
 use crate::{
     engine::{
-        Engine, EngineError, Group, Happening, Membership, Report, outbox::Item,
-        report::PairingEvent,
+        Engine, EngineError, Group, Happening, Membership, Report, item::Item, report::PairingEvent,
     },
     session::OwnDevice,
 };

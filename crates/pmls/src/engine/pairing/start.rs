@@ -15,7 +15,7 @@ use super::{
     channel::{ChannelRecord, Compared},
 };
 use crate::{
-    engine::{Engine, EngineError, Report, commit::Newcomer, identity::check_key_package},
+    engine::{Engine, EngineError, Report, change::Newcomer, identity::check_key_package},
     output::printable,
 };
 
