@@ -114,7 +114,7 @@ pub(crate) enum Failure {
 /// What a script can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All is well.
     Done = 0,
     /// Something that was claimed does not hold.

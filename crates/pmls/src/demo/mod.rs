@@ -88,7 +88,7 @@ pub(crate) async fn run(options: &Options, output: Output) -> Result<ExitCode, F
         report.finish(&findings)?;
         narrator.report(&options.report)?;
     }
-    output.show_data(&findings)?;
+    output.show_data(&findings).map_err(Failure::Output)?;
     Ok(facts::exit_code(&findings.facts))
 }
 

@@ -27,7 +27,7 @@ const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// The form that is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// Text.
     Text,
     /// One JSON object a line.
@@ -36,12 +36,13 @@ pub(crate) enum Form {
 
 /// Where a command prints.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Output {
+pub struct Output {
     form: Form,
 }
 
 impl Output {
-    pub(crate) fn new(form: Form) -> Self {
+    /// Output of this form.
+    pub fn new(form: Form) -> Self {
         Self { form }
     }
 
@@ -60,7 +61,11 @@ impl Output {
     }
 
     /// Tells a person what happens while it does; nothing to a script.
-    pub(crate) fn tell(self, text: impl fmt::Display) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn tell(self, text: impl fmt::Display) -> io::Result<()> {
         if self.form == Form::Json {
             return Ok(());
         }
@@ -70,14 +75,18 @@ impl Output {
     }
 
     /// Gives a script what a person was told by [`Output::tell`].
-    pub(crate) fn show_data(self, data: &impl Serialize) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn show_data(self, data: &impl Serialize) -> io::Result<()> {
         if self.form == Form::Text {
             return Ok(());
         }
         let mut out = anstream::stdout().lock();
         let written = serde_json::to_string(data).map_err(io::Error::from);
         let written = written.and_then(|line| writeln!(out, "{line}"));
-        written.and_then(|()| out.flush()).map_err(Failure::Output)
+        written.and_then(|()| out.flush())
     }
 
     /// Prints what is wrong with the command line, for a script.
@@ -88,14 +97,10 @@ impl Output {
     }
 
     /// Prints why the command failed, to standard error.
-    pub(crate) fn fail(self, failure: &Failure) {
+    pub fn fail(self, why: impl fmt::Display, exit: Exit) {
         let told = match self.form {
-            Form::Text => format!("{ERROR}pmls:{ERROR:#} {}", failure.message()),
-            Form::Json => {
-                let exit_code = failure.exit() as u8;
-                json!({ "error": failure.message().to_string(), "exit_code": exit_code })
-                    .to_string()
-            }
+            Form::Text => format!("{ERROR}pmls:{ERROR:#} {why}"),
+            Form::Json => json!({ "error": why.to_string(), "exit_code": exit as u8 }).to_string(),
         };
         // There is nowhere left to report to if this fails.
         let _ = writeln!(anstream::stderr(), "{told}");
