@@ -11,7 +11,7 @@ use crate::{
 
 /// Paired MLS: an active device heals an MLS group on behalf of a passive one.
 #[derive(Parser)]
-#[command(name = "pmls", version, max_term_width = 100, after_long_help = Exit::help())]
+#[command(name = "pmls", bin_name = "pmls", version, max_term_width = 100, after_long_help = Exit::help())]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]

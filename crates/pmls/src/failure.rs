@@ -1,6 +1,6 @@
 //! Everything that a command can fail with, and the exit code that a script sees.
 
-use std::{fmt, io, path::PathBuf, process::ExitCode};
+use std::{error::Error as StdError, fmt, io, path::PathBuf, process::ExitCode};
 
 use paired_mls::{VaultError, pairing::BookError};
 use paired_mls_api::{DeviceId, ProblemKind};
@@ -13,7 +13,7 @@ use paired_mls_vault::{
 };
 use thiserror::Error;
 
-use crate::{demo::DemoError, engine::EngineError, session::SessionError, settings::SettingsError};
+use crate::{engine::EngineError, session::SessionError, settings::SettingsError};
 
 /// Why a command failed, with what to do next.
 #[derive(Debug, Error)]
@@ -106,9 +106,25 @@ pub(crate) enum Failure {
     /// The service does not start.
     #[error(transparent)]
     Serve(#[from] StartError),
-    /// The demo.
-    #[error(transparent)]
-    Demo(#[from] DemoError),
+    /// The demo is not installed.
+    #[error(
+        "the demo is a program of its own, and there is no {program}: in the source of Paired MLS, \
+         `cargo run --release -- demo` builds and plays it"
+    )]
+    NoDemo {
+        /// Where it was looked for.
+        program: PathBuf,
+    },
+    /// The demo does not start.
+    #[error(
+        "cannot start {program}: {source}; in the source of Paired MLS, `cargo run --release -- demo` plays it"
+    )]
+    Demo {
+        /// The program of the demo.
+        program: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
 }
 
 /// What a script can tell apart.
@@ -254,23 +270,33 @@ macro_rules! of_the_session {
 
 of_the_session!(VaultError, DiskError, ParameterError, SealedError, TokenVaultError, UsageError);
 
-/// An error with its causes, on one line.
+/// What a person reads of an error: what to do, and its causes.
 pub(crate) struct Message<'a>(&'a Failure);
 
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.of_a_library() {
+            Some(hint) => write!(f, "{}{hint}", self.0),
+            None => WithCauses(self.0).fmt(f),
+        }
+    }
+}
+
+/// An error with its causes, on one line. A cause that its effect has quoted is not repeated.
+pub struct WithCauses<'a>(pub &'a dyn StdError);
+
+impl fmt::Display for WithCauses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut told = self.0.to_string();
         f.write_str(&told)?;
-        if let Some(hint) = self.0.of_a_library() {
-            return f.write_str(hint);
-        }
-        let first = std::error::Error::source(self.0);
-        for cause in std::iter::successors(first, |error| error.source()) {
+        let mut next = self.0.source();
+        while let Some(cause) = next {
             let text = cause.to_string();
             if !told.contains(&text) {
                 write!(f, ": {text}")?;
                 told = text;
             }
+            next = cause.source();
         }
         Ok(())
     }

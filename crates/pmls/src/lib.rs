@@ -5,7 +5,6 @@
 
 mod cli;
 mod commands;
-mod demo;
 mod engine;
 mod failure;
 mod output;
@@ -19,7 +18,7 @@ use failure::Failure;
 use paired_mls_vault::{Hardening, harden_process};
 
 pub use self::{
-    failure::Exit,
+    failure::{Exit, WithCauses},
     output::{Form, Output},
 };
 

@@ -1,6 +1,7 @@
 //! The commands. Each module has the arguments of one, what it does, and what it reports.
 
 mod config;
+mod demo;
 mod device;
 mod generate;
 mod group;
@@ -22,7 +23,6 @@ use tokio::runtime::Builder;
 
 use crate::{
     cli::Parsed,
-    demo,
     engine::{self, EngineError},
     failure::{Exit, Failure},
     output::Output,
@@ -63,10 +63,7 @@ pub(crate) enum Command {
     /// Run the delivery service and directory.
     Serve(Box<serve::ServeArgs>),
     /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
-    Demo(demo::Options),
-    /// Be a stock member of the demo, and obey lines of JSON.
-    #[command(hide = true)]
-    DemoMember(demo::MemberArgs),
+    Demo(demo::DemoArgs),
     /// Print completions for a shell.
     Completions(generate::CompletionsArgs),
     /// Write the manual, one page for each command.
@@ -106,8 +103,7 @@ pub(crate) async fn run(
             let matches = parsed.matches.subcommand_matches("serve").unwrap_or(&parsed.matches);
             serve::run(args, &parsed.config_file()?, matches, output).await?;
         }
-        Command::Demo(options) => return demo::run(options, output).await,
-        Command::DemoMember(args) => demo::run_member(args, &options()?).await?,
+        Command::Demo(args) => return Err(demo::run(args, output)),
         Command::Completions(args) => generate::completions(args)?,
         Command::Man(args) => generate::man(args)?,
     }

@@ -46,6 +46,11 @@ impl Output {
         Self { form }
     }
 
+    /// What the command prints.
+    pub(crate) fn form(self) -> Form {
+        self.form
+    }
+
     /// Prints a report, and hands it on at once. A command that goes on prints one for each event.
     pub(crate) fn show(self, report: &impl Report) -> Result<(), Failure> {
         self.write(report).map_err(Failure::Output)

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Escaped;
-use crate::demo::picture::{Picture, Spot};
+use crate::picture::{Picture, Spot};
 
 /// The distance between two leaves, and between two levels, in pixels.
 const LEAF: f64 = 74.0;

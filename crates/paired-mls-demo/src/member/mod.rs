@@ -1,4 +1,4 @@
-//! `pmls demo-member`: a member on a stock library, in a process of its own. It talks to the service
+//! `pmls-demo member`: a member on a stock library, in a process of its own. It talks to the service
 //! like anybody else, has never heard of Paired MLS, and obeys one line of JSON after the other.
 
 mod order;
@@ -18,10 +18,10 @@ use paired_mls_api::{
 };
 use paired_mls_client::{Client, Publication, Server};
 use paired_mls_peers::{SignFn, Stock, StockMlsRs, StockOpenMls};
+use url::Url;
 
 pub(super) use self::order::{Answer, Order, State};
 use super::{DemoError, SUITE};
-use crate::settings::GlobalOptions;
 
 /// Which member.
 #[derive(Args)]
@@ -32,6 +32,9 @@ pub(crate) struct MemberArgs {
     /// Who it is.
     #[arg(long)]
     user: String,
+    /// The service.
+    #[arg(long)]
+    server: Url,
 }
 
 /// What a member runs on.
@@ -54,14 +57,13 @@ impl Library {
 }
 
 /// Obeys until there are no more orders.
-pub(crate) async fn run(args: &MemberArgs, options: &GlobalOptions) -> Result<(), DemoError> {
-    let played = play(args, options).await;
+pub(crate) async fn run(args: &MemberArgs) -> Result<(), DemoError> {
+    let played = play(args).await;
     played.map_err(DemoError::mls("a stock member"))
 }
 
-async fn play(args: &MemberArgs, options: &GlobalOptions) -> Result<(), Refused> {
-    let url = options.server.as_ref().ok_or("give a --server")?;
-    let mut member = Member::register(args, Server::new(url.as_str())?).await?;
+async fn play(args: &MemberArgs) -> Result<(), Refused> {
+    let mut member = Member::register(args, Server::new(args.server.as_str())?).await?;
     tell(&Answer::Done(member.state()?))?;
     for line in io::stdin().lock().lines() {
         let order = serde_json::from_str(&line?)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
+use pmls::Output;
 
 use super::{
     DemoError,
@@ -11,7 +12,6 @@ use super::{
     role::{Role, THIEF},
     times::{Comparison, Pair, RUNS},
 };
-use crate::output::Output;
 
 const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();

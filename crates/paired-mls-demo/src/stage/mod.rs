@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// This program, without whatever the environment says about it, in this folder.
-    pub(super) fn command(&self, folder: &Path) -> Command {
+    pub(super) fn program(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.program);
         let ours = |name: &OsString| name.to_string_lossy().starts_with("PMLS_");
         for name in env::vars_os().map(|(name, _)| name).filter(ours) {
@@ -72,6 +72,12 @@ impl Stage {
         // Ctrl-C at the terminal is for the demo alone, which then ends the others.
         command.process_group(0);
         command.env_remove("RUST_LOG").current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// This program as `pmls`, whose output is for us, in this folder.
+    pub(super) fn command(&self, folder: &Path) -> Command {
+        let mut command = self.program(folder);
         command.arg("--json").arg("--config").arg(self.folder.path().join(CONFIG));
         command
     }

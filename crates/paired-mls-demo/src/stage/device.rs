@@ -2,17 +2,15 @@
 
 use std::{fs, path::PathBuf, process::Output};
 
+use pmls::Exit;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
 
 use super::Stage;
 use crate::{
-    demo::{
-        DemoError,
-        role::{Role, Seating},
-    },
-    failure::Exit,
+    DemoError,
+    role::{Role, Seating},
 };
 
 /// A device: its MLS state in one folder, its vault in another.

@@ -10,7 +10,7 @@ use std::{
 
 use super::{demo, text};
 
-/// The processes that have this folder in their command line, and what they say there.
+/// The processes that work in this folder, or have it in their command line, and what they say there.
 fn processes_in(folder: &Path) -> Vec<(u32, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().filter_map(Result::ok) {
@@ -18,7 +18,8 @@ fn processes_in(folder: &Path) -> Vec<(u32, String)> {
         // It may have ended since.
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if line.contains(&folder.display().to_string()) {
+        let works_in = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if works_in.starts_with(folder) || line.contains(&folder.display().to_string()) {
             found.push((pid, line));
         }
     }
@@ -62,7 +63,7 @@ fn kill(pid: u32) {
 
 #[test]
 fn after_a_signal() {
-    for (name, process) in [("-INT", "demo-member"), ("-TERM", " update family")] {
+    for (name, process) in [("-INT", " member --server"), ("-TERM", " update family")] {
         let folder = tempfile::tempdir().unwrap();
         let demo = start(folder.path());
         wait_for(folder.path(), process);
@@ -78,7 +79,7 @@ fn after_a_signal() {
 fn after_a_failure_which_says_whose_command_it_was() {
     for (victim, blamed) in [
         (" serve ", "`pmls "),
-        ("demo-member --user bob", "Bob has ended"),
+        ("--user bob --library", "Bob has ended"),
         (" update family", "`pmls update family` failed: signal: 9"),
     ] {
         let folder = tempfile::tempdir().unwrap();

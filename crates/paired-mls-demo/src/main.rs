@@ -1,4 +1,4 @@
-//! The main job, played by real members: a service, and processes of the command line.
+//! The main job, played by real members: a service, and processes of the command line. `pmls demo` starts it.
 //!
 //! ```text
 //! story, hidden      the four acts, and what each of them proves
@@ -8,6 +8,8 @@
 //!    ├─ thief        stolen files, and the wire
 //!    └─ picture      the ratchet tree of an epoch
 //! ```
+//!
+//! This program is `pmls` as well: the devices and the service of the story are processes of it.
 
 mod cast;
 mod epoch;
@@ -26,6 +28,7 @@ mod thief;
 mod times;
 
 use std::{
+    env,
     fs::Permissions,
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
@@ -33,33 +36,82 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Args;
+use clap::{Args, Parser, Subcommand};
 use paired_mls::CipherSuite;
+use paired_mls_vault::harden_process;
+use pmls::{Exit, Form, Output, WithCauses};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    epoch::Act, facts::Fact, narrate::Narrator, stage::Stage, telling::Telling, times::Comparison,
+    epoch::Act, error::DemoError, facts::Fact, member::MemberArgs, narrate::Narrator, stage::Stage,
+    telling::Telling, times::Comparison,
 };
-pub(crate) use self::{
-    error::DemoError,
-    member::{MemberArgs, run as run_member},
-};
-use crate::{failure::Failure, output::Output};
 
 /// The suite of the demo.
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 
+/// How `pmls demo` starts this program, and how the demo starts its stock members.
+#[derive(Parser)]
+#[command(name = "pmls-demo", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The parts of this program that are not `pmls`.
+#[derive(Subcommand)]
+enum Command {
+    /// Play the demo.
+    Play(Options),
+    /// Be a stock member, and obey lines of JSON.
+    Member(MemberArgs),
+}
+
 /// What the demo can be told.
 #[derive(Args)]
-pub(crate) struct Options {
+struct Options {
     /// Where to write the HTML report.
-    #[arg(long, value_name = "FILE", default_value = "paired-mls-demo.html")]
-    report: PathBuf,
-    /// Write no report.
-    #[arg(long, conflicts_with = "report")]
-    no_report: bool,
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match env::args_os().nth(1) {
+        Some(word) if word == "play" || word == "member" => {}
+        _ => return pmls::main(),
+    }
+    // What could not be hardened is no concern of the demo: its secrets are worth nothing.
+    let _ = harden_process();
+    let command = Cli::parse().command;
+    let form = match &command {
+        Command::Play(Options { json: true, .. }) => Form::Json,
+        Command::Play(_) | Command::Member(_) => Form::Text,
+    };
+    let output = Output::new(form);
+    let done = run(&command, output);
+    done.unwrap_or_else(|error| {
+        output.fail(WithCauses(&error), Exit::Failed);
+        Exit::Failed.into()
+    })
+}
+
+fn run(command: &Command, output: Output) -> Result<ExitCode, DemoError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| DemoError::Process { who: "this program", source })?;
+    runtime.block_on(async {
+        match command {
+            Command::Play(options) => direct(options, output).await,
+            Command::Member(args) => {
+                member::run(args).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })
 }
 
 /// Everything that the demo has found out.
@@ -71,12 +123,9 @@ pub(crate) struct Findings {
 }
 
 /// Plays the demo. The exit code is 1 if a fact does not hold.
-pub(crate) async fn run(options: &Options, output: Output) -> Result<ExitCode, Failure> {
+async fn direct(options: &Options, output: Output) -> Result<ExitCode, DemoError> {
     // Before anything else: it is found out now if the report cannot be written.
-    let report = match options.no_report {
-        true => None,
-        false => Some(Report::begin(&options.report)?),
-    };
+    let report = options.report.as_deref().map(Report::begin).transpose()?;
     let narrator = Narrator::new(output);
     narrator.opening()?;
     let mut telling = Telling::new(narrator);
@@ -85,10 +134,9 @@ pub(crate) async fn run(options: &Options, output: Output) -> Result<ExitCode, F
     narrator.closing(&comparison, &facts)?;
     let findings = Findings { facts, acts, comparison };
     if let Some(report) = report {
-        report.finish(&findings)?;
-        narrator.report(&options.report)?;
+        narrator.report(report.finish(&findings)?)?;
     }
-    output.show_data(&findings).map_err(Failure::Output)?;
+    output.show_data(&findings).map_err(DemoError::Output)?;
     Ok(facts::exit_code(&findings.facts))
 }
 
@@ -143,10 +191,10 @@ impl<'a> Report<'a> {
         Ok(Self { file: builder.tempfile_in(folder).map_err(failed)?, path })
     }
 
-    fn finish(mut self, findings: &Findings) -> Result<(), DemoError> {
+    fn finish(mut self, findings: &Findings) -> Result<&'a Path, DemoError> {
         let failed = |source| DemoError::Report { path: self.path.to_owned(), source };
         self.file.write_all(report::html(findings).as_bytes()).map_err(failed)?;
         self.file.persist(self.path).map_err(|error| failed(error.error))?;
-        Ok(())
+        Ok(self.path)
     }
 }

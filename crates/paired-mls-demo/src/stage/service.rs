@@ -13,7 +13,7 @@ use tokio::{
 use url::Url;
 
 use super::{Pipes, Stage, last_words};
-use crate::demo::{DemoError, role::Seating};
+use crate::{DemoError, role::Seating};
 
 const WHO: &str = "the service";
 

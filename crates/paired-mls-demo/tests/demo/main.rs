@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// The demo, with its temporary files in a folder of the test.
 fn demo(folder: &Path) -> Command {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_pmls"));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_pmls-demo"));
     demo.env("TMPDIR", folder).current_dir(folder).arg("demo");
     demo
 }
@@ -110,6 +110,6 @@ fn what_goes_wrong_is_said_with_the_next_step() {
     assert!(error.contains("choose another with --report"), "{error}");
     assert!(output.stdout.is_empty(), "before the story begins");
 
-    let output = Command::new(env!("CARGO_BIN_EXE_pmls")).arg("dance").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pmls-demo")).arg("dance").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

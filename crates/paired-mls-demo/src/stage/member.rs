@@ -9,7 +9,7 @@ use tokio::{
 use url::Url;
 
 use super::{Pipes, Stage, last_words};
-use crate::demo::{
+use crate::{
     DemoError,
     member::{Answer, Library, Order, State},
     role::{Role, Seating},
@@ -32,8 +32,8 @@ impl Member {
         library: Library,
     ) -> Result<Self, DemoError> {
         let folder = stage.folder(&format!("{}-{}", seating.name(), role.short()))?;
-        let mut command = stage.command(&folder);
-        command.args(["--server", server.as_str(), "demo-member", "--user", role.user(seating)]);
+        let mut command = stage.program(&folder);
+        command.args(["member", "--server", server.as_str(), "--user", role.user(seating)]);
         command.args(["--library", library.name()]);
         let pipes = stage.start(role.name(), command, folder.join("errors"))?;
         let Pipes { stdin, stdout, errors } = pipes;
