@@ -54,6 +54,17 @@ else
   left_out+=("the kernel's keyring: no keyctl, or a kernel without keyrings (Debian: keyutils)")
 fi
 
+# The vectors of the MLS working group are no part of the project. They are found beside it.
+if [ -z "${MLS_VECTORS:-}" ] && [ -d ../shared/mls-vectors ]; then
+  MLS_VECTORS=$(cd ../shared/mls-vectors && pwd)
+fi
+if [ -d "${MLS_VECTORS:-}" ]; then
+  export MLS_VECTORS
+else
+  unset MLS_VECTORS
+  left_out+=("the working group's vectors: MLS_VECTORS names no folder that has them")
+fi
+
 # The demo, as a script would run it, is among these tests: every fact has to hold.
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

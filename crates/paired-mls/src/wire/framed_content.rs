@@ -4,6 +4,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use super::{
     UpdatePath, WireError,
+    encode::serialized,
     error::{Reader, Structure},
     vector::Opaque,
 };
@@ -81,6 +82,23 @@ impl FramedContentTbs {
         };
         let rest = reader.rest().to_vec();
         Ok(Self { wire_format, group_id, epoch, sender, authenticated_data, content, rest })
+    }
+
+    /// The serialized structure, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        [self.encode_decoded(), self.rest.clone()].concat()
+    }
+
+    /// What was decoded, without the rest.
+    pub(super) fn encode_decoded(&self) -> Vec<u8> {
+        let Self { wire_format, group_id, epoch, sender, authenticated_data, content, .. } = self;
+        let mut bytes =
+            serialized!(Self::MLS_10, wire_format, group_id, epoch, sender, authenticated_data);
+        bytes.extend(serialized!(self.content_type()));
+        if let Content::Commit(commit) = content {
+            bytes.extend(serialized!(commit.proposals, commit.path));
+        }
+        bytes
     }
 
     /// How the message travels.

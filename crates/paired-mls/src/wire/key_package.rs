@@ -2,6 +2,7 @@
 
 use super::{
     Extension, ExtensionType, LeafNode, WireError,
+    encode::serialized,
     error::{Reader, Structure},
     vector::{List, Opaque},
 };
@@ -50,6 +51,12 @@ impl KeyPackage {
         };
         reader.end()?;
         Ok(key_package)
+    }
+
+    /// The serialized structure, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        let Self { cipher_suite, init_key, leaf_node, extensions, signature } = self;
+        serialized!(Self::MLS_10, cipher_suite, init_key, leaf_node, extensions, signature)
     }
 
     /// The code point of the cipher suite.

@@ -7,8 +7,10 @@
 //!
 //! Every `decode` rejects trailing bytes and vectors whose length is not minimally encoded (RFC 9420
 //! section 2.1.2), keeps values that it does not know (credential, extension and proposal types),
-//! and returns an error for everything else: no input makes it panic.
+//! and returns an error for everything else: no input makes it panic. What is decoded as a whole has an
+//! `encode` that gives the same bytes again.
 
+mod encode;
 mod error;
 mod framed_content;
 mod key_package;

@@ -2,6 +2,7 @@
 
 use super::{
     Content, FramedContentTbs, WireError, WireFormat,
+    encode::serialized,
     error::{Reader, Structure},
     vector::Opaque,
 };
@@ -62,6 +63,14 @@ impl PublicCommit {
         };
         reader.end()?;
         Ok(Some(Self { content, signature, confirmation_tag, membership_tag }))
+    }
+
+    /// The serialized `MLSMessage`, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.content.encode_decoded();
+        bytes.extend(serialized!(self.signature, self.confirmation_tag));
+        bytes.extend(self.membership_tag.as_ref().map(|tag| serialized!(tag)).unwrap_or_default());
+        bytes
     }
 
     /// What is signed, but for the group's context.

@@ -4,6 +4,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use super::{
     LeafNode, WireError,
+    encode::serialized,
     error::{Reader, Structure},
     vector::{List, Opaque},
 };
@@ -38,6 +39,11 @@ impl RatchetTree {
         let tree = Self { nodes: nodes.into_vec() };
         tree.check()?;
         Ok(tree)
+    }
+
+    /// The serialized structure, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        serialized!(self.nodes)
     }
 
     /// The nodes by position, from the left, without the blank ones after the last member.

@@ -4,6 +4,7 @@ use tls_codec::{TlsDeserializeBytes, TlsSerialize, TlsSize};
 
 use super::{
     LeafNode, WireError,
+    encode::serialized,
     error::{Reader, Structure},
     vector::{List, Opaque},
 };
@@ -34,6 +35,11 @@ impl UpdatePath {
         let nodes = reader.field("nodes")?;
         reader.end()?;
         Ok(Self { leaf_node, nodes })
+    }
+
+    /// The serialized structure, as it was decoded.
+    pub fn encode(&self) -> Vec<u8> {
+        serialized!(self)
     }
 
     /// The committer's new leaf.
