@@ -32,6 +32,7 @@ check_vectors() {
   "$1" vectors/leaf/generate_leaf.py --check
   "$1" vectors/pairing/generate_pairing.py --check
   "$1" vectors/lies/generate_lies.py --check
+  "$1" vectors/feed/generate_feed.py --check
 }
 
 have cc || install gcc libc6-dev || left_out+=("everything: no C compiler, which SQLite needs (Debian: gcc)")
