@@ -9,7 +9,6 @@
 
 mod clock;
 mod device;
-mod error;
 mod gate;
 mod group;
 mod identity;
@@ -26,13 +25,13 @@ pub use openmls;
 
 pub use clock::{Clock, SystemClock};
 pub use device::Device;
-pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
 pub use group::{Footing, Inspection, PairedGroup, Received, ratchet_tree, welcome_group_id};
 pub use identity::MemberIdentity;
-pub use leaf::{Difference, LeafGroup, Rejoin};
+pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
+pub use paired_mls_group::{BoxError, Difference, Error, GuardError, PeerError, UsageError};
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};

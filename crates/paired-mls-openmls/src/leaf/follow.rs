@@ -8,13 +8,13 @@ use paired_mls::{
 };
 
 use super::{
-    Difference, LeafGroup,
+    LeafGroup,
     content::strike_off,
     make::{message_hash, remake},
     next_epoch, security,
 };
 use crate::{
-    Device, Error, PeerError, Platform, Received, UsageError,
+    Device, Difference, Error, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
     identity::{Asked, By},
 };

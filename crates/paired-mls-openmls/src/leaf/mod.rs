@@ -19,7 +19,6 @@
 
 mod backup;
 mod content;
-mod difference;
 mod ending;
 mod follow;
 mod kept;
@@ -40,7 +39,7 @@ use paired_mls::{
 };
 
 pub(crate) use self::content::again;
-pub use self::{difference::Difference, rejoin::Rejoin};
+pub use self::rejoin::Rejoin;
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError, group::leaf, identity,
     provider::atomically,

@@ -16,14 +16,14 @@ use paired_mls::{
 use tls_codec::Serialize as _;
 
 use super::{
-    Difference, LeafGroup,
+    LeafGroup,
     content::{again, parameters},
     kept::Kept,
     package::require_same_user,
     security,
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
+    Device, Difference, Error, Outgoing, PeerError, Platform, Received, UsageError,
     gate::{check_signature_keys, gate_capabilities, requires},
     group::{forget, parse, require_unreserved},
     identity,

@@ -6,7 +6,7 @@ use openmls_memory_storage::MemoryStorage;
 use openmls_traits::{OpenMlsProvider, crypto::OpenMlsCrypto, random::OpenMlsRand};
 
 use super::Platform;
-use crate::error::BoxError;
+use crate::BoxError;
 
 /// Cryptography of the caller's choice, and the MLS state in the process's memory.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use openmls_traits::{
 pub use self::memory::MemoryProvider;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{JsonCodec, SqliteError, SqliteProvider};
-use crate::{Error, error::BoxError};
+use crate::{BoxError, Error};
 
 /// An OpenMLS provider whose storage can make several writes at once or not at all.
 ///

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::Platform;
-use crate::error::BoxError;
+use crate::BoxError;
 
 /// Records are stored as JSON.
 #[derive(Debug, Default)]

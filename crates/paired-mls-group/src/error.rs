@@ -1,5 +1,7 @@
 //! Errors, split by who is to blame.
 
+use alloc::{borrow::ToOwned as _, boxed::Box, format, string::String, vec::Vec};
+
 use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
     anchor::{LeafIndex, LocateError, TreeError},
@@ -57,7 +59,7 @@ pub enum Error {
 }
 
 /// The cause of a failure in a library below.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn core::error::Error + Send + Sync>;
 
 /// A message that this device refuses.
 #[derive(Debug, Error)]
@@ -363,13 +365,15 @@ fn name(credential: &Credential) -> String {
 }
 
 impl PeerError {
-    pub(crate) fn identity(claims: Credential, verdict: Verdict) -> Self {
+    /// A leaf says that it is somebody, and the credential policy does not accept it.
+    pub fn identity(claims: Credential, verdict: Verdict) -> Self {
         Self::Identity { claims, verdict }
     }
 
-    pub(crate) fn message<E>(source: E) -> Self
+    /// The MLS library does not accept a message.
+    pub fn message<E>(source: E) -> Self
     where
-        E: std::error::Error + Send + Sync + 'static,
+        E: core::error::Error + Send + Sync + 'static,
     {
         Self::Message(Box::new(source))
     }
@@ -378,23 +382,25 @@ impl PeerError {
 impl Error {
     /// The error about something that was received. What goes wrong when it is made again from the tape is
     /// none of signing, and burns no index.
-    pub(crate) fn received(self) -> Self {
+    pub fn received(self) -> Self {
         match self {
             Self::Guard(error) => PeerError::Unrepeatable(error).into(),
             other => other,
         }
     }
 
-    pub(crate) fn mls<E>(step: &'static str) -> impl FnOnce(E) -> Self
+    /// The MLS library failed in this step.
+    pub fn mls<E>(step: &'static str) -> impl FnOnce(E) -> Self
     where
-        E: std::error::Error + Send + Sync + 'static,
+        E: core::error::Error + Send + Sync + 'static,
     {
         move |source| Self::Mls { step, source: Box::new(source) }
     }
 
-    pub(crate) fn storage<E>(step: &'static str) -> impl FnOnce(E) -> Self
+    /// The storage of the MLS state failed in this step.
+    pub fn storage<E>(step: &'static str) -> impl FnOnce(E) -> Self
     where
-        E: std::error::Error + Send + Sync + 'static,
+        E: core::error::Error + Send + Sync + 'static,
     {
         move |source| Self::Storage { step, source: Box::new(source) }
     }
@@ -431,6 +437,8 @@ impl From<LeafVaultError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
 
     #[test]

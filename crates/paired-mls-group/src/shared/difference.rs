@@ -1,6 +1,6 @@
 //! The first thing in which two commits differ.
 
-use std::fmt;
+use core::fmt;
 
 use paired_mls::wire::{LeafNode, PublicCommit, UpdatePath};
 
@@ -34,7 +34,7 @@ pub enum Difference {
 
 impl Difference {
     /// Compares what was made with what was delivered, both serialized `MLSMessage`s.
-    pub(super) fn first(made: &[u8], delivered: &[u8]) -> Self {
+    pub fn first(made: &[u8], delivered: &[u8]) -> Self {
         match (PublicCommit::decode(made), PublicCommit::decode(delivered)) {
             (Ok(Some(made)), Ok(Some(delivered))) => public(&made, &delivered),
             (Ok(None), Ok(None)) => Self::Encrypted,
