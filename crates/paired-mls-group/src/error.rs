@@ -41,7 +41,7 @@ pub enum Error {
     )]
     Locate(#[from] LocateError),
     /// The MLS library failed.
-    #[error("OpenMLS failed to {step}")]
+    #[error("the MLS library failed to {step}")]
     Mls {
         /// What it was asked to do.
         step: &'static str,
@@ -178,8 +178,8 @@ pub enum PeerError {
         /// The time by this device's clock.
         now: u64,
     },
-    /// OpenMLS does not accept the message.
-    #[error("OpenMLS does not accept it")]
+    /// The MLS library does not accept the message.
+    #[error("the MLS library does not accept it")]
     Message(#[source] BoxError),
     /// It is a message of another kind.
     #[error("it is no {0}")]
@@ -312,7 +312,7 @@ pub enum UsageError {
 #[non_exhaustive]
 pub enum GuardError {
     /// The commit has no path, so that it would heal nobody.
-    #[error("OpenMLS made a commit without a path")]
+    #[error("the MLS library made a commit without a path")]
     NoPath,
     /// A node below the anchor does not have the key that the tape gives.
     #[error("level {level} of the path does not have the key that the tape gives")]
@@ -347,11 +347,11 @@ pub enum GuardError {
     /// The commit cannot be parsed.
     #[error("the commit cannot be parsed: {0}")]
     Wire(WireError),
-    /// OpenMLS drew randomness that the tape does not provide for.
-    #[error("OpenMLS drew {0} bytes of randomness that the tape does not provide for")]
+    /// The MLS library drew randomness that the tape does not provide for.
+    #[error("the MLS library drew {0} bytes of randomness that the tape does not provide for")]
     Draw(usize),
     /// A key could not be derived.
-    #[error("OpenMLS' crypto provider could not derive a key")]
+    #[error("the cryptography of the MLS library could not derive a key")]
     Crypto,
 }
 

@@ -1,12 +1,27 @@
 //! The engine of Paired MLS: what a device decides about a group. It knows no MLS library; an adapter
-//! connects it to one.
+//! connects it to one, by two traits.
+//!
+//! | | |
+//! |---|---|
+//! | [`Library`] | what the engine asks of an MLS library |
+//! | [`Steering`] | what the library asks back while it makes or opens a message |
+//! | [`Sending`], [`Receiving`], [`Replay`], [`AnyKey`] | who answers |
+//! | [`Error`] | what goes wrong, and who is to blame |
 
 #![no_std]
 
 extern crate alloc;
 
 mod error;
+mod library;
 mod shared;
+mod steer;
+mod steering;
 
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
+pub use library::Library;
 pub use shared::Difference;
+pub use steer::{AnyKey, Receiving, Recorded, Replay, Sending, SignedCommit};
+pub use steering::{
+    Draw, Exporting, Opening, Refused, Sealed, Sealing, Signing, Steering, Verifying,
+};

@@ -13,6 +13,7 @@ mod gate;
 mod group;
 mod identity;
 mod leaf;
+mod library;
 mod outgoing;
 mod package;
 mod pairing;
@@ -31,7 +32,9 @@ pub use identity::MemberIdentity;
 pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
-pub use paired_mls_group::{BoxError, Difference, Error, GuardError, PeerError, UsageError};
+pub use paired_mls_group::{
+    AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
+};
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
@@ -39,5 +42,5 @@ pub use provider::{MemoryProvider, Platform};
 pub use signal::{Announcement, announcements};
 pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
-    AnyKey, CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
+    CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };

@@ -14,8 +14,9 @@ use openmls_traits::{crypto::OpenMlsCrypto as _, storage::StorageProvider as _};
 use paired_mls::{
     Index, PairingId, Secret,
     leaf::{LeafPackage, LeafPackages, LeafRandomness, LeafUse, MAX_SKIP, PACKAGES_GROUP_ID},
-    wire,
+    wire::{self, SignContent},
 };
+use paired_mls_group::{Recorded, Replay};
 use tls_codec::{Serialize as _, VLByteSlice, VLBytes};
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     leaf::again,
     outgoing::message_bytes,
     provider::undone,
-    steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
+    steer::{KEY_PACKAGE, SteeredProvider, SteeredSigner, blame},
 };
 
 /// How long after the end of a KeyPackage its device can still open a Welcome to it, in seconds: a year. OpenMLS
@@ -73,17 +74,16 @@ pub(crate) fn publish<P: Platform>(
     give_up(device, pairing, |package| package.index.device() == own, deadline)?;
     let tape = device.vault().open_group(pairing, PACKAGES_GROUP_ID)?;
     let index = device.vault().reserve(&tape, LeafPackages::context().epoch)?.index;
-    let rand = randomness(device, pairing, index)?;
+    let replay = replay(device, pairing, index, Vec::new())?;
     let builder = KeyPackage::builder().key_package_lifetime(lifetime);
     let builder = kind.mark(builder, capabilities);
     // OpenMLS stores the private keys: that is undone.
     let key_package = undone(device.provider(), || {
-        let provider = ReplayProvider::new(device.provider(), &rand);
-        let crypto = device.provider().crypto();
-        let signer = ReplaySigner::new(device.signer(), crypto, &rand, Vec::new());
+        let provider = SteeredProvider::new(device.provider(), &replay, KEY_PACKAGE);
+        let signer = SteeredSigner::new(device, &replay);
         let bundle = builder
             .build(ciphersuite, &provider, &signer, device.credential().clone())
-            .map_err(rand.blame("make a KeyPackage"))?;
+            .map_err(blame(&replay, "make a KeyPackage"))?;
         message_bytes(bundle.into_key_package().into())
     })?;
     keep(device, pairing, LeafPackage { index, key_package: key_package.clone() })?;
@@ -208,18 +208,17 @@ pub(crate) fn restore<P: Platform>(
     let capabilities: Capabilities = again(leaf.capabilities())?;
     let of_package: Extensions<KeyPackage> = again(&parsed.extensions())?;
     let of_leaf: Extensions<LeafNode> = again(&leaf.extensions())?;
-    let rand = randomness(device, pairing, package.index)?;
-    let provider = ReplayProvider::new(device.provider(), &rand);
     let recorded = signatures(&package.key_package)?;
-    let crypto = device.provider().crypto();
-    let signer = ReplaySigner::new(device.signer(), crypto, &rand, recorded);
+    let replay = replay(device, pairing, package.index, recorded)?;
+    let provider = SteeredProvider::new(device.provider(), &replay, KEY_PACKAGE);
+    let signer = SteeredSigner::new(device, &replay);
     let bundle = KeyPackage::builder()
         .key_package_lifetime(lifetime)
         .key_package_extensions(of_package)
         .leaf_node_capabilities(capabilities)
         .leaf_node_extensions(of_leaf)
         .build(ciphersuite_of(&parsed)?, &provider, &signer, credential.clone())
-        .map_err(rand.blame("make a KeyPackage"))
+        .map_err(blame(&replay, "make a KeyPackage"))
         .map_err(Error::received)?;
     let same = message_bytes(bundle.into_key_package().into())? == package.key_package;
     same.then_some(()).ok_or(PeerError::NotFromTheTape.into())
@@ -268,16 +267,15 @@ pub(crate) fn validate<P: Platform>(
         .map_err(PeerError::message)
 }
 
-fn randomness<P: Platform>(
+fn replay<P: Platform>(
     device: &Device<P>,
     pairing: PairingId,
     index: Index,
-) -> Result<TapeRandomness, Error> {
+    recorded: Vec<Recorded>,
+) -> Result<Replay, Error> {
     let tape = device.vault().open_group(pairing, PACKAGES_GROUP_ID)?;
     let value = device.vault().preview(&tape, LeafPackages::spot(index))?;
-    let context = LeafPackages::context();
-    let randomness = LeafRandomness::derive(value, LeafUse::KeyPackage, &context)?;
-    Ok(TapeRandomness::new(randomness))
+    Ok(Replay::new(value, LeafUse::KeyPackage, &LeafPackages::context(), recorded)?)
 }
 
 /// A leaf has to list the extensions of its KeyPackage (RFC 9420 section 7.3).
@@ -388,12 +386,12 @@ fn signatures(message: &[u8]) -> Result<Vec<Recorded>, PeerError> {
     let public_key = leaf.signature_key().to_vec();
     Ok(vec![
         Recorded {
-            label: b"LeafNodeTBS",
+            label: SignContent::LEAF_NODE_TBS,
             public_key: public_key.clone(),
             signature: leaf.signature().to_vec(),
         },
         Recorded {
-            label: b"KeyPackageTBS",
+            label: SignContent::KEY_PACKAGE_TBS,
             public_key,
             signature: key_package.signature().to_vec(),
         },

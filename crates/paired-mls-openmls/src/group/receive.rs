@@ -23,10 +23,12 @@ use super::{
     send::message_hash,
     standing::{device_of, leaf},
 };
+use paired_mls_group::{Receiving, Steering as _};
+
 use crate::{
     Device, Error, Outgoing, PeerError, Platform,
     identity::credential,
-    steer::{Receiving, ReceivingProvider},
+    steer::{OPENING, SteeredProvider},
 };
 
 /// What a received message was.
@@ -296,7 +298,7 @@ fn unprotect<P: Platform>(
             .process_message(device.provider(), message)
             .map_err(|error| refused(error).into());
     };
-    let provider = ReceivingProvider::new(device.provider(), receiving);
+    let provider = SteeredProvider::new(device.provider(), receiving, OPENING);
     mls.process_message(&provider, message)
         .map_err(|error| receiving.take_error().unwrap_or(refused(error).into()))
 }

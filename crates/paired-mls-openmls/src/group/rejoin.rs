@@ -10,6 +10,7 @@ use paired_mls::{
     group::{Authorship, CommitFacts},
     wire::RatchetTree,
 };
+use paired_mls_group::Sending;
 use tls_codec::Serialize as _;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, identity, provider::atomically, signal::new_leaf,
-    steer::build_paired,
+    steer::build,
 };
 
 impl PairedGroup {
@@ -85,7 +86,8 @@ impl PairedGroup {
                     device.vault().skip_ahead(&record.tape)?;
                     let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
                     let path = value.into_path_secret(&next_epoch)?;
-                    build_paired(commit, device, &record.tape, ciphersuite, path, anchor, |_| true)?
+                    let sending = Sending::new(device, device.vault(), &record.tape, path, anchor)?;
+                    build(commit, device, &sending, |_| true)?
                 }
                 _ => commit
                     .build(provider.rand(), provider.crypto(), device.signer(), |_| true)

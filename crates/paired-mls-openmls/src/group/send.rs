@@ -11,13 +11,14 @@ use paired_mls::{
     group::PendingCommit,
     pairing::{PairedSignal, SignalPolicy},
 };
+use paired_mls_group::Sending;
 
 use super::{
     Paired, PairedGroup, facts::Proposals, merge::merge_own, standing::Standing, suite_of,
 };
 use crate::{
     Device, Error, Outgoing, Platform, UsageError, gate::check_staged, identity::LeftOut,
-    outgoing::message_bytes, package::newcomers, signal::next_leaf, steer::build_paired,
+    outgoing::message_bytes, package::newcomers, signal::next_leaf, steer::build,
 };
 
 /// What a commit of this device does, by value.
@@ -175,17 +176,11 @@ impl PairedGroup {
                     let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
                     let path = value.into_path_secret(&next_epoch)?;
                     let index = path.spot().index;
-                    let ciphersuite = mls.ciphersuite();
+                    let sending =
+                        Sending::new(device, device.vault(), &record.tape, path, &anchor)?;
                     let commit = load(mls, device, content)?;
-                    let built = build_paired(
-                        commit,
-                        device,
-                        &record.tape,
-                        ciphersuite,
-                        path,
-                        &anchor,
-                        |proposal| left_out.keeps(proposal),
-                    )?;
+                    let built =
+                        build(commit, device, &sending, |proposal| left_out.keeps(proposal))?;
                     (stage(built, device)?, Some(index))
                 }
                 _ => {

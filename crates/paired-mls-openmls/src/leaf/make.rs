@@ -4,15 +4,16 @@ use openmls::prelude::{GroupId, LeafNodeIndex, MlsGroup};
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
     Spot, TapeId,
-    leaf::{LeafNotify, LeafRandomness, LeafUse},
-    wire,
+    leaf::{LeafNotify, LeafUse},
+    wire::{self, SignContent},
 };
+use paired_mls_group::{Recorded, Replay};
 
 use super::{content::Content, next_epoch, reload};
 use crate::{
     Device, Error, GuardError, Outgoing, PeerError, Platform,
     provider::undone,
-    steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
+    steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
 
 /// A commit that was made. It is staged in the group that it was made in.
@@ -34,12 +35,11 @@ pub(super) fn make<P: Platform>(
     recorded: Vec<Recorded>,
 ) -> Result<Made, Error> {
     let value = device.vault().preview(tape, spot)?;
-    let randomness = LeafRandomness::derive(value, LeafUse::Commit, &next_epoch(mls))?;
-    let rand = TapeRandomness::new(randomness);
-    let provider = ReplayProvider::new(device.provider(), &rand);
     let keys = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
-    let signer = ReplaySigner::new(device.signer(), device.provider().crypto(), &rand, recorded)
+    let replay = Replay::new(value, LeafUse::Commit, &next_epoch(mls), recorded)?
         .with_leaf_keys(&keys.unwrap_or_default());
+    let provider = SteeredProvider::new(device.provider(), &replay, COMMIT);
+    let signer = SteeredSigner::new(device, &replay);
 
     content.arrange(mls, device)?;
     mls.set_aad(content.authenticated_data);
@@ -61,11 +61,11 @@ pub(super) fn make<P: Platform>(
         .load_psks(provider.storage())
         .map_err(Error::mls("load the pre-shared keys of a commit"))?
         .build(provider.rand(), provider.crypto(), &signer, |_| true)
-        .map_err(rand.blame("build a commit"))?
+        .map_err(blame(&replay, "build a commit"))?
         .stage_commit(&provider)
-        .map_err(rand.blame("stage a commit"))?;
+        .map_err(blame(&replay, "stage a commit"))?;
 
-    let signed = signer.signed().ok_or(GuardError::NoPath)?;
+    let signed = replay.signed().ok_or(GuardError::NoPath)?;
     let notify = LeafNotify {
         spot,
         proposals: signed.proposals,
@@ -97,12 +97,12 @@ pub(super) fn remake<P: Platform>(
     let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
     let recorded = vec![
         Recorded {
-            label: b"LeafNodeTBS",
+            label: SignContent::LEAF_NODE_TBS,
             public_key: leaf.signature_key().to_vec(),
             signature: leaf.signature().to_vec(),
         },
         Recorded {
-            label: b"FramedContentTBS",
+            label: SignContent::FRAMED_CONTENT_TBS,
             public_key: own.unwrap_or_default(),
             signature: notify.signature.clone(),
         },

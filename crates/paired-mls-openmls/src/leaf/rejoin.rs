@@ -10,9 +10,10 @@ use openmls::{
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
     EpochContext, Event, PairingId, Secret, Spot, TapeId,
-    leaf::{LeafRandomness, LeafRecord, LeafUse, Origin, Speaker},
-    wire::{LeafNode, PublicCommit, RatchetTree},
+    leaf::{LeafRecord, LeafUse, Origin, Speaker},
+    wire::{LeafNode, PublicCommit, RatchetTree, SignContent},
 };
+use paired_mls_group::{Recorded, Replay};
 use tls_codec::Serialize as _;
 
 use super::{
@@ -28,7 +29,7 @@ use crate::{
     group::{forget, parse, require_unreserved},
     identity,
     provider::{atomically, undone},
-    steer::{Recorded, ReplayProvider, ReplaySigner, TapeRandomness},
+    steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
 
 /// An external commit that waits for the delivery service. Until it is confirmed nothing has changed:
@@ -199,11 +200,9 @@ impl External<'_> {
         forget(device, info.group_context().group_id())?;
         let gated = requires(info.group_context().extensions());
         let value = device.vault().preview(self.tape, self.spot)?;
-        let randomness = LeafRandomness::derive(value, LeafUse::Commit, &context(&info))?;
-        let rand = TapeRandomness::new(randomness);
-        let provider = ReplayProvider::new(device.provider(), &rand);
-        let crypto = device.provider().crypto();
-        let signer = ReplaySigner::new(device.signer(), crypto, &rand, self.signatures());
+        let replay = Replay::new(value, LeafUse::Commit, &context(&info), self.signatures())?;
+        let provider = SteeredProvider::new(device.provider(), &replay, COMMIT);
+        let signer = SteeredSigner::new(device, &replay);
         let mut builder = MlsGroup::external_commit_builder()
             .with_config(self.config.clone())
             .skip_lifetime_validation()
@@ -216,9 +215,9 @@ impl External<'_> {
             .load_psks(provider.storage())
             .map_err(Error::mls("load the pre-shared keys of a commit"))?
             .build(provider.rand(), provider.crypto(), &signer, |_| true)
-            .map_err(rand.blame("build an external commit"))?
+            .map_err(blame(&replay, "build an external commit"))?
             .finalize(&provider)
-            .map_err(rand.blame("finish an external commit"))?;
+            .map_err(blame(&replay, "finish an external commit"))?;
         Ok((mls, Outgoing::new(bundle)?))
     }
 
@@ -241,11 +240,15 @@ impl External<'_> {
         let public_key = leaf.signature_key().to_vec();
         vec![
             Recorded {
-                label: b"LeafNodeTBS",
+                label: SignContent::LEAF_NODE_TBS,
                 public_key: public_key.clone(),
                 signature: leaf.signature().to_vec(),
             },
-            Recorded { label: b"FramedContentTBS", public_key, signature: signature.to_vec() },
+            Recorded {
+                label: SignContent::FRAMED_CONTENT_TBS,
+                public_key,
+                signature: signature.to_vec(),
+            },
         ]
     }
 

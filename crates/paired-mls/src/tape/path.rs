@@ -24,6 +24,11 @@ impl PathSecret {
         Self { suite, spot, secret }
     }
 
+    /// The cipher suite of the pairing.
+    pub fn suite(&self) -> CipherSuite {
+        self.suite
+    }
+
     /// Where on the tape it comes from.
     pub fn spot(&self) -> Spot {
         self.spot

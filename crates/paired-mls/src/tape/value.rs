@@ -65,7 +65,7 @@ impl TapeValue {
     }
 
     /// The cipher suite of the pairing.
-    pub(crate) fn suite(&self) -> CipherSuite {
+    pub fn suite(&self) -> CipherSuite {
         self.suite
     }
 

@@ -1,18 +1,29 @@
-//! The guard, against a library that does something else than this adapter was written for.
+//! The guard, against a library that does something else than this adapter was written for; and what is sealed
+//! with ephemeral keys from the tape, against a provider.
 
-use openmls::prelude::{KeyPackage, MlsGroupCreateConfig, MlsGroupJoinConfig};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openmls::prelude::{
+    Ciphersuite, CommitBuilder, KeyPackage, LoadedPsks, MlsGroup, MlsGroupCreateConfig,
+    MlsGroupJoinConfig,
+};
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto, random::OpenMlsRand};
 use paired_mls::{
-    DeviceId, EpochContext, Pairing, PairingId, Seed, group::credential::AcceptAnyIdentity,
+    CipherSuite, DeviceId, EpochContext, Pairing, PairingId, PathSecret, Secret, Seed, TapeId,
+    Vault,
+    anchor::{Anchor, LeafIndex, Tree, locate},
+    group::credential::AcceptAnyIdentity,
+    leaf::LeafUse,
     vault::MemoryStorage,
 };
+use paired_mls_group::{GuardError, Replay, Sending};
 
 use super::*;
-use crate::{MemoryProvider, PairedGroup};
+use crate::{Device, Error, MemoryProvider, PairedGroup};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-const SUITE: paired_mls::CipherSuite = paired_mls::CipherSuite::X25519Aes128;
+const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 
 type TestDevice = Device<MemoryProvider<RustCrypto>>;
 
@@ -87,24 +98,34 @@ impl<R: OpenMlsRand> OpenMlsRand for OtherOrder<'_, R> {
     }
 }
 
-fn loaded<'a>(
-    mls: &'a mut MlsGroup,
-    device: &'a TestDevice,
-) -> CommitBuilder<'a, LoadedPsks, &'a mut MlsGroup> {
+fn loaded<'a>(mls: &'a mut MlsGroup, device: &'a TestDevice) -> Loaded<'a> {
     let builder = mls.commit_builder().force_self_update(true);
     builder.load_psks(device.provider().storage()).unwrap()
+}
+
+type Loaded<'a> = CommitBuilder<'a, LoadedPsks, &'a mut MlsGroup>;
+
+/// Builds a commit like [`build`], with another randomness and another crypto provider.
+fn build_with(
+    commit: Loaded<'_>,
+    device: &TestDevice,
+    sending: &Sending<'_>,
+    rand: &impl OpenMlsRand,
+    crypto: &impl OpenMlsCrypto,
+) -> Result<(), Error> {
+    let signer = SteeredSigner::new(device, sending);
+    let built = commit.build(rand, crypto, &signer, |_| true);
+    built.map(drop).map_err(blame(sending, "build a commit"))
 }
 
 #[test]
 fn another_order_of_drawing_is_refused() {
     let error = guard_says(|phone, path| {
         let Phone { device, mls, tape, anchor } = phone;
-        let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let steered = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
-        let rand = OtherOrder { real: &steered, drawn: AtomicBool::new(false) };
-        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
-        let commit = loaded(mls, device);
-        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
+        let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
+        let steered = SteeredProvider::new(device.provider(), &sending, COMMIT);
+        let rand = OtherOrder { real: steered.rand(), drawn: AtomicBool::new(false) };
+        build_with(loaded(mls, device), device, &sending, &rand, steered.crypto())
     });
     assert_eq!(error, GuardError::NodeKey { level: 0 });
 }
@@ -113,11 +134,11 @@ fn another_order_of_drawing_is_refused() {
 fn a_path_secret_that_was_sealed_is_refused() {
     let error = guard_says(|phone, path| {
         let Phone { device, mls, tape, anchor } = phone;
-        let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
+        let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
+        let steered = SteeredProvider::new(device.provider(), &sending, COMMIT);
         // The library seals in a way that does not pass through our crypto provider.
-        let commit = loaded(mls, device);
-        guarded(commit, &sending, &rand, sending.crypto, device.signer(), |_| true).map(drop)
+        let crypto = device.provider().crypto();
+        build_with(loaded(mls, device), device, &sending, steered.rand(), crypto)
     });
     assert_eq!(error, GuardError::Sealed { level: 0 });
 }
@@ -125,47 +146,24 @@ fn a_path_secret_that_was_sealed_is_refused() {
 #[test]
 fn another_number_of_notifies_is_refused() {
     let error = guard_says(|phone, path| {
-        let Phone { device, mls, tape, anchor } = phone;
-        let mut sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        // The tree demands one more than the library asks for.
-        sending.levels[0].recipients += 1;
-        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
-        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
-        let commit = loaded(mls, device);
-        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
+        let Phone { device, mls, tape, .. } = phone;
+        // In this tree the one level of the path has two recipients, and in the group it has one.
+        let leaves = [0, 2, 3].map(|leaf| LeafIndex::new(leaf).unwrap());
+        let tree = Tree::of_leaves(leaves);
+        let anchorage = locate(&tree, LeafIndex::FIRST, &leaves, &[]).unwrap();
+        let anchor = anchorage.anchor().unwrap();
+        assert_eq!((anchor.levels(), anchor.notifies()), (1, 2));
+        let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
+        build(loaded(mls, device), device, &sending, |_| true).map(drop)
     });
     assert_eq!(error, GuardError::Notifies { level: 0, found: 1, expected: 2 });
-}
-
-/// A path secret inside of a Welcome is sealed, and only a node of an update path carries a Notify.
-#[test]
-fn outside_of_an_update_path_nothing_is_a_notify() {
-    let phone = phone();
-    let context = EpochContext { group_id: vec![], epoch: 2, confirmed_transcript_hash: vec![] };
-    let path = phone.device.vault().draw(&phone.tape, 2).unwrap().into_path_secret(&context);
-    let Phone { device, tape, anchor, .. } = &phone;
-    let sending = Sending::new(device, tape, CIPHERSUITE, path.unwrap(), anchor).unwrap();
-    let secret = sending.levels[0].path_secret.expose().to_vec();
-    for (label, expected) in [("MLS 1.0 UpdatePathNode", true), ("MLS 1.0 Welcome", false)] {
-        let info = [&[label.len() as u8], label.as_bytes(), &[0]].concat();
-        let asked = Sealing {
-            config: &CIPHERSUITE.hpke_config(),
-            recipient: &[],
-            info: &info,
-            aad: &[],
-            plaintext: &secret,
-        };
-        assert_eq!(sending.seal(&asked).is_some(), expected, "{label}");
-    }
 }
 
 #[test]
 fn a_commit_without_a_path_is_refused() {
     let error = guard_says(|phone, path| {
         let Phone { device, mls, tape, anchor } = phone;
-        let sending = Sending::new(device, tape, CIPHERSUITE, path, anchor)?;
-        let rand = SteeredRand { sending: &sending, drawn: AtomicBool::new(false) };
-        let crypto = SteeredCrypto { inner: sending.crypto, hook: &sending };
+        let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
         // An Add alone demands no path (RFC 9420 section 12.4).
         let guest = new_device("guest");
         let key_package = KeyPackage::builder()
@@ -176,7 +174,7 @@ fn a_commit_without_a_path_is_refused() {
             .propose_adds([key_package.into_key_package()])
             .load_psks(device.provider().storage())
             .unwrap();
-        guarded(commit, &sending, &rand, &crypto, device.signer(), |_| true).map(drop)
+        build(commit, device, &sending, |_| true).map(drop)
     });
     assert_eq!(error, GuardError::NoPath);
 }
@@ -188,6 +186,39 @@ fn what_is_expected_passes() {
     let value = phone.device.vault().draw(&phone.tape, 2).unwrap();
     let path = value.into_path_secret(&context).unwrap();
     let Phone { device, mls, tape, anchor } = &mut phone;
-    let commit = loaded(mls, device);
-    build_paired(commit, device, tape, CIPHERSUITE, path, anchor, |_| true).unwrap();
+    let sending = Sending::new(device, device.vault(), tape, path, anchor).unwrap();
+    build(loaded(mls, device), device, &sending, |_| true).unwrap();
+}
+
+/// The provider opens what is sealed with an ephemeral key from the tape, and exports the same secret.
+#[test]
+fn the_provider_agrees_with_given_ephemerals() {
+    for suite in [CipherSuite::X25519Aes128, CipherSuite::P256Aes128, CipherSuite::X25519ChaCha20] {
+        let vault = Vault::new(MemoryStorage::new());
+        let pairing = Pairing::new(PairingId([1; 16]), [&[1][..], &[2][..]]);
+        let seed = Seed::new(suite, Secret::new(vec![2; 32])).unwrap();
+        pairing.install(&vault, suite, seed, DeviceId(0)).unwrap();
+        let tape = vault.open_group(pairing.id, b"group").unwrap();
+        let value = vault.draw(&tape, 1).unwrap();
+        let context =
+            EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
+        let replay = Replay::new(value, LeafUse::Commit, &context, Vec::new()).unwrap();
+
+        let real = RustCrypto::default();
+        let crypto = SteeredCrypto { inner: &real, hook: &replay };
+        let config = || Ciphersuite::try_from(suite.code_point()).unwrap().hpke_config();
+        let pair = real.derive_hpke_keypair(config(), &[7; 32]).unwrap();
+        let sealed = crypto.hpke_seal(config(), &pair.public, b"info", b"aad", b"plain").unwrap();
+        let again = crypto.hpke_seal(config(), &pair.public, b"info", b"aad", b"plain").unwrap();
+        assert_eq!(sealed, again, "the ephemeral key is given");
+        let opened = real.hpke_open(config(), &sealed, &pair.private, b"info", b"aad").unwrap();
+        assert_eq!(opened, b"plain");
+
+        let (kem_output, ours) =
+            crypto.hpke_setup_sender_and_export(config(), &pair.public, b"", b"init", 32).unwrap();
+        let theirs = real
+            .hpke_setup_receiver_and_export(config(), &kem_output, &pair.private, b"", b"init", 32)
+            .unwrap();
+        assert_eq!(&ours[..], &theirs[..]);
+    }
 }

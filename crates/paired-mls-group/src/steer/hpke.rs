@@ -5,7 +5,8 @@
 //! shared_secret = ExtractAndExpand(DH(skE, pkR), pkE || pkR)      // then as RFC 9180 sections 4.1, 5.1
 //! ```
 
-use std::convert::Infallible;
+use alloc::{vec, vec::Vec};
+use core::convert::Infallible;
 
 use hpke::{
     Deserializable as _, Kem, OpModeS, Serializable as _,
@@ -15,32 +16,41 @@ use hpke::{
     rand_core::{TryCryptoRng, TryRng},
     setup_sender_with_rng,
 };
-use openmls_traits::types::{
-    CryptoError, ExporterSecret, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKemType, KemOutput,
-};
-use paired_mls::Secret;
+use paired_mls::{CipherSuite, Secret};
 
-use super::{Exporting, Sealing};
+use crate::{Exporting, Sealed, Sealing};
 
-/// `hpke_seal` with the ephemeral key of `seed`.
-pub(super) fn seal(asked: &Sealing<'_>, seed: &Secret) -> Result<HpkeCiphertext, CryptoError> {
-    let sender = Sender { recipient: asked.recipient, info: asked.info, seed };
-    sender.run(asked.config, Task::Seal { aad: asked.aad, plaintext: asked.plaintext }).map(
-        |(kem_output, ciphertext)| HpkeCiphertext {
-            kem_output: kem_output.into(),
-            ciphertext: ciphertext.into(),
-        },
-    )
+/// Why nothing is sealed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum HpkeError {
+    /// It is none of 1 to 3.
+    Suite,
+    /// The seed is not as long as a private key.
+    Seed,
+    /// The recipient's key is none, or what is sealed is too long.
+    Failed,
 }
 
-/// `hpke_setup_sender_and_export` with the ephemeral key of `seed`.
+/// `SealBase` with the ephemeral key of `seed`.
+pub(super) fn seal(
+    suite: CipherSuite,
+    asked: &Sealing<'_>,
+    seed: &Secret,
+) -> Result<Sealed, HpkeError> {
+    let sender = Sender { recipient: asked.recipient, info: asked.info, seed };
+    let task = Task::Seal { aad: asked.aad, plaintext: asked.plaintext };
+    sender.run(suite, task).map(|(kem_output, ciphertext)| Sealed { kem_output, ciphertext })
+}
+
+/// `SendExportBase` with the ephemeral key of `seed`.
 pub(super) fn export(
+    suite: CipherSuite,
     asked: &Exporting<'_>,
     seed: &Secret,
-) -> Result<(KemOutput, ExporterSecret), CryptoError> {
+) -> Result<(Vec<u8>, Secret), HpkeError> {
     let sender = Sender { recipient: asked.recipient, info: asked.info, seed };
     let task = Task::Export { context: asked.exporter_context, length: asked.length };
-    sender.run(asked.config, task).map(|(kem_output, secret)| (kem_output, secret.into()))
+    sender.run(suite, task).map(|(kem_output, secret)| (kem_output, Secret::new(secret)))
 }
 
 /// What the context of a sender is for.
@@ -57,30 +67,24 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// Returns the KEM output, and what the task gives.
-    fn run(&self, config: &HpkeConfig, task: Task<'_>) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
-        match (config.0, config.2) {
-            (HpkeKemType::DhKem25519, HpkeAeadType::AesGcm128) => {
-                self.with::<X25519HkdfSha256, AesGcm128>(task)
-            }
-            (HpkeKemType::DhKem25519, HpkeAeadType::ChaCha20Poly1305) => {
-                self.with::<X25519HkdfSha256, ChaCha20Poly1305>(task)
-            }
-            (HpkeKemType::DhKemP256, HpkeAeadType::AesGcm128) => {
-                self.with::<DhP256HkdfSha256, AesGcm128>(task)
-            }
-            _ => Err(CryptoError::UnsupportedCiphersuite),
+    fn run(&self, suite: CipherSuite, task: Task<'_>) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
+        match suite {
+            CipherSuite::X25519Aes128 => self.with::<X25519HkdfSha256, AesGcm128>(task),
+            CipherSuite::P256Aes128 => self.with::<DhP256HkdfSha256, AesGcm128>(task),
+            CipherSuite::X25519ChaCha20 => self.with::<X25519HkdfSha256, ChaCha20Poly1305>(task),
+            _ => Err(HpkeError::Suite),
         }
     }
 
-    fn with<K: Kem, A: Aead>(&self, task: Task<'_>) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
-        let failed = |_| CryptoError::HpkeEncryptionError;
+    fn with<K: Kem, A: Aead>(&self, task: Task<'_>) -> Result<(Vec<u8>, Vec<u8>), HpkeError> {
+        let failed = |_| HpkeError::Failed;
         let recipient = K::PublicKey::from_bytes(self.recipient).map_err(failed)?;
         let mut material = Material { left: self.seed.expose(), overdrawn: false };
         let (kem_output, mut context): (_, AeadCtxS<A, HkdfSha256, K>) =
             setup_sender_with_rng(&OpModeS::Base, &recipient, self.info, &mut material)
                 .map_err(failed)?;
         if material.overdrawn || !material.left.is_empty() {
-            return Err(CryptoError::InsufficientRandomness);
+            return Err(HpkeError::Seed);
         }
         let result = match task {
             Task::Seal { aad, plaintext } => context.seal(plaintext, aad).map_err(failed)?,

@@ -1,0 +1,75 @@
+//! The receiver's side: a Notify first, then ordinary HPKE.
+
+use paired_mls::{
+    EpochContext, Notify, NotifyError, SealedNotify, Secret, TapeId, Vault, VaultError,
+};
+use spin::Mutex;
+
+use super::{FirstError, is_path_node};
+use crate::{Error, Opening, PeerError, Refused, Steering};
+
+/// More levels than a ratchet tree can have (RFC 9420 allows 2³² leaves).
+const MAX_LEVELS: u8 = 32;
+
+/// One message that may carry a Notify for this device.
+pub struct Receiving<'a> {
+    vault: &'a Vault,
+    tape: &'a TapeId,
+    context: EpochContext,
+    opened: Mutex<Option<Notify>>,
+    error: FirstError,
+}
+
+impl<'a> Receiving<'a> {
+    /// `context` is the epoch that the message, if it is a commit, creates.
+    pub fn new(vault: &'a Vault, tape: &'a TapeId, context: EpochContext) -> Self {
+        Self { vault, tape, context, opened: Mutex::default(), error: FirstError::default() }
+    }
+
+    /// The Notify that was followed, if the message had one.
+    pub fn opened(&self) -> Option<Notify> {
+        *self.opened.lock()
+    }
+
+    /// The path secret that a Notify points to; `None` if the ciphertext is no Notify.
+    fn follow(&self, asked: &Opening<'_>) -> Result<Option<Secret>, Error> {
+        let sealed = SealedNotify {
+            kem_output: asked.kem_output.to_vec(),
+            ciphertext: asked.ciphertext.to_vec(),
+        };
+        let notify = match self.vault.open_notify(self.tape, &sealed, asked.info) {
+            Ok(notify) => notify,
+            // Ordinary HPKE, or a forgery that ordinary HPKE will refuse.
+            Err(VaultError::Notify(NotifyError::NotANotify | NotifyError::Length { .. })) => {
+                return Ok(None);
+            }
+            Err(VaultError::Notify(error)) => return Err(PeerError::Notify(error).into()),
+            Err(error) => return Err(error.into()),
+        };
+        if notify.level >= MAX_LEVELS {
+            return Err(PeerError::Level(notify.level).into());
+        }
+        // `info` names the group, the epoch, the new tree and the transcript: this commit only.
+        let claimed = self.vault.claim(self.tape, notify.spot, asked.info);
+        let value = claimed.map_err(|error| match error {
+            VaultError::Tape(error) => Error::from(PeerError::Tape(error)),
+            error => error.into(),
+        })?;
+        let path_secret = value.into_path_secret(&self.context)?.at_level(notify.level)?;
+        *self.opened.lock() = Some(notify);
+        Ok(Some(path_secret))
+    }
+}
+
+impl Steering for Receiving<'_> {
+    fn open(&self, asked: &Opening<'_>) -> Option<Result<Secret, Refused>> {
+        if !is_path_node(asked.info) {
+            return None;
+        }
+        self.follow(asked).map_err(|error| self.error.set(error)).transpose()
+    }
+
+    fn take_error(&self) -> Option<Error> {
+        self.error.take()
+    }
+}
