@@ -21,7 +21,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    AeadError, DerivationTooLong, DeviceId, Index, Secret, Spot, Tape, code_points::NOTIFY_VERSION,
+    AeadError, DerivationTooLong, DeviceId, Index, RecordName, Secret, Spot, Tape, TapeId, Vault,
+    VaultError, code_points::NOTIFY_VERSION,
 };
 
 /// The length of the fields before the padding: version, index, level and opening, in bytes.
@@ -166,6 +167,42 @@ fn key_and_nonce(tape: &Tape, kem_output: &[u8]) -> Result<(Secret, Secret), Der
         derive("notify key", suite.aead_key_len())?,
         derive("notify nonce", suite.aead_nonce_len())?,
     ))
+}
+
+impl Vault {
+    /// Writes a Notify. `kem_output` is a fresh public key of the suite's KEM, whose private half
+    /// the caller has dropped; `info` is what `hpke_seal` was given.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown tape, [`NotifyError::Length`] for a KEM output of
+    /// another suite.
+    pub fn seal_notify(
+        &self,
+        tape: &TapeId,
+        notify: &Notify,
+        kem_output: Vec<u8>,
+        info: &[u8],
+    ) -> Result<SealedNotify, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
+        Ok(notify.seal(&tape, kem_output, info)?)
+    }
+
+    /// Opens a Notify.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError::NotANotify`] where the receiver goes on with ordinary HPKE; every other
+    /// error refuses the message.
+    pub fn open_notify(
+        &self,
+        tape: &TapeId,
+        sealed: &SealedNotify,
+        info: &[u8],
+    ) -> Result<Notify, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
+        Ok(Notify::open(&tape, sealed, info)?)
+    }
 }
 
 fn check_len(field: &'static str, found: usize, expected: usize) -> Result<(), NotifyError> {

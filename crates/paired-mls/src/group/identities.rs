@@ -283,11 +283,10 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`VaultError::IdentityRecord`] for a damaged record, [`VaultError::Storage`].
+    /// [`VaultError::Content`] for a damaged record, [`VaultError::Storage`].
     pub fn load_identities(&self, group_id: &[u8]) -> Result<Identities, VaultError> {
-        let record = self.shelf().load(&RecordName::Identities(group_id.to_vec()))?;
-        let read = record.map(|record| Identities::from_record(&record)).transpose()?;
-        Ok(read.unwrap_or_default())
+        let name = RecordName::Identities(group_id.to_vec());
+        Ok(self.shelf().read(&name, Identities::from_record)?.unwrap_or_default())
     }
 
     /// Stores which members of a group are not verified, if that is not what `before` says.
@@ -308,7 +307,7 @@ impl Vault {
         if *identities == Identities::default() {
             return self.erase(&name);
         }
-        self.shelf().store(&name, &identities.to_record()?)
+        self.shelf().write(&name, identities.to_record())
     }
 }
 

@@ -126,24 +126,25 @@ impl PinFirstSeen {
     }
 
     fn load(&self) -> Result<Vec<Pin>, VaultError> {
-        let Some(record) = self.vault.shelf().load(&RecordName::Pins)? else {
-            return Ok(Vec::new());
-        };
-        match record.expose().first() {
-            Some(&VERSION) => {}
-            Some(&other) => return Err(IdentityRecordError::Version(other).into()),
-            None => return Err(IdentityRecordError::Malformed.into()),
-        }
-        let wire = Wire::tls_deserialize_exact(record.expose())
-            .map_err(|_| IdentityRecordError::Malformed)?;
-        Ok(wire.pins)
+        Ok(self.vault.shelf().read(&RecordName::Pins, read)?.unwrap_or_default())
     }
 
     fn store(&self, pins: Vec<Pin>) -> Result<(), VaultError> {
         let wire = Wire { version: VERSION, pins };
-        let bytes = wire.tls_serialize_detached().map_err(|_| IdentityRecordError::TooLarge)?;
-        self.vault.shelf().store(&RecordName::Pins, &Secret::new(bytes))
+        let bytes = wire.tls_serialize_detached();
+        let record = bytes.map(Secret::new).map_err(|_| IdentityRecordError::TooLarge);
+        self.vault.shelf().write(&RecordName::Pins, record)
     }
+}
+
+fn read(record: &Secret) -> Result<Vec<Pin>, IdentityRecordError> {
+    match record.expose().first() {
+        Some(&VERSION) => {}
+        Some(&other) => return Err(IdentityRecordError::Version(other)),
+        None => return Err(IdentityRecordError::Malformed),
+    }
+    let wire = Wire::tls_deserialize_exact(record.expose());
+    Ok(wire.map_err(|_| IdentityRecordError::Malformed)?.pins)
 }
 
 impl CredentialPolicy for PinFirstSeen {

@@ -45,7 +45,10 @@ use super::{
     Occupant, PairedDevice, SecurityTable,
     security::{Entry, State},
 };
-use crate::{DeviceId, Index, PairingId, Secret, TapeId, anchor::NodeIndex, pairing::SignalPolicy};
+use crate::{
+    DeviceId, Index, PairingId, RecordName, Secret, TapeId, Vault, VaultError, anchor::NodeIndex,
+    pairing::SignalPolicy,
+};
 
 const VERSION: u8 = 2;
 /// Whose security is not believed.
@@ -391,6 +394,27 @@ impl GroupRecord {
                 index: pending.index.map(Index::from_bytes),
             }),
         })
+    }
+}
+
+impl Vault {
+    /// Reads what this device knows of its pairing in a group; `None` if it is not paired there.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Content`] for a damaged record, [`VaultError::Storage`].
+    pub fn load_group(&self, group_id: &[u8]) -> Result<Option<GroupRecord>, VaultError> {
+        self.shelf().read(&RecordName::Group(group_id.to_vec()), GroupRecord::from_record)
+    }
+
+    /// Stores what this device knows of its pairing in a group.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Storage`].
+    pub fn store_group(&self, record: &GroupRecord) -> Result<(), VaultError> {
+        let name = RecordName::Group(record.tape.group_id.clone());
+        self.shelf().write(&name, record.to_record())
     }
 }
 

@@ -30,20 +30,31 @@ pub enum KeyRecordError {
     TooLarge(#[from] TooLarge),
 }
 
+/// Why the vault did not take a device's signature key.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreKeyError {
+    /// The device has a signature key.
+    #[error("the vault holds a signature key already: use another vault for another device")]
+    Exists,
+    /// The vault refused.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
 impl Vault {
     /// Stores the device's own signature key pair.
     ///
     /// # Errors
     ///
-    /// [`VaultError::KeyExists`] if the vault has one: a device keeps its key, since its id is made
+    /// [`StoreKeyError::Exists`] if the vault has one: a device keeps its key, since its id is made
     /// from it. [`VaultError::Storage`].
-    pub fn store_signature_key(&self, pair: &SignatureKeyPair) -> Result<(), VaultError> {
-        let record = write(pair)?;
+    pub fn store_signature_key(&self, pair: &SignatureKeyPair) -> Result<(), StoreKeyError> {
         let shelf = self.shelf();
         if shelf.load(&RecordName::SignatureKey)?.is_some() {
-            return Err(VaultError::KeyExists);
+            return Err(StoreKeyError::Exists);
         }
-        shelf.store(&RecordName::SignatureKey, &record)
+        Ok(shelf.write(&RecordName::SignatureKey, write(pair))?)
     }
 
     /// The device's own signature key pair, for one signature.
@@ -56,7 +67,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`VaultError::Storage`], [`VaultError::KeyRecord`] for a damaged record.
+    /// [`VaultError::Storage`], [`VaultError::Content`] for a damaged record.
     pub fn with_signature_key<T>(
         &self,
         sign: impl FnOnce(&SignatureKeyPair) -> T,
@@ -74,7 +85,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`VaultError::Storage`], [`VaultError::KeyRecord`] for a damaged record.
+    /// [`VaultError::Storage`], [`VaultError::Content`] for a damaged record.
     pub fn with_anchor_key<T>(
         &self,
         pairing: PairingId,
@@ -96,12 +107,11 @@ impl Vault {
         pairing: PairingId,
         pair: &SignatureKeyPair,
     ) -> Result<(), VaultError> {
-        self.shelf().store(&RecordName::AnchorKey(pairing), &write(pair)?)
+        self.shelf().write(&RecordName::AnchorKey(pairing), write(pair))
     }
 
     fn key_pair(&self, name: &RecordName) -> Result<Option<SignatureKeyPair>, VaultError> {
-        let record = self.shelf().load(name)?;
-        record.map(|record| Ok(read(record.expose())?)).transpose()
+        self.shelf().read(name, |record| read(record.expose()))
     }
 }
 
@@ -148,7 +158,7 @@ mod tests {
         assert_eq!(vault.with_signature_key(halves).unwrap(), None);
         vault.store_signature_key(&pair(7)).unwrap();
         let again = vault.store_signature_key(&pair(8));
-        assert!(matches!(again, Err(VaultError::KeyExists)), "{again:?}");
+        assert!(matches!(again, Err(StoreKeyError::Exists)), "{again:?}");
         assert_eq!(vault.with_signature_key(halves).unwrap(), Some((vec![7; 32], vec![7; 64])));
     }
 

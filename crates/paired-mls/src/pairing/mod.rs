@@ -75,13 +75,14 @@ mod transcript;
 #[cfg(test)]
 mod vectors;
 
+pub(crate) use self::transcript::hash;
 pub use self::{
     book::{BookError, IsPair, PairingBook, Progress},
     channel::{ChannelTrust, OneToOne, Outbound, Route, Source, Way},
     codec::{DecodeError, TooLarge},
     directory::{DirectoryError, PendingPairing, RegisteredPairing, RegistryEntry},
     error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
-    key_record::KeyRecordError,
+    key_record::{KeyRecordError, StoreKeyError},
     messages::{
         Accept, CeaseAck, CeasePair, DirectoryAccept, InitPairing, MessageType, PairingMessage,
         ShareRand,
@@ -93,11 +94,10 @@ pub use self::{
         Ceased, Ceasing, Confirmation, Continuation, Ending, Invited, Joined, Paired, PairingState,
         PartnerContinues, PartnerPromise, Request, Seeded, Sighting, StateRecordError, Unpaired,
     },
-    tag::{TagInput, TagPurpose},
+    tag::{TagError, TagInput, TagPurpose},
     terms::{
         AnchorKind, Code, CodePoint, Mode, ModeKind, PairingDevice, Party, Roster,
         SignatureKeyPair, Terms, TermsError,
     },
     transcript::Transcript,
 };
-pub(crate) use self::{tag::Verified, transcript::hash};

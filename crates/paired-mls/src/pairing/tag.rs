@@ -1,12 +1,27 @@
 //! The tags of pairing messages: who wrote them holds the tape.
 
 use subtle::ConstantTimeEq as _;
+use thiserror::Error;
 
 use super::{
     codec::{TooLarge, Writer},
     transcript::Transcript,
 };
-use crate::{DerivationTooLong, DeviceId, Secret, Tape};
+use crate::{
+    DerivationTooLong, DeviceId, PairingId, RecordName, Secret, Tape, TapeError, Vault, VaultError,
+};
+
+/// Why a tag was not accepted.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TagError {
+    /// The message was not written by the device that it names, or not under these terms.
+    #[error("the tag of the pairing message does not authenticate {0}")]
+    Wrong(DeviceId),
+    /// The vault could not tell.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
 
 /// What a tag is for. Each purpose has its own label, so that no tag passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +79,7 @@ impl<'a> TagInput<'a> {
     /// ```
     ///
     /// `transcript_hash` has Nh bytes and `device` two, so that no two inputs give the same context.
-    pub(crate) fn tag(&self, tape: &Tape, device: DeviceId) -> Result<Secret, DerivationTooLong> {
+    fn tag(&self, tape: &Tape, device: DeviceId) -> Result<Secret, DerivationTooLong> {
         let device = device.0.to_be_bytes();
         let context = [self.transcript.hash(), &device, self.details.expose()].concat();
         let suite = tape.suite();
@@ -73,7 +88,7 @@ impl<'a> TagInput<'a> {
     }
 
     /// Compares in constant time.
-    pub(crate) fn verify(
+    fn verify(
         &self,
         tape: &Tape,
         device: DeviceId,
@@ -88,7 +103,47 @@ impl<'a> TagInput<'a> {
 /// Whether a tag is the one that only a device of the pairing can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Verified {
+enum Verified {
     Authentic,
     Forged,
+}
+
+impl Vault {
+    /// Writes the tag of a pairing message, of Nh bytes and always in this device's name.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown pairing.
+    pub fn pairing_tag(
+        &self,
+        pairing: PairingId,
+        input: &TagInput<'_>,
+    ) -> Result<Vec<u8>, VaultError> {
+        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
+        Ok(input.tag(&tape, tape.own_device())?.expose().to_vec())
+    }
+
+    /// Verifies, in constant time, the tag of a pairing message that the partner `device` wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`TagError::Wrong`] if it did not, or if `device` is this one: what comes from outside is
+    /// never this device's own. [`TapeError::ForeignDevice`] if it is not of the pairing,
+    /// [`VaultError::Missing`] for an unknown pairing.
+    pub fn verify_pairing_tag(
+        &self,
+        pairing: PairingId,
+        device: DeviceId,
+        input: &TagInput<'_>,
+        tag: &[u8],
+    ) -> Result<(), TagError> {
+        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
+        if !tape.devices().contains(&device) {
+            return Err(VaultError::from(TapeError::ForeignDevice(device)).into());
+        }
+        match input.verify(&tape, device, tag).map_err(VaultError::from)? {
+            Verified::Authentic if device != tape.own_device() => Ok(()),
+            Verified::Authentic | Verified::Forged => Err(TagError::Wrong(device)),
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod storage;
 mod tests;
 
 use std::{
+    error::Error,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -27,11 +28,8 @@ pub use self::{
     storage::{RecordName, StorageError, TapeId, VaultStorage},
 };
 use crate::{
-    CipherSuite, DerivationTooLong, DeviceId, Notify, NotifyError, PairingId, RecordError,
-    SealedNotify, Secret, Seed, Tape, TapeError,
-    group::{GroupRecord, GroupRecordError, IdentityRecordError, RefreshError},
-    pairing::{KeyRecordError, TagInput, Verified},
-    tape::Stored,
+    CipherSuite, DerivationTooLong, DeviceId, NotifyError, PairingId, RecordError, Secret, Seed,
+    Tape, TapeError, group::RefreshError, tape::Stored,
 };
 
 /// Why the vault refused. Nothing has changed, except where an index was burned: then it stays so.
@@ -52,21 +50,17 @@ pub enum VaultError {
     /// The record is there already.
     #[error("the vault already holds {0}: end that pairing first")]
     Exists(RecordName),
-    /// The device has a signature key.
-    #[error("the vault holds a signature key already: use another vault for another device")]
-    KeyExists,
-    /// A stored signature key cannot be read.
-    #[error(transparent)]
-    KeyRecord(#[from] KeyRecordError),
     /// A stored tape cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A stored group record cannot be read.
-    #[error(transparent)]
-    GroupRecord(#[from] GroupRecordError),
-    /// A stored record of identities cannot be read.
-    #[error(transparent)]
-    IdentityRecord(#[from] IdentityRecordError),
+    /// A record of another kind cannot be read, or what it should hold does not fit its format.
+    #[error("{source}")]
+    Content {
+        /// The record in question.
+        record: RecordName,
+        /// What the owner of the format says.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The Welcome of a leaf refresh could not be written, or was refused.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
@@ -79,12 +73,18 @@ pub enum VaultError {
     /// An input does not fit RFC 9420's `KDFLabel`.
     #[error(transparent)]
     Derivation(#[from] DerivationTooLong),
-    /// A pairing message was not written by the device that it names, or not under these terms.
-    #[error("the tag of the pairing message does not authenticate {0}")]
-    WrongTag(DeviceId),
+}
+
+impl VaultError {
+    fn content(record: &RecordName, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Content { record: record.clone(), source: Box::new(error) }
+    }
 }
 
 /// A device's vault. Clones share it.
+///
+/// What it holds beside tapes belongs to others, and their calls stand with them: the Notify, what a device
+/// knows of a group or of a shared leaf, the messages of pairings, signature keys.
 ///
 /// # Concurrency
 ///
@@ -153,78 +153,6 @@ impl Vault {
         Ok(())
     }
 
-    /// Writes a Notify. `kem_output` is a fresh public key of the suite's KEM, whose private half
-    /// the caller has dropped; `info` is what `hpke_seal` was given.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown tape, [`NotifyError::Length`] for a KEM output of
-    /// another suite.
-    pub fn seal_notify(
-        &self,
-        tape: &TapeId,
-        notify: &Notify,
-        kem_output: Vec<u8>,
-        info: &[u8],
-    ) -> Result<SealedNotify, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        Ok(notify.seal(&tape, kem_output, info)?)
-    }
-
-    /// Opens a Notify.
-    ///
-    /// # Errors
-    ///
-    /// [`NotifyError::NotANotify`] where the receiver goes on with ordinary HPKE; every other
-    /// error refuses the message.
-    pub fn open_notify(
-        &self,
-        tape: &TapeId,
-        sealed: &SealedNotify,
-        info: &[u8],
-    ) -> Result<Notify, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::SubTape(tape.clone()))?;
-        Ok(Notify::open(&tape, sealed, info)?)
-    }
-
-    /// Writes the tag of a pairing message, of Nh bytes and always in this device's name.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Missing`] for an unknown pairing.
-    pub fn pairing_tag(
-        &self,
-        pairing: PairingId,
-        input: &TagInput<'_>,
-    ) -> Result<Vec<u8>, VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
-        Ok(input.tag(&tape, tape.own_device())?.expose().to_vec())
-    }
-
-    /// Verifies, in constant time, the tag of a pairing message that the partner `device` wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::WrongTag`] if it did not, or if `device` is this one: what comes from outside is
-    /// never this device's own. [`TapeError::ForeignDevice`] if it is not of the pairing,
-    /// [`VaultError::Missing`] for an unknown pairing.
-    pub fn verify_pairing_tag(
-        &self,
-        pairing: PairingId,
-        device: DeviceId,
-        input: &TagInput<'_>,
-        tag: &[u8],
-    ) -> Result<(), VaultError> {
-        let tape = self.shelf().load_tape(&RecordName::Pairing(pairing))?;
-        if !tape.devices().contains(&device) {
-            return Err(TapeError::ForeignDevice(device).into());
-        }
-        match input.verify(&tape, device, tag)? {
-            Verified::Authentic if device != tape.own_device() => Ok(()),
-            Verified::Authentic | Verified::Forged => Err(VaultError::WrongTag(device)),
-        }
-    }
-
     /// What is not secret about a tape.
     ///
     /// # Errors
@@ -251,26 +179,6 @@ impl Vault {
     pub fn erase(&self, name: &RecordName) -> Result<(), VaultError> {
         let shelf = self.shelf();
         shelf.0.remove(name).map_err(|source| VaultError::Storage { record: name.clone(), source })
-    }
-
-    /// Reads what this device knows of its pairing in a group; `None` if it is not paired there.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::GroupRecord`] for a damaged record, [`VaultError::Storage`].
-    pub fn load_group(&self, group_id: &[u8]) -> Result<Option<GroupRecord>, VaultError> {
-        let record = self.shelf().load(&RecordName::Group(group_id.to_vec()))?;
-        record.map(|record| Ok(GroupRecord::from_record(&record)?)).transpose()
-    }
-
-    /// Stores what this device knows of its pairing in a group.
-    ///
-    /// # Errors
-    ///
-    /// [`VaultError::Storage`].
-    pub fn store_group(&self, record: &GroupRecord) -> Result<(), VaultError> {
-        let name = RecordName::Group(record.tape.group_id.clone());
-        self.shelf().store(&name, &record.to_record()?)
     }
 
     fn info(&self, name: &RecordName) -> Result<TapeInfo, VaultError> {
@@ -300,6 +208,25 @@ impl Shelf<'_> {
     pub(crate) fn store(&self, name: &RecordName, record: &Secret) -> Result<(), VaultError> {
         (self.0.store(name, record))
             .map_err(|source| VaultError::Storage { record: name.clone(), source })
+    }
+
+    /// Loads a record, and reads it by what its owner says of the format.
+    pub(crate) fn read<T, E: Error + Send + Sync + 'static>(
+        &self,
+        name: &RecordName,
+        read: impl FnOnce(&Secret) -> Result<T, E>,
+    ) -> Result<Option<T>, VaultError> {
+        let content = |error| VaultError::content(name, error);
+        self.load(name)?.map(|record| read(&record).map_err(content)).transpose()
+    }
+
+    /// Stores a record that its owner has written, if that worked.
+    pub(crate) fn write<E: Error + Send + Sync + 'static>(
+        &self,
+        name: &RecordName,
+        record: Result<Secret, E>,
+    ) -> Result<(), VaultError> {
+        self.store(name, &record.map_err(|error| VaultError::content(name, error))?)
     }
 
     pub(crate) fn load_tape(&self, name: &RecordName) -> Result<Tape, VaultError> {

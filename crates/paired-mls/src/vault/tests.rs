@@ -351,3 +351,25 @@ fn many_threads_never_draw_the_same_index() {
     drawn.dedup();
     assert_eq!(drawn.len(), 32);
 }
+
+/// A record of an owner's that is damaged is named, and the owner says what to do.
+#[test]
+fn a_damaged_record_is_named_in_the_words_of_its_owner() {
+    use crate::{group::GroupRecordError, pairing::KeyRecordError};
+
+    let storage = MemoryStorage::new();
+    let vault = vault_in(storage.clone(), PHONE);
+    let group = RecordName::Group(b"group".to_vec());
+    for (name, owners) in [
+        (group.clone(), GroupRecordError::Version(99).to_string()),
+        (RecordName::SignatureKey, KeyRecordError::Version(99).to_string()),
+    ] {
+        storage.store(&name, &Secret::new(vec![99])).unwrap();
+        let refused = match name == group {
+            true => vault.load_group(b"group").unwrap_err(),
+            false => vault.with_signature_key(|_| ()).unwrap_err(),
+        };
+        assert_eq!(refused.to_string(), owners);
+        assert!(matches!(refused, VaultError::Content { record, .. } if record == name));
+    }
+}

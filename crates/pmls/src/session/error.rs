@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use paired_mls::VaultError;
+use paired_mls::{VaultError, pairing::StoreKeyError};
 use paired_mls_api::SchemeError;
 use paired_mls_client::{ClientError, ServerError};
 use paired_mls_openmls::{SqliteError, UsageError};
@@ -137,6 +137,9 @@ pub(crate) enum SessionError {
     /// The vault refused.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The vault has a signature key, or cannot take one.
+    #[error(transparent)]
+    StoreKey(#[from] StoreKeyError),
     /// The file of a plain vault.
     #[error(transparent)]
     Disk(#[from] DiskError),

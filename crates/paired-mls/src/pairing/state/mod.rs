@@ -35,11 +35,11 @@ use super::{
     channel::ChannelTrust,
     error::{CallerError, PairingError, PeerError, StateName},
     messages::{MessageType, PairingMessage},
-    tag::{TagInput, TagPurpose},
+    tag::{TagError, TagInput, TagPurpose},
     terms::Terms,
     transcript::Transcript,
 };
-use crate::{DeviceId, PairingId, Vault, VaultError};
+use crate::{DeviceId, PairingId, Vault};
 
 /// How the seed reached this device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +129,8 @@ impl Agreement {
         }
         match vault.verify_pairing_tag(self.pairing_id(), device, input, tag) {
             Ok(()) => Ok(()),
-            Err(VaultError::WrongTag(device)) => {
-                Err(PeerError::WrongTag { message, device }.into())
-            }
-            Err(error) => Err(error.into()),
+            Err(TagError::Wrong(device)) => Err(PeerError::WrongTag { message, device }.into()),
+            Err(TagError::Vault(error)) => Err(error.into()),
         }
     }
 

@@ -120,10 +120,10 @@ fn the_vault_writes_in_its_own_name_and_verifies_partners_only() {
     let tag = a.vault.pairing_tag(ID, &input).unwrap();
     b.vault.verify_pairing_tag(ID, A, &input, &tag).unwrap();
     let own = a.vault.verify_pairing_tag(ID, A, &input, &tag);
-    assert!(matches!(own, Err(crate::VaultError::WrongTag(A))), "{own:?}");
+    assert!(matches!(own, Err(TagError::Wrong(A))), "{own:?}");
     let foreign = a.vault.verify_pairing_tag(ID, STRANGER, &input, &tag);
     let not_of_it = crate::TapeError::ForeignDevice(STRANGER);
-    assert!(matches!(foreign, Err(crate::VaultError::Tape(e)) if e == not_of_it));
+    assert!(matches!(foreign, Err(TagError::Vault(crate::VaultError::Tape(e))) if e == not_of_it));
     for purpose in [TagPurpose::CeasePair, TagPurpose::CeaseAck] {
         let input = TagInput::new(purpose, &transcript);
         assert_ne!(a.vault.pairing_tag(ID, &input).unwrap(), tag, "{purpose:?}");
