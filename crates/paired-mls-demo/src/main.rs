@@ -125,7 +125,7 @@ pub(crate) struct Findings {
 /// Plays the demo. The exit code is 1 if a fact does not hold.
 async fn direct(options: &Options, output: Output) -> Result<ExitCode, DemoError> {
     // Before anything else: it is found out now if the report cannot be written.
-    let report = options.report.as_deref().map(Report::begin).transpose()?;
+    let report = options.report.as_deref().map(ReportFile::begin).transpose()?;
     let narrator = Narrator::new(output);
     narrator.opening()?;
     let mut telling = Telling::new(narrator);
@@ -173,12 +173,12 @@ async fn interrupted() -> DemoError {
 }
 
 /// The report, under a name of its own until it is complete.
-struct Report<'a> {
+struct ReportFile<'a> {
     file: NamedTempFile,
     path: &'a Path,
 }
 
-impl<'a> Report<'a> {
+impl<'a> ReportFile<'a> {
     fn begin(path: &'a Path) -> Result<Self, DemoError> {
         let failed = |source| DemoError::Report { path: path.to_owned(), source };
         let folder = match path.parent() {

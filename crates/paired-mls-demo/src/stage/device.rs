@@ -48,7 +48,7 @@ pub(crate) struct Change {
 }
 
 #[derive(Deserialize)]
-struct Report {
+struct Told {
     events: Vec<News>,
 }
 
@@ -172,7 +172,7 @@ impl<'a> Device<'a> {
 
     /// Runs a command that reports what happened.
     pub(crate) async fn news(&self, args: &[&str]) -> Result<Vec<News>, DemoError> {
-        Ok(self.run::<Report>(args).await?.events)
+        Ok(self.run::<Told>(args).await?.events)
     }
 
     /// Fetches and follows everything that waits.

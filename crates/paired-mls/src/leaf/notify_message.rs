@@ -307,7 +307,7 @@ impl LeafNotify {
 /// Whether a value is known to be gone. What lies in a lane that is not open yet may be there.
 fn is_spent(tape: &Tape, spot: Spot) -> bool {
     match state_of(tape, spot) {
-        Ok(Lane::Open) => tape.peek(spot.index).is_err(),
+        Ok(Lane::Open) => tape.preview(spot.index).is_err(),
         Ok(Lane::ToOpen) => false,
         Err(_) => true,
     }

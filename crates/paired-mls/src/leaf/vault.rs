@@ -70,7 +70,7 @@ impl Vault {
             Ok::<_, VaultError>(is_it(&LeafRandomness::public_key_material(value, usage, context)?))
         };
         for spot in search.devices().flat_map(|device| search.in_open_lane(device, MAX_SKIP)) {
-            if let Ok(value) = search.group.peek(spot.index)
+            if let Ok(value) = search.group.preview(spot.index)
                 && fits(&value)?
             {
                 return Ok(Some(spot));
@@ -78,7 +78,7 @@ impl Vault {
         }
         for spot in search.devices().flat_map(|device| search.in_other_lanes(device)) {
             let value =
-                search.parent.as_ref().map(|parent| parent.peek_through(&tape.group_id, spot));
+                search.parent.as_ref().map(|parent| parent.preview_through(&tape.group_id, spot));
             if let Some(Ok(value)) = value
                 && fits(&value)?
             {

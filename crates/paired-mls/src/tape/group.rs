@@ -173,7 +173,11 @@ impl Tape {
 
     /// The value at `spot` of a group's tape whose lane is opened with a value of this one. Nothing
     /// changes.
-    pub(crate) fn peek_through(&self, group_id: &[u8], spot: Spot) -> Result<TapeValue, TapeError> {
+    pub(crate) fn preview_through(
+        &self,
+        group_id: &[u8],
+        spot: Spot,
+    ) -> Result<TapeValue, TapeError> {
         let device = spot.index.device();
         let at = spot.opened_at().filter(|_| self.devices.contains(&device));
         let at = at.ok_or(TapeError::ForeignDevice(device))?;

@@ -17,6 +17,31 @@
 //! in one group tells about another, and losing one costs only that one.
 //!
 //! A [`Tape`] lives inside a [`Vault`](crate::Vault), which alone decides when a value leaves it.
+//!
+//! # The life of a value
+//!
+//! ```text
+//!            draw         own lane, for what is made once
+//!   free ─────────────────────────────────────────────────────► spent
+//!    │  │    reserve      own lane, for what is made twice        ▲ ▲
+//!    │  └──────────────► reserved ───────────── burn ─────────────┘ │
+//!    │       claim        a partner's lane, for one message         │
+//!    ├─────────────────► in flight ──────────── settle ─────────────┤
+//!    │       burn         a partner's lane, of what was made again  │
+//!    ├──────────────────────────────────────────────────────────────┤
+//!    │       forget       what lies before it is followed, or there is no more room
+//!    └──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! | arrow | when it is gone from the stored tape | who reads it |
+//! |---|---|---|
+//! | draw | before it is released | the caller, once |
+//! | reserve, burn | by `burn`, once the commit that was made with it is merged | `preview`, before that |
+//! | claim, settle | by `claim`; a copy stays beside the tape until `settle` | whoever brings the same message again |
+//! | forget | at once | nobody |
+//!
+//! `preview` reads a value that is free or reserved, and moves nothing. To *open* a lane is to claim or draw a
+//! value of the pairing's tape, for the tape of a group.
 
 mod group;
 mod index;
@@ -304,8 +329,8 @@ impl Tape {
         self.pprf.forget(lane, index.bits())
     }
 
-    /// The value at `index`, which stays on the tape.
-    pub(crate) fn peek(&self, index: Index) -> Result<TapeValue, TapeError> {
+    /// Reads the value at `index`, which stays on the tape.
+    pub(crate) fn preview(&self, index: Index) -> Result<TapeValue, TapeError> {
         if !self.devices.contains(&index.device()) {
             return Err(TapeError::ForeignDevice(index.device()));
         }

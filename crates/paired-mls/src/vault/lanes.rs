@@ -60,7 +60,7 @@ impl Vault {
         let mut group = own_lane(&shelf, tape)?;
         let first = first_for(tape, &group, epoch)?;
         let staged = group.draw(first.position())?;
-        give_up_passed(tape, &mut group, staged.spot().index)?;
+        forget_passed(tape, &mut group, staged.spot().index)?;
         release(&shelf, tape, &group, staged)
     }
 
@@ -76,7 +76,7 @@ impl Vault {
         let mut group = own_lane(&shelf, tape)?;
         let first = first_for(tape, &group, epoch)?;
         let spot = group.reserve(first.position())?;
-        give_up_passed(tape, &mut group, spot.index)?;
+        forget_passed(tape, &mut group, spot.index)?;
         let _ = shelf.store_tape(&RecordName::SubTape(tape.clone()), &group)?;
         Ok(spot)
     }
@@ -104,7 +104,7 @@ impl Vault {
         }
         let parent = lane_of(&shelf, tape, &mut group, spot)?;
         let staged = group.claim(spot.index, binding)?;
-        give_up_passed(tape, &mut group, spot.index)?;
+        forget_passed(tape, &mut group, spot.index)?;
         // Nothing is released before both are stored.
         let value = release(&shelf, tape, &group, staged)?;
         parent.store(&shelf, tape)?;
@@ -127,10 +127,10 @@ impl Vault {
         let shelf = self.shelf();
         let group = shelf.load_tape(&RecordName::SubTape(tape.clone()))?;
         match state_of(&group, spot)? {
-            Lane::Open => Ok(group.peek(spot.index)?),
+            Lane::Open => Ok(group.preview(spot.index)?),
             Lane::ToOpen => {
                 let parent = shelf.load_tape(&RecordName::Pairing(tape.pairing))?;
-                Ok(parent.peek_through(&tape.group_id, spot)?)
+                Ok(parent.preview_through(&tape.group_id, spot)?)
             }
         }
     }
@@ -385,7 +385,7 @@ fn first_for(tape: &TapeId, group: &Tape, epoch: u64) -> Result<Index, TapeError
 }
 
 /// Gives up what lies before an index, for earlier epochs: nobody follows them any more.
-fn give_up_passed(tape: &TapeId, group: &mut Tape, index: Index) -> Result<(), TapeError> {
+fn forget_passed(tape: &TapeId, group: &mut Tape, index: Index) -> Result<(), TapeError> {
     if tape.group_id == PACKAGES_GROUP_ID {
         return Ok(());
     }

@@ -18,9 +18,9 @@ use crate::failure::{Exit, Failure};
 /// a newline at the end.
 ///
 /// Colours in it are removed where there is no terminal, or where `NO_COLOR` is set.
-pub(crate) trait Report: Serialize + fmt::Display {}
+pub(crate) trait Printed: Serialize + fmt::Display {}
 
-impl<T: Serialize + fmt::Display> Report for T {}
+impl<T: Serialize + fmt::Display> Printed for T {}
 
 /// How an error begins.
 const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
@@ -52,11 +52,11 @@ impl Output {
     }
 
     /// Prints a report, and hands it on at once. A command that goes on prints one for each event.
-    pub(crate) fn show(self, report: &impl Report) -> Result<(), Failure> {
+    pub(crate) fn show(self, report: &impl Printed) -> Result<(), Failure> {
         self.write(report).map_err(Failure::Output)
     }
 
-    fn write(self, report: &impl Report) -> io::Result<()> {
+    fn write(self, report: &impl Printed) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         match self.form {
             Form::Text => writeln!(out, "{report}")?,

@@ -118,7 +118,7 @@ fn a_lane_that_is_opened_anew_skips_ahead_and_the_partner_finds_it() {
     assert!(b.likely_openings(A).contains(&ahead.position()));
     let drawn = on_a.draw(0).unwrap();
     assert_eq!(drawn.spot.index, at(A, 0), "a lane of its own");
-    let there = b.peek_through(b"g", drawn.spot).unwrap();
+    let there = b.preview_through(b"g", drawn.spot).unwrap();
     assert_eq!(there.spot(), drawn.spot);
     b.open_lane(&mut on_b, b"g", ahead).unwrap();
     assert_eq!(value_of(on_b.claim(drawn.spot.index, b"m")), drawn.value.expose());
