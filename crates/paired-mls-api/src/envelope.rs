@@ -26,6 +26,16 @@ const HEADER: usize = 4;
 /// } Envelope;
 /// ```
 ///
+/// ```
+/// # use paired_mls_api::{Envelope, EnvelopeError};
+/// # fn main() -> Result<(), EnvelopeError> {
+/// let (short, longer) = (Envelope::seal(b"a Notify")?, Envelope::seal(&[7; 900])?);
+/// assert_eq!(short.as_bytes().len(), longer.as_bytes().len());
+/// assert_eq!(Envelope::decode(short.into_bytes())?.content(), b"a Notify");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Security
 ///
 /// An envelope pads, it does not encrypt: its content is protected by itself, and TLS protects the

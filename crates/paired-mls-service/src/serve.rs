@@ -28,6 +28,17 @@ use crate::{
 };
 
 /// A server that runs. Dropping it ends it at once; [`Server::stop`] lets requests end first.
+///
+/// ```no_run
+/// # use paired_mls_service::{Config, Server, StartError, StopSignals};
+/// # async fn example() -> Result<(), StartError> {
+/// let config = Config::new(([127, 0, 0, 1], 8420).into(), "sqlite://service.db");
+/// let signals = StopSignals::listen()?;
+/// let server = Server::start(&config).await?;
+/// println!("serving at {}", server.listening());
+/// server.serve_until(signals).await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     state: AppState,

@@ -15,6 +15,15 @@ const LONGEST_NAME: usize = 200;
 /// Writes are atomic and durable, a second process is refused, and the bytes of an overwritten
 /// record are overwritten on the medium as far as that is possible.
 ///
+/// ```no_run
+/// # use paired_mls::Vault;
+/// # use paired_mls_vault::PlainFile;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let vault = Vault::new(PlainFile::open("/run/phone/vault")?);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Security
 ///
 /// It protects against nobody who reads the disk, a backup of it, or the files as the same user or

@@ -127,6 +127,20 @@ pub enum LocateError {
 
 /// Finds the anchor of a commit.
 ///
+/// ```
+/// use paired_mls::anchor::{Anchorage, LeafIndex, Tree, locate};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let leaf = |index| LeafIndex::new(index).ok_or("a tree has fewer leaves");
+/// let (phone, sensor, bob) = (leaf(0)?, leaf(1)?, leaf(2)?);
+/// let tree = Tree::of_leaves([phone, sensor, bob]);
+/// assert!(matches!(locate(&tree, phone, &[phone, sensor], &[])?, Anchorage::Whole(_)));
+/// // With Bob between them, there is no node that is theirs alone.
+/// assert!(matches!(locate(&tree, phone, &[phone, bob], &[])?, Anchorage::Suspended { .. }));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// `tree` is the tree after the commit's own proposals: see [`Tree::after`]. `devices` are the leaves
 /// in it of all devices of the pairing that are in the group, `committer` among them; `newcomers` are
 /// the leaves that the commit itself adds, of devices or not.

@@ -86,6 +86,38 @@ impl VaultError {
 /// What it holds beside tapes belongs to others, and their calls stand with them: the Notify, what a device
 /// knows of a group or of a shared leaf, the messages of pairings, signature keys.
 ///
+/// ```
+/// # use paired_mls::{CipherSuite, DeviceId, EpochContext, PairingId, Secret, Seed, Vault};
+/// # use paired_mls::vault::MemoryStorage;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let seed = || Seed::new(CipherSuite::X25519Aes128, Secret::new(vec![42; 32]));
+/// let (pairing, devices) = (PairingId([1; 16]), [DeviceId(0), DeviceId(1)]);
+/// let (phone, sensor) = (Vault::new(MemoryStorage::new()), Vault::new(MemoryStorage::new()));
+/// for (vault, own) in [(&phone, DeviceId(0)), (&sensor, DeviceId(1))] {
+///     // Both are given the same random bytes, from hardware, an offline file or the 1-to-1 channel.
+///     vault.create(CipherSuite::X25519Aes128, seed()?, pairing, &devices, own)?;
+/// }
+///
+/// // The phone draws a value for the commit that creates epoch 5, and the sensor reads the same.
+/// let tape = phone.open_group(pairing, b"family")?;
+/// let drawn = phone.draw(&tape, 5)?;
+/// let same = sensor.open_group(pairing, b"family")?;
+/// let claimed = sensor.claim(&same, drawn.spot(), b"the commit")?;
+/// let context = EpochContext {
+///     group_id: b"family".to_vec(),
+///     epoch: 5,
+///     confirmed_transcript_hash: vec![7; 32],
+/// };
+/// let length = CipherSuite::X25519Aes128.kdf_len();
+/// assert_eq!(drawn.derive("path", &context, length)?, claimed.derive("path", &context, length)?);
+///
+/// // Once the new epoch is stored, nobody reads it again.
+/// sensor.settle(&same)?;
+/// assert!(sensor.claim(&same, drawn.spot(), b"the commit").is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Concurrency
 ///
 /// The calls of one process are put in order by a lock; between processes that is the storage's
