@@ -4,10 +4,10 @@ use std::fmt;
 
 use paired_mls::{
     leaf::SALT_LEN,
-    wire::{MlsMessage, PublicCommit},
+    wire::{MlsMessage, PrivateMessage, PublicCommit},
 };
 use thiserror::Error;
-use tls_codec::{Serialize as _, Size as _, VLByteSlice};
+use tls_codec::{Size as _, VLByteSlice};
 
 /// The lengths that an envelope can have, in bytes. It takes the smallest that fits.
 pub const PADDED_LENGTHS: [usize; 6] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20];
@@ -108,15 +108,11 @@ impl Envelope {
         };
         let mut random = vec![0; SALT_LEN + notify_len(commit)];
         fill(&mut random);
-        let (salt, ciphertext) = random.split_at(SALT_LEN);
-        let mut message = vec![0, 1, 0, 2];
-        vector(&mut message, header.group_id())?;
-        message.extend_from_slice(&header.epoch().to_be_bytes());
-        // The content type, and no authenticated data.
-        message.extend_from_slice(&[3, 0]);
-        vector(&mut message, salt)?;
-        vector(&mut message, ciphertext)?;
-        Self::seal(&message)
+        let ciphertext = random.split_off(SALT_LEN);
+        let (group_id, epoch) = (header.group_id(), header.epoch());
+        let too_long = EnvelopeError::TooLong(ciphertext.len());
+        let message = PrivateMessage::commit(group_id, epoch, random, ciphertext);
+        Self::seal(&message.encode().ok_or(too_long)?)
     }
 
     /// Reads an envelope.
@@ -188,13 +184,6 @@ fn notify_len(commit: &[u8]) -> usize {
 fn padded_len(content: usize) -> Option<usize> {
     let needed = content.checked_add(HEADER)?;
     PADDED_LENGTHS.into_iter().find(|padded| *padded >= needed)
-}
-
-/// `opaque bytes<V>` (RFC 9420 section 2.1.2).
-fn vector(message: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EnvelopeError> {
-    let vector = VLByteSlice(bytes).tls_serialize_detached();
-    message.extend(vector.map_err(|_| EnvelopeError::TooLong(bytes.len()))?);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::{fs, path::Path};
 
 use paired_mls::wire::{ContentType, PrivateHeader};
 use serde_json::Value;
+use tls_codec::Serialize as _;
 
 use super::*;
 
@@ -32,7 +33,8 @@ fn cover(commit: &[u8]) -> Envelope {
 fn lengthen(commit: &[u8], at: usize, by: usize) -> Vec<u8> {
     assert_eq!(commit[at], 0);
     let mut longer = commit[..at].to_vec();
-    vector(&mut longer, &vec![7; by]).unwrap();
+    let vector = VLByteSlice(&vec![7; by]).tls_serialize_detached();
+    longer.extend(vector.unwrap());
     longer.extend_from_slice(&commit[at + 1..]);
     longer
 }

@@ -24,6 +24,7 @@ pub mod group;
 pub mod leaf;
 pub mod notify;
 pub mod pairing;
+mod presentation;
 mod secret;
 mod suite;
 pub mod tape;

@@ -46,15 +46,12 @@ use crate::{
     AeadError, DerivationTooLong, DeviceId, Index, Secret, Spot, Tape,
     code_points::NOTIFY_VERSION,
     vault::{Lane, state_of},
+    wire::{ContentType, PrivateMessage},
 };
 
 /// The length of the random salt, in bytes: that of `encrypted_sender_data`, which holds 12 bytes and
 /// a tag of 16 (RFC 9420 section 6.3.2).
 pub const SALT_LEN: usize = 28;
-
-const MLS_10: u16 = 1;
-const PRIVATE_MESSAGE: u16 = 2;
-const COMMIT: u8 = 3;
 
 /// What one device of a shared leaf tells the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,24 +141,11 @@ struct NotifyBody {
     signature: VLBytes,
 }
 
-/// `MLSMessage`, for the one case of a `PrivateMessage`.
-#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
-struct Message {
-    version: u16,
-    wire_format: u16,
-    group_id: VLBytes,
-    epoch: u64,
-    content_type: u8,
-    authenticated_data: VLBytes,
-    encrypted_sender_data: VLBytes,
-    ciphertext: VLBytes,
-}
-
 #[derive(TlsSize, TlsSerialize)]
 struct PrivateContentAad<'a> {
     group_id: VLByteSlice<'a>,
     epoch: u64,
-    content_type: u8,
+    content_type: ContentType,
     authenticated_data: VLByteSlice<'a>,
 }
 
@@ -180,17 +164,8 @@ impl LeafMessage {
         let (key, nonce) = key_and_nonce(tape, &salt)?;
         let aad = aad(group_id, epoch)?;
         let sealed = tape.suite().seal(&key, &nonce, &aad, &plaintext);
-        let message = Message {
-            version: MLS_10,
-            wire_format: PRIVATE_MESSAGE,
-            group_id: group_id.into(),
-            epoch,
-            content_type: COMMIT,
-            authenticated_data: Vec::new().into(),
-            encrypted_sender_data: salt.as_slice().into(),
-            ciphertext: sealed.map_err(|AeadError| TOO_LARGE)?.into(),
-        };
-        message.tls_serialize_detached().map_err(|_| TOO_LARGE)
+        let sealed = sealed.map_err(|AeadError| TOO_LARGE)?;
+        PrivateMessage::commit(group_id, epoch, salt.to_vec(), sealed).encode().ok_or(TOO_LARGE)
     }
 
     /// Opens a message of another device and checks everything in it.
@@ -205,21 +180,22 @@ impl LeafMessage {
         epoch: u64,
         message: &[u8],
     ) -> Result<Self, LeafNotifyError> {
-        let message =
-            Message::tls_deserialize_exact(message).map_err(|_| LeafNotifyError::NotANotify)?;
-        let is_candidate = (message.version, message.wire_format) == (MLS_10, PRIVATE_MESSAGE)
-            && (message.group_id.as_slice(), message.epoch) == (group_id, epoch)
-            && message.content_type == COMMIT
-            && message.authenticated_data.as_slice().is_empty()
-            && message.encrypted_sender_data.as_slice().len() == SALT_LEN;
+        let Ok(Some(message)) = PrivateMessage::decode(message) else {
+            return Err(LeafNotifyError::NotANotify);
+        };
+        let header = message.header();
+        let is_candidate = (header.group_id(), header.epoch()) == (group_id, epoch)
+            && header.content_type() == ContentType::COMMIT
+            && message.authenticated_data().is_empty()
+            && message.encrypted_sender_data().len() == SALT_LEN;
         if !is_candidate {
             return Err(LeafNotifyError::NotANotify);
         }
-        let (key, nonce) = key_and_nonce(tape, message.encrypted_sender_data.as_slice())?;
+        let (key, nonce) = key_and_nonce(tape, message.encrypted_sender_data())?;
         let aad = aad(group_id, epoch)?;
         let plaintext = tape
             .suite()
-            .open(&key, &nonce, &aad, message.ciphertext.as_slice())
+            .open(&key, &nonce, &aad, message.ciphertext())
             .map_err(|AeadError| LeafNotifyError::NotANotify)?;
         let said = Self::parse(plaintext.expose())?;
         said.check(tape)?;
@@ -339,7 +315,7 @@ fn aad(group_id: &[u8], epoch: u64) -> Result<Vec<u8>, LeafNotifyError> {
     PrivateContentAad {
         group_id: VLByteSlice(group_id),
         epoch,
-        content_type: COMMIT,
+        content_type: ContentType::COMMIT,
         authenticated_data: VLByteSlice(&[]),
     }
     .tls_serialize_detached()

@@ -8,10 +8,11 @@ use thiserror::Error;
 use tls_codec::{DeserializeBytes, Serialize as _, TlsVarInt};
 use zeroize::Zeroizing;
 
-use crate::{DeviceId, PairingId, Secret, code_points::PAIRING_VERSION};
-
-/// The longest vector of RFC 9420, in bytes: 2³⁰ − 1.
-const MAX_LEN: usize = (1 << 30) - 1;
+use crate::{
+    DeviceId, PairingId, Secret,
+    code_points::PAIRING_VERSION,
+    presentation::{Cursor, MAX_LEN},
+};
 
 /// Bytes that are not the structure they were said to be. To blame is who wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -128,12 +129,12 @@ fn length_header(length: usize) -> Result<Vec<u8>, TooLarge> {
 /// Reads the fields of one structure, in order, and names the one that fails.
 pub(super) struct Reader<'a> {
     structure: &'static str,
-    rest: &'a [u8],
+    fields: Cursor<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(structure: &'static str, bytes: &'a [u8]) -> Self {
-        Self { structure, rest: bytes }
+        Self { structure, fields: Cursor::new(bytes) }
     }
 
     /// Reads a whole structure; trailing bytes are an error.
@@ -144,17 +145,14 @@ impl<'a> Reader<'a> {
     ) -> Result<T, DecodeError> {
         let mut reader = Self::new(structure, bytes);
         let value = read(&mut reader)?;
-        match reader.rest {
+        match reader.fields.rest() {
             [] => Ok(value),
             _ => Err(DecodeError::TrailingBytes(structure)),
         }
     }
 
     fn primitive<T: DeserializeBytes>(&mut self, field: &'static str) -> Result<T, DecodeError> {
-        let (value, rest) =
-            T::tls_deserialize_bytes(self.rest).map_err(|source| self.malformed(field, source))?;
-        self.rest = rest;
-        Ok(value)
+        self.fields.value().map_err(|source| self.malformed(field, source))
     }
 
     pub(super) fn malformed(&self, field: &'static str, source: tls_codec::Error) -> DecodeError {
@@ -179,10 +177,7 @@ impl<'a> Reader<'a> {
 
     /// `opaque bytes<V>`, borrowed.
     pub(super) fn opaque(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let (content, rest) =
-            split_vector(self.rest).map_err(|source| self.malformed(field, source))?;
-        self.rest = rest;
-        Ok(content)
+        self.fields.vector().map_err(|source| self.malformed(field, source))
     }
 
     /// `opaque bytes<V>`
@@ -201,9 +196,9 @@ impl<'a> Reader<'a> {
         field: &'static str,
         read: impl Fn(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let mut content = Self { structure: self.structure, rest: self.opaque(field)? };
+        let mut content = Self::new(self.structure, self.opaque(field)?);
         let mut items = Vec::new();
-        while !content.rest.is_empty() {
+        while !content.fields.rest().is_empty() {
             items.push(read(&mut content)?);
         }
         Ok(items)
@@ -221,20 +216,4 @@ impl<'a> Reader<'a> {
             _ => Err(self.malformed(field, tls_codec::Error::InvalidInput)),
         }
     }
-}
-
-/// Splits `bytes` into the content of the vector that it begins with and what follows the vector.
-fn split_vector(bytes: &[u8]) -> Result<(&[u8], &[u8]), tls_codec::Error> {
-    // Lengths of eight bytes are none of RFC 9420, and a debug build of `tls_codec` panics on some.
-    if bytes.first().is_some_and(|first| first >> 6 == 0b11) {
-        return Err(tls_codec::Error::InvalidVectorLength);
-    }
-    let (length, rest) = TlsVarInt::tls_deserialize_bytes(bytes)?;
-    let length =
-        usize::try_from(length.value()).map_err(|_| tls_codec::Error::InvalidVectorLength)?;
-    let header = length_header(length).map_err(|_| tls_codec::Error::InvalidVectorLength)?;
-    if !bytes.starts_with(&header) {
-        return Err(tls_codec::Error::InvalidVectorLength);
-    }
-    rest.split_at_checked(length).ok_or(tls_codec::Error::EndOfStream)
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use thiserror::Error;
 use tls_codec::DeserializeBytes;
 
+use crate::presentation::Cursor;
+
 /// The bytes are not what RFC 9420 says they must be.
 ///
 /// To blame is always the one who wrote the bytes, never the caller who decodes them: the MLS library
@@ -95,12 +97,12 @@ impl fmt::Display for Structure {
 /// Reads the fields of one structure, in order, and names the one that fails.
 pub(super) struct Reader<'a> {
     structure: Structure,
-    rest: &'a [u8],
+    fields: Cursor<'a>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(structure: Structure, bytes: &'a [u8]) -> Self {
-        Self { structure, rest: bytes }
+        Self { structure, fields: Cursor::new(bytes) }
     }
 
     /// The next field. On an error the position stays before that field.
@@ -108,19 +110,21 @@ impl<'a> Reader<'a> {
         &mut self,
         field: &'static str,
     ) -> Result<T, WireError> {
-        let (value, rest) = T::tls_deserialize_bytes(self.rest)
-            .map_err(|source| WireError::Malformed { structure: self.structure, field, source })?;
-        self.rest = rest;
-        Ok(value)
+        let structure = self.structure;
+        let value = self.fields.value();
+        value.map_err(|source| WireError::Malformed { structure, field, source })
     }
 
     /// The bytes that no field has consumed.
     pub(super) fn rest(self) -> &'a [u8] {
-        self.rest
+        self.fields.rest()
     }
 
     /// Ends the structure.
     pub(super) fn end(self) -> Result<(), WireError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(WireError::TrailingBytes(self.structure)) }
+        match self.fields.rest() {
+            [] => Ok(()),
+            _ => Err(WireError::TrailingBytes(self.structure)),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a delivery service reads of any message.
 
 use super::{
-    ContentType, KeyPackage, PublicCommit, Sender, WireError, WireFormat,
+    ContentType, KeyPackage, PrivateMessage, PublicCommit, Sender, WireError, WireFormat,
     error::{Reader, Structure},
     vector::Opaque,
 };
@@ -110,15 +110,9 @@ impl FramedHeader {
     }
 
     fn private(content: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(Structure::PrivateMessage, content);
-        let group_id = reader.field("group_id")?;
-        let epoch = reader.field("epoch")?;
-        let content_type = reader.field("content_type")?;
-        for field in ["authenticated_data", "encrypted_sender_data", "ciphertext"] {
-            let _: Opaque = reader.field(field)?;
-        }
-        reader.end()?;
-        Ok(Self { group_id, epoch, sender: None, content_type })
+        let header = PrivateMessage::read(content)?.into_header();
+        let (epoch, content_type) = (header.epoch(), header.content_type());
+        Ok(Self { group_id: header.into_group_id(), epoch, sender: None, content_type })
     }
 
     /// The group.

@@ -33,7 +33,7 @@ pub use leaf_node::{
     Lifetime,
 };
 pub use mls_message::{FramedHeader, GroupInfoHeader, MlsMessage};
-pub use private_message::PrivateHeader;
+pub use private_message::{PrivateHeader, PrivateMessage};
 pub use public_message::PublicCommit;
 pub use ratchet_tree::{Node, ParentNode, RatchetTree};
 pub use sign_content::SignContent;

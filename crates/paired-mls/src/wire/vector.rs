@@ -1,15 +1,12 @@
 //! Variable-size vectors (RFC 9420 section 2.1.2).
 //!
-//! `tls_codec` has such vectors, but its byte vectors panic on truncated input in debug builds, and
-//! it accepts a length that is not minimally encoded unless a feature forbids it. These two do
-//! neither, whatever features the final build unites.
+//! `tls_codec` has such vectors; these two are read by [`split_vector`], which says why.
 
 use std::{fmt::Debug, io::Write};
 
-use tls_codec::{DeserializeBytes, Error, Serialize, Size, TlsVarInt, VLByteSlice};
+use tls_codec::{DeserializeBytes, Error, Serialize, Size, VLByteSlice};
 
-/// The longest vector of RFC 9420, in bytes: 2³⁰ − 1.
-const MAX_LEN: usize = (1 << 30) - 1;
+use crate::presentation::split_vector;
 
 /// `opaque bytes<V>`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,21 +90,4 @@ impl<T: DeserializeBytes> DeserializeBytes for List<T> {
         }
         Ok((Self(elements), rest))
     }
-}
-
-/// Splits `bytes` into the content of the vector that it begins with and what follows the vector.
-fn split_vector(bytes: &[u8]) -> Result<(&[u8], &[u8]), Error> {
-    let (length, rest) = TlsVarInt::tls_deserialize_bytes(bytes)?;
-    let header = bytes.len() - rest.len();
-    let length = usize::try_from(length.value()).map_err(|_| Error::InvalidVectorLength)?;
-    let minimal_header = match length {
-        0..0x40 => 1,
-        0x40..0x4000 => 2,
-        0x4000..=MAX_LEN => 4,
-        _ => return Err(Error::InvalidVectorLength),
-    };
-    if header != minimal_header {
-        return Err(Error::InvalidVectorLength);
-    }
-    rest.split_at_checked(length).ok_or(Error::EndOfStream)
 }
