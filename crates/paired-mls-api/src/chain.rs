@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
-use crate::{Base64Url, EntryKind, GroupId, LogEntry};
+use crate::{Base64Url, EntryKind, GroupId};
 
 /// The hash of a group's log up to a position: of all its entries, in their order.
 ///
@@ -44,13 +44,6 @@ impl LogChain {
             .chain_update(message)
             .finalize();
         Self(digest.into())
-    }
-
-    /// After this entry, as its reader finds by itself.
-    #[must_use]
-    pub fn and_entry(self, entry: &LogEntry) -> Self {
-        let message = Sha256::digest(&entry.message.0).into();
-        self.and(entry.position, entry.epoch, entry.kind, &message)
     }
 
     /// The hash itself.
@@ -106,6 +99,7 @@ impl JsonSchema for LogChain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LogEntry;
 
     fn entry(position: u64, epoch: u64, kind: EntryKind, message: &[u8]) -> LogEntry {
         let chain = LogChain([0; 32]);

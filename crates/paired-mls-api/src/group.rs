@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Base64Url, DeviceId, EnvelopeFor, GroupId, LogChain, UserId};
+use crate::{Base64Url, DeviceId, EnvelopeFor, GroupId, UserId};
 
 /// Who may fetch the GroupInfo of a group and join it by an external commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -120,57 +120,4 @@ pub struct Published {
     pub position: u64,
     /// The epoch in which it was sent.
     pub epoch: u64,
-}
-
-/// What an entry of a log is, as its header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EntryKind {
-    /// A commit: it ends the epoch.
-    Commit,
-    /// A proposal for a commit of its epoch.
-    Proposal,
-    /// An application message.
-    Application,
-}
-
-impl EntryKind {
-    /// The name in JSON, and of the Server-Sent Event.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Proposal => "proposal",
-            Self::Application => "application",
-        }
-    }
-}
-
-/// An entry of a group's log: all that the service keeps of a message. It does not say who sent it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LogEntry {
-    /// Its position: 1 for the first, and no gaps. It is the cursor of every way to read the log.
-    pub position: u64,
-    /// The epoch in which it was sent.
-    pub epoch: u64,
-    /// What it is.
-    pub kind: EntryKind,
-    /// The `MLSMessage`.
-    pub message: Base64Url,
-    /// The hash of the log up to this entry, and with it.
-    pub chain: LogChain,
-}
-
-/// A part of a group's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LogPage {
-    /// The position that the page begins after: the cursor, or a later one for an account whose part of the
-    /// log begins there.
-    pub after: u64,
-    /// The hash of the log up to that position. A reader that has another one has read another log.
-    pub chain: LogChain,
-    /// The entries after the cursor, in their order.
-    pub entries: Vec<LogEntry>,
-    /// The position of the last entry of the log that the reader may see. There is more to fetch while
-    /// it is beyond the last entry of the page.
-    pub head: u64,
 }

@@ -15,10 +15,12 @@
 mod base64url;
 mod chain;
 mod directory;
+mod entry_kind;
 mod envelope;
 mod group;
 mod id;
 mod key_package;
+mod log;
 mod mailbox;
 mod media_type;
 pub mod path;
@@ -34,13 +36,15 @@ pub use self::{
         Approval, ApprovalView, DeviceView, PairingState, PairingView, RegisterDevice,
         RevokeDevice, UserView,
     },
+    entry_kind::EntryKind,
     envelope::{Envelope, EnvelopeError, PADDED_LENGTHS},
     group::{
-        Access, CreateGroup, EntryKind, GroupView, LogEntry, LogPage, PublishCommit, Published,
-        RosterChange, RosterRepair, WelcomeFor,
+        Access, CreateGroup, GroupView, PublishCommit, Published, RosterChange, RosterRepair,
+        WelcomeFor,
     },
     id::{DeviceId, GroupId, IdError, UserId},
     key_package::{KeyPackageCount, KeyPackageUpload},
+    log::{LogEntry, LogPage},
     mailbox::{EnvelopeFor, MailboxItem, MailboxPage},
     media_type::{EVENT_STREAM, JSON, MLS_MESSAGE, PAIRING_MESSAGE, PROBLEM},
     problem::{Problem, ProblemKind},
