@@ -6,18 +6,26 @@
 //! | [`Library`] | what the engine asks of an MLS library |
 //! | [`Steering`] | what the library asks back while it makes or opens a message |
 //! | [`Sending`], [`Receiving`], [`Replay`], [`AnyKey`] | who answers |
+//! | [`node`] | a pairing that is anchored at a node |
+//! | [`packages`] | KeyPackages from the tape |
 //! | [`Error`] | what goes wrong, and who is to blame |
 
 #![no_std]
 
 extern crate alloc;
 
+mod commit;
 mod error;
+#[cfg(test)]
+mod fake;
 mod library;
+pub mod node;
+pub mod packages;
 mod shared;
 mod steer;
 mod steering;
 
+pub use commit::{Committer, Membership, Proposal, Proposed, Proposer, StagedCommit};
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use library::Library;
 pub use shared::Difference;

@@ -21,7 +21,7 @@ use paired_mls::{
 };
 use tls_codec::{Serialize as _, VLByteSlice};
 
-use crate::{PeerError, UsageError, group, steer::key_len};
+use crate::{PeerError, UsageError, steer::key_len, view};
 
 const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
 
@@ -62,7 +62,7 @@ pub(crate) fn check_members(
     let stranded = leaves.find(|(_, leaf)| !leaf.capabilities().extensions().contains(&PAIRED_MLS));
     match stranded {
         Some((index, _)) if requires(extensions) => {
-            Err(UsageError::GateWouldStrand(group::leaf(index)))
+            Err(UsageError::GateWouldStrand(view::leaf(index)))
         }
         _ => Ok(()),
     }
@@ -85,7 +85,7 @@ pub(crate) fn check_signature_keys(
     pairing: &[PairedDevice],
 ) -> Result<Vec<(LeafIndex, Oddity)>, PeerError> {
     let leaves = mls.treesync().full_leaves();
-    let leaves = leaves.map(|(index, leaf)| (group::leaf(index), leaf));
+    let leaves = leaves.map(|(index, leaf)| (view::leaf(index), leaf));
     let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice());
     let signed = |at, leaf: &_, key: &_| is_signed_by(crypto, mls, at, leaf, key);
     Keys::of(mls, own, pairing).check(leaves, is_gated(mls), &signed)
@@ -158,7 +158,7 @@ pub(crate) fn odd_events<'a>(
 
 /// The leaves of a group whose signature keys are odd: stock members take them.
 pub fn odd_leaves(mls: &MlsGroup) -> Vec<(LeafIndex, Oddity)> {
-    let leaves = mls.treesync().full_leaves().map(|(index, leaf)| (group::leaf(index), leaf));
+    let leaves = mls.treesync().full_leaves().map(|(index, leaf)| (view::leaf(index), leaf));
     Keys::of(mls, None, &[]).check(leaves, is_gated(mls), &|_, _, _| false).unwrap_or_default()
 }
 

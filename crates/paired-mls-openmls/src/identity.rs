@@ -8,7 +8,6 @@
 //! a tree that this device comes into               present    marked; or refused
 //! ```
 
-use openmls::ciphersuite::hash_ref::ProposalRef;
 use openmls::prelude::{
     Credential as MlsCredential, KeyPackage, LeafNode, LeafNodeIndex, MlsGroup, Proposal,
     QueuedProposal, Sender, StagedCommit,
@@ -24,7 +23,9 @@ use paired_mls::{
     wire::{Credential, CredentialType},
 };
 
-use crate::{Device, Error, PeerError, Platform, group::leaf, steer::key_len};
+use paired_mls_group::Committer;
+
+use crate::{Device, Error, PeerError, Platform, steer::key_len, view::leaf};
 
 /// A member of a group, and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,15 +36,6 @@ pub struct MemberIdentity {
     pub identity: Identity,
     /// The signature keys of its leaf: one, or those of all devices that share it.
     pub signature_keys: Vec<Vec<u8>>,
-}
-
-/// Who made a commit, and so whose leaf its path renews.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// The member at this leaf.
-    Member(LeafIndex),
-    /// A newcomer, by an external commit, who takes this leaf.
-    External(LeafIndex),
 }
 
 /// Where a leaf is that a commit changes.
@@ -87,7 +79,7 @@ impl Asked {
         mls: &MlsGroup,
         identities: &Identities,
         staged: &StagedCommit,
-        by: By,
+        by: Committer,
     ) -> Result<Self, Error> {
         let epoch = mls.epoch().as_u64();
         let own = leaf(mls.own_leaf_index());
@@ -124,11 +116,11 @@ impl Asked {
         }
         if let Some(new) = staged.update_path_leaf_node() {
             match by {
-                By::Member(at) if at != own && changes(mls, at, new) => {
+                Committer::Member(at) if at != own && changes(mls, at, new) => {
                     asked.judge(device, mls, At::Leaf(at), new, Cause::Path, last(at));
                 }
-                By::Member(_) => {}
-                By::External(at) => {
+                Committer::Member(_) => {}
+                Committer::External(at) => {
                     let before = replaced.and_then(last);
                     let claims = credential(new.credential());
                     if let Some(leaf) = replaced
@@ -352,7 +344,7 @@ pub(crate) fn admit<P: Platform>(
 /// The proposals of others that a commit of this device leaves out, and what is told of them.
 #[derive(Default)]
 pub(crate) struct LeftOut {
-    references: Vec<ProposalRef>,
+    references: Vec<Vec<u8>>,
     pub(crate) events: Vec<Event>,
 }
 
@@ -377,11 +369,11 @@ impl LeftOut {
             let last = at.and_then(|at| last_accepted(mls, identities, at));
             let verdict = verdict(device, mls, at, new, cause, last);
             if let Some(not_after) = ended(device, queued.proposal()) {
-                left_out.references.push(queued.proposal_reference_ref().clone());
+                left_out.references.push(reference_of(queued).to_vec());
                 let claims = credential(new.credential());
                 left_out.events.push(Event::AddEnded { claims, not_after });
             } else if verdict != Verdict::Accepted {
-                left_out.references.push(queued.proposal_reference_ref().clone());
+                left_out.references.push(reference_of(queued).to_vec());
                 let claims = credential(new.credential());
                 left_out.events.push(Event::ProposalLeftOut { leaf: at, claims, verdict });
             }
@@ -390,14 +382,19 @@ impl LeftOut {
     }
 
     /// Leaves out this one, too.
-    pub(crate) fn leave(&mut self, queued: &QueuedProposal) {
-        self.references.push(queued.proposal_reference_ref().clone());
+    pub(crate) fn leave(&mut self, reference: Vec<u8>) {
+        self.references.push(reference);
     }
 
     /// Whether a proposal goes into the commit.
-    pub(crate) fn keeps(&self, queued: &QueuedProposal) -> bool {
-        !self.references.contains(queued.proposal_reference_ref())
+    pub(crate) fn keeps(&self, reference: &[u8]) -> bool {
+        !self.references.iter().any(|left_out| left_out == reference)
     }
+}
+
+/// The reference of a proposal, which tells it from others.
+pub(crate) fn reference_of(queued: &QueuedProposal) -> &[u8] {
+    queued.proposal_reference_ref().as_slice()
 }
 
 /// The end of a KeyPackage that is proposed to be added and is not valid, by this device's clock or by the one

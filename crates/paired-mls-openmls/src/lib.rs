@@ -21,19 +21,20 @@ mod provider;
 mod signal;
 mod signer;
 mod steer;
+mod view;
 
 pub use openmls;
 
 pub use clock::{Clock, SystemClock};
 pub use device::Device;
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
-pub use group::{Footing, Inspection, PairedGroup, Received, ratchet_tree, welcome_group_id};
+pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
 pub use identity::MemberIdentity;
 pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
 pub use paired_mls_group::{
-    AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
+    AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError, node::Footing,
 };
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
@@ -44,3 +45,4 @@ pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key
 pub use steer::{
     CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,
 };
+pub use view::ratchet_tree;

@@ -17,7 +17,7 @@ use paired_mls::{
 };
 use tls_codec::{Deserialize as _, Serialize as _};
 
-use crate::{Error, UsageError, group::leaf};
+use crate::{Error, UsageError, view::leaf};
 
 const PAIRED_SIGNAL: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_SIGNAL);
 

@@ -201,17 +201,11 @@ fn leaf_node_keys(mut content: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use alloc::vec;
 
-    use paired_mls::{DeviceId, Pairing, PairingId, Seed, Vault, vault::MemoryStorage};
-
     use super::*;
+    use crate::fake::pairing;
 
     fn replay(usage: LeafUse) -> Replay {
-        let suite = CipherSuite::X25519Aes128;
-        let vault = Vault::new(MemoryStorage::new());
-        let pairing = Pairing::new(PairingId([1; 16]), [&[1][..], &[2][..]]);
-        let seed = Seed::new(suite, Secret::new(vec![2; 32])).unwrap();
-        pairing.install(&vault, suite, seed, DeviceId(0)).unwrap();
-        let tape = vault.open_group(pairing.id, b"group").unwrap();
+        let (_, vault, tape) = pairing();
         let context =
             EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
         Replay::new(vault.draw(&tape, 1).unwrap(), usage, &context, Vec::new()).unwrap()

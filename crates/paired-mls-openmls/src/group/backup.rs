@@ -8,9 +8,10 @@
 //! both older     as after a long sleep; own commits cannot be processed: it comes back from outside
 //! ```
 
-use paired_mls::{Freshness, GroupRecord, group::SecurityTable};
+use paired_mls::Freshness;
+use paired_mls_group::node::Paired;
 
-use super::{Paired, PairedGroup};
+use super::PairedGroup;
 use crate::{Device, Error, Platform, UsageError};
 
 impl PairedGroup {
@@ -26,7 +27,7 @@ impl PairedGroup {
     pub fn check_vault<P: Platform>(&mut self, device: &Device<P>) -> Result<Freshness, Error> {
         let freshness = self.freshness(device)?;
         if freshness == Freshness::VaultIsOlder {
-            self.change_record(device, |record| *record = outdated(record.clone()))?;
+            self.change_record(device, |record| *record = Paired::outdated(record.clone()))?;
             let epoch = self.epoch();
             if let Some(paired) = &self.paired {
                 device.vault().catch_up(&paired.record.tape, epoch)?;
@@ -54,25 +55,4 @@ impl PairedGroup {
             _ => Ok(Freshness::Current),
         }
     }
-}
-
-impl Paired {
-    /// The pairing as the vault has it; if that is an older copy, without what it says of the security.
-    pub(super) fn current<P: Platform>(
-        device: &Device<P>,
-        record: GroupRecord,
-        epoch: u64,
-    ) -> Result<GroupRecord, Error> {
-        Ok(match device.vault().freshness(&record.tape, epoch) {
-            Ok(Freshness::VaultIsOlder) => outdated(record),
-            // A tape that is not there is said where it is needed.
-            _ => record,
-        })
-    }
-}
-
-/// What is left of a record that is older than the group.
-fn outdated(record: GroupRecord) -> GroupRecord {
-    let devices = record.devices.iter().map(|paired| paired.device);
-    GroupRecord { security: SecurityTable::exposed(devices), ..record }
 }

@@ -1,20 +1,8 @@
-//! When a commit that heals is due.
-//!
-//! It is decided from the state, not from what has just happened: a commit that lost its race, or died
-//! with the process, is due again.
-//!
-//! ```text
-//! due   the policy is AtOnce or Refresh, no commit waits, and
-//!       a device is exposed or weakened that a commit of this device heals: a partner below the anchor
-//!       as the tree is now, or this device itself
-//! ```
-//!
-//! A partner that no commit of this device can heal, by its place or because the pairing is ending, makes
-//! none due; nor does a commit that has healed whom it could. So there is no loop.
+//! The commit that heals, when it is due.
 
-use paired_mls::{EpochSecurity, HealPolicy, Phase};
+use paired_mls::HealPolicy;
 
-use super::{Paired, PairedGroup, send::Content};
+use super::{PairedGroup, send::Content};
 use crate::{Device, Error, Outgoing, Platform};
 
 impl PairedGroup {
@@ -42,18 +30,13 @@ impl PairedGroup {
 
     /// How to heal now; [`HealPolicy::Manual`] if nothing is to be done.
     fn due<P: Platform>(&self, device: &Device<P>) -> Result<HealPolicy, Error> {
-        let Some(Paired { record, standing }) = &self.paired else {
-            return Ok(HealPolicy::Manual);
-        };
         let idle = self.mls.is_active() && self.mls.pending_commit().is_none();
-        if !idle || record.phase != Phase::Active || record.heal_policy == HealPolicy::Manual {
-            return Ok(HealPolicy::Manual);
+        match self.paired.as_ref().filter(|_| idle) {
+            Some(paired) => paired.due(|| {
+                let waiting = self.kept(&self.left_out(device)?)?;
+                self.aim(&Content::default(), &waiting)
+            }),
+            None => Ok(HealPolicy::Manual),
         }
-        let own = standing.device_at(standing.own);
-        let aim = self.aim(&Content::default(), &self.left_out(device))?;
-        let unsafe_now = (record.security.iter())
-            .filter(|(_, security)| !matches!(security, EpochSecurity::Secure(_)))
-            .any(|(device, _)| own == Some(device) || aim.heals.contains(&device));
-        Ok(if unsafe_now { record.heal_policy } else { HealPolicy::Manual })
     }
 }

@@ -11,7 +11,9 @@ use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{Phase, RecordName, code_points::is_reserved};
 use tls_codec::DeserializeBytes as _;
 
-use super::{Paired, PairedGroup};
+use paired_mls_group::node::Paired;
+
+use super::PairedGroup;
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
@@ -109,8 +111,9 @@ impl PairedGroup {
             .ok_or(UsageError::NoSuchGroup)?;
         let record = device.vault().load_group(group_id)?;
         let epoch = mls.epoch().as_u64();
-        let record = record.map(|record| Paired::current(device, record, epoch)).transpose()?;
-        let paired = record.map(|record| Paired::load(device, &mls, record)).transpose()?;
+        let record = record.map(|record| Paired::current(device.vault(), record, epoch));
+        let paired =
+            record.map(|record| Paired::load(device, device.vault(), &mls, record)).transpose()?;
         let identities = device.vault().load_identities(group_id)?;
         Ok(Self { mls, identities, paired: paired.flatten() })
     }
@@ -125,7 +128,7 @@ fn came_back<P: Platform>(device: &Device<P>, mls: &MlsGroup) -> Result<Option<P
     record.pending = None;
     let ended = record.phase == Phase::Ceasing;
     let name = RecordName::Group(record.tape.group_id.clone());
-    match Paired::load(device, mls, record)?.filter(|_| !ended) {
+    match Paired::load(device, device.vault(), mls, record)?.filter(|_| !ended) {
         Some(paired) => {
             device.vault().note_epoch(&paired.record.tape, mls.epoch().as_u64())?;
             device.vault().store_group(&paired.record)?;

@@ -1,8 +1,8 @@
 //! An MLS group whose commits heal the partners of this device.
 
 mod backup;
+mod devices;
 mod ending;
-mod facts;
 mod healing;
 mod lifecycle;
 mod merge;
@@ -10,7 +10,6 @@ mod receive;
 mod refresh;
 mod rejoin;
 mod send;
-mod standing;
 
 use std::{mem, sync::Arc};
 
@@ -22,27 +21,24 @@ use paired_mls::{
     group::{Identities, SecurityTable, credential::Identity},
     pairing::SignalPolicy,
 };
+use paired_mls_group::{
+    node::{Footing, Paired, Standing},
+    packages::spend,
+};
 
 pub use self::lifecycle::welcome_group_id;
+use self::merge::Merged;
+pub use self::receive::{Inspection, Received};
 pub(crate) use self::{
     lifecycle::{
         delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
     },
     rejoin::forget,
-    standing::leaf,
-};
-use self::{
-    merge::Merged,
-    send::signal,
-    standing::{Standing, mark},
-};
-pub use self::{
-    receive::{Inspection, Received},
-    standing::{Footing, ratchet_tree},
 };
 use crate::{
-    Device, Error, MemberIdentity, Platform, UsageError, identity, package::spend,
+    Device, Error, MemberIdentity, Platform, UsageError, identity,
     provider::atomically,
+    view::{leaf, mark},
 };
 
 /// An MLS group, and this device's pairing in it.
@@ -71,15 +67,6 @@ pub struct PairedGroup {
     identities: Identities,
     /// `None` without a pairing in this group.
     paired: Option<Paired>,
-}
-
-/// A pairing in this group.
-#[derive(Clone)]
-struct Paired {
-    /// What the vault holds about it.
-    record: GroupRecord,
-    /// How the devices stand in the current epoch.
-    standing: Arc<Standing>,
 }
 
 impl PairedGroup {
@@ -215,7 +202,7 @@ impl PairedGroup {
             before: None,
             pending: None,
         };
-        let standing = Standing::of(&self.mls, &record)?;
+        let standing = Standing::of(device, &self.mls, &record)?;
         let mut devices = pairing.devices.iter().map(|paired| paired.device);
         if let Some(absent) = devices.find(|device| standing.leaf_of(*device).is_none()) {
             return Err(UsageError::DeviceNotInGroup(absent).into());
@@ -242,7 +229,8 @@ impl PairedGroup {
     ) -> Result<(), Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         let record = GroupRecord { signal: policy, ..paired.record.clone() };
-        signal(self.mls.ciphersuite(), &record, &paired.standing, &[])?;
+        let suite = suite_of(self.mls.ciphersuite()).ok_or(UsageError::CipherSuite)?;
+        Paired::signal(&record, &paired.standing, suite, &[])?;
         self.change_record(device, |record| record.signal = policy)
     }
 
@@ -337,7 +325,8 @@ impl PairedGroup {
         let Some(tape) = self.paired.as_ref().map(|paired| &paired.record.tape) else {
             return;
         };
-        let spent = merged.used.iter().try_for_each(|index| spend(device, tape.pairing, *index));
+        let spent =
+            merged.used.iter().try_for_each(|index| spend(device.vault(), tape.pairing, *index));
         if device.vault().settle(tape).is_err() || spent.is_err() {
             merged.events.push(Event::NotSettled);
         }

@@ -3,32 +3,34 @@
 use openmls::{
     group::{ProcessMessageError, StageCommitError},
     prelude::{
-        MlsGroup, ProcessedMessage, ProcessedMessageContent, Proposal, ProtocolMessage,
-        QueuedProposal, Sender, StagedCommit,
+        MlsGroup, ProcessedMessage, ProcessedMessageContent, ProtocolMessage, QueuedProposal,
+        Sender, StagedCommit,
     },
 };
 use paired_mls::{
     DeviceId, Event, GroupRecord,
     anchor::LeafIndex,
-    group::{Act, credential::Identity},
+    group::credential::Identity,
     wire::{ContentType, MlsMessage},
 };
 
 use super::{
-    Paired, PairedGroup,
-    facts::{Committer, Reach},
+    PairedGroup,
     lifecycle::parse,
     merge::{merge_other, merge_own},
     refresh::renews_own_leaf,
     send::message_hash,
-    standing::{device_of, leaf},
 };
-use paired_mls_group::{Receiving, Steering as _};
+use paired_mls_group::{
+    Committer, Receiving, Steering as _,
+    node::{Delivery, Paired, device_of},
+};
 
 use crate::{
     Device, Error, Outgoing, PeerError, Platform,
-    identity::credential,
+    identity::{credential, reference_of},
     steer::{OPENING, SteeredProvider},
+    view::{self, leaf},
 };
 
 /// What a received message was.
@@ -163,7 +165,10 @@ impl PairedGroup {
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
-                    let heard = paired.and_then(|paired| paired.usurped_by(mls, &proposal));
+                    let heard = match paired {
+                        Some(paired) => usurped_by(paired, mls, &proposal)?,
+                        None => None,
+                    };
                     mls.store_pending_proposal(device.provider().storage(), *proposal)
                         .map_err(Error::storage("store a proposal"))?;
                     return Ok(match heard {
@@ -174,7 +179,8 @@ impl PairedGroup {
                     });
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
-                    if !is_external && renews_own_leaf(device, paired, &staged, sender)? {
+                    let member = Committer::Member(sender);
+                    if !is_external && renews_own_leaf(device, paired, &staged, member)? {
                         return Err(PeerError::RefreshNeedsWelcome.into());
                     }
                     let committer = if is_external {
@@ -184,18 +190,18 @@ impl PairedGroup {
                         reopen_for(device, paired, &staged)?;
                         Committer::External(leaf(index))
                     } else {
-                        Committer::Member(sender)
+                        member
                     };
-                    let reach = match receiving.as_ref().and_then(Receiving::opened) {
-                        Some(notify) => Reach::Notified(notify.spot.index),
-                        None => Reach::Plain,
+                    let delivery = match receiving.as_ref().and_then(Receiving::opened) {
+                        Some(notify) => Delivery::Notified(notify.spot.index),
+                        None => Delivery::Plain,
                     };
                     merge_other(
                         mls,
                         paired,
                         device,
                         *staged,
-                        (committer, reach),
+                        (committer, delivery),
                         &identities,
                         policy,
                     )?
@@ -250,40 +256,14 @@ impl<'a> Inspection<'a> {
     }
 }
 
-impl Paired {
-    /// The alarm about a proposal that the device in whose name it is does not make, and the pairing
-    /// after it; `None` for any other proposal.
-    fn usurped_by(&self, mls: &MlsGroup, proposal: &QueuedProposal) -> Option<(Vec<Event>, Self)> {
-        let device = self.seat_of(proposal)?;
-        let is_own = self.standing.device_at(self.standing.own) == Some(device);
-        let is_known = || {
-            let reference = proposal.proposal_reference_ref();
-            mls.pending_proposals().any(|known| known.proposal_reference_ref() == reference)
-        };
-        let act = match proposal.proposal() {
-            Proposal::Update(_) => Act::UpdateProposed,
-            _ if is_own && !is_known() => Act::Proposal,
-            _ => return None,
-        };
-        let mut record = self.record.clone();
-        let changed = record.security.usurp(device);
-        let mut events = vec![Event::Impostor { device, act }];
-        let changed = changed.filter(|(_, from, to)| from.name() != to.name());
-        events.extend(changed.map(|(device, from, to)| Event::SecurityChanged {
-            device,
-            from,
-            to,
-        }));
-        Some((events, Self { record, standing: self.standing.clone() }))
-    }
-
-    /// The device of the pairing in whose seat a proposal was made.
-    pub(super) fn seat_of(&self, proposal: &QueuedProposal) -> Option<DeviceId> {
-        match proposal.sender() {
-            Sender::Member(index) => self.standing.device_at(leaf(*index)),
-            _ => None,
-        }
-    }
+/// The alarm about a proposal in the name of a device that does not make it, and the pairing after it.
+fn usurped_by(
+    paired: &Paired,
+    mls: &MlsGroup,
+    proposal: &QueuedProposal,
+) -> Result<Option<(Vec<Event>, Paired)>, Error> {
+    let waiting = mls.pending_proposals().map(|known| reference_of(known).to_vec());
+    Ok(paired.usurped_by(&view::proposed(proposal)?, waiting))
 }
 
 /// Lets OpenMLS process a message, with the Notify tried before HPKE.

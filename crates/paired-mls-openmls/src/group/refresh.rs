@@ -21,26 +21,29 @@ use openmls::{
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
     DeviceId, EpochSecurity, PairingId, Phase, TapeId, VaultError,
-    anchor::{Anchor, LeafIndex},
     group::{Identities, Occupant, RefreshWelcome},
     leaf::LeafPackage,
 };
 
+use paired_mls_group::{
+    Committer,
+    node::{self, Delivery, Paired, Proposals, device_of},
+    packages::{authenticate, keep, read, usable},
+};
+
 use super::{
-    Paired, PairedGroup,
-    facts::{Committer, Proposals, Reach, look_at},
+    PairedGroup,
     lifecycle::{parse, staged_welcome},
     merge::Merged,
     send::Content,
-    standing::{device_of, leaf, mark},
 };
 use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
     gate::check_signature_keys,
-    identity::{Asked, By},
-    outgoing::message_bytes,
-    package::{authenticate, erase, keep, package_for, publish, read, restore, usable, validate},
+    identity::Asked,
+    package::{erase, package_for, publish, restore, validate},
     provider::atomically,
+    view::{self, leaf, mark},
 };
 
 impl PairedGroup {
@@ -75,8 +78,8 @@ impl PairedGroup {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         self.partner(device, paired, &parsed)?;
         let pairing = paired.record.tape.pairing;
-        let index = authenticate(device, pairing, key_package)?;
-        keep(device, pairing, LeafPackage { index, key_package: key_package.to_vec() })
+        let index = authenticate(device, device.vault(), pairing, key_package)?;
+        keep(device.vault(), pairing, LeafPackage { index, key_package: key_package.to_vec() })
     }
 
     /// Renews a partner's whole leaf, with a KeyPackage that it has published. Others see that it is
@@ -101,22 +104,14 @@ impl PairedGroup {
             return Err(UsageError::Ceasing.into());
         }
         let partner = self.partner(device, paired, &parsed)?;
-        authenticate(device, paired.record.tape.pairing, key_package)?;
+        authenticate(device, device.vault(), paired.record.tape.pairing, key_package)?;
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
-        let own = self.own_leaf();
-        let left_out = self.left_out(device);
-        let waiting = self.mls.pending_proposals().filter(|queued| left_out.keeps(queued));
-        let mut proposals = Proposals::of(waiting, own);
+        let waiting = self.kept(&self.left_out(device)?)?;
+        let mut proposals = Proposals::of(&waiting, self.own_leaf());
         proposals.add(parsed.leaf_node().signature_key().as_slice());
         proposals.remove(seat);
-        let (after, added) = proposals.apply(&paired.standing, &paired.record)?;
-        let place = after.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
-        let anchorage = after.anchorage(own, &added)?;
-        let covered = anchorage.anchor().map(Anchor::covered).unwrap_or_default();
-        if !covered.contains(&place) {
-            return Err(UsageError::RefreshPlace.into());
-        }
+        paired.require_place(&proposals, partner)?;
         let (adds, removes, renews) = (vec![parsed], vec![seat], vec![partner]);
         self.commit(device, Content { adds, removes, renews, ..Content::default() })
     }
@@ -224,7 +219,7 @@ impl PairedGroup {
             .map(|(device, _)| device)
             .collect();
         let record = paired.record.clone();
-        for package in usable(device, record.tape.pairing)? {
+        for package in usable(device.vault(), record.tape.pairing, device.now())? {
             let Ok(read) = read(&package.key_package) else {
                 continue;
             };
@@ -258,34 +253,19 @@ impl PairedGroup {
     }
 }
 
-/// Whether the commit of the member at `committer` renews this device's leaf: it takes the leaf out and puts
-/// it in again with a KeyPackage from the tape, and a partner has made it. Nobody else can, so that every
-/// other commit that does both is a removal, and a Welcome.
+/// Whether a commit renews this device's leaf, and a partner has made it.
 pub(super) fn renews_own_leaf<P: Platform>(
     device: &Device<P>,
     paired: Option<&Paired>,
     staged: &StagedCommit,
-    committer: LeafIndex,
+    committer: Committer,
 ) -> Result<bool, Error> {
-    let Some(Paired { record, standing }) = paired.filter(|_| staged.self_removed()) else {
-        return Ok(false);
-    };
-    if standing.device_at(committer).is_none() || committer == standing.own {
+    if paired.is_none() || !staged.self_removed() {
         return Ok(false);
     }
-    for add in staged.add_proposals() {
-        let key_package = add.add_proposal().key_package();
-        if key_package.leaf_node().signature_key().as_slice() != device.signature_key() {
-            continue;
-        }
-        let message = message_bytes(key_package.clone().into())?;
-        match authenticate(device, record.tape.pairing, &message) {
-            Ok(_) => return Ok(true),
-            Err(Error::Peer(PeerError::NotFromTheTape)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(false)
+    let staged = view::staged(staged)?;
+    let (vault, own_key) = (device.vault(), device.signature_key());
+    node::renews_own_leaf((device, vault), paired, own_key, &staged, committer)
 }
 
 /// The Welcome of a refresh, which a device of the pairing has made.
@@ -336,18 +316,20 @@ impl Swap<'_> {
         if standing.device_at(leaf(sender)).is_none() {
             return Err(PeerError::NoRefresh("the committer is no partner").into());
         }
-        if !renews_own_leaf(device, Some(self.paired), &staged, leaf(sender))? {
+        let committer = Committer::Member(leaf(sender));
+        if !renews_own_leaf(device, Some(self.paired), &staged, committer)? {
             return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
         }
 
-        let asked = Asked::of(device, old, self.identities, &staged, By::Member(leaf(sender)))?;
-        let renewed = super::merge::renewed(device, record, &staged)?;
+        let asked = Asked::of(device, old, self.identities, &staged, committer)?;
+        let commit = view::staged(&staged)?;
+        let renewed = node::renewed((device, device.vault()), record, &commit)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
-        let (by, reach) = (Committer::Member(leaf(sender)), Reach::Welcomed);
-        let seen = look_at(standing, record, &staged, by, reach, &devices)?;
+        let delivery = Delivery::Welcomed;
+        let meaning = node::commit_facts(standing, record, &commit, committer, delivery, &devices)?;
         let mut record = record.clone();
         record.pending = None;
-        let mut events = seen.events(standing)?;
+        let mut events = meaning.events(standing)?;
 
         // Of the old state nothing stays behind: `delete` erases the keys of the epoch that the group is
         // in by then, and no other.
@@ -396,11 +378,12 @@ impl Swap<'_> {
         check_signature_keys(device.provider().crypto(), &mls, &record.devices)?;
         let settled = asked.settle(device, &mls, self.identities)?;
         events.extend(settled.events);
-        record.advance(mark(mls.public_group().group_context()), seen.security);
+        record.advance(mark(mls.public_group().group_context()), meaning.security);
         device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
         device.vault().store_group(&record)?;
         let used = renewed.into_iter().map(|(_, index)| index).collect();
-        let paired = Paired::load(device, &mls, record)?.ok_or(UsageError::NotPaired)?;
+        let paired =
+            Paired::load(device, device.vault(), &mls, record)?.ok_or(UsageError::NotPaired)?;
         let identities = settled.identities;
         Ok((mls, paired, Merged { events, used, identities }))
     }

@@ -10,18 +10,20 @@ use paired_mls::{
     group::{Authorship, CommitFacts},
     wire::RatchetTree,
 };
-use paired_mls_group::Sending;
+use paired_mls_group::{
+    Sending,
+    node::{Paired, Standing, device_of},
+};
 use tls_codec::Serialize as _;
 
 use super::{
-    Paired, PairedGroup,
+    PairedGroup,
     lifecycle::{delete, parse, require_unreserved},
-    send::signal,
-    standing::{Standing, device_of, mark},
+    suite_of,
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, identity, provider::atomically, signal::new_leaf,
-    steer::build,
+    Device, Error, Outgoing, PeerError, Platform, UsageError, identity, provider::atomically,
+    signal::new_leaf, steer::build, view::mark,
 };
 
 impl PairedGroup {
@@ -63,7 +65,8 @@ impl PairedGroup {
 
         let told = match (&record, &seat) {
             (Some(record), Some(seat)) => {
-                signal(ciphersuite, record, &seat.standing, &seat.healed())?
+                let suite = suite_of(ciphersuite).ok_or(UsageError::CipherSuite)?;
+                Paired::signal(record, &seat.standing, suite, &seat.healed())?
             }
             _ => None,
         };
@@ -103,7 +106,10 @@ impl PairedGroup {
             let identities = identity::present(device, &mls)?;
             Ok((mls, identities, Outgoing::new(bundle)?))
         })?;
-        let paired = record.map(|record| Paired::load(device, &mls, record)).transpose()?.flatten();
+        let paired = record
+            .map(|record| Paired::load(device, device.vault(), &mls, record))
+            .transpose()?
+            .flatten();
         // A value that is still in flight is of an epoch that is gone; the next merge erases it.
         Ok((Self { mls, identities, paired }, outgoing))
     }

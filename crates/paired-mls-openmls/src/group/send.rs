@@ -1,24 +1,26 @@
 //! What this device sends: commits, application messages, and the proposal to leave.
 
 use openmls::prelude::{
-    Ciphersuite, CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex,
-    LeafNodeParameters, LoadedPsks, MlsGroup, Proposal,
+    CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex, LeafNodeParameters,
+    LoadedPsks, MlsGroup,
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
-use paired_mls::{
-    DeviceId, Event, GroupRecord, Phase,
-    anchor::{Anchor, LeafIndex},
-    group::PendingCommit,
-    pairing::{PairedSignal, SignalPolicy},
+use paired_mls::{DeviceId, Event, anchor::LeafIndex, group::PendingCommit};
+use paired_mls_group::{
+    Proposed, Sending,
+    node::{Aim, Paired, Proposals},
 };
-use paired_mls_group::Sending;
 
-use super::{
-    Paired, PairedGroup, facts::Proposals, merge::merge_own, standing::Standing, suite_of,
-};
+use super::{PairedGroup, merge::merge_own, suite_of};
 use crate::{
-    Device, Error, Outgoing, Platform, UsageError, gate::check_staged, identity::LeftOut,
-    outgoing::message_bytes, package::newcomers, signal::next_leaf, steer::build,
+    Device, Error, Outgoing, Platform, UsageError,
+    gate::check_staged,
+    identity::{LeftOut, reference_of},
+    outgoing::message_bytes,
+    package::newcomers,
+    signal::next_leaf,
+    steer::build,
+    view,
 };
 
 /// What a commit of this device does, by value.
@@ -30,14 +32,6 @@ pub(super) struct Content {
     pub(super) renews: Vec<DeviceId>,
     /// A change of the own leaf; the keys change in any case.
     pub(super) leaf: Option<LeafNodeParameters>,
-}
-
-/// Whom a commit reaches.
-#[derive(Default)]
-pub(super) struct Aim {
-    /// `None` if it has no partner to notify.
-    anchor: Option<Anchor>,
-    pub(super) heals: Vec<DeviceId>,
 }
 
 impl PairedGroup {
@@ -156,11 +150,12 @@ impl PairedGroup {
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
         self.check_vault(device)?;
-        let left_out = self.left_out(device);
-        let Aim { anchor, heals } = self.aim(&content, &left_out)?;
+        let left_out = self.left_out(device)?;
+        let Aim { anchor, heals } = self.aim(&content, &self.kept(&left_out)?)?;
         let told = match &self.paired {
             Some(Paired { record, standing }) => {
-                signal(self.mls.ciphersuite(), record, standing, &heals)?
+                let suite = suite_of(self.mls.ciphersuite()).ok_or(UsageError::CipherSuite)?;
+                Paired::signal(record, standing, suite, &heals)?
             }
             None => None,
         };
@@ -179,15 +174,16 @@ impl PairedGroup {
                     let sending =
                         Sending::new(device, device.vault(), &record.tape, path, &anchor)?;
                     let commit = load(mls, device, content)?;
-                    let built =
-                        build(commit, device, &sending, |proposal| left_out.keeps(proposal))?;
+                    let built = build(commit, device, &sending, |proposal| {
+                        left_out.keeps(reference_of(proposal))
+                    })?;
                     (stage(built, device)?, Some(index))
                 }
                 _ => {
                     let provider = device.provider();
                     let built = load(mls, device, content)?
                         .build(provider.rand(), provider.crypto(), device.signer(), |proposal| {
-                            left_out.keeps(proposal)
+                            left_out.keeps(reference_of(proposal))
                         })
                         .map_err(Error::mls("build a commit"))?;
                     (stage(built, device)?, None)
@@ -213,74 +209,39 @@ impl PairedGroup {
         })
     }
 
-    /// Whom a commit with this content reaches.
-    pub(super) fn aim(&self, content: &Content, left_out: &LeftOut) -> Result<Aim, Error> {
-        let Some(Paired { record, standing }) = &self.paired else {
+    /// Whom a commit with this content reaches, and these proposals that wait.
+    pub(super) fn aim(&self, content: &Content, waiting: &[Proposed]) -> Result<Aim, Error> {
+        let Some(paired) = &self.paired else {
             return Ok(Aim::default());
         };
-        if record.phase == Phase::Ceasing {
-            return Ok(Aim::default());
-        }
-        let own = self.own_leaf();
-        let waiting = self.mls.pending_proposals().filter(|queued| left_out.keeps(queued));
-        let mut proposals = Proposals::of(waiting, own);
+        let mut proposals = Proposals::of(waiting, self.own_leaf());
         for key_package in &content.adds {
             proposals.add(key_package.leaf_node().signature_key().as_slice());
         }
         for removed in &content.removes {
             proposals.remove(*removed);
         }
-        let (after, added) = proposals.apply(standing, record)?;
-        let anchor = after.anchorage(own, &added)?.anchor().cloned();
-        let covered = anchor.as_ref().map(Anchor::covered).unwrap_or_default();
-        let followers = covered.iter().filter(|leaf| !added.contains(leaf));
-        let mut heals: Vec<_> = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
-        heals.extend(&content.renews);
-        heals.sort_unstable();
-        Ok(Aim { anchor, heals })
+        paired.aim(&proposals, &content.renews)
     }
-}
 
-impl PairedGroup {
+    /// The proposals that wait, without those that a commit of this device leaves out.
+    pub(super) fn kept(&self, left_out: &LeftOut) -> Result<Vec<Proposed>, Error> {
+        let mut waiting = view::waiting(&self.mls)?;
+        waiting.retain(|proposed| left_out.keeps(&proposed.reference));
+        Ok(waiting)
+    }
+
     /// The proposals that a commit of this device leaves out: what the credential policy does not accept,
-    /// and Updates in the seats of devices of the pairing. None of them makes such, so that it is of
-    /// somebody who has its signature key. They are kept: another member may commit them.
-    pub(super) fn left_out<P: Platform>(&self, device: &Device<P>) -> LeftOut {
+    /// and what is in the name of a device that does not make it. They are kept: another member may commit
+    /// them.
+    pub(super) fn left_out<P: Platform>(&self, device: &Device<P>) -> Result<LeftOut, Error> {
         let mut left_out = LeftOut::of(device, &self.mls, &self.identities);
-        let Some(paired) = &self.paired else {
-            return left_out;
-        };
-        for proposal in self.mls.pending_proposals() {
-            let is_update = matches!(proposal.proposal(), Proposal::Update(_));
-            if is_update && paired.seat_of(proposal).is_some() {
-                left_out.leave(proposal);
-            }
+        if let Some(paired) = &self.paired {
+            let waiting = view::waiting(&self.mls)?.into_iter();
+            let leave = waiting.filter(|proposed| paired.leaves_out(proposed));
+            leave.for_each(|proposed| left_out.leave(proposed.reference));
         }
-        left_out
-    }
-}
-
-/// What the group is told of a commit of the device at `own`, if it is told.
-pub(super) fn signal(
-    ciphersuite: Ciphersuite,
-    record: &GroupRecord,
-    standing: &Standing,
-    heals: &[DeviceId],
-) -> Result<Option<PairedSignal>, UsageError> {
-    let suite = suite_of(ciphersuite).ok_or(UsageError::CipherSuite)?;
-    match (record.signal, record.phase, standing.device_at(standing.own)) {
-        (SignalPolicy::Announce, Phase::Active, Some(own)) => {
-            Ok(Some(PairedSignal::of(suite, &record.devices, own, heals)?))
-        }
-        _ => Ok(None),
-    }
-}
-
-impl Paired {
-    /// The same, with another own commit that waits.
-    fn waiting_for(&self, pending: PendingCommit) -> Self {
-        let record = GroupRecord { pending: Some(pending), ..self.record.clone() };
-        Self { record, standing: self.standing.clone() }
+        Ok(left_out)
     }
 }
 

@@ -14,7 +14,11 @@ use openmls_traits::crypto::OpenMlsCrypto;
 use paired_mls::{anchor::LeafIndex, leaf::LeafNotify, wire};
 use tls_codec::Serialize as _;
 
-use crate::{Device, Error, PeerError, Platform, group::leaf, identity::LeftOut};
+use crate::{
+    Device, Error, PeerError, Platform,
+    identity::{LeftOut, reference_of},
+    view::leaf,
+};
 
 /// What a commit does. Its order is the one in which OpenMLS commits: Adds, then what concerns the
 /// group, then the one proposal that concerns a leaf.
@@ -47,7 +51,8 @@ impl Content {
     ) -> Vec<LeafIndex> {
         let own = leaf(mls.own_leaf_index());
         let mut of_leaf = Vec::new();
-        for queued in mls.pending_proposals().filter(|queued| left_out.keeps(queued)) {
+        for queued in mls.pending_proposals().filter(|queued| left_out.keeps(reference_of(queued)))
+        {
             let removed = removed_by(queued);
             let is_update = matches!(queued.proposal(), Proposal::Update(_));
             if is_update && *queued.sender() == Sender::Member(mls.own_leaf_index()) {

@@ -7,6 +7,8 @@ use paired_mls::{
     wire::{LeafNode, PublicCommit},
 };
 
+use paired_mls_group::Committer;
+
 use super::{
     LeafGroup,
     content::strike_off,
@@ -15,8 +17,7 @@ use super::{
 };
 use crate::{
     Device, Difference, Error, PeerError, Platform, Received, UsageError,
-    gate::check_signature_keys,
-    identity::{Asked, By},
+    gate::check_signature_keys, identity::Asked,
 };
 
 /// How many positions of each partner's lane are tried on an encrypted commit whose Notify is lost:
@@ -188,7 +189,7 @@ impl LeafGroup {
             }
             let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
             strike_off(&mut record.removals, staged);
-            let asked = Asked::of(device, mls, &known, staged, By::Member(own))?;
+            let asked = Asked::of(device, mls, &known, staged, Committer::Member(own))?;
             mls.merge_pending_commit(device.provider())
                 .map_err(Error::storage("merge a commit"))?;
 

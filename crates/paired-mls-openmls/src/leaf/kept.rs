@@ -6,7 +6,7 @@ use paired_mls::{
     leaf::{Announced, LeafRecord},
 };
 
-use crate::{Device, Error, Platform, group::leaf};
+use crate::{Device, Error, Platform, view::leaf};
 
 /// What a device knew of the leaf that is no matter of the MLS state: a pairing that is ending goes on
 /// ending, whoever brings the leaf back, and who was to be removed still is.

@@ -6,13 +6,15 @@ use paired_mls::{
     leaf::{LeafRecord, Origin, Speaker},
 };
 
+use paired_mls_group::packages::spend;
+
 use super::{LeafGroup, kept::Kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     gate::check_signature_keys,
     group::{delete, enter, forget_inactive, group_id_of, parse, require_unreserved},
     identity,
-    package::{erase, package_for, restore, spend},
+    package::{erase, package_for, restore},
     provider::{atomically, undone},
 };
 
@@ -59,7 +61,7 @@ impl LeafGroup {
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))
         })?;
-        spend(device, pairing, package.index)?;
+        spend(device.vault(), pairing, package.index)?;
         Ok(Self { mls, record, identities })
     }
 

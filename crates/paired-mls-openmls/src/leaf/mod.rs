@@ -41,8 +41,7 @@ use paired_mls::{
 pub(crate) use self::content::again;
 pub use self::rejoin::Rejoin;
 use crate::{
-    Device, Error, MemberIdentity, Platform, UsageError, group::leaf, identity,
-    provider::atomically,
+    Device, Error, MemberIdentity, Platform, UsageError, identity, provider::atomically, view::leaf,
 };
 
 /// An MLS group, in which this device shares its leaf with others.

@@ -2,11 +2,12 @@
 
 use openmls::prelude::{Capabilities, Credential, Lifetime};
 use paired_mls::{PairingId, leaf::LeafPackage};
+use paired_mls_group::packages::{authenticate, keep, read};
 
 use super::{LeafGroup, again};
 use crate::{
     Device, Error, PackageKind, Platform, UsageError,
-    package::{authenticate, keep, publish, read, restore},
+    package::{publish, restore},
     provider::undone,
 };
 
@@ -50,11 +51,11 @@ impl LeafGroup {
             return Err(UsageError::SignatureKey.into());
         }
         require_same_user(device, &again(parsed.leaf_node().credential())?)?;
-        let index = authenticate(device, pairing, key_package)?;
+        let index = authenticate(device, device.vault(), pairing, key_package)?;
         let package = LeafPackage { index, key_package: key_package.to_vec() };
         // Made again, with the signatures of the partner: so they are valid, and all fields are the tape's.
         undone(device.provider(), || restore(device, pairing, device.credential(), &package))?;
-        keep(device, pairing, package)
+        keep(device.vault(), pairing, package)
     }
 
     /// The KeyPackages that no Welcome has used yet, each an `MLSMessage`.

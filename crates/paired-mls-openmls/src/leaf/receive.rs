@@ -10,12 +10,15 @@ use paired_mls::{
     wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
 };
 
+use paired_mls_group::Committer;
+
 use super::{LeafGroup, content::strike_off, security};
 use crate::{
     Device, Error, Inspection, PeerError, Platform, Received,
     gate::{brought_in, check_signature_keys, odd_events},
-    group::{leaf, parse},
-    identity::{Asked, By, credential},
+    group::parse,
+    identity::{Asked, credential},
+    view::leaf,
 };
 
 /// What OpenMLS made of a message.
@@ -199,12 +202,12 @@ impl LeafGroup {
                     }
                     strike_off(&mut record.removals, &staged);
                     let by = match (sender, is_external) {
-                        (Some(sender), _) => By::Member(sender),
+                        (Some(sender), _) => Committer::Member(sender),
                         (None, true) => {
                             let index = mls
                                 .ext_commit_sender_index(&staged)
                                 .map_err(Error::mls("find the leaf of an external committer"))?;
-                            By::External(leaf(index))
+                            Committer::External(leaf(index))
                         }
                         (None, false) => return Err(PeerError::Kind("commit of a member").into()),
                     };

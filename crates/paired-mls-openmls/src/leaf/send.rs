@@ -20,10 +20,10 @@ use super::{
 use crate::{
     Device, Error, Outgoing, Platform, Received, UsageError,
     gate::{check_members, check_staged},
-    group::leaf,
     identity::LeftOut,
     outgoing::message_bytes,
     package::newcomers,
+    view::leaf,
 };
 
 impl LeafGroup {

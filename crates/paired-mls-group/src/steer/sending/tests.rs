@@ -2,27 +2,13 @@
 
 use alloc::vec;
 
-use ::hpke::{Kem as _, Serializable as _, kem::X25519HkdfSha256};
 use paired_mls::{
-    CipherSuite, DeviceId, EpochContext, Pairing, PairingId, Seed,
+    EpochContext,
     anchor::{LeafIndex, Tree, locate},
-    vault::MemoryStorage,
 };
 
 use super::*;
-use crate::BoxError;
-
-struct Keys;
-
-impl Library for Keys {
-    fn random(&self, length: usize) -> Result<Secret, BoxError> {
-        Ok(Secret::new(vec![7; length]))
-    }
-
-    fn derive_public_key(&self, _: CipherSuite, ikm: &Secret) -> Result<Vec<u8>, BoxError> {
-        Ok(X25519HkdfSha256::derive_keypair(ikm.expose()).1.to_bytes().to_vec())
-    }
-}
+use crate::fake::{Fake, leaf, pairing};
 
 /// An `EncryptContext` with this label.
 fn info(label: &str) -> Vec<u8> {
@@ -31,19 +17,14 @@ fn info(label: &str) -> Vec<u8> {
 
 /// Runs `check` on a commit with one Notify, and its path secret.
 fn with_sending(check: impl FnOnce(&Sending<'_>, &Secret)) {
-    let suite = CipherSuite::X25519Aes128;
-    let vault = Vault::new(MemoryStorage::new());
-    let pairing = Pairing::new(PairingId([1; 16]), [&[1][..], &[2][..]]);
-    let seed = Seed::new(suite, Secret::new(vec![2; 32])).unwrap();
-    pairing.install(&vault, suite, seed, DeviceId(0)).unwrap();
-    let tape = vault.open_group(pairing.id, b"group").unwrap();
+    let (_, vault, tape) = pairing();
     let context = EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
     let path = vault.draw(&tape, 1).unwrap().into_path_secret(&context).unwrap();
     let secret = Secret::copy_of(path.secret().expose());
 
-    let leaves = [0, 1].map(|leaf| LeafIndex::new(leaf).unwrap());
+    let leaves = [0, 1].map(leaf);
     let anchorage = locate(&Tree::of_leaves(leaves), LeafIndex::FIRST, &leaves, &[]).unwrap();
-    let sending = Sending::new(&Keys, &vault, &tape, path, anchorage.anchor().unwrap()).unwrap();
+    let sending = Sending::new(&Fake, &vault, &tape, path, anchorage.anchor().unwrap()).unwrap();
     check(&sending, &secret);
 }
 

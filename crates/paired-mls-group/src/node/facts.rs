@@ -1,18 +1,19 @@
-//! A commit, from OpenMLS' view to the core's.
+//! What a commit means for each device of the pairing: the facts that the security table asks for.
 
-use openmls::prelude::{Proposal, QueuedProposal, Sender, StagedCommit};
+use alloc::vec::Vec;
+
 use paired_mls::{
     DeviceId, Event, GroupRecord, Index, Phase,
     anchor::{Anchor, Changes, LeafIndex},
     group::{Act, Authorship, Changed, CommitFacts, NotHealed, Occupant, SecurityTable},
 };
 
-use super::standing::{Footing, Standing, device_of, leaf};
-use crate::Error;
+use super::{Footing, Standing, device_of};
+use crate::{Committer, Error, Proposal, Proposed, StagedCommit};
 
-/// The proposals of one commit, in the core's terms.
-pub(super) struct Proposals<'a> {
-    pub(super) changes: Changes,
+/// What the proposals of one commit do to the leaves.
+pub struct Proposals<'a> {
+    changes: Changes,
     /// The signature keys of the members that are added, in the order of the Adds.
     added_keys: Vec<&'a [u8]>,
     /// The signature keys in the leaves of Update proposals.
@@ -22,31 +23,24 @@ pub(super) struct Proposals<'a> {
 impl<'a> Proposals<'a> {
     /// An Update of a leaf that is removed as well does not count (RFC 9420 section 12.2), nor does
     /// one of the committer itself.
-    pub(super) fn of(
-        proposals: impl IntoIterator<Item = &'a QueuedProposal>,
-        committer: LeafIndex,
-    ) -> Self {
+    pub fn of(proposals: impl IntoIterator<Item = &'a Proposed>, committer: LeafIndex) -> Self {
         let mut changes = Changes::default();
         let mut added_keys = Vec::new();
         let mut updated_keys = Vec::new();
-        for queued in proposals {
-            let sender = match queued.sender() {
-                Sender::Member(index) => Some(leaf(*index)),
-                _ => None,
-            };
-            match queued.proposal() {
-                Proposal::Add(add) => {
+        for proposed in proposals {
+            let sender = proposed.member();
+            match &proposed.proposal {
+                Proposal::Add { leaf, .. } => {
                     changes.adds += 1;
-                    added_keys.push(add.key_package().leaf_node().signature_key().as_slice());
+                    added_keys.push(leaf.signature_key());
                 }
-                Proposal::Remove(remove) => changes.removes.push(leaf(remove.removed())),
+                Proposal::Remove(removed) => changes.removes.push(*removed),
                 Proposal::SelfRemove => changes.removes.extend(sender),
-                Proposal::Update(update) => {
+                Proposal::Update(leaf) => {
                     changes.updates.extend(sender);
-                    let key = update.leaf_node().signature_key().as_slice();
-                    updated_keys.extend(sender.map(|leaf| (leaf, key)));
+                    updated_keys.extend(sender.map(|at| (at, leaf.signature_key())));
                 }
-                _ => {}
+                Proposal::Other => {}
             }
         }
         for leaves in [&mut changes.removes, &mut changes.updates] {
@@ -60,7 +54,7 @@ impl<'a> Proposals<'a> {
     }
 
     /// Adds that the caller makes by value, after those of others.
-    pub(super) fn add(&mut self, signature_key: &'a [u8]) {
+    pub fn add(&mut self, signature_key: &'a [u8]) {
         self.changes.adds += 1;
         self.added_keys.push(signature_key);
     }
@@ -71,7 +65,7 @@ impl<'a> Proposals<'a> {
     }
 
     /// A member that the caller removes by value.
-    pub(super) fn remove(&mut self, removed: LeafIndex) {
+    pub fn remove(&mut self, removed: LeafIndex) {
         if !self.changes.removes.contains(&removed) {
             self.changes.removes.push(removed);
         }
@@ -79,7 +73,11 @@ impl<'a> Proposals<'a> {
     }
 
     /// The standing after these proposals, and where the newcomers are.
-    pub(super) fn apply(
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if they do not fit the tree.
+    pub fn apply(
         &self,
         before: &Standing,
         record: &GroupRecord,
@@ -105,18 +103,9 @@ impl<'a> Proposals<'a> {
     }
 }
 
-/// Who made a commit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Committer {
-    /// The member at this leaf.
-    Member(LeafIndex),
-    /// A newcomer, by an external commit, who takes this leaf (RFC 9420 section 12.4.3.2).
-    External(LeafIndex),
-}
-
 /// How a commit reached this device.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
     /// It is this device's own, and paired if it has used a value of the tape.
     Own(Option<Index>),
     /// By a Notify, made from the value at this index.
@@ -127,32 +116,45 @@ pub(super) enum Reach {
     Plain,
 }
 
-/// A commit that is about to be merged.
-pub(super) struct Seen {
+/// What a commit means that is about to be merged.
+pub struct Meaning {
     facts: CommitFacts,
     /// The standing of the new epoch.
-    pub(super) after: Standing,
+    pub after: Standing,
     /// How safe the new epoch is.
-    pub(super) security: SecurityTable,
+    pub security: SecurityTable,
     changed: Vec<Changed>,
     index: Option<Index>,
     /// What was done in the name of devices.
-    pub(super) alarms: Vec<Event>,
+    pub alarms: Vec<Event>,
     not_healed: Vec<(DeviceId, NotHealed)>,
 }
 
-/// Looks at a staged commit, before it is merged.
-pub(super) fn look_at(
+/// Looks at a commit, before it is merged. `renewed` are the devices that it gives leaves from the tape.
+///
+/// ```text
+/// committer   the device whose leaf commits, and whether the tape proves it
+///   proven      its own; one with a Notify from its half of the tape; one whose Welcome is from the tape
+///   forged      a Notify of another device's half; none although this device is covered; no path, or
+///               another signature key than the device's
+///   unproven    anything else: who is not covered by a commit cannot tell
+/// healed      if it is paired: the devices below the anchor, but for those that it adds
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Mls`], [`Error::Locate`] if the commit does not fit the tree.
+pub fn commit_facts(
     before: &Standing,
     record: &GroupRecord,
     staged: &StagedCommit,
     committer: Committer,
-    reach: Reach,
+    delivery: Delivery,
     renewed: &[DeviceId],
-) -> Result<Seen, Error> {
+) -> Result<Meaning, Error> {
     let (Committer::Member(at) | Committer::External(at)) = committer;
-    let mut proposals = Proposals::of(staged.queued_proposals(), at);
-    let path_key = staged.update_path_leaf_node().map(|own| own.signature_key().as_slice());
+    let mut proposals = Proposals::of(&staged.proposals, at);
+    let path_key = staged.path.as_ref().map(|own| own.signature_key());
     let (seat, act) = match (committer, path_key) {
         (Committer::Member(at), _) => (before.device_at(at), Act::Commit),
         (Committer::External(_), key) => {
@@ -170,21 +172,21 @@ pub(super) fn look_at(
     let anchor = anchorage.as_ref().and_then(|anchorage| anchorage.anchor());
     let covered = anchor.map(Anchor::covered).unwrap_or_default();
 
-    let authorship = match reach {
-        Reach::Own(_) | Reach::Welcomed => Authorship::Proven,
-        Reach::Notified(index) if Some(index.device()) == seat => Authorship::Proven,
-        Reach::Notified(_) => Authorship::Forged,
+    let authorship = match delivery {
+        Delivery::Own(_) | Delivery::Welcomed => Authorship::Proven,
+        Delivery::Notified(index) if Some(index.device()) == seat => Authorship::Proven,
+        Delivery::Notified(_) => Authorship::Forged,
         // A device that draws nothing more from the tape is sent ordinary commits.
-        Reach::Plain if record.phase == Phase::Ceasing => Authorship::Unproven,
+        Delivery::Plain if record.phase == Phase::Ceasing => Authorship::Unproven,
         // A commit of a device always has a path, and a Notify for each partner that it covers.
-        Reach::Plain if path_key.is_none() || here != seat => Authorship::Forged,
-        Reach::Plain if covered.contains(&before.own) => Authorship::Forged,
-        Reach::Plain => Authorship::Unproven,
+        Delivery::Plain if path_key.is_none() || here != seat => Authorship::Forged,
+        Delivery::Plain if covered.contains(&before.own) => Authorship::Forged,
+        Delivery::Plain => Authorship::Unproven,
     };
-    let is_paired = match reach {
-        Reach::Own(index) => index.is_some(),
-        Reach::Notified(_) | Reach::Welcomed => authorship == Authorship::Proven,
-        Reach::Plain => false,
+    let is_paired = match delivery {
+        Delivery::Own(index) => index.is_some(),
+        Delivery::Notified(_) | Delivery::Welcomed => authorship == Authorship::Proven,
+        Delivery::Plain => false,
     };
 
     let mut facts = CommitFacts {
@@ -207,10 +209,10 @@ pub(super) fn look_at(
         facts.healed = followers.filter_map(|leaf| after.device_at(*leaf)).collect();
         facts.notified = Some(anchor.clone());
     }
-    let index = match reach {
-        Reach::Own(index) => index,
-        Reach::Notified(index) => Some(index),
-        Reach::Welcomed | Reach::Plain => None,
+    let index = match delivery {
+        Delivery::Own(index) => index,
+        Delivery::Notified(index) => Some(index),
+        Delivery::Welcomed | Delivery::Plain => None,
     };
     facts.newcomers = added;
 
@@ -232,7 +234,7 @@ pub(super) fn look_at(
     if facts.path.is_some() {
         after.tree = after.tree.after_path(at)?;
     }
-    Ok(Seen { facts, after, security, changed, index, alarms, not_healed })
+    Ok(Meaning { facts, after, security, changed, index, alarms, not_healed })
 }
 
 /// The partners that a commit of a device has left out, and why.
@@ -264,10 +266,14 @@ fn not_healed(
     partners.filter_map(why).collect()
 }
 
-impl Seen {
+impl Meaning {
     /// What the application is told about the commit, once it has been merged: alarms, then what it did
     /// not do, then what it did.
-    pub(super) fn events(&self, before: &Standing) -> Result<Vec<Event>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locate`].
+    pub fn events(&self, before: &Standing) -> Result<Vec<Event>, Error> {
         let facts = &self.facts;
         let mut events = self.alarms.clone();
         let by = facts.committer.map(|(device, _)| device);

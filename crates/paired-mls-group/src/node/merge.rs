@@ -1,0 +1,150 @@
+//! What a commit makes of the pairing: it is worked out before the commit is merged, from the epoch before.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use paired_mls::{DeviceId, Event, GroupRecord, Index, PairingId, Vault, group::Act};
+
+use super::{Delivery, Paired, Standing, commit_facts, device_of};
+use crate::{
+    Committer, Error, Library, Membership, PeerError, Proposal, StagedCommit,
+    packages::authenticate,
+};
+
+/// What a commit means for the pairing.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is told once it is merged.
+    pub events: Vec<Event>,
+    /// What was done in the name of devices; they are among the events, too.
+    pub alarms: Vec<Event>,
+    /// The KeyPackages from the tape that the commit has used.
+    pub used: Vec<Index>,
+    /// The pairing in the new epoch; `None` without one.
+    pub next: Option<Paired>,
+}
+
+impl Outcome {
+    /// Works out what a staged commit means, before it is merged. `own_key` is this device's signature key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`]; [`Error::Mls`], [`Error::Locate`] if the commit does not fit the tree.
+    pub fn of(
+        paired: Option<&Paired>,
+        (library, vault): (&impl Library, &Vault),
+        own_key: &[u8],
+        staged: &StagedCommit,
+        committer: Committer,
+        delivery: Delivery,
+    ) -> Result<Self, Error> {
+        let Some(paired) = paired else {
+            return Ok(Self::default());
+        };
+        let mut record = paired.record.clone();
+        let before = &paired.standing;
+        if staged.membership == Membership::Removed {
+            let own = before.device_at(before.own);
+            let key = staged.path.as_ref().map(|leaf| leaf.signature_key());
+            let impostor = own.filter(|_| matches!(committer, Committer::External(_)));
+            let impostor = impostor.filter(|_| key == Some(own_key));
+            let alarm = |device| Event::Impostor { device, act: Act::ExternalCommit };
+            let alarms: Vec<_> = impostor.map(alarm).into_iter().collect();
+            let next = Some(Paired { record, standing: before.clone() });
+            return Ok(Self { events: alarms.clone(), alarms, next, ..Self::default() });
+        }
+        let renewed = renewed((library, vault), &record, staged)?;
+        let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
+        let meaning = commit_facts(before, &record, staged, committer, delivery, &devices)?;
+        let events = meaning.events(before)?;
+        record.advance(staged.next.clone(), meaning.security);
+        let next = Some(Paired { record, standing: Arc::new(meaning.after) });
+        let used = renewed.into_iter().map(|(_, index)| index).collect();
+        Ok(Self { events, alarms: meaning.alarms, used, next })
+    }
+
+    /// In debug builds: the core's arithmetic has led to the tree that the library has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`].
+    pub fn check<L: Library>(&self, library: &L, group: &L::Group) -> Result<(), Error> {
+        let is_member = library.membership(group) == Membership::Stays;
+        if let (true, true, Some(next)) = (cfg!(debug_assertions), is_member, &self.next) {
+            let found = Standing::of(library, group, &next.record)?;
+            assert_eq!(*next.standing, found, "the tree went astray");
+        }
+        Ok(())
+    }
+}
+
+/// The devices of the pairing that a commit adds with KeyPackages from the tape.
+///
+/// # Errors
+///
+/// [`Error::Vault`].
+pub fn renewed(
+    (library, vault): (&impl Library, &Vault),
+    record: &GroupRecord,
+    staged: &StagedCommit,
+) -> Result<Vec<(DeviceId, Index)>, Error> {
+    let mut renewed = Vec::new();
+    for proposed in &staged.proposals {
+        let Proposal::Add { leaf, key_package } = &proposed.proposal else {
+            continue;
+        };
+        if let Some(added) = device_of(record, leaf.signature_key()) {
+            let index = from_the_tape((library, vault), record.tape.pairing, key_package)?;
+            renewed.extend(index.map(|index| (added, index)));
+        }
+    }
+    Ok(renewed)
+}
+
+/// Whether the commit of the member at `committer` renews this device's leaf: it takes the leaf out and puts
+/// it in again with a KeyPackage from the tape, and a partner has made it. Nobody else can, so that every
+/// other commit that does both is a removal, and a Welcome.
+///
+/// # Errors
+///
+/// [`Error::Vault`].
+pub fn renews_own_leaf(
+    (library, vault): (&impl Library, &Vault),
+    paired: Option<&Paired>,
+    own_key: &[u8],
+    staged: &StagedCommit,
+    committer: Committer,
+) -> Result<bool, Error> {
+    let removed = staged.membership == Membership::Removed;
+    let (Some(Paired { record, standing }), Committer::Member(by)) =
+        (paired.filter(|_| removed), committer)
+    else {
+        return Ok(false);
+    };
+    if standing.device_at(by).is_none() || by == standing.own {
+        return Ok(false);
+    }
+    for proposed in &staged.proposals {
+        let Proposal::Add { leaf, key_package } = &proposed.proposal else {
+            continue;
+        };
+        if leaf.signature_key() == own_key
+            && from_the_tape((library, vault), record.tape.pairing, key_package)?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Where on the tape a KeyPackage is from; `None` if it is not.
+fn from_the_tape(
+    (library, vault): (&impl Library, &Vault),
+    pairing: PairingId,
+    key_package: &[u8],
+) -> Result<Option<Index>, Error> {
+    match authenticate(library, vault, pairing, key_package) {
+        Ok(index) => Ok(Some(index)),
+        Err(Error::Peer(PeerError::NotFromTheTape)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
