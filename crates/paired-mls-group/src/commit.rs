@@ -55,6 +55,15 @@ impl Proposed {
             Proposer::NewMemberCommit | Proposer::Other => None,
         }
     }
+
+    /// The member that it removes.
+    pub fn removed(&self) -> Option<LeafIndex> {
+        match self.proposal {
+            Proposal::Remove(removed) => Some(removed),
+            Proposal::SelfRemove => self.member(),
+            _ => None,
+        }
+    }
 }
 
 /// A commit that was processed or made, and not merged yet.
@@ -66,6 +75,8 @@ pub struct StagedCommit {
     pub path: Option<LeafNode>,
     /// The epoch that it creates.
     pub next: EpochMark,
+    /// The extension types that the group requires of its members in that epoch (RFC 9420 section 11.1).
+    pub required_extensions: Vec<u16>,
     /// What becomes of this device's membership.
     pub membership: Membership,
 }

@@ -7,6 +7,9 @@
 //! | [`Steering`] | what the library asks back while it makes or opens a message |
 //! | [`Sending`], [`Receiving`], [`Replay`], [`AnyKey`] | who answers |
 //! | [`node`] | a pairing that is anchored at a node |
+//! | [`identity`] | who the members are |
+//! | [`gate`] | signature keys over all leaves |
+//! | [`shared`] | a leaf that several devices share |
 //! | [`packages`] | KeyPackages from the tape |
 //! | [`Error`] | what goes wrong, and who is to blame |
 
@@ -15,17 +18,21 @@
 extern crate alloc;
 
 mod commit;
+mod device;
 mod error;
 #[cfg(test)]
 mod fake;
+pub mod gate;
+pub mod identity;
 mod library;
 pub mod node;
 pub mod packages;
-mod shared;
+pub mod shared;
 mod steer;
 mod steering;
 
 pub use commit::{Committer, Membership, Proposal, Proposed, Proposer, StagedCommit};
+pub use device::ThisDevice;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use library::Library;
 pub use shared::Difference;

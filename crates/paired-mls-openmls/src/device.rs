@@ -8,7 +8,9 @@ use openmls_traits::{
 };
 use paired_mls::{Vault, group::credential::CredentialPolicy};
 
-use crate::{Clock, Error, PackageKind, Platform, SystemClock, outgoing::message_bytes};
+use paired_mls_group::ThisDevice;
+
+use crate::{Clock, Error, PackageKind, Platform, SystemClock, outgoing::message_bytes, view};
 
 /// One device: cryptography and MLS storage, signer and credential, the vault, and what it knows of who
 /// is who.
@@ -136,6 +138,18 @@ impl<P: Platform> Device<P> {
     /// The public signature key.
     pub fn signature_key(&self) -> &[u8] {
         self.credential.signature_key.as_slice()
+    }
+
+    /// This device, as the engine needs it.
+    pub(crate) fn this(&self) -> ThisDevice<'_, Self> {
+        ThisDevice {
+            library: self,
+            vault: &self.vault,
+            credential: view::credential(&self.credential.credential),
+            signature_key: self.signature_key(),
+            credentials: &*self.credentials,
+            now: self.now(),
+        }
     }
 
     pub(crate) fn signer(&self) -> &AnySigner {

@@ -11,7 +11,6 @@ mod clock;
 mod device;
 mod gate;
 mod group;
-mod identity;
 mod leaf;
 mod library;
 mod outgoing;
@@ -29,12 +28,12 @@ pub use clock::{Clock, SystemClock};
 pub use device::Device;
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
 pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
-pub use identity::MemberIdentity;
 pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
 pub use package::PackageKind;
 pub use paired_mls_group::{
-    AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError, node::Footing,
+    AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
+    identity::MemberIdentity, node::Footing,
 };
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]

@@ -7,18 +7,18 @@ use openmls::prelude::{
 };
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{PairingId, leaf::LeafPackage, wire};
-use paired_mls_group::packages;
+use paired_mls_group::{identity, packages};
 use tls_codec::VLBytes;
 
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    gate::check_newcomer,
+    gate::gate_of,
     group::parse,
-    identity::admit,
     leaf::again,
     outgoing::message_bytes,
     provider::undone,
     steer::{KEY_PACKAGE, SteeredProvider, SteeredSigner, blame},
+    view,
 };
 
 /// How often a KeyPackage may be used.
@@ -83,8 +83,9 @@ pub(crate) fn newcomers<P: Platform>(
 ) -> Result<Vec<KeyPackage>, Error> {
     let adds = key_packages.iter().map(|bytes| {
         let key_package = validate(device, bytes)?;
-        check_newcomer(mls, &key_package)?;
-        admit(device, mls, &key_package)?;
+        let leaf = view::leaf_node(key_package.leaf_node())?;
+        gate_of(mls.extensions()).check_newcomer(&leaf)?;
+        identity::admit(&device.this(), mls, &leaf)?;
         Ok(key_package)
     });
     adds.collect()

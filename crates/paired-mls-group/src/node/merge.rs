@@ -2,11 +2,11 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use paired_mls::{DeviceId, Event, GroupRecord, Index, PairingId, Vault, group::Act};
+use paired_mls::{DeviceId, Event, GroupRecord, Index, PairingId, group::Act};
 
 use super::{Delivery, Paired, Standing, commit_facts, device_of};
 use crate::{
-    Committer, Error, Library, Membership, PeerError, Proposal, StagedCommit,
+    Committer, Error, Library, Membership, PeerError, Proposal, StagedCommit, ThisDevice,
     packages::authenticate,
 };
 
@@ -24,15 +24,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Works out what a staged commit means, before it is merged. `own_key` is this device's signature key.
+    /// Works out what a staged commit means, before it is merged.
     ///
     /// # Errors
     ///
     /// [`Error::Vault`]; [`Error::Mls`], [`Error::Locate`] if the commit does not fit the tree.
-    pub fn of(
+    pub fn of<L: Library>(
         paired: Option<&Paired>,
-        (library, vault): (&impl Library, &Vault),
-        own_key: &[u8],
+        device: &ThisDevice<'_, L>,
         staged: &StagedCommit,
         committer: Committer,
         delivery: Delivery,
@@ -46,13 +45,13 @@ impl Outcome {
             let own = before.device_at(before.own);
             let key = staged.path.as_ref().map(|leaf| leaf.signature_key());
             let impostor = own.filter(|_| matches!(committer, Committer::External(_)));
-            let impostor = impostor.filter(|_| key == Some(own_key));
+            let impostor = impostor.filter(|_| key == Some(device.signature_key));
             let alarm = |device| Event::Impostor { device, act: Act::ExternalCommit };
             let alarms: Vec<_> = impostor.map(alarm).into_iter().collect();
             let next = Some(Paired { record, standing: before.clone() });
             return Ok(Self { events: alarms.clone(), alarms, next, ..Self::default() });
         }
-        let renewed = renewed((library, vault), &record, staged)?;
+        let renewed = renewed(device, &record, staged)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
         let meaning = commit_facts(before, &record, staged, committer, delivery, &devices)?;
         let events = meaning.events(before)?;
@@ -82,8 +81,8 @@ impl Outcome {
 /// # Errors
 ///
 /// [`Error::Vault`].
-pub fn renewed(
-    (library, vault): (&impl Library, &Vault),
+pub fn renewed<L: Library>(
+    device: &ThisDevice<'_, L>,
     record: &GroupRecord,
     staged: &StagedCommit,
 ) -> Result<Vec<(DeviceId, Index)>, Error> {
@@ -93,7 +92,7 @@ pub fn renewed(
             continue;
         };
         if let Some(added) = device_of(record, leaf.signature_key()) {
-            let index = from_the_tape((library, vault), record.tape.pairing, key_package)?;
+            let index = from_the_tape(device, record.tape.pairing, key_package)?;
             renewed.extend(index.map(|index| (added, index)));
         }
     }
@@ -107,10 +106,9 @@ pub fn renewed(
 /// # Errors
 ///
 /// [`Error::Vault`].
-pub fn renews_own_leaf(
-    (library, vault): (&impl Library, &Vault),
+pub fn renews_own_leaf<L: Library>(
+    device: &ThisDevice<'_, L>,
     paired: Option<&Paired>,
-    own_key: &[u8],
     staged: &StagedCommit,
     committer: Committer,
 ) -> Result<bool, Error> {
@@ -127,8 +125,8 @@ pub fn renews_own_leaf(
         let Proposal::Add { leaf, key_package } = &proposed.proposal else {
             continue;
         };
-        if leaf.signature_key() == own_key
-            && from_the_tape((library, vault), record.tape.pairing, key_package)?.is_some()
+        if leaf.signature_key() == device.signature_key
+            && from_the_tape(device, record.tape.pairing, key_package)?.is_some()
         {
             return Ok(true);
         }
@@ -137,12 +135,12 @@ pub fn renews_own_leaf(
 }
 
 /// Where on the tape a KeyPackage is from; `None` if it is not.
-fn from_the_tape(
-    (library, vault): (&impl Library, &Vault),
+fn from_the_tape<L: Library>(
+    device: &ThisDevice<'_, L>,
     pairing: PairingId,
     key_package: &[u8],
 ) -> Result<Option<Index>, Error> {
-    match authenticate(library, vault, pairing, key_package) {
+    match authenticate(device.library, device.vault, pairing, key_package) {
         Ok(index) => Ok(Some(index)),
         Err(Error::Peer(PeerError::NotFromTheTape)) => Ok(None),
         Err(error) => Err(error),

@@ -7,13 +7,12 @@ use paired_mls::{
     DeviceId, EpochSecurity, Event, HealPolicy, Index, LeafKey, Phase, RecordName, Vault,
     group::{Act, EpochMark, NotHealed},
     pairing::SignalPolicy,
-    wire::LeafNode,
 };
 
 use super::*;
 use crate::{
     Committer, Proposal, Proposed, Proposer, StagedCommit, UsageError,
-    fake::{Fake, FakeGroup, leaf, pairing},
+    fake::{Fake, FakeGroup, leaf, leaf_node, pairing, this},
 };
 
 const OWN: DeviceId = DeviceId(0);
@@ -21,12 +20,6 @@ const PARTNER: DeviceId = DeviceId(1);
 
 fn mark(epoch: u64) -> EpochMark {
     EpochMark { epoch, confirmed_transcript_hash: vec![epoch as u8] }
-}
-
-/// A leaf with this signature key (RFC 9420 section 7.2), made by a commit.
-fn leaf_node(key: u8) -> LeafNode {
-    let bytes = [1, 0xee, 1, key, 0, 1, 1, b'x', 0, 0, 0, 0, 0, 3, 0, 0, 1, 0];
-    LeafNode::decode(&bytes).unwrap()
 }
 
 fn group(strangers: u8) -> FakeGroup {
@@ -54,7 +47,8 @@ fn paired(strangers: u8) -> (Paired, Vault) {
 
 fn commit(proposals: Vec<Proposed>, key: u8) -> StagedCommit {
     let (path, membership) = (Some(leaf_node(key)), Membership::Stays);
-    StagedCommit { proposals, path, next: mark(2), membership }
+    let required_extensions = Vec::new();
+    StagedCommit { proposals, path, next: mark(2), required_extensions, membership }
 }
 
 fn by(member: u32, proposal: Proposal) -> Proposed {
@@ -69,7 +63,7 @@ fn index(device: DeviceId) -> Index {
 fn outcome(paired: &(Paired, Vault), at: u32, staged: &StagedCommit, way: Delivery) -> Outcome {
     let (paired, vault) = paired;
     let committer = Committer::Member(leaf(at));
-    Outcome::of(Some(paired), (&Fake, vault), &[1], staged, committer, way).unwrap()
+    Outcome::of(Some(paired), &this(vault), staged, committer, way).unwrap()
 }
 
 #[test]

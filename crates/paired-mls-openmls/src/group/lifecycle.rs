@@ -11,13 +11,11 @@ use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{Phase, RecordName, code_points::is_reserved};
 use tls_codec::DeserializeBytes as _;
 
-use paired_mls_group::node::Paired;
+use paired_mls_group::{gate::check_signature_keys, identity, node::Paired};
 
 use super::PairedGroup;
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    gate::check_signature_keys,
-    identity,
     provider::{atomically, undone},
 };
 
@@ -44,7 +42,7 @@ impl PairedGroup {
             )
             .map_err(Error::mls("create a group"))
         })?;
-        let identities = identity::present(device, &mls)?;
+        let identities = identity::present(&device.this(), &mls)?;
         Ok(Self { mls, identities, paired: None })
     }
 
@@ -78,9 +76,9 @@ impl PairedGroup {
             require_unreserved(group_id.as_slice())?;
             forget_inactive(device, group_id)?;
             let mls = enter(device, processed, None)?;
-            check_signature_keys(device.provider().crypto(), &mls, &[])?;
+            check_signature_keys(device, &mls, &[])?;
             let paired = came_back(device, &mls)?;
-            let identities = identity::present(device, &mls)?;
+            let identities = identity::present(&device.this(), &mls)?;
             Ok(Self { mls, identities, paired })
         })
     }

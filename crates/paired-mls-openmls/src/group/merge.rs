@@ -4,38 +4,19 @@ use openmls::prelude::{MlsGroup, StagedCommit};
 use paired_mls::{Event, Index, group::Identities};
 use paired_mls_group::{
     Committer, Library as _,
+    gate::{brought_in, check_signature_keys, odd_events},
+    identity::{Asked, Settled},
     node::{Delivery, Outcome, Paired},
 };
 
 use super::receive::Inspection;
-use crate::{
-    Device, Error, PeerError, Platform, UsageError,
-    gate::{brought_in, check_signature_keys, odd_events},
-    identity::{Asked, Settled},
-    view,
-};
+use crate::{Device, Error, PeerError, Platform, UsageError, view};
 
 /// What is told about a commit that was merged, and what remains to be done.
 pub(super) struct Merged {
     pub(super) events: Vec<Event>,
     pub(super) used: Vec<Index>,
     pub(super) identities: Identities,
-}
-
-/// What a staged commit means.
-fn outcome<P: Platform>(
-    paired: Option<&Paired>,
-    device: &Device<P>,
-    staged: &StagedCommit,
-    committer: Committer,
-    delivery: Delivery,
-) -> Result<Outcome, Error> {
-    if paired.is_none() {
-        return Ok(Outcome::default());
-    }
-    let staged = view::staged(staged)?;
-    let (vault, own_key) = (device.vault(), device.signature_key());
-    Outcome::of(paired, (device, vault), own_key, &staged, committer, delivery)
 }
 
 /// What remains to be done, with the members' identities in the new epoch.
@@ -57,11 +38,12 @@ pub(super) fn merge_own<P: Platform>(
     let pending = paired.and_then(|paired| paired.record.pending.as_ref());
     let delivery = Delivery::Own(pending.and_then(|pending| pending.index));
     let committer = Committer::Member(device.own_leaf(mls));
-    let asked = Asked::of(device, mls, identities, staged, committer)?;
-    let outcome = outcome(paired, device, staged, committer, delivery)?;
+    let (staged, this) = (view::staged(staged)?, device.this());
+    let asked = Asked::of(&this, mls, identities, &staged, committer)?;
+    let outcome = Outcome::of(paired, &this, &staged, committer, delivery)?;
     mls.merge_pending_commit(device.provider()).map_err(Error::storage("merge a commit"))?;
     outcome.check(device, mls)?;
-    Ok(merged(outcome, asked.settle(device, mls, identities)?))
+    Ok(merged(outcome, asked.settle(&this, mls, identities)?))
 }
 
 /// Merges the commit of another member. An own one that waits has lost the epoch.
@@ -74,8 +56,9 @@ pub(super) fn merge_other<P: Platform>(
     identities: &Identities,
     policy: impl FnOnce(&Inspection<'_>) -> bool,
 ) -> Result<(Merged, Option<Paired>), Error> {
-    let asked = Asked::of(device, mls, identities, &staged, committer)?;
-    let mut outcome = outcome(paired, device, &staged, committer, delivery)?;
+    let (commit, this) = (view::staged(&staged)?, device.this());
+    let asked = Asked::of(&this, mls, identities, &commit, committer)?;
+    let mut outcome = Outcome::of(paired, &this, &commit, committer, delivery)?;
     if !policy(&Inspection::new(&staged, &outcome.alarms)) {
         return Err(PeerError::Policy.into());
     }
@@ -87,13 +70,12 @@ pub(super) fn merge_other<P: Platform>(
     if staged.self_removed() {
         outcome.events.push(Event::Removed);
     }
-    let new = brought_in(&staged);
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
         let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
-        let odd = check_signature_keys(device.provider().crypto(), mls, pairing)?;
-        outcome.events.extend(odd_events(mls, odd, &new));
+        let odd = check_signature_keys(device, mls, pairing)?;
+        outcome.events.extend(odd_events(device, mls, odd, &brought_in(&commit)));
     }
     outcome.check(device, mls)?;
-    Ok(merged(outcome, asked.settle(device, mls, identities)?))
+    Ok(merged(outcome, asked.settle(&this, mls, identities)?))
 }

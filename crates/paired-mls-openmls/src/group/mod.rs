@@ -22,6 +22,7 @@ use paired_mls::{
     pairing::SignalPolicy,
 };
 use paired_mls_group::{
+    identity,
     node::{Footing, Paired, Standing},
     packages::spend,
 };
@@ -36,9 +37,9 @@ pub(crate) use self::{
     rejoin::forget,
 };
 use crate::{
-    Device, Error, MemberIdentity, Platform, UsageError, identity,
+    Device, Error, MemberIdentity, Platform, UsageError,
     provider::atomically,
-    view::{leaf, mark},
+    view::{self, leaf, mark},
 };
 
 /// An MLS group, and this device's pairing in it.
@@ -101,12 +102,12 @@ impl PairedGroup {
 
     /// The members, and who they are: for showing, addressing and counting them.
     pub fn members(&self) -> Vec<MemberIdentity> {
-        identity::members(&self.mls, &self.identities)
+        view::members(&self.mls, &self.identities)
     }
 
     /// Who the member at this leaf is; `None` for a blank leaf.
     pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
-        identity::member(&self.mls, &self.identities, leaf)
+        view::member(&self.mls, &self.identities, leaf)
     }
 
     /// Asks the credential policy once more about the members that are not verified: it may know more
@@ -121,7 +122,7 @@ impl PairedGroup {
         &mut self,
         device: &Device<P>,
     ) -> Result<Vec<Event>, Error> {
-        let settled = identity::recheck(device, &self.mls, &self.identities)?;
+        let settled = identity::recheck(&device.this(), &self.mls, &self.identities)?;
         self.identities = settled.identities;
         Ok(settled.events)
     }

@@ -28,9 +28,8 @@ use paired_mls_group::{
 
 use crate::{
     Device, Error, Outgoing, PeerError, Platform,
-    identity::{credential, reference_of},
     steer::{OPENING, SteeredProvider},
-    view::{self, leaf},
+    view::{self, credential, leaf, reference_of},
 };
 
 /// What a received message was.

@@ -27,6 +27,8 @@ use paired_mls::{
 
 use paired_mls_group::{
     Committer,
+    gate::check_signature_keys,
+    identity::Asked,
     node::{self, Delivery, Paired, Proposals, device_of},
     packages::{authenticate, keep, read, usable},
 };
@@ -39,8 +41,6 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
-    gate::check_signature_keys,
-    identity::Asked,
     package::{erase, package_for, publish, restore, validate},
     provider::atomically,
     view::{self, leaf, mark},
@@ -264,8 +264,7 @@ pub(super) fn renews_own_leaf<P: Platform>(
         return Ok(false);
     }
     let staged = view::staged(staged)?;
-    let (vault, own_key) = (device.vault(), device.signature_key());
-    node::renews_own_leaf((device, vault), paired, own_key, &staged, committer)
+    node::renews_own_leaf(&device.this(), paired, &staged, committer)
 }
 
 /// The Welcome of a refresh, which a device of the pairing has made.
@@ -321,9 +320,9 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
         }
 
-        let asked = Asked::of(device, old, self.identities, &staged, committer)?;
-        let commit = view::staged(&staged)?;
-        let renewed = node::renewed((device, device.vault()), record, &commit)?;
+        let (commit, this) = (view::staged(&staged)?, device.this());
+        let asked = Asked::of(&this, old, self.identities, &commit, committer)?;
+        let renewed = node::renewed(&this, record, &commit)?;
         let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
         let delivery = Delivery::Welcomed;
         let meaning = node::commit_facts(standing, record, &commit, committer, delivery, &devices)?;
@@ -375,8 +374,8 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }
         erase(device, self.package)?;
-        check_signature_keys(device.provider().crypto(), &mls, &record.devices)?;
-        let settled = asked.settle(device, &mls, self.identities)?;
+        check_signature_keys(device, &mls, &record.devices)?;
+        let settled = asked.settle(&this, &mls, self.identities)?;
         events.extend(settled.events);
         record.advance(mark(mls.public_group().group_context()), meaning.security);
         device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;

@@ -11,7 +11,7 @@ use paired_mls::{
     wire::RatchetTree,
 };
 use paired_mls_group::{
-    Sending,
+    Sending, identity,
     node::{Paired, Standing, device_of},
 };
 use tls_codec::Serialize as _;
@@ -22,7 +22,7 @@ use super::{
     suite_of,
 };
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform, UsageError, identity, provider::atomically,
+    Device, Error, Outgoing, PeerError, Platform, UsageError, provider::atomically,
     signal::new_leaf, steer::build, view::mark,
 };
 
@@ -103,7 +103,7 @@ impl PairedGroup {
                 device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
                 device.vault().store_group(record)?;
             }
-            let identities = identity::present(device, &mls)?;
+            let identities = identity::present(&device.this(), &mls)?;
             Ok((mls, identities, Outgoing::new(bundle)?))
         })?;
         let paired = record

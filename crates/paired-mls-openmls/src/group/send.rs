@@ -8,19 +8,19 @@ use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{DeviceId, Event, anchor::LeafIndex, group::PendingCommit};
 use paired_mls_group::{
     Proposed, Sending,
+    gate::check_staged,
+    identity::LeftOut,
     node::{Aim, Paired, Proposals},
 };
 
 use super::{PairedGroup, merge::merge_own, suite_of};
 use crate::{
     Device, Error, Outgoing, Platform, UsageError,
-    gate::check_staged,
-    identity::{LeftOut, reference_of},
     outgoing::message_bytes,
     package::newcomers,
     signal::next_leaf,
     steer::build,
-    view,
+    view::{self, reference_of},
 };
 
 /// What a commit of this device does, by value.
@@ -190,9 +190,9 @@ impl PairedGroup {
                 }
             };
             let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
-            let crypto = device.provider().crypto();
-            mls.pending_commit()
-                .map_or(Ok(()), |staged| check_staged(crypto, mls, staged, pairing))?;
+            if let Some(staged) = mls.pending_commit() {
+                check_staged(device, mls, &view::staged(staged)?, pairing)?;
+            }
             let mut outgoing =
                 Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
             if let (Some(paired), Some(welcome)) = (paired.filter(|_| renews), &outgoing.welcome) {
@@ -235,10 +235,10 @@ impl PairedGroup {
     /// and what is in the name of a device that does not make it. They are kept: another member may commit
     /// them.
     pub(super) fn left_out<P: Platform>(&self, device: &Device<P>) -> Result<LeftOut, Error> {
-        let mut left_out = LeftOut::of(device, &self.mls, &self.identities);
+        let waiting = view::waiting(&self.mls)?;
+        let mut left_out = LeftOut::of(&device.this(), &self.mls, &self.identities, &waiting);
         if let Some(paired) = &self.paired {
-            let waiting = view::waiting(&self.mls)?.into_iter();
-            let leave = waiting.filter(|proposed| paired.leaves_out(proposed));
+            let leave = waiting.into_iter().filter(|proposed| paired.leaves_out(proposed));
             leave.for_each(|proposed| left_out.leave(proposed.reference));
         }
         Ok(left_out)

@@ -1,23 +1,21 @@
 //! What a commit does: from a call of this device, or from a partner's Notify.
 
 use openmls::{
-    ciphersuite::hash_ref::ProposalRef,
     extensions::Extensions,
     group::GroupContext,
     prelude::{
         Capabilities, Credential, CredentialWithKey, KeyPackage, KeyPackageIn, LeafNode,
-        LeafNodeIndex, LeafNodeParameters, MlsGroup, Proposal, ProposalType, ProtocolVersion,
-        QueuedProposal, Sender, StagedCommit,
+        LeafNodeIndex, LeafNodeParameters, MlsGroup, ProposalType, ProtocolVersion, QueuedProposal,
     },
 };
 use openmls_traits::crypto::OpenMlsCrypto;
 use paired_mls::{anchor::LeafIndex, leaf::LeafNotify, wire};
-use tls_codec::Serialize as _;
+use paired_mls_group::shared::TakenUp;
+use tls_codec::{Serialize as _, VLBytes};
 
 use crate::{
     Device, Error, PeerError, Platform,
-    identity::{LeftOut, reference_of},
-    view::leaf,
+    view::{leaf, reference_of},
 };
 
 /// What a commit does. Its order is the one in which OpenMLS commits: Adds, then what concerns the
@@ -25,7 +23,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Content {
     /// Proposals of others, in this order.
-    pub(super) references: Vec<ProposalRef>,
+    pub(super) references: Vec<Vec<u8>>,
     pub(super) adds: Vec<KeyPackage>,
     pub(super) removes: Vec<LeafIndex>,
     pub(super) extensions: Option<Extensions<GroupContext>>,
@@ -35,48 +33,9 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Takes up the proposals that wait. OpenMLS orders Updates and Removes of one commit by a hash
-    /// table, so that a commit of a shared leaf has one of them at most. Proposals to remove the own
-    /// leaf are for another member to commit.
-    ///
-    /// Returns the members that are to be removed until a commit has done so: `wanted`, and those
-    /// whose Remove or SelfRemove is left out, since proposals do not outlive the epoch. An Update that
-    /// is left out is lost: its sender makes it again. An Update of the own leaf is nobody's of its
-    /// devices, and is always left out.
-    pub(super) fn take_up(
-        &mut self,
-        mls: &MlsGroup,
-        wanted: &[LeafIndex],
-        left_out: &LeftOut,
-    ) -> Vec<LeafIndex> {
-        let own = leaf(mls.own_leaf_index());
-        let mut of_leaf = Vec::new();
-        for queued in mls.pending_proposals().filter(|queued| left_out.keeps(reference_of(queued)))
-        {
-            let removed = removed_by(queued);
-            let is_update = matches!(queued.proposal(), Proposal::Update(_));
-            if is_update && *queued.sender() == Sender::Member(mls.own_leaf_index()) {
-                continue;
-            }
-            if removed.is_some() || is_update {
-                of_leaf.push((queued.proposal_reference_ref().clone(), removed));
-            } else {
-                self.references.push(queued.proposal_reference_ref().clone());
-            }
-        }
-        of_leaf.retain(|(_, removed)| *removed != Some(own));
-        // A Remove goes first: an Update can wait.
-        of_leaf.sort_by_key(|(_, removed)| removed.is_none());
-        let mut of_leaf = of_leaf.into_iter();
-        match of_leaf.next() {
-            Some((reference, _)) => self.references.push(reference),
-            None => self.removes = wanted.first().copied().into_iter().collect(),
-        }
-        let mut removals: Vec<_> = wanted.to_vec();
-        removals.extend(of_leaf.filter_map(|(_, removed)| removed));
-        removals.sort_unstable();
-        removals.dedup();
-        removals
+    /// Has the proposals of others that were taken up, and removes whom it is to remove.
+    pub(super) fn with(self, taken: TakenUp) -> Self {
+        Self { references: taken.references, removes: taken.removes, ..self }
     }
 
     /// Reads what a commit does from what is said about it.
@@ -104,8 +63,8 @@ impl Content {
         const PROPOSAL: u8 = 1;
         let (kind, rest) = next::<u8>(bytes)?;
         if kind != PROPOSAL {
-            let (reference, rest) = next(rest)?;
-            self.references.push(reference);
+            let (reference, rest) = next::<VLBytes>(rest)?;
+            self.references.push(reference.into());
             return Ok(rest);
         }
         let (proposal_type, rest) = next::<ProposalType>(rest)?;
@@ -138,7 +97,7 @@ impl Content {
     ) -> Result<(), Error> {
         let waiting: Vec<QueuedProposal> = mls.pending_proposals().cloned().collect();
         let arranged = self.references.iter().map(|reference| {
-            let found = waiting.iter().find(|queued| queued.proposal_reference_ref() == reference);
+            let found = waiting.iter().find(|queued| reference_of(queued) == reference);
             found.cloned().ok_or(PeerError::MissingProposal)
         });
         let arranged = arranged.collect::<Result<Vec<_>, _>>()?;
@@ -150,21 +109,6 @@ impl Content {
         }
         Ok(())
     }
-}
-
-/// The member that a proposal removes.
-fn removed_by(queued: &QueuedProposal) -> Option<LeafIndex> {
-    match (queued.proposal(), queued.sender()) {
-        (Proposal::Remove(remove), _) => Some(leaf(remove.removed())),
-        (Proposal::SelfRemove, Sender::Member(index)) => Some(leaf(*index)),
-        _ => None,
-    }
-}
-
-/// Takes those off the list that a commit removes: their leaves may be somebody else's from now on.
-pub(super) fn strike_off(removals: &mut Vec<LeafIndex>, staged: &StagedCommit) {
-    let gone: Vec<_> = staged.queued_proposals().filter_map(removed_by).collect();
-    removals.retain(|leaf| !gone.contains(leaf));
 }
 
 /// The parameters of a leaf that differs from the current one in more than its keys.

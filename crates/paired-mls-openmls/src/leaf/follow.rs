@@ -7,18 +7,19 @@ use paired_mls::{
     wire::{LeafNode, PublicCommit},
 };
 
-use paired_mls_group::Committer;
+use paired_mls_group::{
+    Committer,
+    gate::check_signature_keys,
+    identity::Asked,
+    shared::{security, security_changed, strike_off},
+};
 
 use super::{
     LeafGroup,
-    content::strike_off,
     make::{message_hash, remake},
-    next_epoch, security,
+    next_epoch,
 };
-use crate::{
-    Device, Difference, Error, PeerError, Platform, Received, UsageError,
-    gate::check_signature_keys, identity::Asked,
-};
+use crate::{Device, Difference, Error, PeerError, Platform, Received, UsageError, view};
 
 /// How many positions of each partner's lane are tried on an encrypted commit whose Notify is lost:
 /// each costs as much as a commit.
@@ -188,12 +189,13 @@ impl LeafGroup {
                 return Err(PeerError::Differs(first).into());
             }
             let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
-            strike_off(&mut record.removals, staged);
-            let asked = Asked::of(device, mls, &known, staged, Committer::Member(own))?;
+            let (staged, this) = (view::staged(staged)?, device.this());
+            strike_off(&mut record.removals, &staged);
+            let asked = Asked::of(&this, mls, &known, &staged, Committer::Member(own))?;
             mls.merge_pending_commit(device.provider())
                 .map_err(Error::storage("merge a commit"))?;
 
-            check_signature_keys(device.provider().crypto(), mls, &[])?;
+            check_signature_keys(device, mls, &[])?;
             let before = (security(record), record.speaker.map(|speaker| speaker.device));
             record.speaker = Some(Speaker { device: by, since: epoch + 1, origin: Origin::Commit });
             record.given = None;
@@ -203,15 +205,11 @@ impl LeafGroup {
             let mut events = Vec::new();
             let partners = devices.iter().copied().filter(|device| *device != by).collect();
             events.push(Event::Healed { by, devices: partners, index: Some(notify.spot.index) });
-            let (from, to) = (before.0, security(record));
-            if from != to {
-                let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
-                events.extend(devices.iter().map(changed));
-            }
+            events.extend(security_changed(record, before.0, &devices));
             if before.1 != Some(by) {
                 events.push(Event::TokenTaken { by });
             }
-            let settled = asked.settle(device, mls, &known)?;
+            let settled = asked.settle(&this, mls, &known)?;
             events.extend(settled.events);
             Ok((events, settled.identities))
         })?;

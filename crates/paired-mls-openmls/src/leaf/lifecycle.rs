@@ -6,14 +6,12 @@ use paired_mls::{
     leaf::{LeafRecord, Origin, Speaker},
 };
 
-use paired_mls_group::packages::spend;
+use paired_mls_group::{gate::check_signature_keys, identity, packages::spend};
 
 use super::{LeafGroup, kept::Kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    gate::check_signature_keys,
     group::{delete, enter, forget_inactive, group_id_of, parse, require_unreserved},
-    identity,
     package::{erase, package_for, restore},
     provider::{atomically, undone},
 };
@@ -49,14 +47,14 @@ impl LeafGroup {
             forget_inactive(device, &group_id)?;
             let mls = enter(device, processed, None)?;
             erase(device, &package)?;
-            check_signature_keys(device.provider().crypto(), &mls, &[])?;
+            check_signature_keys(device, &mls, &[])?;
 
             let tape = device.vault().open_group(pairing, group_id.as_slice())?;
             let (by, since) = (package.index.device(), mls.epoch().as_u64());
             let speaker = Some(Speaker { device: by, since, origin: Origin::Welcome });
             let phase = Kept::of(device, &tape)?.phase;
             let record = LeafRecord { speaker, phase, ..LeafRecord::new(tape) };
-            let identities = identity::present(device, &mls)?;
+            let identities = identity::present(&device.this(), &mls)?;
             device.vault().note_epoch(&record.tape, since)?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))

@@ -32,16 +32,19 @@ mod token;
 
 use openmls::prelude::{GroupId, MlsGroup};
 use paired_mls::{
-    EpochContext, EpochSecurity, Event, Index, LeafKey, Spot, TapeId,
+    EpochContext, EpochSecurity, Event, Index, Spot, TapeId,
     anchor::LeafIndex,
     group::{Identities, credential::Identity},
-    leaf::{LeafPending, LeafRecord, Origin, Speaker},
+    leaf::{LeafPending, LeafRecord},
 };
+use paired_mls_group::{identity, shared::security};
 
 pub(crate) use self::content::again;
 pub use self::rejoin::Rejoin;
 use crate::{
-    Device, Error, MemberIdentity, Platform, UsageError, identity, provider::atomically, view::leaf,
+    Device, Error, MemberIdentity, Platform, UsageError,
+    provider::atomically,
+    view::{self, leaf},
 };
 
 /// An MLS group, in which this device shares its leaf with others.
@@ -92,12 +95,12 @@ impl LeafGroup {
 
     /// The members, and who they are: for showing, addressing and counting them.
     pub fn members(&self) -> Vec<MemberIdentity> {
-        identity::members(&self.mls, &self.identities)
+        view::members(&self.mls, &self.identities)
     }
 
     /// Who the member at this leaf is; `None` for a blank leaf.
     pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
-        identity::member(&self.mls, &self.identities, leaf)
+        view::member(&self.mls, &self.identities, leaf)
     }
 
     /// Asks the credential policy once more about the members that are not verified: it may know more
@@ -112,7 +115,7 @@ impl LeafGroup {
         &mut self,
         device: &Device<P>,
     ) -> Result<Vec<Event>, Error> {
-        let settled = identity::recheck(device, &self.mls, &self.identities)?;
+        let settled = identity::recheck(&device.this(), &self.mls, &self.identities)?;
         self.identities = settled.identities;
         Ok(settled.events)
     }
@@ -207,13 +210,6 @@ fn next_epoch(mls: &MlsGroup) -> EpochContext {
         group_id: context.group_id().as_slice().to_vec(),
         epoch: context.epoch().as_u64().saturating_add(1),
         confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
-    }
-}
-
-fn security(record: &LeafRecord) -> EpochSecurity {
-    match record.speaker {
-        Some(Speaker { origin: Origin::Commit, .. }) => EpochSecurity::Secure(LeafKey::Fresh),
-        _ => EpochSecurity::Exposed,
     }
 }
 

@@ -1,24 +1,25 @@
 //! What is delivered to a device that shares its leaf.
 
-use openmls::prelude::{
-    MlsGroup, ProcessedMessageContent, Proposal, QueuedProposal, Sender, StagedCommit,
-};
+use openmls::prelude::{MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
 use paired_mls::{
-    DeviceId, Event,
+    Event,
     group::Act,
-    leaf::{LeafMessage, LeafNotifyError, LeafRecord, LeafVaultError, Origin},
+    leaf::{LeafMessage, LeafNotifyError, LeafVaultError},
     wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
 };
 
-use paired_mls_group::Committer;
+use paired_mls_group::{
+    Committer, Library as _,
+    gate::{brought_in, check_signature_keys, odd_events},
+    identity::Asked,
+    shared::{act_in_own_name, doubt, strike_off},
+};
 
-use super::{LeafGroup, content::strike_off, security};
+use super::LeafGroup;
 use crate::{
     Device, Error, Inspection, PeerError, Platform, Received,
-    gate::{brought_in, check_signature_keys, odd_events},
     group::parse,
-    identity::{Asked, credential},
-    view::leaf,
+    view::{self, credential, leaf},
 };
 
 /// What OpenMLS made of a message.
@@ -182,15 +183,20 @@ impl LeafGroup {
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
-                    let act = act_in_own_name(mls, &proposal);
+                    let act = act_in_own_name(device.own_leaf(mls), &view::proposed(&proposal)?);
                     mls.store_pending_proposal(device.provider().storage(), *proposal)
                         .map_err(Error::storage("store a proposal"))?;
                     Heard::Received(match act {
-                        Some(act) => doubt(record, tape_info.own_device, &tape_info.devices, act),
+                        Some(act) => {
+                            let (own, devices) = (tape_info.own_device, &tape_info.devices);
+                            let events = doubt(record, own, devices, act);
+                            Received::Impostor { events, heal: None }
+                        }
                         None => Received::Proposal,
                     })
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
+                    let (commit, this) = (view::staged(&staged)?, device.this());
                     let own = mls.own_leaf_node().map(|own| own.signature_key());
                     let new = staged.update_path_leaf_node().map(|leaf| leaf.signature_key());
                     let taken = is_external && staged.self_removed() && own == new;
@@ -200,7 +206,7 @@ impl LeafGroup {
                     if !policy(&Inspection::new(&staged, &alarms)) {
                         return Err(PeerError::Policy.into());
                     }
-                    strike_off(&mut record.removals, &staged);
+                    strike_off(&mut record.removals, &commit);
                     let by = match (sender, is_external) {
                         (Some(sender), _) => Committer::Member(sender),
                         (None, true) => {
@@ -211,9 +217,9 @@ impl LeafGroup {
                         }
                         (None, false) => return Err(PeerError::Kind("commit of a member").into()),
                     };
-                    let asked = Asked::of(device, mls, &before, &staged, by)?;
-                    let mut events = merge(mls, device, *staged, lost, alarms)?;
-                    let settled = asked.settle(device, mls, &before)?;
+                    let asked = Asked::of(&this, mls, &before, &commit, by)?;
+                    let mut events = merge(mls, device, *staged, &commit, lost, alarms)?;
+                    let settled = asked.settle(&this, mls, &before)?;
                     events.extend(settled.events);
                     identities = Some(settled.identities);
                     Heard::Received(Received::Commit { events, heal: None })
@@ -230,43 +236,12 @@ impl LeafGroup {
     }
 }
 
-/// What somebody does with a proposal from the own leaf that none of its devices makes: they propose to
-/// leave, and nothing else.
-fn act_in_own_name(mls: &MlsGroup, proposal: &QueuedProposal) -> Option<Act> {
-    let own = mls.own_leaf_index();
-    if *proposal.sender() != Sender::Member(own) {
-        return None;
-    }
-    match proposal.proposal() {
-        Proposal::SelfRemove => None,
-        Proposal::Remove(remove) if remove.removed() == own => None,
-        Proposal::Update(_) => Some(Act::UpdateProposed),
-        _ => Some(Act::Proposal),
-    }
-}
-
-/// Somebody acts in the name of the leaf.
-fn doubt(record: &mut LeafRecord, own: DeviceId, devices: &[DeviceId], act: Act) -> Received {
-    let from = security(record);
-    if let Some(speaker) = &mut record.speaker
-        && speaker.origin == Origin::Commit
-    {
-        speaker.origin = Origin::InDoubt;
-    }
-    let to = security(record);
-    let mut events = vec![Event::Impostor { device: own, act }];
-    if from != to {
-        let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
-        events.extend(devices.iter().map(changed));
-    }
-    Received::Impostor { events, heal: None }
-}
-
 /// Merges the commit of another member.
 fn merge<P: Platform>(
     mls: &mut MlsGroup,
     device: &Device<P>,
     staged: StagedCommit,
+    commit: &paired_mls_group::StagedCommit,
     lost: Option<paired_mls::Index>,
     mut events: Vec<Event>,
 ) -> Result<Vec<Event>, Error> {
@@ -276,11 +251,10 @@ fn merge<P: Platform>(
     if staged.self_removed() {
         events.push(Event::Removed);
     }
-    let new = brought_in(&staged);
     mls.merge_staged_commit(device.provider(), staged).map_err(Error::storage("merge a commit"))?;
     if mls.is_active() {
-        let odd = check_signature_keys(device.provider().crypto(), mls, &[])?;
-        events.extend(odd_events(mls, odd, &new));
+        let odd = check_signature_keys(device, mls, &[])?;
+        events.extend(odd_events(device, mls, odd, &brought_in(commit)));
     }
     Ok(events)
 }

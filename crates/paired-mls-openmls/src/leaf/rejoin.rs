@@ -13,7 +13,12 @@ use paired_mls::{
     leaf::{LeafRecord, LeafUse, Origin, Speaker},
     wire::{LeafNode, PublicCommit, RatchetTree, SignContent},
 };
-use paired_mls_group::{Recorded, Replay};
+use paired_mls_group::{
+    Recorded, Replay,
+    gate::{Gate, check_signature_keys},
+    identity,
+    shared::{security, security_changed},
+};
 use tls_codec::Serialize as _;
 
 use super::{
@@ -21,13 +26,11 @@ use super::{
     content::{again, parameters},
     kept::Kept,
     package::require_same_user,
-    security,
 };
 use crate::{
     Device, Difference, Error, Outgoing, PeerError, Platform, Received, UsageError,
-    gate::{check_signature_keys, gate_capabilities, requires},
+    gate::{gate_capabilities, gate_of},
     group::{forget, parse, require_unreserved},
-    identity,
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
@@ -96,7 +99,7 @@ impl LeafGroup {
         let external = External { tape: &tape, spot, config, leaf: leaf.as_ref(), recorded: None };
         let outgoing = undone(device.provider(), || {
             let (mls, outgoing) = external.make(device, verifiable)?;
-            check_signature_keys(device.provider().crypto(), &mls, &[])?;
+            check_signature_keys(device, &mls, &[])?;
             Ok(outgoing)
         })?;
         let (group_info, config) = (info.to_vec(), config.clone());
@@ -166,11 +169,7 @@ impl LeafGroup {
         events.extend(lost.map(|index| Event::CommitLost { index: Some(index) }));
         let partners = devices.iter().copied().filter(|device| *device != by).collect();
         events.push(Event::Healed { by, devices: partners, index: Some(spot.index) });
-        let to = security(&self.record);
-        if from != to {
-            let changed = |device: &_| Event::SecurityChanged { device: *device, from, to };
-            events.extend(devices.iter().map(changed));
-        }
+        events.extend(security_changed(&self.record, from, &devices));
         if holder != Some(by) {
             events.push(Event::TokenTaken { by });
         }
@@ -198,7 +197,7 @@ impl External<'_> {
         info: VerifiableGroupInfo,
     ) -> Result<(MlsGroup, Outgoing), Error> {
         forget(device, info.group_context().group_id())?;
-        let gated = requires(info.group_context().extensions());
+        let gate = gate_of(info.group_context().extensions());
         let value = device.vault().preview(self.tape, self.spot)?;
         let replay = Replay::new(value, LeafUse::Commit, &context(&info), self.signatures())?;
         let provider = SteeredProvider::new(device.provider(), &replay, COMMIT);
@@ -208,7 +207,7 @@ impl External<'_> {
             .skip_lifetime_validation()
             .build_group(&provider, info, device.credential().clone())
             .map_err(PeerError::message)?;
-        if let Some(parameters) = self.parameters(gated)? {
+        if let Some(parameters) = self.parameters(gate)? {
             builder = builder.leaf_node_parameters(parameters);
         }
         let (mls, bundle) = builder
@@ -222,10 +221,10 @@ impl External<'_> {
     }
 
     /// What the new leaf is like: as the old one, or else as the group requires.
-    fn parameters(&self, gated: bool) -> Result<Option<LeafNodeParameters>, Error> {
+    fn parameters(&self, gate: Gate) -> Result<Option<LeafNodeParameters>, Error> {
         match self.leaf {
             Some(leaf) => parameters(leaf).map(Some),
-            None if gated => {
+            None if gate == Gate::Set => {
                 let builder = LeafNodeParameters::builder();
                 Ok(Some(builder.with_capabilities(gate_capabilities()).build()))
             }
@@ -267,11 +266,11 @@ impl External<'_> {
                 let first = Difference::first(&outgoing.commit, message);
                 return Err(PeerError::Differs(first).into());
             }
-            check_signature_keys(device.provider().crypto(), &mls, &[])?;
+            check_signature_keys(device, &mls, &[])?;
             let (by, origin) = (self.spot.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
             let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };
-            let identities = identity::present(device, &mls)?;
+            let identities = identity::present(&device.this(), &mls)?;
             device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
             device.vault().store_leaf(&record)?;
             Ok((mls, record, identities))

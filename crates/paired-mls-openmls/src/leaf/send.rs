@@ -12,6 +12,8 @@ use paired_mls::{
     leaf::{LeafMessage, LeafPending, SALT_LEN},
 };
 
+use paired_mls_group::{Library as _, gate::check_staged, identity::LeftOut, shared::TakenUp};
+
 use super::{
     LeafGroup,
     content::Content,
@@ -19,11 +21,10 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, Platform, Received, UsageError,
-    gate::{check_members, check_staged},
-    identity::LeftOut,
+    gate::gate_of,
     outgoing::message_bytes,
     package::newcomers,
-    view::leaf,
+    view::{self, leaf},
 };
 
 impl LeafGroup {
@@ -101,7 +102,7 @@ impl LeafGroup {
         device: &Device<P>,
         extensions: Extensions<GroupContext>,
     ) -> Result<Outgoing, Error> {
-        check_members(&self.mls, &extensions)?;
+        gate_of(&extensions).check_members(&device.leaves(&self.mls)?)?;
         self.commit(device, Content { extensions: Some(extensions), ..Content::default() }, &[])
     }
 
@@ -181,7 +182,7 @@ impl LeafGroup {
     fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
-        mut content: Content,
+        content: Content,
         removes: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
         self.require_membership()?;
@@ -190,17 +191,21 @@ impl LeafGroup {
         self.require_active()?;
         let mut wanted = self.record.removals.clone();
         wanted.extend(removes);
-        let left_out = LeftOut::of(device, &self.mls, &self.identities);
-        let removals = content.take_up(&self.mls, &wanted, &left_out);
+        let mut waiting = view::waiting(&self.mls)?;
+        let left_out = LeftOut::of(&device.this(), &self.mls, &self.identities, &waiting);
+        waiting.retain(|proposed| left_out.keeps(&proposed.reference));
+        let taken = TakenUp::of(self.own_leaf(), &waiting, &wanted);
+        let removals = taken.removals.clone();
+        let content = content.with(taken);
 
         let tape = self.record.tape.clone();
         let epoch = self.epoch();
         let spot = device.vault().reserve(&tape, epoch.saturating_add(1))?;
         let made = rehearse(device, self.mls.group_id(), |copy| {
             let made = make(copy, device, &tape, spot, content, Vec::new())?;
-            let crypto = device.provider().crypto();
-            copy.pending_commit()
-                .map_or(Ok(()), |staged| check_staged(crypto, copy, staged, &[]))?;
+            if let Some(staged) = copy.pending_commit() {
+                check_staged(device, copy, &view::staged(staged)?, &[])?;
+            }
             Ok(made)
         })?;
         let hash = message_hash(&self.mls, device, &made.outgoing.commit)?;
