@@ -55,8 +55,26 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What differs in another configuration, by the names that operators use.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let settings = [
+            ("listen", self.listen == other.listen),
+            ("metrics-listen", self.metrics_listen == other.metrics_listen),
+            ("database", self.database == other.database),
+            ("connections", self.connections == other.connections),
+            ("database-bytes", self.database_bytes == other.database_bytes),
+            ("proxies", self.proxies == other.proxies),
+            ("tls-certificates, tls-private-key", self.tls == other.tls),
+            ("authorities", self.authorities == other.authorities),
+            ("grace", self.grace == other.grace),
+        ];
+        settings.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+}
+
 /// A certificate chain and its private key, in PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The chain, the server's own certificate first.
     pub certificates: PathBuf,

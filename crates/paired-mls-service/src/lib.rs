@@ -1,6 +1,6 @@
 //! Delivery service and directory of Paired MLS.
 //!
-//! [`app`] is the whole service as an axum `Router`; [`serve`] runs it on sockets, with TLS, until it
+//! [`app`] is the whole service as an axum `Router`; [`Server`] runs it on sockets, with TLS, until it
 //! is told to stop. Any number of processes can serve one PostgreSQL database: none keeps anything that
 //! the others would miss.
 //!
@@ -44,9 +44,9 @@ pub use self::{
     clock::{Clock, SystemClock},
     config::{Config, LimitError, Limits, TlsFiles},
     error::StartError,
-    log_format::{LogFormat, init_logging},
+    log_format::{LogFormat, LogLevelError, Logging, check_log_level, init_logging},
     routes::{app, metrics_app},
-    serve::{Server, StopSignals, serve},
+    serve::{Server, Signals},
     state::AppState,
-    store::{RolledBack, StorageFault, StoreError, Unread},
+    store::{Holder, RolledBack, StorageFault, StoreError, Unread},
 };

@@ -18,7 +18,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::store::{Amounts, Counts};
+use crate::{
+    log_format::lost_lines,
+    store::{Amounts, Counts},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
@@ -99,6 +102,7 @@ pub(crate) struct Metrics {
     refused: Family<Limit, Counter<u64, AtomicU64>>,
     bodies: Gauge<i64, AtomicI64>,
     answers: Gauge<i64, AtomicI64>,
+    lost_lines: Gauge<i64, AtomicI64>,
     database: Database,
 }
 
@@ -161,6 +165,9 @@ impl Metrics {
         let answers = Gauge::default();
         let help = "Entries and items that are held to be answered with";
         registry.register_with_unit("answers", help, Unit::Bytes, answers.clone());
+        let lost_lines = Gauge::default();
+        let help = "Lines of the logs that nobody took, and that are lost";
+        registry.register("log_lines_lost", help, lost_lines.clone());
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The software", Info::new(version));
         registry.register_with_unit(
@@ -173,7 +180,17 @@ impl Metrics {
         registry.register("batched", help, counts.parts.clone());
         registry.register("batches", "Commits on SQLite", counts.batches.clone());
         let database = Database::registered(&mut registry);
-        Self { registry, requests, commits, subscriptions, refused, bodies, answers, database }
+        Self {
+            registry,
+            requests,
+            commits,
+            subscriptions,
+            refused,
+            bodies,
+            answers,
+            lost_lines,
+            database,
+        }
     }
 
     pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
@@ -215,6 +232,7 @@ impl Metrics {
         self.answers.set(gauge(held.answers));
         self.database.connections.set(gauge(held.connections.0));
         self.database.idle.set(gauge(held.connections.1));
+        self.lost_lines.set(gauge(lost_lines()));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -1,7 +1,7 @@
 //! The service on sockets.
 
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
@@ -21,10 +21,14 @@ use rustls::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
-    AppState, Config, Limits, StartError, SystemClock, TlsFiles, app, edge::Gate, metrics_app,
+    AppState, Config, Limits, StartError, SystemClock, TlsFiles, app,
+    edge::Gate,
+    metrics_app,
+    store::{FileLock, Store},
 };
 
 /// A server that runs. Dropping it ends it at once; [`Server::stop`] lets requests end first.
@@ -42,32 +46,33 @@ use crate::{
 #[derive(Debug)]
 pub struct Server {
     state: AppState,
+    config: Config,
     listening: SocketAddr,
     metrics: Option<SocketAddr>,
+    tls: Option<RustlsConfig>,
+    gate: Gate,
     handle: Handle<SocketAddr>,
-    grace: Duration,
     tasks: JoinSet<io::Result<()>>,
+    /// The last to go.
+    _lock: Option<FileLock>,
 }
 
-/// Serves until the process is told to stop, by SIGINT or SIGTERM; then lets requests end, for as long
-/// as `config` says.
-///
-/// # Errors
-///
-/// [`StartError`] if it cannot start, or if a listener fails.
-pub async fn serve(config: &Config) -> Result<(), StartError> {
-    let signals = StopSignals::listen()?;
-    Server::start(config).await?.serve_until(signals).await
-}
-
-/// SIGINT and SIGTERM, which from now on do not end the process by themselves.
+/// SIGINT, SIGTERM and SIGHUP, which from now on do not end the process by themselves.
 #[derive(Debug)]
-pub struct StopSignals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
-impl StopSignals {
+/// What a process is told by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+impl Signals {
     /// Listens to them. Whoever announces that it serves does so before: it may be told to stop at once.
     ///
     /// # Errors
@@ -75,12 +80,22 @@ impl StopSignals {
     /// [`StartError::Serve`] if the operating system refuses.
     pub fn listen() -> Result<Self, StartError> {
         let listen = |kind| signal(kind).map_err(StartError::Serve);
-        let interrupt = listen(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: listen(SignalKind::terminate())? })
+        let (interrupt, terminate) =
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup: listen(SignalKind::hangup())? })
     }
 
-    async fn received(&mut self) {
+    /// Returns when the process is told to stop.
+    pub async fn stop(&mut self) {
         tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
+
+    async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
     }
 }
 
@@ -93,22 +108,60 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.limits.check()?;
         let tls = config.tls.as_ref().map(tls).transpose().map_err(StartError::Tls)?;
+        let tls = tls.map(RustlsConfig::from_config);
+        let lock = FileLock::take(&config.database)?;
         let state = AppState::open(config, Arc::new(SystemClock)).await?;
         let (listener, listening) = listen(config.listen)?;
         let handle = Handle::new();
         let mut tasks = JoinSet::new();
         let gate = Gate::new(&config.limits, &config.proxies, Arc::clone(&state.metrics));
-        spawn(&mut tasks, listener, tls, gate, handle.clone(), app(state.clone()))?;
+        let front = Front { listener, tls: tls.clone(), gate: gate.clone() };
+        front.spawn(&mut tasks, handle.clone(), app(state.clone()))?;
         let mut metrics = None;
         if let Some(address) = config.metrics_listen {
             let (listener, address) = listen(address)?;
             let limits = Limits { client_connections: SCRAPERS, ..config.limits };
             let gate = Gate::new(&limits, &[], Arc::clone(&state.metrics));
-            let app = metrics_app(state.clone());
-            spawn(&mut tasks, listener, None, gate, handle.clone(), app)?;
+            let front = Front { listener, tls: None, gate };
+            front.spawn(&mut tasks, handle.clone(), metrics_app(state.clone()))?;
             metrics = Some(address);
         }
-        Ok(Self { state, listening, metrics, handle, grace: config.grace, tasks })
+        let config = config.clone();
+        Ok(Self { state, config, listening, metrics, tls, gate, handle, tasks, _lock: lock })
+    }
+
+    /// Checks what [`Self::reload`] would take over.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if nobody could serve with it.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config.limits.check()?;
+        config.tls.as_ref().map(tls).transpose().map_err(StartError::Tls)?;
+        Ok(())
+    }
+
+    /// Takes over the limits, the certificate and the time of grace of another configuration; connections that
+    /// are there go on as they are. Returns the names of the settings that differ, too, but hold from the
+    /// next start on only.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if the server could not serve with it. Then all is as it was.
+    pub fn reload(&mut self, config: &Config) -> Result<Vec<&'static str>, StartError> {
+        config.limits.check()?;
+        let certificate = match (&self.tls, &config.tls) {
+            (Some(_), Some(files)) => Some(tls(files).map_err(StartError::Tls)?),
+            _ => None,
+        };
+        if let (Some(tls), Some(certificate)) = (&self.tls, certificate) {
+            tls.reload_from_config(certificate);
+            self.config.tls.clone_from(&config.tls);
+        }
+        self.state.set_limits(&config.limits);
+        self.gate.set(&config.limits);
+        (self.config.limits, self.config.grace) = (config.limits, config.grace);
+        Ok(self.config.differences(config))
     }
 
     /// The address that it serves on.
@@ -133,30 +186,133 @@ impl Server {
         Ok(())
     }
 
-    /// Serves until the process is told to stop, and then stops.
+    /// Serves until the process is told to stop, and then stops. By SIGHUP it takes over what `configured`
+    /// then gives; if that is nothing that could be served with, it says why, and goes on as it was.
     ///
     /// # Errors
     ///
     /// [`StartError::Serve`] if a listener fails.
-    pub async fn serve_until(mut self, mut signals: StopSignals) -> Result<(), StartError> {
+    pub async fn serve_until<E: fmt::Display>(
+        mut self,
+        signals: &mut Signals,
+        mut configured: impl FnMut() -> Result<Config, E>,
+    ) -> Result<(), StartError> {
         tracing::info!(listening = %self.listening, "serving");
-        tokio::select! {
-            () = signals.received() => tracing::info!("stopping"),
-            ended = self.ended() => return ended,
+        loop {
+            let told = tokio::select! {
+                told = signals.told() => told,
+                ended = self.ended() => return ended,
+            };
+            match told {
+                Told::Stop => break,
+                Told::Reload => match configured() {
+                    Ok(config) => self.take_over(&config),
+                    Err(error) => tracing::error!(%error, "{NOT_RELOADED}"),
+                },
+            }
         }
+        tracing::info!("stopping");
         self.stop().await
     }
 
-    /// Takes no more connections, ends subscriptions, lets requests end, and closes the database.
+    fn take_over(&mut self, config: &Config) {
+        match self.reload(config) {
+            Ok(later) if later.is_empty() => tracing::info!("reloaded"),
+            Ok(later) => {
+                let later = later.join(", ");
+                tracing::warn!(later, "reloaded, apart from what holds from the next start on");
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::error!(%error, cause, "{NOT_RELOADED}");
+            }
+        }
+    }
+
+    /// Takes no more connections, ends subscriptions, lets requests end, and closes the database. If the database
+    /// does not answer, requests that wait for it are given up.
     ///
     /// # Errors
     ///
     /// [`StartError::Serve`] if a listener fails meanwhile.
     pub async fn stop(mut self) -> Result<(), StartError> {
-        self.handle.graceful_shutdown(Some(self.grace));
+        self.handle.graceful_shutdown(Some(self.config.grace));
         self.state.stop();
-        self.ended().await?;
-        self.state.close().await;
+        let store = Arc::clone(&self.state.store);
+        let answers = tokio::select! {
+            ended = self.ended() => { ended?; true }
+            () = silence(&store) => false,
+        };
+        if !answers {
+            tracing::warn!("the database does not answer: requests that wait for it are given up");
+            store.abandon();
+            if timeout(ANSWERS, self.ended()).await.is_err() {
+                self.handle.shutdown();
+                self.ended().await?;
+            }
+        }
+        // What is under way in it may never end.
+        if timeout(CLOSING, self.state.close()).await.is_err() {
+            tracing::warn!("the database does not answer: its connections are cut off");
+        }
+        Ok(())
+    }
+}
+
+/// Why SIGHUP has changed nothing.
+const NOT_RELOADED: &str = "not reloaded: limits, certificates and log level are as they were";
+
+/// How long requests have to be answered that are given up.
+const ANSWERS: Duration = Duration::from_secs(1);
+/// How long the database has to end what is under way in it.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// How often in turn a database has not answered that is given up: a machine may be busy for a moment.
+const LOOKS: u32 = 3;
+
+/// Returns when the database does not answer.
+async fn silence(store: &Arc<Store>) {
+    let mut failed = 0;
+    while failed < LOOKS {
+        match store.ready().await {
+            Err(error) if error.storage_fault().is_none() => failed += 1,
+            // It does say something.
+            Ok(()) | Err(_) => failed = 0,
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// What a client meets first.
+struct Front {
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    gate: Gate,
+}
+
+impl Front {
+    fn spawn(
+        self,
+        tasks: &mut JoinSet<io::Result<()>>,
+        handle: Handle<SocketAddr>,
+        app: Router,
+    ) -> Result<(), StartError> {
+        let Self { listener, tls, gate } = self;
+        let service = app.into_make_service();
+        let head = gate.times().head;
+        let server = axum_server::from_tcp(listener).map_err(StartError::Serve)?.handle(handle);
+        let mut server = server.accept_error_handler(|address, error| match address {
+            Some(address) => tracing::debug!(%address, %error, "a connection did not come about"),
+            None => tracing::warn!(%error, "no connection can be taken"),
+        });
+        bound(server.http_builder());
+        match tls {
+            Some(tls) => {
+                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(gate);
+                tasks.spawn(server.acceptor(acceptor).serve(service));
+            }
+            None => _ = tasks.spawn(server.acceptor(gate).serve(service)),
+        }
         Ok(())
     }
 }
@@ -167,32 +323,6 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
     listener.set_nonblocking(true).map_err(failed)?;
     let listening = listener.local_addr().map_err(failed)?;
     Ok((listener, listening))
-}
-
-fn spawn(
-    tasks: &mut JoinSet<io::Result<()>>,
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    gate: Gate,
-    handle: Handle<SocketAddr>,
-    app: Router,
-) -> Result<(), StartError> {
-    let service = app.into_make_service();
-    let head = gate.times().head;
-    let server = axum_server::from_tcp(listener).map_err(StartError::Serve)?.handle(handle);
-    let mut server = server.accept_error_handler(|address, error| match address {
-        Some(address) => tracing::debug!(%address, %error, "a connection did not come about"),
-        None => tracing::warn!(%error, "no connection can be taken"),
-    });
-    bound(server.http_builder());
-    match tls {
-        Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(gate);
-            tasks.spawn(server.acceptor(acceptor).serve(service));
-        }
-        None => _ = tasks.spawn(server.acceptor(gate).serve(service)),
-    }
-    Ok(())
 }
 
 /// What one connection may make the process hold, whatever is sent by it.
@@ -220,7 +350,7 @@ const STREAMS: u32 = 128;
 /// Connections of those who read the metrics.
 const SCRAPERS: usize = 64;
 
-fn tls(files: &TlsFiles) -> io::Result<RustlsConfig> {
+fn tls(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificates)
         .and_then(Iterator::collect)
         .map_err(io::Error::other)?;
@@ -230,5 +360,5 @@ fn tls(files: &TlsFiles) -> io::Result<RustlsConfig> {
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
         .map_err(io::Error::other)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+    Ok(Arc::new(config))
 }

@@ -3,14 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use paired_mls_api::{DeviceId, GroupId};
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     Clock, Config, Limits, StoreError,
-    edge::{Budget, Counted},
+    edge::{Budget, Counted, LiveLimits},
     feed::Hub,
     logic::Bases,
     metrics::Metrics,
@@ -32,13 +29,13 @@ const RETAIN: u64 = 60;
 pub struct AppState {
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: LiveLimits,
     pub(crate) authorities: Arc<[String]>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate: Arc<Rate>,
     pub(crate) read_by: Arc<Readers>,
-    pub(crate) subscriptions: Arc<Semaphore>,
+    pub(crate) subscriptions: Arc<Counted<()>>,
     pub(crate) subscriptions_of: Arc<Counted<DeviceId>>,
     pub(crate) requests_of: Arc<Counted<DeviceId>>,
     pub(crate) bodies: Arc<Budget>,
@@ -80,6 +77,7 @@ impl AppState {
         );
         let rate = Arc::new(Rate::new(&config.limits));
         let metrics = Arc::new(Metrics::new(store.counts()));
+        let limits = LiveLimits::new(config.limits);
         let read_by = Arc::new(Readers::default());
         let background = background(Housekeeping {
             store: Arc::clone(&store),
@@ -88,18 +86,18 @@ impl AppState {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             read_by: Arc::clone(&read_by),
-            limits: config.limits,
+            limits: limits.clone(),
         });
         Ok(Self {
             store,
             clock,
-            limits: config.limits,
+            limits,
             authorities: config.authorities.clone().into(),
             hub,
             metrics,
             rate,
             read_by,
-            subscriptions: Arc::new(Semaphore::new(config.limits.subscriptions)),
+            subscriptions: Arc::new(Counted::new(config.limits.subscriptions)),
             subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
             bodies: Arc::new(Budget::new(config.limits.bodies)),
@@ -113,6 +111,17 @@ impl AppState {
     /// Ends all subscriptions. Their clients resume at another replica, by their cursors.
     pub fn stop(&self) {
         self.stopping.send_replace(Phase::Stopping);
+    }
+
+    /// From now on, these limits, which have been checked. What is under way goes on by those that held.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        self.limits.set(*limits);
+        self.rate.set(limits);
+        self.subscriptions.set_most(limits.subscriptions);
+        self.subscriptions_of.set_most(limits.device_subscriptions);
+        self.requests_of.set_most(limits.device_requests);
+        self.bodies.set(limits.bodies);
+        self.answers.set(limits.answers);
     }
 
     /// Returns when [`Self::stop`] is called.
@@ -136,7 +145,7 @@ impl AppState {
         let (clock, metrics, read_by) =
             (Arc::clone(clock), Arc::clone(metrics), Arc::clone(read_by));
         let housekeeping =
-            Housekeeping { store, hub, rate, clock, metrics, read_by, limits: *limits };
+            Housekeeping { store, hub, rate, clock, metrics, read_by, limits: limits.clone() };
         let gone = housekeeping.sweep().await?;
         Ok(gone.saturating_add(housekeeping.retain().await?))
     }
@@ -211,7 +220,7 @@ struct Housekeeping {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     read_by: Arc<Readers>,
-    limits: Limits,
+    limits: LiveLimits,
 }
 
 impl Housekeeping {
@@ -232,7 +241,7 @@ impl Housekeeping {
 
     /// Drops what of the logs is not kept any longer. Returns how many entries went.
     async fn retain(&self) -> Result<u64, StoreError> {
-        let entries = self.store.retain(retention(&self.limits, self.clock.now())).await?;
+        let entries = self.store.retain(retention(&self.limits.now(), self.clock.now())).await?;
         self.store.cut_journal().await?;
         Ok(entries)
     }

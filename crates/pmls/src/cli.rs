@@ -71,6 +71,11 @@ impl Parsed {
         Ok(self.cli.file.read()?)
     }
 
+    /// What was said to `pmls serve`.
+    pub(crate) fn serve_matches(&self) -> &ArgMatches {
+        self.matches.subcommand_matches("serve").unwrap_or(&self.matches)
+    }
+
     /// What holds for a command that acts as a device.
     pub(crate) fn options(&self) -> Result<GlobalOptions, Failure> {
         let file = self.config_file()?;

@@ -6,7 +6,7 @@ use paired_mls::{VaultError, pairing::BookError};
 use paired_mls_api::{DeviceId, ProblemKind};
 use paired_mls_client::ClientError;
 use paired_mls_openmls::UsageError;
-use paired_mls_service::StartError;
+use paired_mls_service::{LogLevelError, StartError};
 use paired_mls_vault::{
     CounterError, DiskError, ParameterError, SealedError,
     pkcs11::{TokenError, TokenVaultError},
@@ -106,6 +106,9 @@ pub(crate) enum Failure {
     /// The service does not start.
     #[error(transparent)]
     Serve(#[from] StartError),
+    /// How much is to be logged.
+    #[error(transparent)]
+    LogLevel(#[from] LogLevelError),
     /// The demo is not installed.
     #[error(
         "the demo is a program of its own, and there is no {program}: in the source of Paired MLS, \

@@ -1,6 +1,12 @@
 //! Memory that requests share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -12,6 +18,14 @@ const UNIT: usize = 1 << 10;
 
 /// How many bytes may be held at once.
 pub(crate) struct Budget {
+    room: RwLock<Room>,
+    /// In units.
+    held: Arc<AtomicU64>,
+}
+
+/// What can be held as long as an operator does not change it.
+#[derive(Clone)]
+struct Room {
     permits: Arc<Semaphore>,
     units: u32,
 }
@@ -19,11 +33,18 @@ pub(crate) struct Budget {
 /// A part of a [`Budget`], given back when it is dropped.
 pub(crate) struct Share {
     _permit: Option<OwnedSemaphorePermit>,
+    units: u32,
+    held: Arc<AtomicU64>,
 }
 
-impl Budget {
-    /// A budget of as many bytes.
-    pub(crate) fn new(bytes: usize) -> Self {
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.units.into(), Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    fn new(bytes: usize) -> Self {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         let permits = usize::try_from(units).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self { permits: Arc::new(Semaphore::new(permits)), units }
@@ -33,12 +54,38 @@ impl Budget {
     fn units(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units)
     }
+}
+
+impl Budget {
+    /// A budget of as many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { room: RwLock::new(Room::new(bytes)), held: Arc::default() }
+    }
+
+    /// From now on as many bytes. What is held, or waited for, counts against what there was before.
+    pub(crate) fn set(&self, bytes: usize) {
+        let mut room = self.room.write().unwrap_or_else(PoisonError::into_inner);
+        let new = Room::new(bytes);
+        if new.units != room.units {
+            *room = new;
+        }
+    }
+
+    fn room(&self) -> Room {
+        self.room.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn share(&self, permit: Option<OwnedSemaphorePermit>, units: u32) -> Share {
+        self.held.fetch_add(units.into(), Ordering::Relaxed);
+        Share { _permit: permit, units, held: Arc::clone(&self.held) }
+    }
 
     /// Waits until as many bytes are free; those who wait take turns.
     pub(crate) async fn take(&self, bytes: usize) -> Share {
-        let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_many_owned(self.units(bytes)).await;
-        Share { _permit: permit.ok() }
+        let room = self.room();
+        let units = room.units(bytes);
+        let permit = room.permits.acquire_many_owned(units).await;
+        self.share(permit.ok(), units)
     }
 
     /// The same for some time; `None` after it.
@@ -48,15 +95,15 @@ impl Budget {
 
     /// The same without waiting.
     pub(crate) fn take_now(&self, bytes: usize) -> Option<Share> {
-        let permits = Arc::clone(&self.permits);
-        let permit = permits.try_acquire_many_owned(self.units(bytes)).ok()?;
-        Some(Share { _permit: Some(permit) })
+        let room = self.room();
+        let units = room.units(bytes);
+        let permit = room.permits.try_acquire_many_owned(units).ok()?;
+        Some(self.share(Some(permit), units))
     }
 
     /// How many bytes are held.
     pub(crate) fn held(&self) -> u64 {
-        let free = u64::try_from(self.permits.available_permits()).unwrap_or(u64::MAX);
-        u64::from(self.units).saturating_sub(free).saturating_mul(UNIT as u64)
+        self.held.load(Ordering::Relaxed).saturating_mul(UNIT as u64)
     }
 }
 
@@ -76,7 +123,15 @@ mod tests {
         let all = budget.take(usize::MAX).await;
         assert_eq!(budget.held(), 10 * UNIT as u64);
         assert!(budget.take_within(1, Duration::from_millis(1)).await.is_none());
-        drop(all);
+        // A larger one has room at once; what is held still counts.
+        budget.set(20 * UNIT);
+        let more = budget.take_now(20 * UNIT).unwrap();
+        assert_eq!(budget.held(), 30 * UNIT as u64);
+        drop((all, more));
+        budget.set(UNIT);
+        let one = budget.take_now(20 * UNIT).unwrap();
+        assert!(budget.take_now(1).is_none());
+        drop(one);
         assert_eq!(budget.held(), 0);
     }
 }

@@ -3,14 +3,17 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 type Counts<K> = Arc<Mutex<HashMap<K, usize>>>;
 
 /// Counts, for each key, what is held at once. What nobody holds takes no memory.
 pub(crate) struct Counted<K> {
-    most: usize,
+    most: AtomicUsize,
     counts: Counts<K>,
 }
 
@@ -23,17 +26,22 @@ pub(crate) struct Place<K: Eq + Hash> {
 impl<K: Clone + Eq + Hash> Counted<K> {
     /// At most as many for each key.
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, counts: Counts::default() }
+        Self { most: AtomicUsize::new(most), counts: Counts::default() }
+    }
+
+    /// From now on as many. What is held beyond that stays until it is given back.
+    pub(crate) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Counts a further one; `None` if there are as many as may be.
     pub(crate) fn take(&self, key: &K) -> Option<Place<K>> {
         let mut counts = lock(&self.counts);
-        let count = counts.entry(key.clone()).or_insert(0);
-        if *count >= self.most {
+        let held = counts.get(key).copied().unwrap_or(0);
+        if held >= self.most.load(Ordering::Relaxed) {
             return None;
         }
-        *count += 1;
+        counts.insert(key.clone(), held + 1);
         Some(Place { key: key.clone(), counts: Arc::clone(&self.counts) })
     }
 }
@@ -68,5 +76,22 @@ mod tests {
         let again = counted.take(&'a').unwrap();
         drop((two, other, again));
         assert!(lock(&counted.counts).is_empty());
+    }
+
+    #[test]
+    fn fewer_places_hold_for_those_who_come_later() {
+        let counted = Counted::new(2);
+        let places = [counted.take(&()).unwrap(), counted.take(&()).unwrap()];
+        counted.set_most(1);
+        assert!(counted.take(&()).is_none());
+        let [one, two] = places;
+        drop(one);
+        assert!(counted.take(&()).is_none());
+        drop(two);
+        let one = counted.take(&()).unwrap();
+        assert!(counted.take(&()).is_none());
+        counted.set_most(2);
+        let two = counted.take(&()).unwrap();
+        drop((one, two));
     }
 }

@@ -1,10 +1,11 @@
 //! Who may connect.
 
 use std::{
+    fmt,
     future::{Ready, ready},
     io,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 use axum_server::accept::Accept;
 use http::Request;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::net::TcpStream;
 use tower::Service;
 
 use super::{
@@ -30,11 +31,12 @@ const OTHER_FILES: usize = 128;
 /// How often it is said that connections are refused.
 const SAY: Duration = Duration::from_secs(10);
 
-/// Lets connections in, as many as there may be in all and of each address.
+/// Lets connections in, as many as there may be in all and of each address. A clone is the same gate.
 #[derive(Clone)]
 pub(crate) struct Gate {
-    times: Times,
-    all: Arc<Semaphore>,
+    /// Those of connections that come from now on.
+    times: Arc<RwLock<Times>>,
+    all: Arc<Counted<()>>,
     of_address: Arc<Counted<IpAddr>>,
     /// Whose connections are not counted by address: they carry those of many.
     proxies: Arc<[IpAddr]>,
@@ -45,24 +47,21 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(limits: &Limits, proxies: &[IpAddr], metrics: Arc<Metrics>) -> Self {
-        let most = limits.client_connections.min(open_files().saturating_sub(OTHER_FILES).max(1));
-        if most < limits.client_connections {
-            let (wanted, files) = (limits.client_connections, open_files());
-            tracing::warn!(
-                wanted,
-                most,
-                files,
-                "fewer connections, since so few files can be open"
-            );
-        }
         Self {
-            times: Times::of(limits),
-            all: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            times: Arc::new(RwLock::new(Times::of(limits))),
+            all: Arc::new(Counted::new(most(limits))),
             of_address: Arc::new(Counted::new(limits.connections_per_address)),
             proxies: proxies.iter().map(IpAddr::to_canonical).collect(),
             metrics,
             said: Arc::default(),
         }
+    }
+
+    /// From now on, these limits. Connections that are there stay, and keep their times.
+    pub(crate) fn set(&self, limits: &Limits) {
+        *self.times.write().unwrap_or_else(PoisonError::into_inner) = Times::of(limits);
+        self.all.set_most(most(limits));
+        self.of_address.set_most(limits.connections_per_address);
     }
 
     /// Counts a refusal, and says it from time to time.
@@ -77,12 +76,12 @@ impl Gate {
     }
 
     /// The times of its connections.
-    pub(crate) fn times(&self) -> &Times {
-        &self.times
+    pub(crate) fn times(&self) -> Times {
+        *self.times.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn places(&self, address: IpAddr) -> Result<Places, Refused> {
-        let all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Refused::Connections)?;
+        let all = self.all.take(&()).ok_or(Refused::Connections)?;
         let address = subscriber_line(address);
         let of_address = match self.proxies.contains(&address) {
             true => None,
@@ -95,6 +94,16 @@ impl Gate {
     }
 }
 
+/// How many connections there may be, with the files that can be open.
+fn most(limits: &Limits) -> usize {
+    let (wanted, files) = (limits.client_connections, open_files());
+    let most = wanted.min(files.saturating_sub(OTHER_FILES).max(1));
+    if most < wanted {
+        tracing::warn!(wanted, most, files, "fewer connections, since so few files can be open");
+    }
+    most
+}
+
 /// What one line has: an IPv4 address, or the first half of an IPv6 address.
 fn subscriber_line(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -103,6 +112,12 @@ fn subscriber_line(address: IpAddr) -> IpAddr {
             IpAddr::V6(network.into())
         }
         address => address,
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
     }
 }
 
@@ -120,7 +135,7 @@ impl<S> Accept<TcpStream, S> for Gate {
         let _supported = stream.set_nodelay(true);
         match self.places(address) {
             Ok(places) => {
-                let connection = Connection::new(self.times);
+                let connection = Connection::new(self.times());
                 let noted = Noted { service, connection: Arc::clone(&connection) };
                 ready(Ok((Timed::new(stream, connection, places), noted)))
             }

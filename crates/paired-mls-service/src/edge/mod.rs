@@ -6,6 +6,7 @@ mod connection;
 mod counted;
 mod gate;
 mod held;
+mod limit;
 mod timed;
 
 pub(crate) use self::{
@@ -14,4 +15,5 @@ pub(crate) use self::{
     counted::{Counted, Place},
     gate::Gate,
     held::{Endless, hold},
+    limit::LiveLimits,
 };

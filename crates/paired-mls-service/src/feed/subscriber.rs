@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use paired_mls_api::DeviceId;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::{
     AppState,
@@ -52,14 +52,14 @@ pub(super) fn subscription<S: Source>(
 ) -> Result<Events, Failure> {
     let of_device = state.subscriptions_of.take(device).ok_or_else(|| {
         state.metrics.refused(Refused::SubscriptionsOfDevice);
-        Failure::Subscribed(state.limits.device_subscriptions)
+        Failure::Subscribed(state.limits.now().device_subscriptions)
     })?;
-    let place = Arc::clone(&state.subscriptions).try_acquire_owned().map_err(|_| {
+    let place = state.subscriptions.take(&()).ok_or_else(|| {
         state.metrics.refused(Refused::Subscriptions);
         Failure::Busy
     })?;
     let counted = state.metrics.subscription();
-    let place = Taken { _permit: place, _of_device: of_device, _counted: counted };
+    let place = Taken { _of_all: place, _of_device: of_device, _counted: counted };
     // What was passed on last is held until the client has room for the next.
     let begin = (Some(source), place, None);
     let events = stream::unfold(begin, |(source, place, last)| async move {
@@ -79,7 +79,7 @@ pub(super) fn subscription<S: Source>(
 }
 
 struct Taken {
-    _permit: OwnedSemaphorePermit,
+    _of_all: Place<()>,
     _of_device: Place<DeviceId>,
     _counted: OpenSubscription,
 }

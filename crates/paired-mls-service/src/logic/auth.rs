@@ -49,7 +49,7 @@ pub(crate) async fn admit(
 /// Reads the signature of a request, if it is of now.
 pub(crate) fn fresh(state: &AppState, head: &Head<'_>) -> Result<SignedRequest, Failure> {
     let signed = SignedRequest::read(&head.fields)?;
-    let window = state.limits.signature_window;
+    let window = state.limits.now().signature_window;
     let (now, created) = (state.clock.now(), signed.created());
     if created.saturating_add(window) < now || created > now.saturating_add(window / 4) {
         return Err(Failure::NotFresh(window));
@@ -64,7 +64,7 @@ pub(crate) fn complete(
     body: &[u8],
 ) -> Result<Nonce, Failure> {
     signed.verify_body(body)?;
-    let window = state.limits.signature_window;
+    let window = state.limits.now().signature_window;
     Ok(Nonce {
         device: signed.device().clone(),
         nonce: signed.nonce().to_owned(),
@@ -94,7 +94,7 @@ pub(crate) async fn register(
         device: &device,
         scheme: *scheme,
         signature_key: &signature_key.0,
-        limit: state.limits.devices,
+        limit: state.limits.now().devices,
         now: state.clock.now(),
     };
     match state.store.once_for(nonce, state.store.run(&taken)).await?? {

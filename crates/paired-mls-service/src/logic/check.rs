@@ -99,7 +99,7 @@ async fn check_public(
     told: &Told<'_>,
     parts: PublicParts,
 ) -> Result<Option<(Change, Anchoring)>, Failure> {
-    if parts.adds.len() > state.limits.recipients || parts.updates.len() > 1 {
+    if parts.adds.len() > state.limits.now().recipients || parts.updates.len() > 1 {
         return Err(Failure::Full(None));
     }
     if let Some(leaf) = parts.path_leaf() {

@@ -41,7 +41,7 @@ pub(crate) async fn approve(
     device: &DeviceId,
 ) -> Result<(), Failure> {
     let now = state.clock.now();
-    let (user, by, limit) = (&caller.user, &caller.device, state.limits.devices);
+    let (user, by, limit) = (&caller.user, &caller.device, state.limits.now().devices);
     let approve = Approve { user, device, by, now, expires_at: now.saturating_add(DAY), limit };
     if state.store.run(&approve).await? { Ok(()) } else { Err(Failure::Full(None)) }
 }

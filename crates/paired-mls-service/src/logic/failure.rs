@@ -1,5 +1,7 @@
 //! Why a request was not served.
 
+use std::sync::Arc;
+
 use paired_mls::{pairing::DirectoryError, wire::WireError};
 use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError, UserId};
 use thiserror::Error;
@@ -99,7 +101,7 @@ pub(crate) enum Failure {
     )]
     Pruned { through: u64 },
     #[error("{}", told(.0))]
-    Store(StoreError),
+    Store(Arc<StoreError>),
 }
 
 /// For whom the KeyPackages are kept that there are.
@@ -255,7 +257,7 @@ impl From<StoreError> for Failure {
             StoreError::OutOfRange => Self::OutOfRange,
             StoreError::Replayed => Self::Replayed,
             StoreError::Crowded => Self::Crowded,
-            error => Self::Store(error),
+            error => Self::Store(Arc::new(error)),
         }
     }
 }
@@ -293,6 +295,9 @@ const AFTER_STORAGE: u64 = 30;
 /// What a client is told of the database.
 fn told(error: &StoreError) -> &'static str {
     match error.storage_fault() {
+        None if matches!(error, StoreError::Locked(_)) => {
+            "another program keeps the database locked: try again, and tell the operator"
+        }
         None => "the database does not answer: try again",
         Some(StorageFault::Full) => {
             "there is no room in the database: ask the operator to make some"

@@ -78,7 +78,7 @@ pub(crate) async fn publish_commit(
     group: &GroupId,
     request: PublishCommit,
 ) -> Result<(Published, Age), Failure> {
-    let brings = Brings::bounded(&request, &state.limits)?;
+    let brings = Brings::bounded(&request, &state.limits.now())?;
     let commit = request.commit.0;
     let header = header(group, &commit)?;
     if header.kind != EntryKind::Commit {
@@ -133,7 +133,7 @@ pub(crate) async fn publish_message(
 ) -> Result<(Published, Age), Failure> {
     let header = header(group, message)?;
     let past_epochs = match header.kind {
-        EntryKind::Application => state.limits.past_epochs,
+        EntryKind::Application => state.limits.now().past_epochs,
         EntryKind::Proposal => 0,
         EntryKind::Commit => {
             return Err(MessageFault::NotA("proposal or application message").into());
@@ -162,8 +162,8 @@ fn published(appended: Appended) -> (Published, Age) {
 
 pub(super) fn letter<'a>(state: &AppState, recipient: DeviceId, envelope: &'a [u8]) -> Letter<'a> {
     let at = state.clock.now();
-    let expires_at = at.saturating_add(state.limits.mailbox_seconds);
-    let (limit, bytes) = (state.limits.mailbox_items, state.limits.mailbox_bytes);
+    let expires_at = at.saturating_add(state.limits.now().mailbox_seconds);
+    let (limit, bytes) = (state.limits.now().mailbox_items, state.limits.now().mailbox_bytes);
     Letter { recipient, envelope, kind: LetterKind::Other, limit, bytes, at, expires_at }
 }
 
@@ -264,7 +264,7 @@ pub(crate) async fn repair(
     request: RosterRepair,
 ) -> Result<(), Failure> {
     let RosterRepair { put_back: users } = request;
-    if users.len() > state.limits.recipients {
+    if users.len() > state.limits.now().recipients {
         return Err(Failure::Full(None));
     }
     let (by, now) = (&caller.user, state.clock.now());

@@ -41,7 +41,7 @@ pub(crate) async fn upload(
     let once = request.key_packages.into_iter().map(|message| (message.0, Use::Once));
     let last = request.last_resort.into_iter().map(|message| (message.0, Use::LastResort));
     let messages: Vec<_> = once.chain(last).collect();
-    if u64::try_from(messages.len()).is_ok_and(|count| count > state.limits.key_packages) {
+    if u64::try_from(messages.len()).is_ok_and(|count| count > state.limits.now().key_packages) {
         return Err(Failure::Full(None));
     }
     let mut key_packages = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) async fn upload(
         key_packages.push(validate(state, caller, message, use_).await?);
     }
     let (device, now) = (&caller.device, state.clock.now());
-    let (limit, bytes) = (state.limits.key_packages, state.limits.key_package_bytes);
+    let (limit, bytes) = (state.limits.now().key_packages, state.limits.now().key_package_bytes);
     let store = StoreKeyPackages { device, key_packages: &key_packages, now, limit, bytes };
     match state.store.run(&store).await? {
         Stored::All => Ok(()),
@@ -158,7 +158,7 @@ pub(crate) async fn claim(
         by: &caller.user,
         by_device: &caller.device,
         claim: &digest(&counted),
-        limit: state.limits.claims,
+        limit: state.limits.now().claims,
         now,
         expires_at: now.saturating_add(CLAIMS),
     };

@@ -14,11 +14,11 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(super) fn count(self, state: &AppState) -> u32 {
-        self.count.unwrap_or(u32::MAX).min(state.limits.page)
+        self.count.unwrap_or(u32::MAX).min(state.limits.now().page)
     }
 
     pub(super) fn bytes(self, state: &AppState) -> usize {
-        self.bytes.unwrap_or(usize::MAX).min(state.limits.page_bytes)
+        self.bytes.unwrap_or(usize::MAX).min(state.limits.now().page_bytes)
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Page<T> {
 
 /// Sets memory aside for an answer.
 pub(super) async fn room(state: &AppState, bytes: usize) -> Result<Option<Arc<Share>>, Failure> {
-    let time = Duration::from_secs(state.limits.request_seconds) / 2;
+    let time = Duration::from_secs(state.limits.now().request_seconds) / 2;
     match state.answers.take_within(bytes, time).await {
         Some(share) => Ok(Some(Arc::new(share))),
         None => {

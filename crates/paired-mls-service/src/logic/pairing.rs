@@ -65,7 +65,7 @@ pub(crate) async fn ask(
 
 /// Everybody whom a request names may be sent a copy of it.
 fn bounded(state: &AppState, devices: usize, request: usize) -> Result<(), Failure> {
-    let (recipients, written) = (state.limits.recipients, state.limits.written);
+    let (recipients, written) = (state.limits.now().recipients, state.limits.now().written);
     if devices > recipients {
         return Err(Failure::Full(None));
     }

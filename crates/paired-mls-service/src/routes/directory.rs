@@ -28,7 +28,7 @@ pub(super) async fn register(
     let (parts, body) = request.into_parts();
     let head = head(&parts)?;
     let signed = logic::fresh(&state, &head)?;
-    let (body, _share) = read(&state, body, REGISTRATION.min(state.limits.body)).await?;
+    let (body, _share) = read(&state, body, REGISTRATION.min(state.limits.now().body)).await?;
     let device = in_time(&state, logic::register(&state, &head, &signed, &body)).await??;
     Ok((StatusCode::CREATED, Json(device)))
 }

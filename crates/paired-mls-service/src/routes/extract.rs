@@ -93,8 +93,8 @@ async fn body(
         return Err(Failure::MediaType(media_type));
     }
     // It was read, and bounded, when the signature was checked.
-    let body = to_bytes(request.into_body(), state.limits.body).await;
-    body.map_err(|_| Failure::TooLarge(state.limits.body))
+    let body = to_bytes(request.into_body(), state.limits.now().body).await;
+    body.map_err(|_| Failure::TooLarge(state.limits.now().body))
 }
 
 /// Whether the body has this media type, whatever its parameters.

@@ -14,7 +14,7 @@ pub(super) async fn service(State(state): State<AppState>) -> Json<ServiceView> 
     Json(ServiceView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         names: state.authorities.to_vec(),
-        limits: state.limits.shown(),
+        limits: state.limits.now().shown(),
     })
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn live() -> StatusCode {
 }
 
 pub(super) async fn ready(State(state): State<AppState>) -> Result<StatusCode, Failure> {
-    state.store.ready().await?;
+    state.store.ready().await.map_err(Failure::Store)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn read(
     // One that does not say how long it is may be as long as any.
     let length = hint.upper().unwrap_or(limit_u64).min(limit_u64);
     let length = usize::try_from(length).unwrap_or(limit);
-    let time = Duration::from_secs(state.limits.body_seconds);
+    let time = Duration::from_secs(state.limits.now().body_seconds);
     let share = match state.bodies.take_now(length) {
         Some(share) => share,
         // The other half of the time is for the body.
@@ -88,7 +88,7 @@ pub(super) async fn read(
         Ok(Err(_)) => Err(Failure::Malformed("body")),
         Err(_) => {
             state.metrics.refused(Refused::BodyTime);
-            Err(Failure::SlowBody(state.limits.body_seconds))
+            Err(Failure::SlowBody(state.limits.now().body_seconds))
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) async fn in_time<T>(
     state: &AppState,
     serving: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    let time = Duration::from_secs(state.limits.request_seconds);
+    let time = Duration::from_secs(state.limits.now().request_seconds);
     timeout(time, serving).await.map_err(|_| {
         state.metrics.refused(Refused::RequestTime);
         Failure::Slow
@@ -144,7 +144,7 @@ pub(super) async fn authenticate(
         let (caller, signed) = in_time(&state, logic::admit(&state, &head(&parts)?)).await??;
         let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
             state.metrics.refused(Refused::RequestsOfDevice);
-            Failure::AtOnce(state.limits.device_requests)
+            Failure::AtOnce(state.limits.now().device_requests)
         })?;
         Ok((caller, signed, turn))
     };
@@ -156,7 +156,7 @@ pub(super) async fn authenticate(
         }
     };
     tracing::Span::current().record("device", tracing::field::display(&caller.device));
-    let (body, share) = read(&state, body, state.limits.body).await?;
+    let (body, share) = read(&state, body, state.limits.now().body).await?;
     let nonce = logic::complete(&state, &signed, &body)?;
     parts.extensions.insert(caller);
     let reads = matches!(parts.method, Method::GET | Method::HEAD);

@@ -51,7 +51,7 @@ pub(super) fn web_socket(
     upgrade: WebSocketUpgrade,
     events: Events,
 ) -> Response {
-    let patience = Duration::from_secs(state.limits.answer_seconds);
+    let patience = Duration::from_secs(state.limits.now().answer_seconds);
     let flight = connection.as_ref().map(Connection::endless);
     upgrade
         .max_message_size(SAYS)

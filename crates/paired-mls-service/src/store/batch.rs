@@ -5,7 +5,13 @@
 //! meantime have their part before that turn, since turns are given in order. Nobody is told that
 //! something has happened before it is on the disk.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use sqlx::{AnyPool, Executor as _};
 use tokio::sync::{Mutex, watch};
@@ -17,6 +23,8 @@ pub(super) struct Writer {
     pool: AnyPool,
     batches: AtomicU64,
     open: Mutex<Option<Batch>>,
+    /// When it was last found that another process keeps the file locked.
+    locked: std::sync::Mutex<Option<Instant>>,
 }
 
 /// What is committed together. If it is dropped before, nothing of it takes effect.
@@ -39,15 +47,27 @@ enum Fate {
 
 impl Writer {
     pub(super) fn new(pool: AnyPool) -> Self {
-        Self { pool, batches: AtomicU64::new(0), open: Mutex::new(None) }
+        let (batches, open, locked) = Default::default();
+        Self { pool, batches, open, locked }
     }
 
-    /// The batch that is open, or a new one. It is taken out: whoever drops it has undone it.
-    async fn batch(&self, open: &mut Option<Batch>) -> Result<Batch, StoreError> {
+    /// The batch that is open, or a new one. It is taken out: whoever drops it has undone it. Whoever waits
+    /// since `waits` does not wait for a lock that somebody has waited for in vain meanwhile.
+    async fn batch(&self, open: &mut Option<Batch>, waits: Instant) -> Result<Batch, StoreError> {
         match open.take() {
             Some(batch) => Ok(batch),
             None => {
-                let lease = Lease::begin(&self.pool, "BEGIN IMMEDIATE").await?;
+                let locked = *self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+                if locked.is_some_and(|at| at > waits) {
+                    return Err(StoreError::Locked(None));
+                }
+                let begun = Lease::begin(&self.pool, "BEGIN IMMEDIATE").await;
+                let lease = begun.map_err(StoreError::from).inspect_err(|error| {
+                    if let StoreError::Locked(_) = error {
+                        let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+                        *locked = Some(Instant::now());
+                    }
+                })?;
                 let done = watch::channel(Fate::Open).0;
                 let number = self.batches.fetch_add(1, Ordering::Relaxed);
                 Ok(Batch { lease, woken: Vec::new(), number, parts: 0, done })
@@ -71,8 +91,9 @@ impl Store {
         transaction: &T,
     ) -> Result<T::Output, StoreError> {
         let (output, number, mut done) = {
+            let waits = Instant::now();
             let mut open = writer.open.lock().await;
-            let mut batch = writer.batch(&mut open).await?;
+            let mut batch = writer.batch(&mut open, waits).await?;
             batch.execute("SAVEPOINT part").await?;
             let Batch { lease, woken, number, parts, done } = batch;
             let mut tx = Tx { lease, woken: Vec::new() };

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Once},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
@@ -16,6 +16,9 @@ const CHANNEL: &str = "paired_mls";
 
 /// The size of a page of SQLite, in bytes.
 const PAGE: u64 = 4096;
+
+/// How long is waited for a lock of the SQLite file that another process holds.
+const LOCK_PATIENCE: Duration = Duration::from_millis(1500);
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -117,11 +120,13 @@ impl Store {
 /// SQLite has no lock for a whole migration: of two processes that bring the same file up to date at
 /// once, one fails, undoes what it did, and finds it done when it looks again.
 async fn migrate_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
-    let mut attempt = 1;
+    let (mut attempt, began) = (1, Instant::now());
     loop {
         match SQLITE.run(pool).await {
             Ok(()) => return Ok(()),
-            Err(error) if attempt == 5 => return Err(error.into()),
+            Err(error) if attempt == 5 || began.elapsed() >= LOCK_PATIENCE => {
+                return Err(error.into());
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50 * attempt)).await,
         }
         attempt += 1;
@@ -132,6 +137,10 @@ fn options(connections: u32) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections.max(1))
         .acquire_timeout(Duration::from_secs(20))
+        // sqlx counts its idle connections after it has given one back, so that one that is taken meanwhile
+        // makes the count wrap around. The task that looks for old ones goes through as many, for ever.
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
 /// What is committed is on the disk, whatever happens next: a commit that clients have merged and the
@@ -158,7 +167,8 @@ async fn sqlite(url: &str, connections: u32, room: Option<u64>) -> Result<AnyPoo
 }
 
 async fn set_up(connection: &mut AnyConnection, pages: Option<String>) -> Result<(), sqlx::Error> {
-    connection.execute("PRAGMA busy_timeout = 5000").await?;
+    let patience = format!("PRAGMA busy_timeout = {}", LOCK_PATIENCE.as_millis());
+    connection.execute(AssertSqlSafe(patience)).await?;
     connection.execute("PRAGMA foreign_keys = ON").await?;
     connection.execute("PRAGMA secure_delete = ON").await?;
     // Those that read the file.

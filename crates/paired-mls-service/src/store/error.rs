@@ -1,8 +1,10 @@
 //! Why a transaction failed.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
-use sqlx::{error::DatabaseError, postgres::PgDatabaseError, sqlite::SqliteError};
+use sqlx::{
+    error::DatabaseError, migrate::MigrateError, postgres::PgDatabaseError, sqlite::SqliteError,
+};
 use thiserror::Error;
 
 /// Why a transaction failed. To blame is the database, or whoever has written into it by other means.
@@ -16,6 +18,26 @@ pub enum StoreError {
     /// the disk has failed with it.
     #[error("{0}")]
     Storage(StorageFault, #[source] sqlx::Error),
+    /// Another process holds the lock of the SQLite file.
+    #[error(
+        "another process keeps the database locked: find out which one has the file open, for instance \
+         a backup, and end it"
+    )]
+    Locked(#[source] Option<sqlx::Error>),
+    /// Another process serves the SQLite file.
+    #[error(
+        "another process{by} serves this database already, as the lock on {path} says: stop that one \
+         first, or give this one a database of its own"
+    )]
+    Served {
+        /// The file that is locked.
+        path: PathBuf,
+        /// Who holds it.
+        by: Holder,
+    },
+    /// The database has said nothing for a while.
+    #[error("the database does not answer")]
+    Silent,
     /// The file of the database cannot be made, or not for its owner alone.
     #[error("the database file {path} cannot be made: check the folder and its permissions")]
     File {
@@ -26,7 +48,7 @@ pub enum StoreError {
     },
     /// Its schema is not the one that this version brings.
     #[error("the schema of the database cannot be brought up to date")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[source] MigrateError),
     /// The address of the database names none that is supported.
     #[error("a database is sqlite://<path> or postgres://…")]
     UnknownDatabase,
@@ -48,6 +70,19 @@ pub enum StoreError {
     /// A row holds what this software never writes.
     #[error("the table {0} holds a value that was not written by this software")]
     Corrupt(&'static str),
+}
+
+/// A process, if it is known which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(pub(super) Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(pid) => write!(f, " (pid {pid})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What is wrong with what a database is stored on. An operator has to do something about it.
@@ -81,7 +116,21 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match StorageFault::of(&error) {
             Some(fault) => Self::Storage(fault, error),
+            None if is_locked(&error) => Self::Locked(Some(error)),
             None => Self::Database(error),
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+                if is_locked(&error) =>
+            {
+                Self::Locked(Some(error))
+            }
+            error => Self::Migration(error),
         }
     }
 }
@@ -127,7 +176,14 @@ impl StoreError {
     /// Whether it says nothing of the connection that it came by.
     pub(super) fn spares_connection(&self) -> bool {
         self.is_transient()
-            || matches!(self, Self::OutOfRange | Self::Negative | Self::Corrupt(_) | Self::Replayed)
+            || matches!(
+                self,
+                Self::OutOfRange
+                    | Self::Negative
+                    | Self::Corrupt(_)
+                    | Self::Replayed
+                    | Self::Locked(_)
+            )
     }
 
     /// What is wrong with the storage, if that is it.
@@ -137,6 +193,13 @@ impl StoreError {
             _ => None,
         }
     }
+}
+
+/// Whether another process holds the lock of a SQLite file, and has not given it up in the time that was
+/// waited for it. Inside of this process whoever writes waits for its turn.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(code);
+    matches!(code, Some(Code::Sqlite(5)))
 }
 
 /// Whether another transaction was in the way.

@@ -1,8 +1,8 @@
 //! The file of a SQLite database: nobody but its owner reads it.
 
 use std::{
-    fs::{self, OpenOptions, Permissions},
-    io,
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     str::FromStr as _,
@@ -10,7 +10,7 @@ use std::{
 
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::StoreError;
+use super::{StoreError, error::Holder};
 
 const PRIVATE: u32 = 0o600;
 
@@ -55,4 +55,48 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The lock of a SQLite file, held by the one process that serves it. The kernel gives it up with the
+/// process, however that ends; the file that it is on stays.
+#[derive(Debug)]
+pub(crate) struct FileLock(#[expect(dead_code, reason = "it is held")] File);
+
+impl FileLock {
+    /// Takes it; nothing for a database that is no file of SQLite.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Served`] if another process holds it.
+    pub(crate) fn take(address: &str) -> Result<Option<Self>, StoreError> {
+        if !address.starts_with("sqlite:") || address.contains(":memory:") {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::from_str(address)?;
+        let named = options.get_filename();
+        // Whatever name the file is reached by, it has one lock.
+        let path = fs::canonicalize(named).unwrap_or_else(|_| named.to_owned());
+        let path = beside(&path, "-serve-lock");
+        let failed = |source| StoreError::File { path: path.clone(), source };
+        let mut open = OpenOptions::new();
+        open.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+        let mut file = open.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // It helps to find the other process, and nothing depends on it.
+                let _unknown = file.read_to_string(&mut holder);
+                let holder = holder.trim().parse().ok();
+                return Err(StoreError::Served { path, by: Holder(holder) });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        // A disk that is full does not keep from serving.
+        if let Err(error) = written {
+            tracing::debug!(%error, "the lock file does not say who serves");
+        }
+        Ok(Some(Self(file)))
+    }
 }

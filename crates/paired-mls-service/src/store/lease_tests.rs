@@ -6,9 +6,10 @@ use sqlx::Executor as _;
 
 use super::{StorageFault, Store, StoreError, Transaction, Tx, row::uint};
 
-pub(super) async fn store(folder: &tempfile::TempDir) -> Store {
+pub(super) async fn store(folder: &tempfile::TempDir) -> Arc<Store> {
     let address = format!("sqlite://{}", folder.path().join("service.db").display());
-    Store::open(&address, 2, None, Arc::new(|_: &_| {})).await.unwrap()
+    let store = Store::open(&address, 2, None, Arc::new(|_: &_| {})).await;
+    Arc::new(store.unwrap())
 }
 
 /// Adds a user, and then does something else.

@@ -50,6 +50,7 @@ pub(crate) use self::{
     connect::{Heard, listen},
     counts::Counts,
     directory::{Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice},
+    file::FileLock,
     group::{Anchoring, Group, GroupById, GroupInfo, OpenGroup, SetGroupInfo, Standing},
     housekeeping::{Amounts, Measure, Sweep},
     key_package::{
@@ -68,7 +69,7 @@ pub(crate) use self::{
 };
 use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};
 pub use self::{
-    error::{StorageFault, StoreError},
+    error::{Holder, StorageFault, StoreError},
     repair::RolledBack,
     retention::Unread,
 };
@@ -169,7 +170,7 @@ impl Store {
                 Err(error) => {
                     let cause = error.source().map(tracing::field::display);
                     tracing::warn!(transaction = T::NAME, attempt, %error, cause, "given up");
-                    if error.storage_fault().is_some() {
+                    if error.storage_fault().is_some() || matches!(error, StoreError::Locked(_)) {
                         self.readiness.doubt();
                     }
                     return Err(error);
@@ -229,7 +230,10 @@ impl Store {
     pub(crate) fn connections(&self) -> (u32, usize) {
         let writers = self.writer.as_ref().map(|_| &self.writers);
         let pools = || std::iter::once(&self.readers).chain(writers);
-        (pools().map(|pool| pool.size()).sum(), pools().map(|pool| pool.num_idle()).sum())
+        let size = |pool: &AnyPool| usize::try_from(pool.size()).unwrap_or(usize::MAX);
+        // It may wrap around for a moment.
+        let idle = |pool: &AnyPool| pool.num_idle().min(size(pool));
+        (pools().map(|pool| pool.size()).sum(), pools().map(idle).sum())
     }
 
     /// How long it takes, and what is committed together.
@@ -240,6 +244,12 @@ impl Store {
     /// Which database it is.
     pub(crate) fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Gives none of the connections any more: whoever waits for one is told at once.
+    pub(crate) fn abandon(&self) {
+        // They are closed from the call on; what is awaited is that those in use come back.
+        drop((self.readers.close(), self.writers.close()));
     }
 
     /// Ends all connections.

@@ -1,11 +1,17 @@
 //! Whether the database takes what it is given.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{Store, StoreError, Transaction, Tx};
 
@@ -13,11 +19,18 @@ use super::{Store, StoreError, Transaction, Tx};
 const FILLER: usize = 64 << 10;
 /// For how long one that has taken them is believed. Whoever asks is a stranger, so it must not cost much.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// How long whoever asks waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// After which time a look is given up, and another one is taken.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+
+/// What a look has shown; nothing while it is being taken.
+type Seen = Option<Result<Instant, Arc<StoreError>>>;
 
 /// When the database has last taken something.
 #[derive(Default)]
 pub(super) struct Readiness {
-    taken: Mutex<Option<Instant>>,
+    look: Mutex<Option<watch::Receiver<Seen>>>,
     doubted: AtomicBool,
 }
 
@@ -26,26 +39,55 @@ impl Readiness {
     pub(super) fn doubt(&self) {
         self.doubted.store(true, Ordering::Relaxed);
     }
+
+    /// The look that is being taken, or a new one. Nobody who goes away stops it: others wait for it, too.
+    fn look(&self, store: &Arc<Store>) -> watch::Receiver<Seen> {
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubted = self.doubted.swap(false, Ordering::Relaxed);
+        let last = look.as_ref().map(|last| (last.borrow().clone(), last.has_changed().is_ok()));
+        let taken = match (last, &*look) {
+            (Some((None, true)), Some(last)) => return last.clone(),
+            (Some((Some(Ok(at)), _)), _) if !doubted && at.elapsed() < BELIEVED => Some(at),
+            _ => None,
+        };
+        let (done, new) = watch::channel(None);
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            let seen = timeout(GIVEN_UP, store.takes(taken)).await;
+            let seen = seen.unwrap_or(Err(StoreError::Silent));
+            done.send_replace(Some(seen.map_err(Arc::new)));
+        });
+        *look = Some(new.clone());
+        new
+    }
 }
 
 impl Store {
     /// Whether the database answers and takes what it is given: a row is written, unless one was taken a
-    /// moment ago and nothing has failed since.
+    /// moment ago and nothing has failed since. It says so within a second, whatever the database does.
     ///
     /// # Errors
     ///
     /// [`StoreError`], why not.
-    pub(crate) async fn ready(&self) -> Result<(), StoreError> {
-        self.run(&Ping).await?;
-        let mut taken = self.readiness.taken.lock().await;
-        let doubted = self.readiness.doubted.swap(false, Ordering::Relaxed);
-        if !doubted && taken.is_some_and(|at| at.elapsed() < BELIEVED) {
-            return Ok(());
+    pub(crate) async fn ready(self: &Arc<Self>) -> Result<(), Arc<StoreError>> {
+        let mut look = self.readiness.look(self);
+        match timeout(PATIENCE, look.wait_for(Option::is_some)).await {
+            Ok(Ok(seen)) => match &*seen {
+                Some(Err(error)) => Err(Arc::clone(error)),
+                Some(Ok(_)) | None => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => Err(Arc::new(StoreError::Silent)),
         }
-        *taken = None;
+    }
+
+    /// Whether it answers, and when it has taken something, if not a moment ago then now.
+    async fn takes(&self, taken: Option<Instant>) -> Result<Instant, StoreError> {
+        self.run(&Ping).await?;
+        if let Some(taken) = taken {
+            return Ok(taken);
+        }
         self.run(&Probe).await?;
-        *taken = Some(Instant::now());
-        Ok(())
+        Ok(Instant::now())
     }
 }
 

@@ -17,6 +17,7 @@ mod member;
 mod messages;
 mod meta;
 mod numbers;
+mod operation;
 mod pages;
 mod pairings;
 mod postgres;

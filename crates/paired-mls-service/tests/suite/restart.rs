@@ -34,9 +34,7 @@ const LOGS: &str = "PAIRED_MLS_TEST_LOGS";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_process() {
     let Ok(database) = env::var(DATABASE) else { return };
-    if env::var_os(LOGS).is_some() {
-        init_logging(LogFormat::Json);
-    }
+    let logs = env::var_os(LOGS).map(|_| init_logging(LogFormat::Json, "trace").unwrap());
     let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
     config.limits.mailbox_items = 1_000_000;
     config.limits.requests_per_second = 10_000;
@@ -46,6 +44,7 @@ async fn child_process() {
     fs::write(format!("{file}.new"), server.listening().to_string()).unwrap();
     fs::rename(format!("{file}.new"), file).unwrap();
     server.ended().await.unwrap();
+    drop(logs);
 }
 
 /// A server in a process of its own, killed when it is dropped.
@@ -83,7 +82,7 @@ async fn start(database: &str, file: &Path) -> (Victim, Remote) {
 /// Starts one that writes all the logs there are into a file.
 pub(crate) async fn start_logging(database: &str, file: &Path, log: &Path) -> (Victim, Remote) {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.env(LOGS, "yes").env("RUST_LOG", "trace").stderr(fs::File::create(log).unwrap());
+    command.env(LOGS, "yes").stderr(fs::File::create(log).unwrap());
     spawn(&mut command, database, file).await
 }
 

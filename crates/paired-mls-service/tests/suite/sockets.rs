@@ -124,7 +124,7 @@ impl Remote {
     }
 }
 
-fn install_provider() {
+pub(crate) fn install_provider() {
     // An error says that another test was faster.
     let _installed = rustls::crypto::ring::default_provider().install_default();
 }
@@ -208,6 +208,7 @@ async fn a_server_stops_gracefully(backend: Backend) {
 async fn a_server_that_cannot_start_says_why(backend: Backend) {
     let server = Server::start(&backend.config).await.unwrap();
     let mut config = backend.config.clone();
+    config.database = format!("sqlite://{}", backend.folder.path().join("other.db").display());
     config.listen = server.listening();
     let taken = Server::start(&config).await.unwrap_err().to_string();
     assert!(taken.contains("cannot listen on 127.0.0.1"), "{taken}");

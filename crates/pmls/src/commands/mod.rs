@@ -100,8 +100,7 @@ pub(crate) async fn run(
         Command::Vault(command) => vault::run(command, &options()?, hardening, output)?,
         Command::Config(command) => config::run(command, parsed, output)?,
         Command::Serve(args) => {
-            let matches = parsed.matches.subcommand_matches("serve").unwrap_or(&parsed.matches);
-            serve::run(args, &parsed.config_file()?, matches, output).await?;
+            serve::run(args, parsed, output).await?;
         }
         Command::Demo(args) => return Err(demo::run(args, output)),
         Command::Completions(args) => generate::completions(args)?,

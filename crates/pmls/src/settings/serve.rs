@@ -60,10 +60,14 @@ pub(crate) struct ServeSettings {
     #[arg(long, value_name = "ADDRESS", env = "PMLS_METRICS_LISTEN")]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<SocketAddr>,
-    /// How logs are written, to standard error; RUST_LOG says how much.
+    /// How logs are written, to standard error.
     #[arg(long, value_name = "FORMAT", env = "PMLS_LOG_FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_format: Option<LogForm>,
+    /// How much is logged: error, warn, info, debug, trace, or a filter of crates and levels.
+    #[arg(long, value_name = "LEVEL", env = "RUST_LOG")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_level: Option<String>,
     /// How many seconds requests have to end when the server is told to stop.
     #[arg(long, value_name = "SECONDS", env = "PMLS_GRACE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +104,7 @@ impl ServeSettings {
             database: Some(database),
             connections: Some(connections),
             log_format: Some(LogForm::Text),
+            log_level: Some(LOG_LEVEL.to_owned()),
             grace: Some(grace.as_secs()),
             ..Self::default()
         }
@@ -111,6 +116,11 @@ impl ServeSettings {
             Some(LogForm::Json) => LogFormat::Json,
             Some(LogForm::Text) | None => LogFormat::Text,
         }
+    }
+
+    /// How much is logged.
+    pub(crate) fn log_level(&self) -> &str {
+        self.log_level.as_deref().unwrap_or(LOG_LEVEL)
     }
 
     /// What the service is started with.
@@ -132,5 +142,8 @@ impl ServeSettings {
         Ok(config)
     }
 }
+
+/// What concerns an operator.
+const LOG_LEVEL: &str = "info";
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
