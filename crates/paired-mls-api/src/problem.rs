@@ -84,6 +84,8 @@ problems! {
     UnknownRecipient = 422, "unknown-recipient", "A recipient is no registered device";
     /// A limit on what is stored. The member `device` says whose, if it is a mailbox.
     Full = 429, "full", "There is no room for more of these";
+    /// The messages of a group's log are as long as they may be together.
+    LogFull = 429, "log-full", "The log of the group has no room";
     /// There are KeyPackages, and they are kept for others.
     Reserved = 429, "reserved", "What is left is kept for others";
     /// Too many requests of one device.

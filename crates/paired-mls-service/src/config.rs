@@ -109,8 +109,8 @@ pub struct Limits {
     /// For how many days an entry of a log is kept that everybody has read; for as long as a mailbox keeps
     /// an item at least, since before that a new member may not have come. For ever if `None`.
     pub log_days: Option<u64>,
-    /// How long the messages of a log are that are kept although everybody has read them, in bytes. As long
-    /// as they like if `None`.
+    /// How long the messages of a log are together, in bytes: what everybody has read goes, and when nothing more can go,
+    /// further ones are refused; commits, which let more go, an eighth and 1 MiB later. As long as they like if `None`.
     pub log_bytes: Option<u64>,
     /// After how many days an entry of a log goes that somebody has not read. Never if `None`: then a device
     /// that sleeps for years finds what it needs.

@@ -191,9 +191,11 @@ impl Failure {
     /// The exit code of the process.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::HiddenAtNode | Self::NoTokenForKey | Self::OwnDevice => {
-                Exit::Usage
-            }
+            Self::Settings(_)
+            | Self::LogLevel(_)
+            | Self::HiddenAtNode
+            | Self::NoTokenForKey
+            | Self::OwnDevice => Exit::Usage,
             Self::NotApproved { .. } => Exit::Waiting,
             Self::Session(error) | Self::Engine(EngineError::Session(error)) => {
                 exit_of_session(error)

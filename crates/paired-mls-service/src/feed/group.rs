@@ -14,7 +14,7 @@ use crate::{
     AppState,
     edge::{Budget, Share},
     logic::{Caller, Cut, Failure, kept_after, visible},
-    store::{EntriesAfter, EntrySizes, GroupById, Removed, Standing, Store, StoreError, Topic},
+    store::{EntriesAfter, GroupById, Removed, Sizes, Standing, Store, StoreError, Topic},
 };
 
 /// How many entries a subscriber can be behind before it has to read by itself.
@@ -112,8 +112,8 @@ impl Reader {
     async fn pass_on(&mut self, sender: &broadcast::Sender<Arc<Fanned>>) -> Result<(), StoreError> {
         loop {
             let (group, after) = (&self.group, self.cursor);
-            let sizes = EntrySizes { group, after, through: u64::MAX, limit: AT_ONCE };
-            let sizes = self.store.run(&sizes).await?;
+            let entries = EntriesAfter { group, after, through: u64::MAX, limit: AT_ONCE };
+            let sizes = self.store.run(&Sizes(entries)).await?;
             let short = sizes.iter().take_while(|size| size.bytes <= SHORT).count();
             let cut = Cut::of(sizes.get(..short).unwrap_or_default(), CHUNK);
             let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Ok(()) };
@@ -126,7 +126,7 @@ impl Reader {
                 continue;
             };
             let (share, through) = (Arc::new(share), cut.through);
-            let entries = EntriesAfter { group, after, through, limit: AT_ONCE };
+            let entries = EntriesAfter { through, ..entries };
             let entries = self.store.run(&entries).await?;
             let removed = self.store.run(&Removed { group, after, through }).await?;
             for rendered in entries.iter().filter_map(|entry| render(entry, &share)) {
@@ -218,8 +218,8 @@ impl Log {
         let group = GroupById { group: &self.group, user: &self.user };
         let Some(found) = self.store.run(&group).await? else { return Ok(Caught::NoMore) };
         let (group, after) = (&self.group, self.cursor.max(found.start));
-        let sizes = EntrySizes { group, after, through: found.readable(), limit: AT_ONCE };
-        let sizes = self.store.run(&sizes).await?;
+        let entries = EntriesAfter { group, after, through: found.readable(), limit: AT_ONCE };
+        let sizes = self.store.run(&Sizes(entries)).await?;
         let Some(cut) = Cut::of(&sizes, CHUNK) else {
             return Ok(match found.standing {
                 Standing::Listed => Caught::All,
@@ -227,7 +227,7 @@ impl Log {
             });
         };
         let share = self.answers.take(cut.memory()).await;
-        let entries = EntriesAfter { group, after, through: cut.through, limit: AT_ONCE };
+        let entries = EntriesAfter { through: cut.through, ..entries };
         self.ready = Ready::new(self.store.run(&entries).await?, share);
         Ok(Caught::Some)
     }

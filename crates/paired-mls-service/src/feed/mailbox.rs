@@ -13,7 +13,7 @@ use crate::{
     AppState,
     edge::Budget,
     logic::{Caller, Cut, Failure, not_beyond},
-    store::{ItemSizes, ItemsAfter, Store, StoreError, Topic},
+    store::{ItemsAfter, Sizes, Store, StoreError, Topic},
 };
 
 /// The items of the caller's mailbox after a cursor, and then as they come.
@@ -73,10 +73,11 @@ impl Mailbox {
     /// Reads on; `false` if there is nothing.
     async fn catch_up(&mut self) -> Result<bool, StoreError> {
         let (device, after) = (&self.device, self.cursor);
-        let sizes = self.store.run(&ItemSizes { device, after, limit: AT_ONCE }).await?;
+        let items = ItemsAfter { device, after, through: u64::MAX, limit: AT_ONCE };
+        let sizes = self.store.run(&Sizes(items)).await?;
         let Some(cut) = Cut::of(&sizes, CHUNK) else { return Ok(false) };
         let share = self.answers.take(cut.memory()).await;
-        let items = ItemsAfter { device, after, through: cut.through };
+        let items = ItemsAfter { through: cut.through, ..items };
         let items = self.store.run(&items).await?;
         let found = !items.is_empty();
         self.ready = Ready::new(items, share);

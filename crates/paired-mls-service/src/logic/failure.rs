@@ -100,6 +100,11 @@ pub(crate) enum Failure {
          outside, or ask a member to add the device again"
     )]
     Pruned { through: u64 },
+    #[error(
+        "the log of the group has {most} bytes at most, and what it has is of this epoch, or has not been read \
+         by each device of its members: commit, fetch the log with all of them, or ask the operator"
+    )]
+    LogFull { most: u64 },
     #[error("{}", told(.0))]
     Store(Arc<StoreError>),
 }
@@ -272,6 +277,7 @@ impl From<Refusal> for Failure {
             Refusal::UnknownUser => Self::UnknownRecipient(None),
             Refusal::Full(device) => Self::Full(Some(device)),
             Refusal::TooMuch(limit) => Self::TooMuch(limit),
+            Refusal::LogFull { most } => Self::LogFull { most },
             Refusal::StillAMember(user) => MessageFault::StillAMember(user).into(),
             Refusal::NotAMember(user) => MessageFault::NotAMember(user).into(),
         }
@@ -335,6 +341,7 @@ impl Failure {
             Self::Envelope(_) => ProblemKind::InvalidEnvelope,
             Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
             Self::Full(_) => ProblemKind::Full,
+            Self::LogFull { .. } => ProblemKind::LogFull,
             Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
             Self::TooFast(_) | Self::AtOnce(_) => ProblemKind::TooFast,

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     AppState,
     store::{
-        Age, Anchoring, Append, Appended, EntriesAfter, EntrySizes, Group, GroupById, GroupInfo,
-        Letter, LetterKind, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack, SetGroupInfo,
-        Standing,
+        Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
+        LetterKind, LogRoom, NoteReaders, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack,
+        Refusal, SetGroupInfo, Sizes, Standing,
     },
 };
 
@@ -118,8 +118,14 @@ pub(crate) async fn publish_commit(
         letters: &letters,
         to_siblings: letter(state, caller.device.clone(), &account_envelope),
         room: brings.room,
+        log: LogRoom::for_commits(state.limits.now().log_bytes),
     };
-    let outcome = state.store.run(&publish).await?;
+    let mut outcome = state.store.run(&publish).await?;
+    if let Err(Refusal::LogFull { .. }) = outcome
+        && make_room_in_log(state, group, commit.len()).await?
+    {
+        outcome = state.store.run(&publish).await?;
+    }
     state.metrics.commit(outcome.is_ok());
     Ok(published(outcome?))
 }
@@ -151,8 +157,27 @@ pub(crate) async fn publish_message(
         kind: header.kind,
         message,
         digest: &digest(message),
+        log: LogRoom::for_messages(state.limits.now().log_bytes),
     };
-    Ok(published(state.store.run(&append).await??))
+    let mut outcome = state.store.run(&append).await?;
+    if let Err(Refusal::LogFull { .. }) = outcome
+        && make_room_in_log(state, group, message.len()).await?
+    {
+        outcome = state.store.run(&append).await?;
+    }
+    Ok(published(outcome?))
+}
+
+/// Drops of a log what everybody has read, so that as many bytes find room; `false` if nothing goes.
+async fn make_room_in_log(
+    state: &AppState,
+    group: &GroupId,
+    bytes: usize,
+) -> Result<bool, Failure> {
+    let Some(most) = state.limits.now().log_bytes else { return Ok(false) };
+    state.store.run(&NoteReaders(&state.read_by.take())).await?;
+    let left = most.saturating_sub(u64::try_from(bytes).unwrap_or(u64::MAX));
+    Ok(state.store.cut_log(group, left).await? > 0)
 }
 
 fn published(appended: Appended) -> (Published, Age) {
@@ -185,13 +210,13 @@ pub(crate) async fn log(
     if found.standing == Standing::Listed {
         state.read_by.note(group, &caller.device, after);
     }
-    let sizes = EntrySizes { group, after, through: head, limit };
-    let cut = Cut::of(&state.store.run(&sizes).await?, wanted.bytes(state));
+    let entries = EntriesAfter { group, after, through: head, limit };
+    let cut = Cut::of(&state.store.run(&Sizes(entries)).await?, wanted.bytes(state));
     let (through, share) = match cut {
         Some(cut) => (cut.through, room(state, cut.memory()).await?),
         None => (after, None),
     };
-    let entries = EntriesAfter { group, after, through, limit };
+    let entries = EntriesAfter { through, ..entries };
     let (chain, entries) = state.store.run(&PageAfter(entries)).await?;
     Ok(Page { content: LogPage { after, chain, entries, head }, share })
 }

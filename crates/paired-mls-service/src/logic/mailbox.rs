@@ -5,7 +5,7 @@ use paired_mls_api::{DeviceId, MailboxPage};
 use super::{Caller, Cut, Failure, Page, Wanted, group::letter, message::envelope, page::room};
 use crate::{
     AppState,
-    store::{Ack, ItemSizes, ItemsAfter, MailboxHead, Post},
+    store::{Ack, ItemsAfter, MailboxHead, Post, Sizes},
 };
 
 /// Puts an envelope into a device's mailbox.
@@ -28,14 +28,14 @@ pub(crate) async fn items(
     wanted: Wanted,
 ) -> Result<Page<MailboxPage>, Failure> {
     let device = &caller.device;
-    let sizes = ItemSizes { device, after, limit: wanted.count(state) };
-    let sizes = state.store.run(&sizes).await?;
+    let items = ItemsAfter { device, after, through: u64::MAX, limit: wanted.count(state) };
+    let sizes = state.store.run(&Sizes(items)).await?;
     let Some(cut) = Cut::of(&sizes, wanted.bytes(state)) else {
         not_beyond(state, device, after).await?;
         return Ok(Page { content: MailboxPage { items: Vec::new() }, share: None });
     };
     let share = room(state, cut.memory()).await?;
-    let items = ItemsAfter { device, after, through: cut.through };
+    let items = ItemsAfter { through: cut.through, ..items };
     let items = state.store.run(&items).await?;
     Ok(Page { content: MailboxPage { items }, share })
 }

@@ -131,11 +131,13 @@ impl Transaction for Post<'_> {
 }
 
 /// The items after a position, in their order.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ItemsAfter<'a> {
     pub(crate) device: &'a DeviceId,
     pub(crate) after: u64,
     /// The last position that is read.
     pub(crate) through: u64,
+    pub(crate) limit: u32,
 }
 
 impl Transaction for ItemsAfter<'_> {
@@ -147,11 +149,12 @@ impl Transaction for ItemsAfter<'_> {
     async fn run(&self, tx: &mut Tx) -> Result<Vec<MailboxItem>, StoreError> {
         let rows = sqlx::query(
             "SELECT position, envelope FROM mailbox WHERE device_id = $1 AND position > $2
-             AND position <= $3 ORDER BY position",
+             AND position <= $3 ORDER BY position LIMIT $4",
         )
         .bind(self.device.as_bytes())
         .bind(int(self.after)?)
-        .bind(int(self.through)?)
+        .bind(int(self.through.min(i64::MAX as u64))?)
+        .bind(i64::from(self.limit))
         .fetch_all(tx.connection())
         .await?;
         let read = |row: &AnyRow| -> Result<_, StoreError> {

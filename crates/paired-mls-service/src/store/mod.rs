@@ -61,10 +61,10 @@ pub(crate) use self::{
     mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
     nonce::Nonce,
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
-    publish::{Age, Append, Appended, Joining, Members, Publish, Refusal, Room},
+    publish::{Age, Append, Appended, Joining, LogRoom, Members, Publish, Refusal, Room},
     repair::{PutBack, Reopen, RollBack},
     retention::{NoteReaders, Prune, PrunedThrough, Retention},
-    size::{EntrySizes, ItemSizes, Size},
+    size::{Size, Sizes},
     topic::Topic,
 };
 use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};

@@ -55,7 +55,54 @@ pub(crate) enum Refusal {
     Full(DeviceId),
     /// It would write more than this many bytes.
     TooMuch(usize),
+    /// The messages of the log would be longer than this, in bytes.
+    LogFull {
+        /// How long they may be.
+        most: u64,
+    },
 }
+
+/// How long the messages of a log may be, in bytes. Nothing bounds it if `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogRoom(Option<u64>);
+
+impl LogRoom {
+    /// For messages that are no commits.
+    pub(crate) fn for_messages(most: Option<u64>) -> Self {
+        Self(most)
+    }
+
+    /// For commits: an eighth more, since what a log has of its epoch goes only when a commit ends that. So
+    /// nobody keeps a group from healing by messages.
+    pub(crate) fn for_commits(most: Option<u64>) -> Self {
+        Self(most.map(|most| most.saturating_add(most / 8).saturating_add(COMMIT)))
+    }
+
+    /// Whether a message has room beside those that there are, as long as these.
+    async fn takes(
+        self,
+        tx: &mut Tx,
+        group: &GroupId,
+        message: &[u8],
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        let long = u64::try_from(message.len()).unwrap_or(u64::MAX);
+        let row = sqlx::query(
+            "UPDATE groups SET log_bytes = log_bytes + $2 WHERE group_id = $1 RETURNING log_bytes",
+        )
+        .bind(group.as_bytes())
+        .bind(int(long)?)
+        .fetch_one(tx.connection())
+        .await?;
+        let bytes = uint(&row, 0)?;
+        Ok(match self.0 {
+            Some(most) if bytes > most => Err(Refusal::LogFull { most }),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// A commit, in bytes: one has room in any log.
+const COMMIT: u64 = 1 << 20;
 
 /// What a commit does, as one transaction.
 pub(crate) struct Publish<'a> {
@@ -84,6 +131,8 @@ pub(crate) struct Publish<'a> {
     pub(crate) to_siblings: Letter<'a>,
     /// How many bytes may go to them, and of how many for the whole request.
     pub(crate) room: Room,
+    /// How long the messages of the log may be with it.
+    pub(crate) log: LogRoom,
 }
 
 /// A part of what one request may write, in bytes.
@@ -137,6 +186,9 @@ impl Transaction for Publish<'_> {
         let (Some(head), Ok(_)) = (head, &allowed) else {
             return lost(tx, self.group, self.digest, allowed).await;
         };
+        if let Err(refusal) = self.log.takes(tx, self.group, self.commit).await? {
+            return Ok(Err(refusal));
+        }
         let position = uint(&head, 0)?;
         let entry = NewEntry { position, epoch: self.epoch, kind: EntryKind::Commit };
         entry.insert(tx, self.group, self.commit, self.digest).await?;
@@ -272,6 +324,8 @@ pub(crate) struct Append<'a> {
     pub(crate) kind: EntryKind,
     pub(crate) message: &'a [u8],
     pub(crate) digest: &'a [u8],
+    /// How long the messages of the log may be with it.
+    pub(crate) log: LogRoom,
 }
 
 impl Transaction for Append<'_> {
@@ -296,6 +350,9 @@ impl Transaction for Append<'_> {
         let current = uint(&row, 1)?;
         if !self.taken_in(current).contains(&self.epoch) {
             return Ok(Err(Refusal::Epoch(current)));
+        }
+        if let Err(refusal) = self.log.takes(tx, self.group, self.message).await? {
+            return Ok(Err(refusal));
         }
         let position = uint(&row, 0)?;
         let entry = NewEntry { position, epoch: self.epoch, kind: self.kind };

@@ -9,6 +9,7 @@ use paired_mls_api::{GroupId, UserId};
 use super::{
     Refusal, StoreError, Topic, Transaction, Tx,
     group::{GroupById, Standing},
+    retention::measure_log,
     row::{int, optional_uint, uint},
 };
 
@@ -255,6 +256,7 @@ impl Transaction for RollBack<'_> {
             .bind(position)
             .execute(tx.connection())
             .await?;
+        measure_log(tx, self.group).await?;
         sqlx::query("UPDATE groups SET epoch = $3, head = $2 WHERE group_id = $1")
             .bind(self.group.as_bytes())
             .bind(position)

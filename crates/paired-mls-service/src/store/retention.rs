@@ -52,11 +52,33 @@ impl Store {
         }
         let Some(bytes) = retention.bytes else { return Ok(gone) };
         for group in self.run(&LongerThan(bytes)).await? {
-            let through = self.run(&Excess { group: &group, bytes }).await?;
-            gone += self.run(&Prune { group: &group, through, unread: Unread::Kept }).await?;
+            gone += self.cut_log(&group, bytes).await?;
         }
         Ok(gone)
     }
+
+    /// Drops of a log what everybody has read, so that the rest is no longer than this, in bytes. Returns how many
+    /// entries went.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub(crate) async fn cut_log(&self, group: &GroupId, bytes: u64) -> Result<u64, StoreError> {
+        let through = self.run(&Excess { group, bytes }).await?;
+        self.run(&Prune { group, through, unread: Unread::Kept }).await
+    }
+}
+
+/// Notes how long the messages of a log are, when entries have gone.
+pub(super) async fn measure_log(tx: &mut Tx, group: &GroupId) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE groups SET log_bytes = (SELECT COALESCE(SUM(LENGTH(l.message)), 0) FROM log l
+                 WHERE l.group_id = $1) WHERE group_id = $1",
+    )
+    .bind(group.as_bytes())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Notes where the logs end on a day, those that have grown since the last one.
@@ -195,6 +217,7 @@ impl Transaction for Prune<'_> {
             .bind(int(through)?)
             .execute(tx.connection())
             .await?;
+        measure_log(tx, self.group).await?;
         sqlx::query("DELETE FROM log_days WHERE group_id = $1 AND head <= $2")
             .bind(self.group.as_bytes())
             .bind(int(through)?)

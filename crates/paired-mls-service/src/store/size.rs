@@ -1,10 +1,9 @@
 //! How long entries and items are: what they are is read once it is known that there is room for it.
 
-use paired_mls_api::{DeviceId, GroupId};
 use sqlx::any::AnyRow;
 
 use super::{
-    StoreError, Transaction, Tx,
+    EntriesAfter, ItemsAfter, StoreError, Transaction, Tx,
     row::{int, uint},
 };
 
@@ -20,16 +19,10 @@ fn read(row: &AnyRow) -> Result<Size, StoreError> {
     Ok(Size { position: uint(row, 0)?, bytes })
 }
 
-/// Those of the entries of a log after a position, in their order.
-pub(crate) struct EntrySizes<'a> {
-    pub(crate) group: &'a GroupId,
-    pub(crate) after: u64,
-    /// The last position that counts.
-    pub(crate) through: u64,
-    pub(crate) limit: u32,
-}
+/// How long what a page would have is, in its order.
+pub(crate) struct Sizes<T>(pub(crate) T);
 
-impl Transaction for EntrySizes<'_> {
+impl Transaction for Sizes<EntriesAfter<'_>> {
     const NAME: &'static str = "entry_sizes";
     const WRITES: bool = false;
     const ONE: bool = true;
@@ -41,24 +34,17 @@ impl Transaction for EntrySizes<'_> {
              WHERE group_id = $1 AND position > $2 AND position <= $3
              ORDER BY position LIMIT $4",
         )
-        .bind(self.group.as_bytes())
-        .bind(int(self.after)?)
-        .bind(int(self.through.min(i64::MAX as u64))?)
-        .bind(i64::from(self.limit))
+        .bind(self.0.group.as_bytes())
+        .bind(int(self.0.after)?)
+        .bind(int(self.0.through.min(i64::MAX as u64))?)
+        .bind(i64::from(self.0.limit))
         .fetch_all(tx.connection())
         .await?;
         rows.iter().map(read).collect()
     }
 }
 
-/// Those of the items of a mailbox after a position, in their order.
-pub(crate) struct ItemSizes<'a> {
-    pub(crate) device: &'a DeviceId,
-    pub(crate) after: u64,
-    pub(crate) limit: u32,
-}
-
-impl Transaction for ItemSizes<'_> {
+impl Transaction for Sizes<ItemsAfter<'_>> {
     const NAME: &'static str = "item_sizes";
     const WRITES: bool = false;
     const ONE: bool = true;
@@ -67,11 +53,12 @@ impl Transaction for ItemSizes<'_> {
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Size>, StoreError> {
         let rows = sqlx::query(
             "SELECT position, CAST(LENGTH(envelope) AS BIGINT) FROM mailbox
-             WHERE device_id = $1 AND position > $2 ORDER BY position LIMIT $3",
+             WHERE device_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
         )
-        .bind(self.device.as_bytes())
-        .bind(int(self.after)?)
-        .bind(i64::from(self.limit))
+        .bind(self.0.device.as_bytes())
+        .bind(int(self.0.after)?)
+        .bind(int(self.0.through.min(i64::MAX as u64))?)
+        .bind(i64::from(self.0.limit))
         .fetch_all(tx.connection())
         .await?;
         rows.iter().map(read).collect()

@@ -13,6 +13,7 @@ on_both!(
     what_everybody_has_read_goes,
     what_somebody_needs_stays,
     a_long_log_is_cut,
+    a_log_that_is_full_takes_commits,
     an_operator_drops_what_is_needed,
     what_is_left_goes_on_from_what_went,
     mailboxes_are_bounded_in_bytes,
@@ -100,7 +101,7 @@ async fn what_somebody_needs_stays(mut backend: Backend) {
 }
 
 async fn a_long_log_is_cut(mut backend: Backend) {
-    backend.config.limits.log_bytes = Some(20_000);
+    backend.config.limits.log_bytes = Some(50_000);
     let replica = backend.replica().await;
     let alice = Device::registered(&replica, "alice").await;
     let group = new_group(&replica, &alice, Access::Roster).await;
@@ -112,6 +113,9 @@ async fn a_long_log_is_cut(mut backend: Backend) {
     for _ in 0..4 {
         say(0).await;
     }
+    // The operator gives less room.
+    backend.config.limits.log_bytes = Some(20_000);
+    let replica = backend.replica().await;
     read(&replica, &alice, &group, 4).await;
     replica.state.sweep().await.unwrap();
     // The epoch goes on.
@@ -119,6 +123,55 @@ async fn a_long_log_is_cut(mut backend: Backend) {
     win(&replica, &alice, &group, &publish(&group, 0)).await;
     replica.state.sweep().await.unwrap();
     assert_eq!(read(&replica, &alice, &group, 0).await, [3, 4, 5]);
+}
+
+/// A log that nobody reads is full in the end. Commits still have room, and what everybody has read makes some.
+async fn a_log_that_is_full_takes_commits(mut backend: Backend) {
+    backend.config.limits.log_bytes = Some(50_000);
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    win(&replica, &alice, &group, &adding(&group, 0, &[&bob])).await;
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    let say = async |epoch| {
+        let message = long_application(&group, epoch, 8000);
+        alice.post_mls(&replica, &messages, &message).await
+    };
+    let fill = async |epoch| {
+        let mut said = 0;
+        loop {
+            let answer = say(epoch).await;
+            if answer.status != 201 {
+                let problem = answer.problem(ProblemKind::LogFull);
+                assert!(problem.detail.unwrap().contains("50000 bytes"));
+                return said;
+            }
+            said += 1;
+        }
+    };
+    // The commit, and six of these.
+    assert_eq!(fill(1).await, 6);
+    assert_eq!(read(&replica, &bob, &group, 0).await, [1, 2, 3, 4, 5, 6, 7]);
+    // Everybody has read them, and they are of this epoch.
+    for device in [&alice, &bob] {
+        read(&replica, device, &group, 7).await;
+    }
+    say(1).await.problem(ProblemKind::LogFull);
+    win(&replica, &alice, &group, &publish(&group, 1)).await;
+    // No sweep has to come: what has to be dropped goes when somebody needs its room.
+    assert_eq!(say(2).await.status, 201);
+    let problem = ask(&replica, &bob, &group, 1).await.problem(ProblemKind::Pruned);
+    let gone = problem.pruned_through.unwrap();
+    assert!((1..7).contains(&gone), "no more than has to go: {gone}");
+    // Bob sleeps from here on: what he needs stays, whatever is to be said.
+    fill(2).await;
+    win(&replica, &alice, &group, &publish(&group, 2)).await;
+    say(3).await.problem(ProblemKind::LogFull);
+    assert_eq!(read(&replica, &bob, &group, 7).await[0], 8);
+    // What is gone does not count any more after a roll-back either.
+    replica.state.roll_back_group(&group, 8).await.unwrap().unwrap();
+    assert_eq!(say(2).await.status, 201);
 }
 
 async fn an_operator_drops_what_is_needed(backend: Backend) {
