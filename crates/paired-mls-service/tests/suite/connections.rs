@@ -292,3 +292,61 @@ async fn a_device_has_so_many_subscriptions_and_requests_at_once(mut backend: Ba
     assert_eq!(bob.get(&replica, path::MAILBOX).await.status, 200);
     waiting.abort();
 }
+
+fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u8, content: &[u8]) {
+    bytes.extend([0, 0, u8::try_from(content.len()).unwrap(), kind, flags, 0, 0, 0, stream]);
+    bytes.extend(content);
+}
+
+/// The kinds of the frames in what a server has sent, with how long they are.
+fn frames(mut bytes: &[u8]) -> Vec<(u8, usize)> {
+    let mut frames = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        let long = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        frames.push((*kind, long));
+        bytes = rest.get(long..).unwrap_or_default();
+    }
+    frames
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+
+/// Asks by HTTP/2 for something long, with a window of as many bytes, and reads until the server has had
+/// enough. Returns how many of a body have come.
+async fn ask_with_window(server: &Server, window: u32) -> usize {
+    let mut stream = connect(server).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let initial = [&[0, 4][..], &window.to_be_bytes()].concat();
+    frame(&mut bytes, SETTINGS, 0, 0, &initial);
+    let mut head = Vec::new();
+    let fields =
+        [(":method", "GET"), (":scheme", "http"), (":path", path::OPENAPI), (":authority", "a")];
+    for (name, value) in fields {
+        // A literal that is not indexed.
+        head.push(0);
+        for text in [name, value] {
+            head.push(u8::try_from(text.len()).unwrap());
+            head.extend(text.as_bytes());
+        }
+    }
+    frame(&mut bytes, HEADERS, 5, 1, &head);
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // How it ends makes no difference.
+    let _ended = timeout(SOON, stream.read_to_end(&mut answer)).await.expect("it is given up");
+    let frames = frames(&answer);
+    assert!(frames.iter().any(|(kind, _)| *kind == HEADERS), "{frames:?}");
+    frames.iter().filter(|(kind, _)| *kind == DATA).map(|(_, long)| long).sum()
+}
+
+/// A client of HTTP/2 that leaves no room for an answer, or not enough and never more, is given up, and with it
+/// what was held for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_client_without_a_window_is_given_up() {
+    let (server, _backend) = served(|limits| limits.answer_seconds = 1).await;
+    assert_eq!(ask_with_window(&server, 0).await, 0);
+    assert_eq!(ask_with_window(&server, 1000).await, 1000);
+    server.stop().await.unwrap();
+}

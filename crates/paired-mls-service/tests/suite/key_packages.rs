@@ -19,6 +19,7 @@ on_both!(
     racing_claims_get_different_ones,
     what_is_not_valid_is_refused,
     an_upload_is_taken_as_a_whole,
+    key_packages_are_bounded_in_bytes,
     an_account_uses_the_keys_of_its_devices,
     those_that_ended_are_not_given_out,
     those_that_are_withdrawn_are_not_given_out,
@@ -170,6 +171,25 @@ async fn an_upload_is_taken_as_a_whole(mut backend: Backend) {
     upload(&replica, &alice, many(2), Vec::new()).await.problem(ProblemKind::Full);
     upload(&replica, &alice, many(4), Vec::new()).await.problem(ProblemKind::Full);
     assert_eq!(count(&replica, &alice).await[0].once, 2);
+}
+
+async fn key_packages_are_bounded_in_bytes(mut backend: Backend) {
+    let long = own(&Device::new("alice")).len() as u64;
+    // Room for three, and not for a fourth.
+    backend.config.limits.key_package_bytes = (4 * long - 40).max(1 << 10);
+    let fit = (backend.config.limits.key_package_bytes / (long + 20)) as usize;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let bob = Device::registered(&replica, "bob").await;
+    let many = |n| (0..n).map(|_| own(&alice)).collect::<Vec<_>>();
+    upload(&replica, &alice, many(fit + 1), Vec::new()).await.problem(ProblemKind::Full);
+    upload(&replica, &alice, many(fit), Vec::new()).await.done();
+    upload(&replica, &alice, many(1), Vec::new()).await.problem(ProblemKind::Full);
+    upload(&replica, &alice, Vec::new(), many(1)).await.problem(ProblemKind::Full);
+    // The devices of others have room of their own, and what is claimed makes some.
+    upload(&replica, &bob, vec![own(&bob)], Vec::new()).await.done();
+    assert_eq!(claim(&replica, &alice, &alice).await.status, 200);
+    upload(&replica, &alice, many(1), Vec::new()).await.done();
 }
 
 async fn an_account_uses_the_keys_of_its_devices(backend: Backend) {
