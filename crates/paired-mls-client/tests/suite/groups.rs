@@ -10,7 +10,7 @@ use openmls_traits::{OpenMlsProvider as _, types::SignatureScheme};
 use paired_mls_api::{
     GroupId, ProblemKind, PublishCommit, Published, RequestKey as _, RosterChange, UserId,
 };
-use paired_mls_client::{Client, Publication};
+use paired_mls_client::{Client, ClientError, Publication};
 
 use crate::{
     cast::{Key, Service, commit, creation, new_group, registration},
@@ -43,6 +43,27 @@ async fn commits_have_one_order() {
     let page = alice.log(&group, 1, None).await.unwrap();
     assert_eq!(page.entries.len(), 1);
     assert_eq!(page.entries[0].message.0, message);
+    service.stop().await;
+}
+
+/// A device whose place in the log is gone is told so, with the way back, and not that there is nothing new.
+#[tokio::test]
+async fn a_place_that_is_gone_is_told() {
+    // Room for two messages.
+    let service = Service::with(|config, _| config.limits.log_bytes = Some(300)).await;
+    let alice = service.device("alice").await;
+    let group = new_group(&alice).await;
+    commit(&alice, &group, 0..3).await;
+    assert_eq!(alice.log(&group, 3, None).await.unwrap().entries.len(), 0);
+    alice.publish_message(&group, &application(&group, 3)).await.unwrap();
+    let gone = |error: &ClientError| {
+        assert!(matches!(error, ClientError::Pruned { after: 1, through: 2 }), "{error:?}");
+        assert!(error.to_string().contains("not kept the log up to position 2"), "{error}");
+    };
+    gone(&alice.log(&group, 1, None).await.unwrap_err());
+    gone(&alice.group_events(&group, 1).next().await.unwrap().unwrap_err());
+    // What is there is still to be had, by one who has read that far.
+    assert_eq!(alice.log(&group, 2, None).await.unwrap().entries.len(), 2);
     service.stop().await;
 }
 

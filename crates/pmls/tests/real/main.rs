@@ -8,6 +8,7 @@ mod living;
 mod names;
 mod node;
 mod proxy;
+mod pruned;
 mod restored;
 mod stranger;
 mod strangers;
