@@ -58,6 +58,8 @@ problems! {
     UnknownDevice = 401, "unknown-device", "No such device may make requests";
     /// The account may not do this.
     Forbidden = 403, "forbidden", "The account may not do this";
+    /// The operator has shut the account out.
+    Banned = 403, "banned", "The account is shut out";
     /// A further device of a user has to be approved by one that the user has.
     NotApproved = 403, "not-approved", "The device has not been approved by another one of its user";
     /// There is no such thing, or not for this account.

@@ -5,6 +5,7 @@
 //! the others would miss.
 //!
 //! ```text
+//! admin/      what an operator does beside a service that runs
 //! edge/       connections, their time-outs, and what all requests together may hold
 //! routes/     check the media type, parse ids, call, encode
 //! logic/      what may happen: signatures, freshness, MLS headers, limits
@@ -24,6 +25,7 @@
 //! refused. But the key of its leaf is registered like a further device, and can be told by what it does and
 //! does not do: hidden mode hides a pairing from the members of a group, not from the service.
 
+mod admin;
 mod clock;
 mod config;
 mod edge;
@@ -41,6 +43,11 @@ mod state;
 mod store;
 
 pub use self::{
+    admin::{
+        Admin, ApprovalOf, Backup, Checked, Deleted, DeviceLine, Finding, GroupDetails, GroupLine,
+        KeyPackages, MemberLine, OldDevices, OwnGroup, RestoreError, Restored, ShutOutAgain,
+        UserDetails, UserLine, restore,
+    },
     clock::{Clock, SystemClock},
     config::{Config, LimitError, Limits, TlsFiles},
     error::StartError,

@@ -14,13 +14,15 @@ use crate::{
     rate::Rate,
     readers::Readers,
     store::{
-        Heard, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack, Store, Sweep,
-        Unread, listen,
+        Database, Heard, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack,
+        Store, Sweep, Touched, Unread, listen,
     },
 };
 
 /// How often what has expired is dropped.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often it is looked whether an operator has changed something, on SQLite.
+const LOOK: Duration = Duration::from_secs(1);
 /// With which of these sweeps it is looked for what is not kept any longer.
 const RETAIN: u64 = 60;
 
@@ -181,7 +183,7 @@ impl AppState {
     /// to the epoch and to the roster: an operator's way out after a commit that no member can process. A
     /// GroupInfo of an epoch that is gone goes too. An account that one of the entries brought back stays.
     /// Members that have followed what is dropped have to rejoin. Returns nothing if there is no such
-    /// group, or its log does not reach that far.
+    /// group, or its log does not reach that far, or begins behind it.
     ///
     /// # Errors
     ///
@@ -247,6 +249,21 @@ impl Housekeeping {
     }
 }
 
+/// Wakes all subscribers when an operator has changed something by another process.
+async fn look(store: &Store, hub: &Hub) {
+    let mut seen = None;
+    loop {
+        // A database that fails is seen by those who need it.
+        if let Ok(touched) = store.run(&Touched).await {
+            if seen.is_some_and(|seen| seen != touched) {
+                hub.wake_all();
+            }
+            seen = Some(touched);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn background(housekeeping: Housekeeping) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let database = housekeeping.store.database().clone();
@@ -257,6 +274,10 @@ fn background(housekeeping: Housekeeping) -> JoinSet<()> {
             Heard::Everything => hub.wake_all(),
         })
     };
+    if let Database::Sqlite { .. } = database {
+        let (store, hub) = (Arc::clone(&housekeeping.store), Arc::clone(&housekeeping.hub));
+        tasks.spawn(async move { look(&store, &hub).await });
+    }
     tasks.spawn(async move { listen(&database, heard).await });
     tasks.spawn(async move {
         for sweep in 1_u64.. {

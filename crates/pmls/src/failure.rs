@@ -6,7 +6,7 @@ use paired_mls::{VaultError, pairing::BookError};
 use paired_mls_api::{DeviceId, ProblemKind};
 use paired_mls_client::ClientError;
 use paired_mls_openmls::UsageError;
-use paired_mls_service::{LogLevelError, StartError};
+use paired_mls_service::{LogLevelError, RestoreError, StartError, StoreError};
 use paired_mls_vault::{
     CounterError, DiskError, ParameterError, SealedError,
     pkcs11::{TokenError, TokenVaultError},
@@ -103,6 +103,43 @@ pub(crate) enum Failure {
     /// The pairing protocol.
     #[error(transparent)]
     Pairing(#[from] BookError),
+    /// The database of the service, for its operator.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] RestoreError),
+    /// An operator's command names what is not there.
+    #[error("the database has no {what} {name}: `pmls admin list` shows what there is")]
+    NoSuch {
+        /// What it should be.
+        what: &'static str,
+        /// How it was named.
+        name: String,
+    },
+    /// A name that is none.
+    #[error("--after names nothing: {0}; give the last one of the page before")]
+    Name(String),
+    /// A log that does not reach that far.
+    #[error("the log of the group has no such place: give a position from {from} to {to}")]
+    NoPosition {
+        /// The first that can be given.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// What cannot be undone was not done.
+    #[error("nothing was changed: add --yes to do it")]
+    NeedsYes,
+    /// The database is not as it should be.
+    #[error("the database is not as it should be: {findings} findings, each with what to do")]
+    Findings {
+        /// How many.
+        findings: usize,
+    },
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes: try again")]
+    Randomness,
     /// The service does not start.
     #[error(transparent)]
     Serve(#[from] StartError),
@@ -195,7 +232,11 @@ impl Failure {
             | Self::LogLevel(_)
             | Self::HiddenAtNode
             | Self::NoTokenForKey
-            | Self::OwnDevice => Exit::Usage,
+            | Self::OwnDevice
+            | Self::NeedsYes
+            | Self::Name(_) => Exit::Usage,
+            Self::Findings { .. } => Exit::Refuted,
+            Self::Backup(RestoreError::InUse(_)) => Exit::InUse,
             Self::NotApproved { .. } => Exit::Waiting,
             Self::Session(error) | Self::Engine(EngineError::Session(error)) => {
                 exit_of_session(error)

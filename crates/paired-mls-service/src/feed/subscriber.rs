@@ -43,7 +43,7 @@ pub(super) trait Source: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Next> + Send;
 }
 
-/// Makes a subscription of a source: it ends when the source ends, when the device is revoked, and when
+/// Makes a subscription of a source: it ends when the source ends, when the device is revoked or its user shut out, and when
 /// the replica stops.
 pub(super) fn subscription<S: Source>(
     state: &AppState,
@@ -84,7 +84,7 @@ struct Taken {
     _counted: OpenSubscription,
 }
 
-/// Returns when the device is revoked.
+/// Returns when the device is revoked, or its user shut out.
 async fn revoked(state: AppState, device: DeviceId) {
     let mut wakes = state.hub.watch(&Topic::revocation(&device));
     let store = Arc::clone(&state.store);
@@ -93,7 +93,7 @@ async fn revoked(state: AppState, device: DeviceId) {
     loop {
         // Also the first time: it may have been revoked since its request was let in.
         match store.run(&DeviceById(&device)).await {
-            Ok(Some(device)) if device.revoked_at.is_none() => {}
+            Ok(Some(device)) if device.revoked_at.is_none() && device.banned_at.is_none() => {}
             _ => return,
         }
         if wakes.changed().await.is_err() {

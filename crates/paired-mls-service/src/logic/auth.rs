@@ -42,6 +42,9 @@ pub(crate) async fn admit(
     let caller = found.filter(|device| device.revoked_at.is_none());
     let caller = caller.ok_or(Failure::UnknownDevice)?;
     verify(state, head, &signed, caller.scheme, &caller.signature_key)?;
+    if caller.banned_at.is_some() {
+        return Err(Failure::Banned);
+    }
     within_rate(state, signed.device())?;
     Ok((caller, signed))
 }
@@ -101,6 +104,7 @@ pub(crate) async fn register(
         Registration::Registered => {}
         Registration::Revoked => return Err(Failure::UnknownDevice),
         Registration::OtherUser => return Err(Rule::OtherUser.into()),
+        Registration::Banned => return Err(Failure::Banned),
         Registration::NotApproved => return Err(Failure::NotApproved(device)),
         Registration::Full => return Err(Failure::Full(None)),
     }

@@ -16,7 +16,7 @@ use crate::{
 const DAY: u64 = 24 * 60 * 60;
 
 fn show(device: Device) -> DeviceView {
-    let Device { device, user, scheme, signature_key, revoked_at } = device;
+    let Device { device, user, scheme, signature_key, revoked_at, .. } = device;
     DeviceView { device, user, scheme, signature_key: signature_key.into(), revoked_at }
 }
 

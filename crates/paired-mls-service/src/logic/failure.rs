@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     Replayed,
     #[error("register the device first; a revoked one never comes back")]
     UnknownDevice,
+    #[error("the operator of the service has shut the account out: ask there why")]
+    Banned,
     #[error("{0}")]
     Forbidden(Rule),
     #[error("approve this device by another one of the user, then register it again")]
@@ -329,6 +331,7 @@ impl Failure {
             Self::NotFresh(_) => ProblemKind::NotFresh,
             Self::Replayed => ProblemKind::Replayed,
             Self::UnknownDevice => ProblemKind::UnknownDevice,
+            Self::Banned => ProblemKind::Banned,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
             Self::NotFound | Self::Prefix(_) | Self::StaleGroupInfo => ProblemKind::NotFound,

@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 
 use super::{
     StoreError, Transaction, Tx,
-    row::{device, int, uint},
+    row::{device, int, optional_device, uint},
 };
 
 /// Lets a further device register for a user, for some time. Doing it again begins that time anew.
@@ -76,7 +76,7 @@ impl Transaction for ApprovalsOf<'_> {
         let read = |row: &AnyRow| -> Result<_, StoreError> {
             Ok(ApprovalView {
                 device: device(row, 0)?,
-                approved_by: device(row, 1)?,
+                approved_by: optional_device(row, 1)?,
                 expires_at: uint(row, 2)?,
             })
         };

@@ -7,8 +7,8 @@ use std::{
 
 use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
 use sqlx::{
-    AnyConnection, AnyPool, AssertSqlSafe, Executor as _, any::AnyPoolOptions, migrate::Migrator,
-    postgres::PgListener,
+    AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _, any::AnyPoolOptions,
+    migrate::Migrator, postgres::PgListener,
 };
 
 /// The channel of PostgreSQL that the replicas wake each other on.
@@ -89,8 +89,7 @@ impl Store {
         room: Option<u64>,
         waker: Waker,
     ) -> Result<Self, StoreError> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        install_drivers();
         let database = Database::parse(address)?;
         let (readers, writers, writer) = match &database {
             Database::Sqlite { url } => {
@@ -115,6 +114,106 @@ impl Store {
         store.chain_up().await?;
         Ok(store)
     }
+}
+
+impl Store {
+    /// Connects to a database that is there, beside a service that may run on it. Nothing of it changes,
+    /// not even its schema.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub(crate) async fn attach(address: &str, waker: Waker) -> Result<Self, StoreError> {
+        let database = Self::there(address)?;
+        let (readers, writers, writer) = match &database {
+            Database::Sqlite { url } => {
+                let writers = sqlite(url, 1, None).await?;
+                let writer = Writer::new(writers.clone());
+                (sqlite(url, 2, None).await?, writers, Some(writer))
+            }
+            Database::Postgres { url } => {
+                let pool = options(2).connect(url).await?;
+                (pool.clone(), pool, None)
+            }
+        };
+        let readiness = Readiness::default();
+        let (reads, counts) = Default::default();
+        let store = Self { database, readers, writers, writer, waker, reads, counts, readiness };
+        store.is_current().await?;
+        Ok(store)
+    }
+
+    /// The address of a database that is not created if it is not there.
+    fn there(address: &str) -> Result<Database, StoreError> {
+        install_drivers();
+        let database = Database::parse(address)?;
+        let Database::Sqlite { url } = &database else { return Ok(database) };
+        let url = url.replace("mode=rwc", "mode=rw");
+        let path = file::path(&url)?;
+        if !path.is_file() {
+            return Err(StoreError::NoDatabase { path });
+        }
+        Ok(Database::Sqlite { url })
+    }
+
+    /// Whether the schema is that of this version.
+    async fn is_current(&self) -> Result<(), StoreError> {
+        let migrator = match &self.database {
+            Database::Sqlite { .. } => &SQLITE,
+            Database::Postgres { .. } => &POSTGRES,
+        };
+        let done =
+            sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&self.readers).await;
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => {
+                return Err(match StoreError::from(error) {
+                    StoreError::Database(_) => StoreError::NotOurs,
+                    StoreError::Storage(StorageFault::Damaged, _) => StoreError::NotOurs,
+                    other => other,
+                });
+            }
+        };
+        let done: Result<Vec<i64>, _> = done.iter().map(|row| row.try_get(0)).collect();
+        let (done, known) = (done?, || migrator.iter().map(|migration| migration.version));
+        if done.iter().any(|version| known().all(|known| known != *version)) {
+            return Err(StoreError::Ahead);
+        }
+        match known().all(|known| done.contains(&known)) {
+            true => Ok(()),
+            false => Err(StoreError::Behind),
+        }
+    }
+}
+
+impl Store {
+    /// Writes what a SQLite database has now into a file that is empty, while others use it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::SqliteOnly`], or those of the database.
+    pub(crate) async fn vacuum_into(&self, path: &str) -> Result<(), StoreError> {
+        let Database::Sqlite { .. } = self.database else { return Err(StoreError::SqliteOnly) };
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&self.readers).await?;
+        Ok(())
+    }
+}
+
+/// The file of a SQLite database, which need not be there.
+///
+/// # Errors
+///
+/// [`StoreError::SqliteOnly`] for another database.
+pub(crate) fn sqlite_file(address: &str) -> Result<std::path::PathBuf, StoreError> {
+    match Database::parse(address)? {
+        Database::Sqlite { url } => file::path(&url),
+        Database::Postgres { .. } => Err(StoreError::SqliteOnly),
+    }
+}
+
+fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
 /// SQLite has no lock for a whole migration: of two processes that bring the same file up to date at

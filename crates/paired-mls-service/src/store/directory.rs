@@ -16,6 +16,8 @@ pub(crate) struct Device {
     pub(crate) scheme: SignatureScheme,
     pub(crate) signature_key: Vec<u8>,
     pub(crate) revoked_at: Option<u64>,
+    /// Since when no device of its user may make requests.
+    pub(crate) banned_at: Option<u64>,
 }
 
 impl Device {
@@ -26,6 +28,7 @@ impl Device {
             scheme: scheme(row, 2)?,
             signature_key: bytes(row, 3)?,
             revoked_at: optional_uint(row, 4)?,
+            banned_at: optional_uint(row, 5)?,
         })
     }
 }
@@ -41,8 +44,8 @@ impl Transaction for DeviceById<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Device>, StoreError> {
         let row = sqlx::query(
-            "SELECT device_id, user_id, scheme, signature_key, revoked_at FROM devices
-             WHERE device_id = $1",
+            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at
+             FROM devices d JOIN users u ON u.user_id = d.user_id WHERE d.device_id = $1",
         )
         .bind(self.0.as_bytes())
         .fetch_optional(tx.connection())
@@ -62,8 +65,9 @@ impl Transaction for DevicesOfUser<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Device>, StoreError> {
         let rows = sqlx::query(
-            "SELECT device_id, user_id, scheme, signature_key, revoked_at FROM devices
-             WHERE user_id = $1 ORDER BY device_id",
+            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at
+             FROM devices d JOIN users u ON u.user_id = d.user_id
+             WHERE d.user_id = $1 ORDER BY d.device_id",
         )
         .bind(self.0.as_bytes())
         .fetch_all(tx.connection())
@@ -83,6 +87,8 @@ pub(crate) enum Registration {
     OtherUser,
     /// No device of the user has approved it.
     NotApproved,
+    /// The operator has shut the user out.
+    Banned,
     /// The user has as many as it can have.
     Full,
 }
@@ -106,6 +112,7 @@ impl Transaction for TakeDevice<'_> {
             return Ok(match known {
                 _ if known.user != *self.user => Registration::OtherUser,
                 Device { revoked_at: Some(_), .. } => Registration::Revoked,
+                Device { banned_at: Some(_), .. } => Registration::Banned,
                 _ => Registration::Registered,
             });
         }
@@ -117,6 +124,9 @@ impl Transaction for TakeDevice<'_> {
             .rows_affected()
             == 1;
         if !first {
+            if is_banned(tx, self.user).await? {
+                return Ok(Registration::Banned);
+            }
             let approved = sqlx::query(
                 "DELETE FROM approvals
                  WHERE user_id = $1 AND device_id = $2 AND expires_at >= $3",
@@ -144,6 +154,14 @@ impl Transaction for TakeDevice<'_> {
         .await?;
         Ok(Registration::Registered)
     }
+}
+
+async fn is_banned(tx: &mut Tx, user: &UserId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT banned_at FROM users WHERE user_id = $1")
+        .bind(user.as_bytes())
+        .fetch_optional(tx.connection())
+        .await?;
+    Ok(row.map(|row| optional_uint(&row, 0)).transpose()?.flatten().is_some())
 }
 
 async fn count_devices(tx: &mut Tx, user: &UserId) -> Result<u64, StoreError> {

@@ -52,6 +52,27 @@ pub enum StoreError {
     /// The address of the database names none that is supported.
     #[error("a database is sqlite://<path> or postgres://…")]
     UnknownDatabase,
+    /// An operator's command is for a database that is there.
+    #[error("there is no database {path}: correct --database")]
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is another program's.
+    #[error("this is no database of the service: correct --database")]
+    NotOurs,
+    /// Its schema is older than this version.
+    #[error("the database is of an older version: run `pmls serve` of this version on it once")]
+    Behind,
+    /// Its schema is newer than this version.
+    #[error("the database is of a newer version: use `pmls` of that version")]
+    Ahead,
+    /// What exists for SQLite only.
+    #[error(
+        "this is for a SQLite database: back a PostgreSQL database up by `pg_dump`, restore it by `pg_restore` \
+         with the service stopped, and then run `pmls admin restore-mark --yes`"
+    )]
+    SqliteOnly,
     /// Another transaction that was to be committed with this one has failed.
     #[error("the database failed with another transaction")]
     Undone,

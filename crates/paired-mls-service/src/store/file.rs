@@ -36,6 +36,11 @@ pub(super) fn make_private(url: &str) -> Result<(), StoreError> {
     }
 }
 
+/// The file that an address names.
+pub(super) fn path(url: &str) -> Result<PathBuf, StoreError> {
+    Ok(SqliteConnectOptions::from_str(url)?.get_filename().to_owned())
+}
+
 fn close_to_others(path: &Path) {
     let Ok(metadata) = fs::metadata(path) else { return };
     let mode = metadata.permissions().mode();

@@ -6,6 +6,7 @@
 //! the device for its mailbox. So positions become visible in their order, without gaps, on both
 //! databases.
 
+mod admin;
 mod approval;
 mod batch;
 #[cfg(test)]
@@ -46,8 +47,14 @@ use sqlx::{AnyConnection, AnyPool};
 
 pub(crate) use self::connect::Database;
 pub(crate) use self::{
+    admin::{
+        Approvals, Ban, Bounds, Broken, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup,
+        DeleteLog, DeleteUser, Devices, DropDevices, Facts, FreeDevice, Groups, GroupsAlone, Keys,
+        Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages, ShutOut, Strays, Stretch,
+        Touched, Unban, Users, Walk, Walked,
+    },
     approval::{ApprovalsOf, Approve, WithdrawApproval},
-    connect::{Heard, listen},
+    connect::{Heard, listen, sqlite_file},
     counts::Counts,
     directory::{Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice},
     file::FileLock,

@@ -232,7 +232,7 @@ pub struct RolledBack {
 
 impl Transaction for RollBack<'_> {
     const NAME: &'static str = "roll_back_group";
-    /// Nothing if there is no such group, or its log does not reach that far.
+    /// Nothing if there is no such group, or its log does not reach that far, or begins behind it.
     type Output = Option<RolledBack>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<RolledBack>, StoreError> {
@@ -240,17 +240,24 @@ impl Transaction for RollBack<'_> {
             return Ok(None);
         };
         let position = int(self.position)?;
-        // The first commit that goes has ended the epoch that comes back.
+        // The last commit that stays has begun the epoch that comes back, and the first that goes ended it.
         let row = sqlx::query(
             "SELECT g.epoch, (SELECT MIN(l.epoch) FROM log l
-                 WHERE l.group_id = $1 AND l.position > $2 AND l.kind = 'commit')
+                 WHERE l.group_id = $1 AND l.position > $2 AND l.kind = 'commit'), g.pruned_through,
+                 (SELECT MAX(l.epoch) + 1 FROM log l
+                 WHERE l.group_id = $1 AND l.position <= $2 AND l.kind = 'commit')
              FROM groups g WHERE g.group_id = $1",
         )
         .bind(self.group.as_bytes())
         .bind(position)
         .fetch_one(tx.connection())
         .await?;
-        let epoch = optional_uint(&row, 1)?.map_or_else(|| uint(&row, 0), Ok)?;
+        // What is gone cannot be the end.
+        if uint(&row, 2)? > self.position {
+            return Ok(None);
+        }
+        let epoch = optional_uint(&row, 3)?.or(optional_uint(&row, 1)?);
+        let epoch = epoch.map_or_else(|| uint(&row, 0), Ok)?;
         let gone = sqlx::query("DELETE FROM log WHERE group_id = $1 AND position > $2")
             .bind(self.group.as_bytes())
             .bind(position)
@@ -275,6 +282,9 @@ impl Transaction for RollBack<'_> {
         for statement in [
             "DELETE FROM roster WHERE group_id = $1 AND joined_at > $2",
             "UPDATE roster SET removed_at = NULL WHERE group_id = $1 AND removed_at > $2",
+            // Nobody has read what will be there instead.
+            "UPDATE readers SET read_through = $2 WHERE group_id = $1 AND read_through > $2",
+            "DELETE FROM log_days WHERE group_id = $1 AND head > $2",
         ] {
             sqlx::query(statement)
                 .bind(self.group.as_bytes())
@@ -295,5 +305,13 @@ async fn forget_removals(tx: &mut Tx, group: &GroupId, after: u64) -> Result<(),
         .bind(int(after)?)
         .execute(tx.connection())
         .await?;
+    sqlx::query(
+        "UPDATE groups SET contested = CASE WHEN EXISTS
+             (SELECT 1 FROM removals WHERE group_id = $1) THEN 1 ELSE 0 END
+         WHERE group_id = $1",
+    )
+    .bind(group.as_bytes())
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }

@@ -284,7 +284,8 @@ impl Transaction for NoteReaders<'_> {
             // A group or device that is gone meanwhile needs nothing.
             sqlx::query(
                 "INSERT INTO readers (group_id, device_id, read_through)
-                 SELECT g.group_id, d.device_id, $3 FROM groups g, devices d
+                 SELECT g.group_id, d.device_id, CASE WHEN $3 > g.head THEN g.head ELSE $3 END
+                 FROM groups g, devices d
                  WHERE g.group_id = $1 AND d.device_id = $2
                  ON CONFLICT (group_id, device_id) DO UPDATE SET read_through = excluded.read_through
                  WHERE readers.read_through < excluded.read_through",

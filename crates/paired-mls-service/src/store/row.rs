@@ -32,6 +32,12 @@ pub(super) fn device(row: &AnyRow, column: usize) -> Result<DeviceId, StoreError
     DeviceId::new(bytes(row, column)?).map_err(|_| StoreError::Corrupt("devices"))
 }
 
+/// The device in this column, or nothing.
+pub(super) fn optional_device(row: &AnyRow, column: usize) -> Result<Option<DeviceId>, StoreError> {
+    let id: Option<Vec<u8>> = row.try_get(column)?;
+    id.map(DeviceId::new).transpose().map_err(|_| StoreError::Corrupt("devices"))
+}
+
 /// The user in this column.
 pub(super) fn user(row: &AnyRow, column: usize) -> Result<UserId, StoreError> {
     UserId::new(bytes(row, column)?).map_err(|_| StoreError::Corrupt("users"))

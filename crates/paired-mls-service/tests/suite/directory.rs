@@ -132,7 +132,7 @@ async fn approvals_are_listed_and_withdrawn(backend: Backend) {
     let expires_at = paired_mls_service::Clock::now(&*replica.clock) + DAY;
     let view = |device: &Device, by: &Device| ApprovalView {
         device: device.id.clone(),
-        approved_by: by.id.clone(),
+        approved_by: Some(by.id.clone()),
         expires_at,
     };
     let mut expected = vec![view(&one, &alice), view(&two, &second)];

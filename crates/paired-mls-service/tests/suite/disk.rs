@@ -22,14 +22,14 @@ use crate::{
 };
 
 /// A file system in memory that is small.
-struct Small {
-    folder: PathBuf,
+pub(crate) struct Small {
+    pub(crate) folder: PathBuf,
     _parent: tempfile::TempDir,
 }
 
 impl Small {
     /// Nothing for a user that may not mount; that is said.
-    fn mount(size: &str) -> Option<Self> {
+    pub(crate) fn mount(size: &str) -> Option<Self> {
         let parent = tempfile::Builder::new().prefix("pmls").tempdir().unwrap();
         fs::set_permissions(parent.path(), Permissions::from_mode(0o755)).unwrap();
         let folder = parent.path().join("small");

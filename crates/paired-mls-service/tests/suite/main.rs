@@ -2,7 +2,9 @@
 //! that the suite starts.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails, fails")]
 
+mod admin;
 mod backend;
+mod backup;
 mod commits;
 mod connections;
 mod device;

@@ -1,5 +1,6 @@
 //! The commands. Each module has the arguments of one, what it does, and what it reports.
 
+mod admin;
 mod config;
 mod demo;
 mod device;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Config(config::ConfigCommand),
     /// Run the delivery service and directory.
     Serve(Box<serve::ServeArgs>),
+    /// Look after the database of a service, also while it runs.
+    Admin(admin::AdminArgs),
     /// Play the main job with real members: a theft, ordinary MLS, and then Paired MLS.
     Demo(demo::DemoArgs),
     /// Print completions for a shell.
@@ -102,6 +105,7 @@ pub(crate) async fn run(
         Command::Serve(args) => {
             serve::run(args, parsed, output).await?;
         }
+        Command::Admin(args) => admin::run(args, &parsed.config_file()?, output).await?,
         Command::Demo(args) => return Err(demo::run(args, output)),
         Command::Completions(args) => generate::completions(args)?,
         Command::Man(args) => generate::man(args)?,

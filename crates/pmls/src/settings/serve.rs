@@ -110,6 +110,11 @@ impl ServeSettings {
         }
     }
 
+    /// The database, if this layer names one.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// How logs are written.
     pub(crate) fn log_format(&self) -> LogFormat {
         match self.log_format {

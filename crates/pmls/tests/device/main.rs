@@ -2,6 +2,7 @@
 //! for each command.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests")]
 
+mod admin;
 mod directory;
 mod init;
 mod serve;

@@ -175,7 +175,10 @@ impl fmt::Display for Approvals {
         }
         f.write_str("May register, for a day from their approval on:")?;
         for ApprovalView { device, approved_by, .. } in &self.approvals {
-            write!(f, "\n  {device}  approved by {approved_by}")?;
+            match approved_by {
+                Some(other) => write!(f, "\n  {device}  approved by {other}")?,
+                None => write!(f, "\n  {device}  approved by the operator of the service")?,
+            }
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ mod show;
 
 use clap::Subcommand;
 
+pub(crate) use self::directory::user;
+
 use crate::{failure::Failure, output::Output, session::Session, settings::GlobalOptions};
 
 /// What is to be done with a device.
