@@ -187,11 +187,13 @@ pub enum Exit {
     Locked = 6,
     /// Another device has to act first.
     Waiting = 7,
+    /// `status --check` or `doctor` has found something.
+    Attention = 8,
 }
 
 impl Exit {
     /// All codes, with what they say to a reader of the manual.
-    pub(crate) const ALL: [(Self, &'static str); 8] = [
+    pub(crate) const ALL: [(Self, &'static str); 9] = [
         (Self::Done, "all is well"),
         (Self::Refuted, "something that was claimed does not hold"),
         (Self::Usage, "the command line or the configuration is wrong"),
@@ -200,6 +202,7 @@ impl Exit {
         (Self::InUse, "another process works with the home or the vault"),
         (Self::Locked, "the passphrase or PIN is wrong, or there is none"),
         (Self::Waiting, "another device has to act first, and the message says which command"),
+        (Self::Attention, "`status --check` or `doctor` has found something that needs attention"),
     ];
 
     /// The paragraph of `--help` and of the manual.

@@ -10,6 +10,7 @@ mod newcomer;
 mod outbox;
 mod pair;
 mod serve;
+mod status;
 mod sync;
 mod token;
 mod tree;
@@ -50,6 +51,9 @@ pub(crate) enum Command {
     Sync,
     /// Do so whenever something comes, until it is stopped: this is how a passive device lives.
     Watch(sync::WatchArgs),
+    /// Show how it is with this device, and what needs attention: devices, groups, pairings, KeyPackages,
+    /// outbox.
+    Status(status::StatusArgs),
     /// Draw the ratchet tree of a group, with anchor and healed devices.
     Tree(tree::TreeArgs),
     /// The right to send from a leaf that devices share.
@@ -97,6 +101,7 @@ pub(crate) async fn run(
         Command::Update(args) => update::run(args, &options()?, output).await?,
         Command::Sync => sync::sync(&options()?, output).await?,
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
+        Command::Status(args) => return Ok(status::run(args, &options()?, output)?.into()),
         Command::Tree(args) => tree::run(args, &options()?, output)?,
         Command::Token(command) => token::run(command, &options()?, output).await?,
         Command::Outbox(command) => outbox::run(command, &options()?, output)?,

@@ -184,6 +184,7 @@ impl Engine {
         events: &[Event],
         report: &mut Report,
     ) -> Result<(), EngineError> {
+        self.store().note_healed(&group.row.id, group.epoch(), events, self.now())?;
         let members = group.mls().is_active().then(|| group.mls().members().count());
         let mut said = self.unused(group, events)?;
         said.extend(events.iter().filter(|event| !is_of_identity(event)).map(PairingEvent::from));

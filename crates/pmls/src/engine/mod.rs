@@ -22,6 +22,7 @@ mod commit;
 mod error;
 mod forget;
 mod group;
+mod health;
 mod identity;
 mod inbox;
 mod item;
@@ -35,6 +36,7 @@ mod plan;
 mod rejoin;
 mod report;
 mod say;
+mod status;
 mod store;
 mod sync;
 mod token;
@@ -58,6 +60,7 @@ pub(crate) use self::{
     packages::Offers,
     pairing::{Invitation, PairingView, Start, seed_of},
     report::{Happening, Report},
+    status::{Attention, DeviceStatus, GroupStatus, PackageStatus, Status, span},
     store::{GroupRow, Membership, Store},
     token::{Token, TokenState},
     watch::{Connection, Watch, Watching},

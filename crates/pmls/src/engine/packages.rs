@@ -26,7 +26,6 @@ pub(crate) enum Offers {
 }
 
 const OFFERS: &str = "offers";
-const COUNTED: &str = "counted";
 
 impl Store<'_> {
     /// What this device offers from now on.
@@ -39,7 +38,7 @@ impl Store<'_> {
         self.set_cursor(OFFERS, number)
     }
 
-    fn offers(&self) -> Result<Offers, EngineError> {
+    pub(super) fn offers(&self) -> Result<Offers, EngineError> {
         Ok(match self.cursor(OFFERS)? {
             0 => Offers::Nothing,
             1 => Offers::Plain,
@@ -58,16 +57,20 @@ impl Engine {
         }
         let now = u64::try_from(seconds(self.now())).unwrap_or_default();
         let joined = |event: &Happening| matches!(event, Happening::Joined { .. });
-        let due = self.store().cursor(COUNTED)?.saturating_add(INTERVAL.as_secs());
+        let due = self
+            .store()
+            .counted()?
+            .map_or(0, |counted| counted.at)
+            .saturating_add(INTERVAL.as_secs());
         if now < due && !report.events.iter().any(joined) {
             return Ok(());
         }
         let suite = self.session.profile().suite.code_point();
         let counts = self.client()?.count().await?;
+        self.store().note_counted(&counts, suite, self.now())?;
         let count = counts.into_iter().find(|count| count.suite == suite);
         let KeyPackageCount { once: left, last_resort, .. } =
             count.unwrap_or(KeyPackageCount { suite, once: 0, last_resort: 0, later: 0 });
-        self.store().set_cursor(COUNTED, now)?;
         if left >= LOW {
             return Ok(());
         }
@@ -87,9 +90,12 @@ impl Engine {
             if last_resort == 0 {
                 upload.last_resort.push(make(PackageKind::LastResort)?.into());
             }
+            self.store().note_packages_end(&upload)?;
             self.enqueue(&Item::Packages(upload)).map(drop)
         })?;
         self.flush(report).await?;
+        let counts = self.client()?.count().await?;
+        self.store().note_counted(&counts, suite.into(), self.now())?;
         report.add(Happening::KeyPackages { made, left });
         Ok(())
     }

@@ -163,6 +163,7 @@ impl Store<'_> {
     /// Makes the tables.
     pub(super) fn prepare(&self) -> Result<(), EngineError> {
         self.0.execute_batch(SCHEMA)?;
+        self.0.execute_batch(super::health::SCHEMA)?;
         for (table, column, kind) in LATER {
             let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
             if !self.0.prepare(sql)?.exists([table, column])? {
@@ -267,7 +268,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
-        Ok(())
+        self.forget_health(id)
     }
 
     /// The log of a group was read up to this position.

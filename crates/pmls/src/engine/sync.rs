@@ -31,7 +31,7 @@ impl Engine {
         self.replenish(report).await?;
         match stuck {
             Some(error) => Err(error),
-            None => Ok(()),
+            None => self.store().note_synced(self.now()),
         }
     }
 
@@ -52,8 +52,14 @@ impl Engine {
                 failed => failed,
             };
             match caught_up {
-                Err(error) if error.is_of_one_group() => stuck = Some(error),
-                done => done?,
+                Err(error) if error.is_of_one_group() => {
+                    self.store().note_trouble(&row.id, &error, self.now())?;
+                    stuck = Some(error);
+                }
+                done => {
+                    done?;
+                    self.store().no_trouble(&row.id)?;
+                }
             }
         }
         Ok(stuck)

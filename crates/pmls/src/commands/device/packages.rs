@@ -1,6 +1,6 @@
 //! `pmls device publish` and `withdraw`: KeyPackages, by which others add this device to groups.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use clap::Args;
 use paired_mls_api::{KeyPackageCount, KeyPackageUpload};
@@ -51,10 +51,14 @@ pub(super) async fn publish(args: &PublishArgs, session: &Session) -> Result<Pub
         last_resort.push(make(PackageKind::LastResort)?.into());
     }
     let published = key_packages.len().saturating_add(last_resort.len());
-    session.client()?.upload(&KeyPackageUpload { key_packages, last_resort }).await?;
+    let upload = KeyPackageUpload { key_packages, last_resort };
+    session.client()?.upload(&upload).await?;
     let store = Store::of(session)?;
+    store.note_packages_end(&upload)?;
     store.set_offers(if args.gated { Offers::Gated } else { Offers::Plain })?;
-    Ok(Published { published, claimable: session.client()?.count().await? })
+    let claimable = session.client()?.count().await?;
+    store.note_counted(&claimable, session.profile().suite.code_point(), SystemTime::now())?;
+    Ok(Published { published, claimable })
 }
 
 pub(super) async fn withdraw(session: &Session) -> Result<Withdrawn, Failure> {
