@@ -4,6 +4,7 @@ mod admin;
 mod config;
 mod demo;
 mod device;
+mod doctor;
 mod generate;
 mod group;
 mod newcomer;
@@ -54,6 +55,10 @@ pub(crate) enum Command {
     /// Show how it is with this device, and what needs attention: devices, groups, pairings, KeyPackages,
     /// outbox.
     Status(status::StatusArgs),
+    /// Find out what is wrong with this device, and which command helps: exit code 8 if there is anything.
+    Doctor,
+    /// Bring this device back after a loss of its MLS state or its vault, or when groups cannot go on.
+    Recover(doctor::RecoverArgs),
     /// Draw the ratchet tree of a group, with anchor and healed devices.
     Tree(tree::TreeArgs),
     /// The right to send from a leaf that devices share.
@@ -102,6 +107,8 @@ pub(crate) async fn run(
         Command::Sync => sync::sync(&options()?, output).await?,
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
         Command::Status(args) => return Ok(status::run(args, &options()?, output)?.into()),
+        Command::Doctor => return Ok(doctor::doctor(&options()?, output).await?.into()),
+        Command::Recover(args) => doctor::recover(args, &options()?, output).await?,
         Command::Tree(args) => tree::run(args, &options()?, output)?,
         Command::Token(command) => token::run(command, &options()?, output).await?,
         Command::Outbox(command) => outbox::run(command, &options()?, output)?,

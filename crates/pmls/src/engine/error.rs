@@ -185,7 +185,7 @@ pub(crate) enum EngineError {
     /// The service does not know a group.
     #[error(
         "the service has no group {0}, or this account is not on its list: ask a member to add this device \
-         again, or forget it by `pmls group forget {0}`"
+         again, or forget it by `pmls group forget {0} --still-in`"
     )]
     NotAtTheService(String),
     /// The service has no GroupInfo.

@@ -37,6 +37,8 @@ const SYNCED: &str = "synced";
 const ONCE: &str = "packages once";
 const LAST_RESORT: &str = "packages of the last resort";
 const COUNTED: &str = "packages counted";
+const USED: &str = "welcome ";
+const LOST_WELCOMES: &str = "welcomes lost";
 const UNTIL: &str = "packages until";
 
 /// When a device was healed last.
@@ -79,7 +81,9 @@ impl Store<'_> {
         for event in events {
             match event {
                 Event::Healed { devices, .. } if devices.is_empty() => healed.push(SHARED_LEAF),
-                Event::Healed { devices, .. } => {
+                Event::Healed { by, devices, .. } => {
+                    // The one who commits has new keys of its own.
+                    healed.push(i64::from(by.0));
                     healed.extend(devices.iter().map(|device| i64::from(device.0)));
                 }
                 Event::LeafRenewed { device, .. } => healed.push(i64::from(device.0)),
@@ -187,6 +191,30 @@ impl Store<'_> {
             at,
             until: self.cursor(UNTIL)?,
         }))
+    }
+
+    /// Remembers a Welcome that has let this device in.
+    pub(super) fn note_welcome(&self, digest: &str) -> Result<(), EngineError> {
+        self.set_cursor(&format!("{USED}{digest}"), 1)
+    }
+
+    /// Whether a Welcome has let this device in.
+    pub(super) fn used_welcome(&self, digest: &str) -> Result<bool, EngineError> {
+        Ok(self.cursor(&format!("{USED}{digest}"))? > 0)
+    }
+
+    /// A Welcome was for a KeyPackage whose private keys are gone.
+    pub(super) fn note_lost_welcome(&self) -> Result<(), EngineError> {
+        self.set_cursor(LOST_WELCOMES, self.lost_welcomes()?.saturating_add(1))
+    }
+
+    /// How many Welcomes were so, since the last recovery.
+    pub(super) fn lost_welcomes(&self) -> Result<u64, EngineError> {
+        self.cursor(LOST_WELCOMES)
+    }
+
+    pub(super) fn no_lost_welcomes(&self) -> Result<(), EngineError> {
+        self.set_cursor(LOST_WELCOMES, 0)
     }
 
     /// Forgets what was remembered of a group.

@@ -114,6 +114,7 @@ impl Engine {
                 let joined = self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
                     let epoch = group.epoch();
+                    self.store().note_welcome(&self.message_id(welcome)?)?;
                     self.entered(&GroupId::new(group.group_id())?, None, epoch, report)
                 });
                 return match joined {
@@ -144,7 +145,23 @@ impl Engine {
             self.entered(&id, Some(pairing), 0, report)?;
             let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
             self.store().back_since(&id, group.epoch(), 0)?;
+            self.store().note_welcome(&self.message_id(welcome)?)?;
             return self.who_is_in(&id, report).await;
+        }
+        self.for_nobody(welcome, report).await
+    }
+
+    /// A Welcome that no KeyPackage here is for: it is for another device of the account, or was read before;
+    /// or its private keys are gone. The last is said only where it is certain.
+    async fn for_nobody(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
+        if self.store().used_welcome(&self.message_id(welcome)?)? {
+            return Ok(());
+        }
+        let user = self.session.profile().user.clone();
+        let view = self.user_view(&user).await?;
+        if view.devices.len() == 1 && self.paired(AnchorKind::Leaf)?.is_empty() {
+            self.store().note_lost_welcome()?;
+            report.add(Happening::WelcomeLost);
         }
         Ok(())
     }

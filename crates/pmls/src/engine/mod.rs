@@ -19,6 +19,7 @@
 
 mod change;
 mod commit;
+mod doctor;
 mod error;
 mod forget;
 mod group;
@@ -33,6 +34,7 @@ mod outbox;
 mod packages;
 mod pairing;
 mod plan;
+mod recover;
 mod rejoin;
 mod report;
 mod say;
@@ -53,6 +55,7 @@ use paired_mls_openmls::{Error, UsageError};
 
 pub(crate) use self::{
     change::{Change, Newcomer},
+    doctor::{Finding, FindingKind},
     error::EngineError,
     group::{Door, Group},
     inbox::{Letter, Said, Which},
@@ -84,14 +87,21 @@ impl Engine {
     /// Opens the device's home. What a crash has left half done is tidied up here and with the next
     /// [`Engine::sync`].
     pub(crate) fn open(options: &GlobalOptions) -> Result<Self, EngineError> {
-        let session = Session::open(options)?;
+        Self::of(Session::open(options)?)
+    }
+
+    fn assemble(session: Session) -> Result<Self, EngineError> {
         let engine = Self { session, made: RefCell::default(), refused: RefCell::default() };
         engine.store().prepare()?;
         for (device, user) in engine.store().owners()? {
             engine.session.directory().learn(&device, Some(&user));
         }
-        engine.drop_unsent()?;
         Ok(engine)
+    }
+
+    /// Remembers beside the MLS state what its loss would take.
+    fn remember(&self) -> Result<(), EngineError> {
+        Ok(self.session.home().remember(&self.known()?)?)
     }
 
     pub(crate) fn store(&self) -> Store<'_> {
@@ -186,5 +196,12 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The next command does it, if this one cannot.
+        let _ = self.remember();
     }
 }

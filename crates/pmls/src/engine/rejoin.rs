@@ -50,12 +50,18 @@ impl Engine {
 
     /// Makes again what another commit has won against.
     pub(super) async fn rejoin_again(&mut self, report: &mut Report) -> Result<(), EngineError> {
+        let mut failed = None;
         for row in self.store().groups()? {
-            if row.state == Membership::Rejoining && !self.is_rejoin_underway(&row.id)? {
-                self.rejoin_once(&row, report).await?;
+            if row.state != Membership::Rejoining || self.is_rejoin_underway(&row.id)? {
+                continue;
+            }
+            match self.rejoin_once(&row, report).await {
+                // One that cannot be come back into stops no other.
+                Err(error) if error.is_of_one_group() => failed = Some(error),
+                done => done.map(drop)?,
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn rejoin_once(

@@ -84,6 +84,12 @@ pub(crate) enum Happening {
     Forgotten { group: String, id: String },
     /// This device is back in a group, from outside.
     Rejoined { group: String, id: String, epoch: u64 },
+    /// A leaf that this device has shared is lost with its vault: a partner, or another member, has to add it.
+    LeafLost { group: String, id: String },
+    /// A pairing is over, since its tape is lost.
+    PairingLost { pairing: String, with: Vec<String> },
+    /// Somebody has added this device by a KeyPackage whose private keys are gone.
+    WelcomeLost,
     /// This device has sent more than its state knows: that is an older copy.
     OlderCopy { group: String },
     /// The vault is an older copy than this device's state of the group.

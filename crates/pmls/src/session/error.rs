@@ -32,6 +32,21 @@ pub(crate) enum SessionError {
         /// Where the device is.
         home: PathBuf,
     },
+    /// The MLS state of a device is gone.
+    #[error(
+        "the MLS state of the device in {home} is gone: put mls.sqlite back, or run `pmls recover`, which brings the \
+         device back into its groups"
+    )]
+    NoState {
+        /// The home.
+        home: PathBuf,
+    },
+    /// A recovery was begun.
+    #[error("the device in {home} is being recovered: `pmls recover` goes on with it")]
+    Recovering {
+        /// The home.
+        home: PathBuf,
+    },
     /// `device init` of another device.
     #[error(
         "{home} has another device already ({found}): leave the flags away to go on with that one, or \
@@ -47,7 +62,10 @@ pub(crate) enum SessionError {
     #[error("a new device needs --user and --server")]
     WhoseDevice,
     /// The vault's file or folder is gone.
-    #[error("there is no vault at {path}: put it back, or correct --vault-path")]
+    #[error(
+        "there is no vault at {path}: put it back, or correct --vault-path; if it is lost, `pmls recover` brings \
+         the device back with new keys"
+    )]
     NoVault {
         /// Where it was looked for.
         path: PathBuf,

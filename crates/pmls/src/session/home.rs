@@ -5,11 +5,14 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
 
 use super::SessionError;
+use crate::settings::GlobalOptions;
 
 /// A device's folder, which this process has for itself as long as this lives.
 ///
@@ -45,24 +48,27 @@ impl fmt::Display for Holder {
 
 impl Home {
     /// Opens a folder in which a device was set up.
-    pub(crate) fn open(folder: &Path) -> Result<Self, SessionError> {
+    pub(crate) fn open(options: &GlobalOptions) -> Result<Self, SessionError> {
+        let folder = &options.home;
         if !folder.join(DEVICE_FILE).is_file() {
             return Err(SessionError::NoDevice { home: folder.to_owned() });
         }
-        Self::lock(folder)
+        Self::lock(folder, options.wait)
     }
 
     /// Opens a folder, and makes it where it is missing.
-    pub(crate) fn create(folder: &Path) -> Result<Self, SessionError> {
+    pub(crate) fn create(options: &GlobalOptions) -> Result<Self, SessionError> {
+        let folder = &options.home;
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).map_err(SessionError::home("create", folder))?;
-        Self::lock(folder)
+        Self::lock(folder, options.wait)
     }
 
-    fn lock(folder: &Path) -> Result<Self, SessionError> {
+    /// Waits so long for another process that has it.
+    fn lock(folder: &Path, wait: Duration) -> Result<Self, SessionError> {
         let folder = fs::canonicalize(folder).map_err(SessionError::home("open", folder))?;
         only_for_the_owner(&folder)?;
         let path = folder.join("lock");
@@ -71,13 +77,20 @@ impl Home {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut lock = options.open(&path).map_err(SessionError::home("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(SessionError::HomeInUse { holder: holder(&mut lock), home: folder });
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(SessionError::home("lock", &path)(source));
+        let until = Instant::now() + wait;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(SessionError::HomeInUse {
+                        holder: holder(&mut lock),
+                        home: folder,
+                    });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(SessionError::home("lock", &path)(source));
+                }
             }
         }
         let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
@@ -100,6 +113,9 @@ impl Home {
         self.folder.join("mls.sqlite")
     }
 }
+
+/// How often it is tried to lock a home that another process has.
+const POLL: Duration = Duration::from_millis(20);
 
 const DEVICE_FILE: &str = "device.toml";
 

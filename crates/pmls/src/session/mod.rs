@@ -9,6 +9,7 @@ mod home;
 mod key;
 mod keyring;
 mod profile;
+mod recovery;
 mod roles;
 mod set_up;
 mod unlock;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     home::{Holder, Home},
     key::{DeviceKey, KeyError, mls_suite},
     profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
+    recovery::{Keys, Known, KnownGroup, KnownPairing, Lost, Recovery, is_loss},
     set_up::NewDevice,
     unlock::{Wanted, ask},
     vault::{OpenVault, Opening},
@@ -69,7 +71,12 @@ impl Session {
     /// Fails with [`SessionError::NoDevice`] or [`SessionError::Unfinished`] before `device init` is done, with
     /// [`SessionError::HomeInUse`] while another process has it, and with those of the vault.
     pub(crate) fn open(options: &GlobalOptions) -> Result<Self, SessionError> {
-        let home = Home::open(&options.home)?;
+        let home = Home::open(options)?;
+        home.require_whole()?;
+        Self::open_in(home, options)
+    }
+
+    fn open_in(home: Home, options: &GlobalOptions) -> Result<Self, SessionError> {
         let path = home.device_file();
         let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;

@@ -45,7 +45,7 @@ impl Session {
         options: &GlobalOptions,
         wanted: Option<NewDevice>,
     ) -> Result<Self, SessionError> {
-        let home = Home::create(&options.home)?;
+        let home = Home::create(options)?;
         let path = home.device_file();
         let found = DeviceFile::read(&path)?;
         // What was begun and never came to be a device does not stand in the way of another one.

@@ -77,7 +77,21 @@ pub(crate) struct DeviceSettings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<u64>,
+    /// How long to wait for another process that works with the home [default: 5].
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        env = "PMLS_WAIT",
+        hide_env_values = true,
+        value_parser = clap::value_parser!(u64).range(0..=86400)
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<u64>,
 }
+
+/// How long to wait for another process, in seconds.
+const WAIT: u64 = 5;
 
 /// How long the service may take, in seconds.
 const TIMEOUT: u64 = 30;
@@ -99,6 +113,8 @@ pub(crate) struct GlobalOptions {
     pub(crate) allow_http: Option<bool>,
     /// How long the service may take for an answer.
     pub(crate) timeout: Duration,
+    /// How long to wait for another process that works with the home.
+    pub(crate) wait: Duration,
 }
 
 impl DeviceSettings {
@@ -122,9 +138,19 @@ impl TryFrom<DeviceSettings> for GlobalOptions {
 
     fn try_from(settings: DeviceSettings) -> Result<Self, SettingsError> {
         let DeviceSettings { home, vault_path, passphrase_file, .. } = settings;
-        let DeviceSettings { server, server_root, allow_http, timeout, .. } = settings;
+        let DeviceSettings { server, server_root, allow_http, timeout, wait, .. } = settings;
+        let wait = Duration::from_secs(wait.unwrap_or(WAIT));
         let timeout = Duration::from_secs(timeout.unwrap_or(TIMEOUT));
         let home = home.ok_or(SettingsError::NoDataFolder)?;
-        Ok(Self { home, vault_path, passphrase_file, server, server_root, allow_http, timeout })
+        Ok(Self {
+            home,
+            vault_path,
+            passphrase_file,
+            server,
+            server_root,
+            allow_http,
+            timeout,
+            wait,
+        })
     }
 }

@@ -93,7 +93,8 @@ impl InitArgs {
         };
         let url = options.server.clone().ok_or(SessionError::WhoseDevice)?;
         let root = options.server_root.as_ref().map(absolute).transpose()?;
-        let server = ServerPlace { url, root, transport: Transport::default() }.with(options);
+        let server = ServerPlace { url, root: None, transport: Transport::default() }.with(options);
+        let server = ServerPlace { root, ..server };
         let (name, suite) = (self.name.clone(), self.suite);
         let key = match (self.signature_key, self.vault) {
             (KeyKind::Vault, _) => KeyPlace::Vault,

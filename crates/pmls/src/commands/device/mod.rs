@@ -3,7 +3,7 @@
 mod directory;
 mod init;
 mod packages;
-mod register;
+pub(super) mod register;
 mod show;
 
 use clap::Subcommand;

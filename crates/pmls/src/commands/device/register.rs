@@ -22,7 +22,7 @@ pub(crate) struct RegisterArgs {
 
 /// A device that the service knows.
 #[derive(Serialize)]
-pub(super) struct Registered {
+pub(crate) struct Registered {
     registered: bool,
     #[serde(flatten)]
     device: DeviceReport,
@@ -36,7 +36,7 @@ struct Waiting {
 }
 
 /// Registers the device. Doing it again changes nothing.
-pub(super) async fn register(
+pub(crate) async fn register(
     args: &RegisterArgs,
     session: &Session,
     output: Output,

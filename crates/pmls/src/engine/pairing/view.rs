@@ -63,6 +63,17 @@ impl Engine {
         Ok(views)
     }
 
+    /// The users of the other devices of a pairing.
+    pub(in crate::engine) fn pairing_partners(
+        &self,
+        pairing: PairingId,
+    ) -> Result<Vec<String>, EngineError> {
+        let terms = self.terms(pairing)?;
+        let own = self.party();
+        let others = terms.roster().devices().iter().filter(|device| device.party != own);
+        Ok(others.map(|device| printable(&device.party.identity)).collect())
+    }
+
     pub(super) fn pairing_view(&self, pairing: PairingId) -> Result<PairingView, EngineError> {
         let state = self.book().load(pairing)?;
         let terms = terms_of(&state);

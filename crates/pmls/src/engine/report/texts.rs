@@ -142,6 +142,23 @@ impl fmt::Display for Happening {
             Self::Rejoined { group, epoch, .. } => {
                 write!(f, "{group}: this device is back, in epoch {epoch}")
             }
+            Self::LeafLost { group, .. } => write!(
+                f,
+                "{group}: this device has shared its leaf here, and the leaf's keys are lost: pair anew, or ask a \
+                 member to add this device"
+            ),
+            Self::PairingLost { pairing, with } => write!(
+                f,
+                "pairing {} is over, since its tape is lost: run `pmls pair end {} --force` on the device of {}, and \
+                 pair again",
+                short(pairing),
+                short(pairing),
+                with.join(" and ")
+            ),
+            Self::WelcomeLost => f.write_str(
+                "somebody has added this device to a group by a KeyPackage whose private keys are gone, as after a \
+                 restored backup: `pmls recover` withdraws such, and then this device can be added again",
+            ),
             Self::OlderCopy { group } => write!(
                 f,
                 "{group}: the state of this device is older than what it has sent; it takes new keys, and \
