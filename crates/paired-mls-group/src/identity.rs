@@ -366,7 +366,13 @@ impl LeftOut {
         waiting: &[Proposed],
     ) -> Self {
         let mut left_out = Self::default();
+        let own = device.library.own_leaf(group);
         for proposed in waiting {
+            if proposed.member() == Some(own) && proposed.removed() == Some(own) {
+                // Nobody commits its own removal (RFC 9420 section 12.2).
+                left_out.references.push(proposed.reference.clone());
+                continue;
+            }
             let (at, new, cause) = match (&proposed.proposal, proposed.member()) {
                 (Proposal::Add { leaf, .. }, _) => (None, leaf, Cause::Added),
                 (Proposal::Update(leaf), Some(at)) if changes(device, group, at, leaf) => {

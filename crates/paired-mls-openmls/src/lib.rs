@@ -30,7 +30,7 @@ pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
 pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
 pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;
-pub use package::PackageKind;
+pub use package::{PackageKind, check_key_package};
 pub use paired_mls_group::{
     AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
     identity::MemberIdentity, node::Footing,

@@ -91,6 +91,19 @@ pub(crate) fn newcomers<P: Platform>(
     adds.collect()
 }
 
+/// Checks that a client with this KeyPackage can be added to a group, before anything is made of it.
+///
+/// # Errors
+///
+/// As [`PairedGroup::add`](crate::PairedGroup::add), of this KeyPackage alone.
+pub fn check_key_package<P: Platform>(
+    mls: &MlsGroup,
+    device: &Device<P>,
+    key_package: &[u8],
+) -> Result<(), Error> {
+    newcomers(mls, device, &[key_package.to_vec()]).map(drop)
+}
+
 /// The kept KeyPackage that a Welcome is for.
 pub(crate) fn package_for<P: Platform>(
     device: &Device<P>,

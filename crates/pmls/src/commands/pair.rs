@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    io::Write as _,
+    io::{self, IsTerminal as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,10 @@ use serde::Serialize;
 
 use super::{newcomer, told};
 use crate::{
-    engine::{Engine, EngineError, Invitation, PairingView, Report, Start, seed_of},
+    engine::{
+        CommittedBy, EndInGroup, EndView, Engine, EngineError, Invitation, PairingView, Partners,
+        Report, Start, seed_of,
+    },
     failure::Failure,
     output::{Output, short},
     settings::GlobalOptions,
@@ -137,9 +140,15 @@ pub(crate) struct EndArgs {
     /// The beginning of the pairing's identifier; not needed if there is only one.
     #[arg(default_value = "")]
     pairing: String,
-    /// Do not wait any longer for partners that do not answer.
+    /// The partners are lost, or do not answer: take them out of the groups, and stay.
     #[arg(long)]
     force: bool,
+    /// Say who would leave which group, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask at a terminal.
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn run(
@@ -176,10 +185,17 @@ pub(super) async fn run(
         PairCommand::Publish(args) => {
             engine.publish_packages(&args.pairing, args.count, &mut report).await.map(drop)
         }
-        PairCommand::End(args) if args.force => {
-            engine.force_end(&args.pairing, &mut report).await.map(drop)
+        PairCommand::End(args) => {
+            let partners = args.force.into();
+            output.show(&engine.plan_end(&args.pairing, partners)?)?;
+            if args.dry_run || !(args.yes || confirmed()?) {
+                return Ok(());
+            }
+            match partners {
+                Partners::Lost => engine.force_end(&args.pairing, &mut report).await.map(drop),
+                Partners::Answer => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
+            }
         }
-        PairCommand::End(args) => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
         PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing, &mut report),
     };
     told(engine.outcome(done), &report, output)
@@ -205,6 +221,45 @@ async fn start(
             engine.start_with_seed(&with, start, &seed, report).await?
         }
     })
+}
+
+/// Whether the person at the terminal goes on; without a terminal nobody is asked.
+fn confirmed() -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    let mut err = io::stderr().lock();
+    err.write_all(b"Go on? [y/N] ").and_then(|()| err.flush()).map_err(Failure::Output)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+impl fmt::Display for EndView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The end of pairing {} with {}:", short(&self.pairing), self.with.join(" and "))?;
+        if self.waits_for_partners {
+            f.write_str("\n  first the partners have to answer; `--force` does not wait for them")?;
+        }
+        for EndInGroup { group, leave, stay, committed_by } in &self.groups {
+            write!(f, "\n  {group}: {} ", leave.join(" and "))?;
+            match committed_by {
+                CommittedBy::ThisDevice => {
+                    f.write_str("is taken out by a commit of this device")?
+                }
+                CommittedBy::AnotherMember => {
+                    f.write_str("leaves, and another member has to commit that")?;
+                }
+            }
+            if !stay.is_empty() {
+                write!(f, "; {} stays", stay.join(" and "))?;
+            }
+        }
+        if self.pair_anew {
+            f.write_str("\n  the devices that did not end it may pair again among themselves")?;
+        }
+        Ok(())
+    }
 }
 
 /// A seed file: one line that says what it is, and the protocol's ShareRand message in base64.

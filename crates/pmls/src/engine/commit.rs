@@ -1,21 +1,19 @@
 //! What this device sends into a group.
 
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
-use paired_mls::{DeviceId as Number, leaf::LeafPackages, wire::MlsMessage};
+use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
 use paired_mls_api::{
-    Access, CreateGroup, DeviceId, Envelope, GroupId, ProblemKind, PublishCommit, RosterChange,
-    UserId, WelcomeFor,
+    Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
+    WelcomeFor,
 };
 use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
 
 use super::{
-    Change, Engine, EngineError, Group, GroupRow, Membership, Newcomer, Report,
+    Change, Engine, EngineError, Group, GroupRow, Membership, Report,
     group::{Door, create_config},
-    identity::check_key_package,
     item::Item,
     outbox::Fate,
 };
-use crate::output::printable;
 
 /// How often a commit is made again because another one has won.
 pub(super) const ATTEMPTS: u32 = 16;
@@ -67,9 +65,15 @@ impl Engine {
         self.flush(report).await?;
         // Each can be claimed once: they are kept for the case that another commit wins.
         let packages = match change {
-            Change::Add(newcomers) => self.claim(newcomers).await?,
+            Change::Add(newcomers) => {
+                let group = self.ready(name, report).await?;
+                self.claim(&group, newcomers, report).await?
+            }
             _ => Vec::new(),
         };
+        if matches!(change, Change::Add(_)) && packages.is_empty() {
+            return Ok(());
+        }
         for _ in 0..ATTEMPTS {
             let mut group = self.ready(name, report).await?;
             let id = self.device().provider().transaction(|| {
@@ -84,7 +88,12 @@ impl Engine {
                 Some(Fate::Refused(refused)) => {
                     return Err(EngineError::Refused(Box::new(refused.clone())));
                 }
-                _ => return Ok(()),
+                _ => {
+                    packages
+                        .iter()
+                        .try_for_each(|(device, ..)| self.store().used_claimed(device))?;
+                    return Ok(());
+                }
             }
         }
         Err(EngineError::AlwaysLost(ATTEMPTS))
@@ -182,6 +191,17 @@ impl Engine {
         self.queue(group, Ready { outgoing: heal, welcomed, orphans }).map(drop)
     }
 
+    /// Stores a commit to be sent that takes out these leaves.
+    pub(super) fn take_out(
+        &self,
+        group: &mut Group,
+        leaves: &[LeafIndex],
+    ) -> Result<(), EngineError> {
+        let outgoing = group.remove(leaves)?;
+        let orphans = group.orphans(leaves);
+        self.queue(group, Ready { outgoing, welcomed: Vec::new(), orphans }).map(drop)
+    }
+
     fn queue_commit(
         &self,
         group: &GroupId,
@@ -223,56 +243,6 @@ impl Engine {
             Err(_) => filled = false,
         })?;
         if filled { Ok(cover) } else { Err(EngineError::NoRandomness) }
-    }
-
-    /// Claims KeyPackages: of each device that is named, or of all devices of a user that have one.
-    /// With each come the devices that are to get the Welcome: all of the user, of which those that it
-    /// is not for drop it. So nobody learns who shares a leaf.
-    async fn claim(
-        &self,
-        newcomers: &[Newcomer],
-    ) -> Result<Vec<(DeviceId, Vec<DeviceId>, Vec<u8>)>, EngineError> {
-        let suite = self.session.profile().suite.code_point();
-        let client = self.client()?;
-        let mut claimed = Vec::new();
-        for newcomer in newcomers {
-            let name = printable(newcomer.user.as_bytes());
-            let view = self.user_view(&newcomer.user).await?;
-            let active = view.devices.iter().filter(|device| device.revoked_at.is_none());
-            let active: Vec<_> = active.collect();
-            let ids: Vec<_> = active.iter().map(|device| device.device.clone()).collect();
-            let before = claimed.len();
-            let mut kept = None;
-            for device in active {
-                let id = &device.device;
-                let named = newcomer.device.as_ref();
-                if named.is_some_and(|prefix| !id.to_string().starts_with(prefix)) {
-                    continue;
-                }
-                if *id == self.session.profile().device {
-                    continue;
-                }
-                match client.claim(id, suite).await {
-                    Ok(Some(package)) => {
-                        check_key_package(&package, device, &view, suite)?;
-                        claimed.push((id.clone(), ids.clone(), package));
-                    }
-                    Ok(None) => {}
-                    // Another device of the user may have one.
-                    Err(error) if error.problem() == Some(ProblemKind::Reserved) => {
-                        kept = Some(error);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            if claimed.len() == before {
-                if let Some(error) = kept {
-                    return Err(error.into());
-                }
-                return Err(EngineError::NoKeyPackage(name, suite));
-            }
-        }
-        Ok(claimed)
     }
 
     /// The partners of this device in a group, with their ids at the service.

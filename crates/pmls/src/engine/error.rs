@@ -228,6 +228,28 @@ pub(crate) enum EngineError {
         /// The device that was asked for.
         device: DeviceId,
     },
+    /// A KeyPackage by which nobody can be added.
+    #[error(
+        "{user}/{device} cannot be added by the KeyPackage that the service gives: {why}. Nobody was added; run \
+         `pmls device publish` on that device, or add the others without it"
+    )]
+    BadKeyPackage {
+        /// Whose it is.
+        user: String,
+        /// Of which device.
+        device: DeviceId,
+        /// What is wrong with it.
+        why: Box<EngineError>,
+    },
+    /// This device has asked to leave.
+    #[error(
+        "this device has asked to leave {0}, and the next commit of another member carries that out: `pmls group \
+         leave {0} --cancel` stays in it"
+    )]
+    IsLeaving(String),
+    /// This device has not asked to leave.
+    #[error("this device has not asked to leave {0}: there is nothing to cancel")]
+    NotLeaving(String),
     /// Somebody says that it is somebody else.
     #[error(
         "device {device} says that it is of {says}, and the directory does not: whoever has it is not to be \

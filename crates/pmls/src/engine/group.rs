@@ -331,6 +331,8 @@ impl Group {
                 _ => {}
             }
         }
+        // Nobody commits its own removal.
+        gone.retain(|leaf| *leaf != own_leaf_of(self.mls()).value());
         let accepted =
             |member: &MemberIdentity| Some(member.identity.last_accepted()?.content().to_vec());
         let (left, staying): (Vec<_>, Vec<_>) =

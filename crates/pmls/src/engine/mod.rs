@@ -18,6 +18,7 @@
 //! application message is decrypted, kept and passed in one transaction.
 
 mod change;
+mod claim;
 mod commit;
 mod doctor;
 mod error;
@@ -61,7 +62,9 @@ pub(crate) use self::{
     inbox::{Letter, Said, Which},
     outbox::{Refused, Waiting},
     packages::Offers,
-    pairing::{Invitation, PairingView, Start, seed_of},
+    pairing::{
+        CommittedBy, EndInGroup, EndView, Invitation, PairingView, Partners, Start, seed_of,
+    },
     report::{Happening, Report},
     status::{Attention, DeviceStatus, GroupStatus, PackageStatus, Status, span},
     store::{GroupRow, Membership, Store},

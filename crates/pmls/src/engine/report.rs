@@ -56,6 +56,8 @@ pub(crate) enum Happening {
     PartnerContinues { group: String, pairing: String, by: u16 },
     /// A pairing is over, and its tape erased.
     Ended { pairing: String, leaves: bool },
+    /// After the end of a pairing: this device has taken out a partner.
+    TakenOut { group: String, device: String },
     /// After the end of a pairing: this device is to be added again.
     ReturnAnew { pairing: String },
     /// After the end of a pairing of several devices: those that stay pair again.
@@ -76,6 +78,10 @@ pub(crate) enum Happening {
     NotSent { group: String },
     /// This device has asked to be removed; another member has to commit that.
     Leaving { group: String },
+    /// This device does not want to leave any more.
+    Stays { group: String },
+    /// Somebody was not added, since it is in already.
+    AlreadyIn { group: String, user: String },
     /// This device is out of a group that nobody else is in.
     Left { group: String },
     /// New KeyPackages are at the service, which had this many left.

@@ -27,6 +27,9 @@ impl Engine {
     ) -> Result<(), EngineError> {
         self.sync_mailbox(report).await?;
         let mut group = self.ready(name, report).await?;
+        if group.row.state == Membership::Leaving {
+            return Err(EngineError::IsLeaving(group.row.name));
+        }
         if self.is_behind(&group)? {
             report.add(Happening::OlderCopy { group: group.row.name.clone() });
             self.commit(name, &Change::Update, report).await?;
@@ -150,6 +153,35 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes back that this device wants to leave: its commit ends the epoch that the proposal is for.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NotIn`] if another member has carried it out meanwhile.
+    pub(crate) async fn stay(
+        &mut self,
+        name: &str,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        self.sync_mailbox(report).await?;
+        let row = self.find(name)?;
+        if row.state != Membership::Leaving {
+            return Err(EngineError::NotLeaving(row.name));
+        }
+        self.device().provider().transaction(|| {
+            let items = self.store().outbox()?.into_iter().chain(self.store().late_items()?);
+            for (id, item) in items {
+                if is_to_leave(&item, &row.id) {
+                    self.store().sent(id)?;
+                }
+            }
+            self.store().set_membership(&row.id, Membership::Active)
+        })?;
+        self.commit(name, &Change::Update, report).await?;
+        report.add(Happening::Stays { group: row.name });
+        Ok(())
+    }
+
     /// A commit has ended the epoch of this device's proposal to leave, and has not carried it out: it is
     /// made again.
     pub(super) fn still_leaving(&self, group: &mut Group) -> Result<(), EngineError> {
@@ -163,8 +195,7 @@ impl Engine {
 
     fn is_leaving_underway(&self, id: &GroupId) -> Result<bool, EngineError> {
         let items = self.store().outbox()?.into_iter().chain(self.store().late_items()?);
-        let is_it = |item: &Item| matches!(item, Item::Message { group, again: Some(Again::Leave), .. } if group == id);
-        Ok(items.into_iter().any(|(_, item)| is_it(&item)))
+        Ok(items.into_iter().any(|(_, item)| is_to_leave(&item, id)))
     }
 
     pub(super) fn propose_to_leave(&self, group: &mut Group) -> Result<i64, EngineError> {
@@ -193,6 +224,10 @@ impl Engine {
 fn leaving(group: &mut Group) -> Result<Item, EngineError> {
     let id: GroupId = group.row.id.clone();
     Ok(Item::Message { group: id, message: group.leave()?.into(), again: Some(Again::Leave) })
+}
+
+fn is_to_leave(item: &Item, id: &GroupId) -> bool {
+    matches!(item, Item::Message { group, again: Some(Again::Leave), .. } if group == id)
 }
 
 /// Whether proposals wait for a commit.

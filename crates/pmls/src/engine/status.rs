@@ -251,10 +251,11 @@ impl Status {
         }
         for waiting in self.outbox.iter().filter(|waiting| waiting.tries > 0) {
             let (what, run) = match waiting.state.as_str() {
-                "refused" => ("was refused by the service", "pmls outbox list"),
+                "refused" => ("was refused", "pmls outbox clear"),
                 _ => ("waits to be sent", "pmls sync"),
             };
-            let what = format!("{} {what}", waiting.what);
+            let why = waiting.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let what = format!("{} {what}{why}", waiting.what);
             all.push(Attention::new(waiting.group.clone(), &what, run));
         }
         all

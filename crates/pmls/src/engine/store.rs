@@ -164,6 +164,7 @@ impl Store<'_> {
     pub(super) fn prepare(&self) -> Result<(), EngineError> {
         self.0.execute_batch(SCHEMA)?;
         self.0.execute_batch(super::health::SCHEMA)?;
+        self.0.execute_batch(super::claim::SCHEMA)?;
         for (table, column, kind) in LATER {
             let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
             if !self.0.prepare(sql)?.exists([table, column])? {

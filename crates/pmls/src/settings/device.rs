@@ -82,12 +82,12 @@ pub(crate) struct DeviceSettings {
         long,
         global = true,
         value_name = "SECONDS",
-        env = "PMLS_WAIT",
+        env = "PMLS_LOCK_WAIT",
         hide_env_values = true,
         value_parser = clap::value_parser!(u64).range(0..=86400)
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    wait: Option<u64>,
+    lock_wait: Option<u64>,
 }
 
 /// How long to wait for another process, in seconds.
@@ -138,8 +138,8 @@ impl TryFrom<DeviceSettings> for GlobalOptions {
 
     fn try_from(settings: DeviceSettings) -> Result<Self, SettingsError> {
         let DeviceSettings { home, vault_path, passphrase_file, .. } = settings;
-        let DeviceSettings { server, server_root, allow_http, timeout, wait, .. } = settings;
-        let wait = Duration::from_secs(wait.unwrap_or(WAIT));
+        let DeviceSettings { server, server_root, allow_http, timeout, lock_wait, .. } = settings;
+        let wait = Duration::from_secs(lock_wait.unwrap_or(WAIT));
         let timeout = Duration::from_secs(timeout.unwrap_or(TIMEOUT));
         let home = home.ok_or(SettingsError::NoDataFolder)?;
         Ok(Self {

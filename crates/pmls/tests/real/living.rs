@@ -28,7 +28,8 @@ fn key_packages_do_not_run_out() {
     phone.run(&["device", "withdraw"]);
     phone.run(&["group", "create", "own"]);
     phone.sync();
-    let (code, told) = bob.fails(&["group", "add", "group 0", "phone"]);
+    bob.run(&["group", "create", "last"]);
+    let (code, told) = bob.fails(&["group", "add", "last", "phone"]);
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("no KeyPackage"), "{told}");
 }
@@ -116,6 +117,15 @@ fn an_unreadable_entry_is_stuck_and_heals() {
         assert_eq!(code, 3);
         assert!(told.contains("stuck in epoch 1, at entry 2"), "{told}");
     }
+    let doctor = pmls(&cast.sensor().home).arg("doctor").output().unwrap();
+    assert_eq!(doctor.status.code(), Some(8));
+    let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let found = doctor["findings"].as_array().unwrap();
+    let stuck = found.iter().find(|finding| finding["kind"] == "stuck").unwrap();
+    assert_eq!(
+        (&stuck["position"], &stuck["run"]),
+        (&json!(2), &json!("pmls group rejoin family"))
+    );
     cast.world.kill();
     replace_commit(&database, &right);
     cast.world.restart();

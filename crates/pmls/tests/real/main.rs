@@ -2,8 +2,10 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod backup;
+mod ending;
 mod kill;
 mod leaf;
+mod leaving;
 mod living;
 mod names;
 mod node;

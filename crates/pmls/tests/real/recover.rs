@@ -70,7 +70,7 @@ fn a_recovery_is_killed() {
     let cast = Cast::paired();
     lives(&cast);
     let sensor = cast.sensor();
-    for milliseconds in [10, 25, 40, 60, 90, 130, 180, 250] {
+    for milliseconds in [10, 30, 60, 100, 180] {
         fs::remove_file(sensor.home.join("mls.sqlite")).unwrap();
         let mut recovery = pmls(&sensor.home).arg("recover").spawn().unwrap();
         thread::sleep(Duration::from_millis(milliseconds));
@@ -93,7 +93,7 @@ fn a_recovery_is_killed() {
 fn the_vault_is_lost() {
     let cast = Cast::paired();
     lives(&cast);
-    let [phone, sensor, bob] = cast.all();
+    let [phone, sensor, _] = cast.all();
     let tablet = cast.world.another(phone, "phone", "tablet");
     let old = phone.id();
     fs::remove_dir_all(phone.home.join("vault")).unwrap();
@@ -124,16 +124,6 @@ fn the_vault_is_lost() {
 
     sensor.run(&["pair", "end", pairing, "--force"]);
     settle(&cast.all());
-    bob.run(&["update", "family"]);
-    settle(&cast.all());
-    sensor.run(&["device", "publish", "--count", "4"]);
-    phone.run(&["group", "add", "family", "sensor"]);
-    settle(&cast.all());
-    let joined = sensor.run(&["group", "list"]);
-    let name = joined["groups"].as_array().unwrap().iter();
-    let name = name.filter(|group| group["state"] == "active").map(|group| group["group"].clone());
-    let name: Vec<_> = name.collect();
-    assert_eq!(name.len(), 1, "{joined}");
     pair(phone, sensor, "sensor");
     phone.run(&["update", "family"]);
     assert!(healed(&sensor.sync(), &[1]));

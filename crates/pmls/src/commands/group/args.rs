@@ -53,6 +53,16 @@ pub(crate) struct AddArgs {
     pub(super) newcomers: Newcomers,
 }
 
+/// A group to leave.
+#[derive(Args)]
+pub(crate) struct LeaveArgs {
+    /// The group's name, or the beginning of its identifier.
+    pub(super) group: String,
+    /// Take it back: stay in the group, as long as nobody has carried it out.
+    #[arg(long)]
+    pub(super) cancel: bool,
+}
+
 /// Members that go.
 #[derive(Args)]
 pub(crate) struct RemoveArgs {

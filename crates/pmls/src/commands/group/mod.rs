@@ -11,8 +11,8 @@ use paired_mls_api::Access;
 
 use self::{
     args::{
-        AddArgs, CreateArgs, ForgetArgs, NameArgs, PlanArgs, PolicyArgs, ReadArgs, RemoveArgs,
-        RenameArgs, SendArgs, SignalArgs,
+        AddArgs, CreateArgs, ForgetArgs, LeaveArgs, NameArgs, PlanArgs, PolicyArgs, ReadArgs,
+        RemoveArgs, RenameArgs, SendArgs, SignalArgs,
     },
     messages::read,
     view::{GroupView, list},
@@ -41,7 +41,7 @@ pub(crate) enum GroupCommand {
     /// Remove members.
     Remove(RemoveArgs),
     /// Propose to leave: another member carries it out with its next commit.
-    Leave(NameArgs),
+    Leave(LeaveArgs),
     /// Send a message.
     Send(SendArgs),
     /// Show the messages that have come; `pmls sync` fetches them.
@@ -84,6 +84,7 @@ pub(super) async fn run(
             let targets = engine.group(&args.group)?.targets(&args.members)?;
             engine.commit(&args.group, &Change::Remove(targets), &mut report).await
         }
+        GroupCommand::Leave(args) if args.cancel => engine.stay(&args.group, &mut report).await,
         GroupCommand::Leave(args) => engine.leave(&args.group, &mut report).await,
         GroupCommand::Send(args) => {
             let message = match &args.message {

@@ -8,6 +8,7 @@
 //! ```
 
 mod channel;
+mod ending;
 mod offer;
 mod settle;
 mod start;
@@ -21,7 +22,11 @@ use paired_mls_openmls::{Channel, UsageError};
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::{channel::CHANNEL_PREFIX, view::short_state};
-pub(crate) use self::{start::Invitation, view::PairingView};
+pub(crate) use self::{
+    ending::{CommittedBy, EndInGroup, EndView, Partners},
+    start::Invitation,
+    view::PairingView,
+};
 use super::{Engine, EngineError, Happening, Report, item::Item, leaf::LastResort};
 
 /// What a pairing is to be.

@@ -6,7 +6,7 @@ use paired_mls::{
 };
 use paired_mls_openmls::{Footing, PairedGroup};
 
-use super::channel::ChannelRecord;
+use super::{channel::ChannelRecord, ending::EndedBy};
 use crate::{
     engine::{
         Engine, EngineError, Group, Happening, Membership, Report, item::Item, report::PairingEvent,
@@ -165,35 +165,6 @@ impl Engine {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Ends a pairing: asks the partners, draws nothing more, and, once they have answered, leaves.
-    pub(crate) async fn end_pairing(
-        &mut self,
-        name: &str,
-        report: &mut Report,
-    ) -> Result<PairingId, EngineError> {
-        self.sync(report).await?;
-        let pairing = self.find_pairing(name)?;
-        let progress = self.book().end(pairing)?;
-        self.cease_groups(pairing)?;
-        self.follow_up(progress, report)?;
-        self.flush(report).await?;
-        Ok(pairing)
-    }
-
-    /// Ends a pairing without the partners that do not answer.
-    pub(crate) async fn force_end(
-        &mut self,
-        name: &str,
-        report: &mut Report,
-    ) -> Result<PairingId, EngineError> {
-        self.sync(report).await?;
-        let pairing = self.find_pairing(name)?;
-        let progress = self.book().force_end(pairing)?;
-        self.follow_up(progress, report)?;
-        self.sync(report).await?;
-        Ok(pairing)
-    }
-
     /// Gives up a pairing that has not come about; without a name, also offers that have not even sent
     /// a seed.
     pub(crate) fn abandon_pairing(
@@ -237,7 +208,8 @@ impl Engine {
             PairingState::Ceased(ceased) => ceased.plan(),
             _ => return Ok(()),
         };
-        let ours = |devices: &[Number]| own.is_some_and(|own| devices.contains(&own));
+        let stays = self.stays(pairing)?;
+        let ours = |devices: &[Number]| !stays && own.is_some_and(|own| devices.contains(&own));
         let mut next = Vec::new();
         let mut leaves = false;
         for step in plan.steps() {
@@ -254,7 +226,12 @@ impl Engine {
         }
         let mut groups = self.groups_of(pairing)?;
         if leaves {
-            self.leave_groups(&terms, &mut groups)?;
+            let other = plan
+                .steps()
+                .iter()
+                .any(|step| matches!(step, Step::PairAnew(devices) if ours(devices)));
+            let by = if other { EndedBy::Another } else { EndedBy::ThisDevice };
+            self.leave_groups(&terms, &mut groups, by, report)?;
         }
         if groups.iter().any(|group| group.shared().is_some()) {
             // What partners have sent before they knew needs the tape, until the leaf is out.
@@ -275,25 +252,9 @@ impl Engine {
         }
         let ids: Vec<_> = rows.iter().map(|row| row.id.as_bytes().to_vec()).collect();
         self.book().erase(pairing, &ids)?;
+        self.forget_stays(pairing)?;
         report.add(Happening::Ended { pairing: pairing.to_string(), leaves });
         next.into_iter().for_each(|happening| report.add(happening));
-        Ok(())
-    }
-
-    /// The devices at a node leave each for itself; those behind a leaf, once for all: the initiator's
-    /// proposal does it.
-    pub(super) fn leave_groups(
-        &self,
-        terms: &Terms,
-        groups: &mut [Group],
-    ) -> Result<(), EngineError> {
-        let shared = terms.anchor() == AnchorKind::Leaf;
-        if shared && self.own_number(terms) != Some(terms.initiator()) {
-            return Ok(());
-        }
-        for group in groups.iter_mut().filter(|group| group.row.state == Membership::Active) {
-            self.propose_to_leave(group)?;
-        }
         Ok(())
     }
 

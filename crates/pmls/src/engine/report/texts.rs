@@ -97,6 +97,10 @@ impl fmt::Display for Happening {
             Self::Ended { pairing, leaves: false } => {
                 write!(f, "pairing {} is over and its tape erased", short(pairing))
             }
+            Self::TakenOut { group, device } => write!(
+                f,
+                "{group}: nobody else is there, so that this device stays and takes {device} out"
+            ),
             Self::ReturnAnew { .. } => f.write_str(
                 "this device leaves its groups of the pairing: run `pmls device publish`, and let a \
                  member add it again",
@@ -133,6 +137,10 @@ impl fmt::Display for Happening {
                 "{group}: this device asks to be removed, and is in until another member commits; `pmls \
                  sync` shows when that is done"
             ),
+            Self::Stays { group } => write!(f, "{group}: this device stays"),
+            Self::AlreadyIn { group, user } => {
+                write!(f, "{group}: {user} is in it already, and is not added again")
+            }
             Self::Left { group } => write!(f, "{group}: this device was alone in it, and has left"),
             Self::KeyPackages { made, left } => write!(
                 f,
