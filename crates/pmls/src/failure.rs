@@ -13,7 +13,9 @@ use paired_mls_vault::{
 };
 use thiserror::Error;
 
-use crate::{engine::EngineError, session::SessionError, settings::SettingsError};
+use crate::{
+    commands::BeaconError, engine::EngineError, session::SessionError, settings::SettingsError,
+};
 
 /// Why a command failed, with what to do next.
 #[derive(Debug, Error)]
@@ -67,6 +69,18 @@ pub(crate) enum Failure {
     /// The service.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A beacon.
+    #[error(transparent)]
+    Beacon(#[from] BeaconError),
+    /// Where a feed is sent to or heard from.
+    #[error("cannot use the place of the feed: {0}; check that it is there, and its permissions")]
+    Feed(#[source] io::Error),
+    /// Nobody's feed can be listened to.
+    #[error(
+        "this device has no partner whose feed it could hear: pair it with the device of the beacon, and `pmls pair \
+         list` shows that"
+    )]
+    NoBeacon,
     /// Another device of the user has to approve this one.
     #[error(
         "{user} has other devices, and one of them has to approve this one: run there\n\n    \

@@ -1,12 +1,14 @@
 //! The commands. Each module has the arguments of one, what it does, and what it reports.
 
 mod admin;
+mod beacon;
 mod config;
 mod demo;
 mod device;
 mod doctor;
 mod generate;
 mod group;
+mod listen;
 mod newcomer;
 mod outbox;
 mod pair;
@@ -24,6 +26,7 @@ use clap::Subcommand;
 use paired_mls_vault::Hardening;
 use tokio::runtime::Builder;
 
+pub(crate) use self::beacon::BeaconError;
 use crate::{
     cli::Parsed,
     engine::{self, EngineError},
@@ -59,6 +62,10 @@ pub(crate) enum Command {
     Doctor,
     /// Bring this device back after a loss of its MLS state or its vault, or when groups cannot go on.
     Recover(doctor::RecoverArgs),
+    /// Send the logs of this device's groups to listeners that cannot answer, until it is stopped.
+    Beacon(beacon::BeaconArgs),
+    /// Hear and follow what a partner's beacon sends, and send nothing, until it is stopped.
+    Listen(listen::ListenArgs),
     /// Draw the ratchet tree of a group, with anchor and healed devices.
     Tree(tree::TreeArgs),
     /// The right to send from a leaf that devices share.
@@ -109,6 +116,8 @@ pub(crate) async fn run(
         Command::Status(args) => return Ok(status::run(args, &options()?, output)?.into()),
         Command::Doctor => return Ok(doctor::doctor(&options()?, output).await?.into()),
         Command::Recover(args) => doctor::recover(args, &options()?, output).await?,
+        Command::Beacon(args) => beacon::run(args, &options()?, output).await?,
+        Command::Listen(args) => listen::run(args, &options()?, output).await?,
         Command::Tree(args) => tree::run(args, &options()?, output)?,
         Command::Token(command) => token::run(command, &options()?, output).await?,
         Command::Outbox(command) => outbox::run(command, &options()?, output)?,

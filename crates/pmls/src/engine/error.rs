@@ -294,7 +294,7 @@ impl EngineError {
     }
 
     /// Whether one group cannot be followed, and all others can.
-    pub(super) fn is_of_one_group(&self) -> bool {
+    pub(crate) fn is_of_one_group(&self) -> bool {
         matches!(
             self,
             Self::Stuck { .. }

@@ -15,7 +15,7 @@ use super::{
 const PAGE: u32 = 256;
 
 /// What is to be done with the rest of a log.
-enum Next {
+pub(super) enum Next {
     Continue,
     /// This device is out of the group.
     Stop,
@@ -68,7 +68,7 @@ impl Engine {
         Ok(())
     }
 
-    fn follow(
+    pub(super) fn follow(
         &self,
         group: &mut Group,
         entry: &LogEntry,
@@ -294,7 +294,7 @@ fn of_group(group: &Group, error: ClientError) -> EngineError {
     }
 }
 
-fn stuck(group: &Group, entry: &LogEntry, error: EngineError) -> EngineError {
+pub(super) fn stuck(group: &Group, entry: &LogEntry, error: EngineError) -> EngineError {
     match error {
         EngineError::Mls(source) => EngineError::Stuck {
             group: group.row.name.clone(),

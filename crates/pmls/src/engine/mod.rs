@@ -22,6 +22,7 @@ mod claim;
 mod commit;
 mod doctor;
 mod error;
+mod feed;
 mod forget;
 mod group;
 mod health;
@@ -58,6 +59,7 @@ pub(crate) use self::{
     change::{Change, Newcomer},
     doctor::{Finding, FindingKind},
     error::EngineError,
+    feed::Waiting as FeedWaiting,
     group::{Door, Group},
     inbox::{Letter, Said, Which},
     outbox::{Refused, Waiting},

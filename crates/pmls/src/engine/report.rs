@@ -54,6 +54,8 @@ pub(crate) enum Happening {
     NotUsedIn { group: String, pairing: String, instead: String },
     /// A partner goes on with a pairing that this device is ending.
     PartnerContinues { group: String, pairing: String, by: u16 },
+    /// The feed has another log of a group than the one that was read, from this position on.
+    OtherLog { group: String, position: u64 },
     /// A pairing is over, and its tape erased.
     Ended { pairing: String, leaves: bool },
     /// After the end of a pairing: this device has taken out a partner.

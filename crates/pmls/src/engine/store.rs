@@ -70,6 +70,16 @@ CREATE TABLE IF NOT EXISTS pmls_directory (
     device   TEXT PRIMARY KEY,
     user     BLOB NOT NULL      -- whose device it is
 ) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_heard (
+    group_id BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    epoch    INTEGER NOT NULL,
+    kind     TEXT NOT NULL,     -- commit, proposal, application
+    message  BLOB NOT NULL,
+    before   BLOB NOT NULL,     -- the hash of the log before the entry, and with it
+    chain    BLOB NOT NULL,
+    PRIMARY KEY (group_id, position, chain)
+) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_cursors (
     name   TEXT PRIMARY KEY,
     cursor INTEGER NOT NULL
@@ -268,6 +278,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_groups WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_heard WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
         self.forget_health(id)
     }

@@ -9,6 +9,7 @@ use openmls_traits::{
 };
 use paired_mls::{CipherSuite, Vault};
 use paired_mls_api::{DeviceId, RequestKey, SchemeError, SignatureScheme};
+use paired_mls_feed::{BeaconKey, NotAKey};
 use paired_mls_openmls::{UsageError, VaultKey, VaultSigner, VaultSignerError};
 use paired_mls_vault::pkcs11::{TokenError, TokenSigner};
 use thiserror::Error;
@@ -70,13 +71,18 @@ impl DeviceKey {
         Ok(Self { public_key, scheme, mls_scheme, place })
     }
 
+    /// The public key, as the listeners of a feed know it.
+    pub(crate) fn beacon_key(&self) -> Result<BeaconKey, NotAKey> {
+        BeaconKey::new(self.scheme, &self.public_key)
+    }
+
     /// The id of the device that has this key.
     pub(crate) fn device(&self) -> DeviceId {
         DeviceId::of_key(self.scheme, &self.public_key)
     }
 
     /// A signature in the form that MLS has.
-    fn sign_mls(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+    pub(crate) fn sign_mls(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.place {
             Place::Vault(signer) => Ok(signer.sign_with_reason(message)?),
             Place::Token(signer) => Ok(signer.sign(message)?),

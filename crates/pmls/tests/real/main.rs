@@ -3,6 +3,7 @@
 
 mod backup;
 mod ending;
+mod feed;
 mod kill;
 mod leaf;
 mod leaving;

@@ -89,6 +89,12 @@ impl fmt::Display for Happening {
                 "{group}: device {by} goes on with pairing {}, which this device is ending",
                 short(pairing)
             ),
+            Self::OtherLog { group, position } => write!(
+                f,
+                "{group}: the feed has another log than this device has read, from entry {position} on; nothing \
+                 of it was taken. It is a beacon with an older database, or a service that was restored: see \
+                 to that, and the feed goes on"
+            ),
             Self::Ended { pairing, leaves: true } => write!(
                 f,
                 "pairing {} is over and its tape erased; this device leaves the groups of it",
