@@ -119,10 +119,14 @@ impl CipherSuite {
 
     /// `KDF.Extract("PMLS 02", seed)`: the root of all derivations of one pairing.
     pub(crate) fn extract(self, seed: &Secret) -> Secret {
+        self.kdf_extract(code_points::EXTRACT_SALT, seed)
+    }
+
+    /// `KDF.Extract(salt, ikm)` of RFC 9180 section 7.2.
+    fn kdf_extract(self, salt: &[u8], ikm: &Secret) -> Secret {
         macro_rules! extract {
             ($hash:ty) => {{
-                let (prk, _) =
-                    Hkdf::<$hash>::extract(Some(code_points::EXTRACT_SALT), seed.expose());
+                let (prk, _) = Hkdf::<$hash>::extract(Some(salt), ikm.expose());
                 Secret::new(prk.to_vec())
             }};
         }
@@ -186,13 +190,22 @@ impl CipherSuite {
         }
         .tls_serialize_detached()
         .map_err(|_| DerivationTooLong)?;
+        self.kdf_expand(secret, &info, length)
+    }
 
+    /// `KDF.Expand(prk, info, L)` of RFC 9180 section 7.2.
+    fn kdf_expand(
+        self,
+        prk: &Secret,
+        info: &[u8],
+        length: usize,
+    ) -> Result<Secret, DerivationTooLong> {
         let mut output = Zeroizing::new(vec![0; length]);
         macro_rules! expand {
             ($hash:ty) => {
-                Hkdf::<$hash>::from_prk(secret.expose())
+                Hkdf::<$hash>::from_prk(prk.expose())
                     .map_err(|_| DerivationTooLong)?
-                    .expand(&info, &mut output)
+                    .expand(info, &mut output)
                     .map_err(|_| DerivationTooLong)?
             };
         }
@@ -284,3 +297,6 @@ where
         self.decrypt(nonce.into(), payload).map_err(|_| AeadError)
     }
 }
+
+#[cfg(test)]
+mod known_answers;
