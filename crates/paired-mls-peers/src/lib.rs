@@ -7,15 +7,19 @@
 //! | [`OpenMlsDevice`] | a device with the adapter for OpenMLS |
 //! | [`OpenMlsLeafDevice`] | a device that shares its leaf |
 //! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state, its records or its file |
+//! | [`foreign`] | members in other languages, each in a process of its own |
+//! | [`play`] | random plays of all of them, with thieves who look on |
 //! | [`OpenMlsAdapter`], [`OpenMlsLeafAdapter`] | the adapter as the conformance suite sees it |
 
 mod adapter;
 mod config;
 mod device;
+pub mod foreign;
 mod forge;
 mod leaf_adapter;
 mod leaf_device;
 mod liar;
+pub mod play;
 mod stock;
 mod stock_mls_rs;
 mod stock_openmls;

@@ -1,9 +1,10 @@
 //! Long tests that have commands of their own: `cargo xtask crash --runs 1000`, `cargo xtask load`,
-//! `cargo xtask mutants`, `cargo xtask soak`.
+//! `cargo xtask mutants`, `cargo xtask peers`, `cargo xtask soak`.
 
 mod crash;
 mod load;
 mod mutants;
+mod peers;
 mod soak;
 
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ enum Command {
     Load(load::Options),
     /// Break what decides, a little, one place at a time, and see whether a test notices.
     Mutants(mutants::Options),
+    /// Random plays of peers on four implementations of RFC 9420, with the devices of a pairing and thieves
+    /// who look on. A play that fails is repeated by its seed, and shrunk.
+    Peers(peers::Options),
     /// Run the real service for long: honest clients beside hostile ones, while service and database are
     /// killed, the disk fills up, and clocks are wrong.
     Soak(soak::Options),
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::CrashDevice(options) => crash::live(&options),
         Command::Load(options) => load::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Peers(options) => peers::run(&options),
         Command::Soak(options) => soak::run(&options),
     };
     match done {
