@@ -233,6 +233,7 @@ pub(crate) fn delete<P: Platform>(device: &Device<P>, mut old: MlsGroup) -> Resu
             .delete_encryption_epoch_key_pairs(old.group_id(), &epoch, own)
             .map_err(Error::storage("erase the keys of an epoch"))?;
     }
+    device.vault().erase(&RecordName::OwnCommit(old.group_id().as_slice().to_vec()))?;
     old.delete(storage).map_err(Error::storage("delete a group"))
 }
 

@@ -319,8 +319,7 @@ enum OwnPrivate {
     Pending,
     /// A commit of the current epoch that this device has not made.
     Forged,
-    /// An application message or a proposal, or of an epoch that is over. Without a pairing, which is
-    /// where the hash of an own commit is kept, also any commit while one waits.
+    /// An application message or a proposal, or of an epoch that is over.
     Other,
 }
 
@@ -345,7 +344,15 @@ fn own_private<P: Platform>(
         Some(Some(pending)) if waits && pending.hash == message_hash(mls, device, message)? => {
             OwnPrivate::Pending
         }
-        None if waits => OwnPrivate::Other,
+        None if waits => {
+            let hash = message_hash(mls, device, message)?;
+            match device.vault().is_own_commit(mls.group_id().as_slice(), &hash)? {
+                Some(true) => OwnPrivate::Pending,
+                Some(false) => OwnPrivate::Forged,
+                // Made before commits were noted.
+                None => OwnPrivate::Other,
+            }
+        }
         _ => OwnPrivate::Forged,
     })
 }

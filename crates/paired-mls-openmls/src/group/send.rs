@@ -204,6 +204,9 @@ impl PairedGroup {
                     Some(device.vault().seal_refresh(tape, epoch, tree_hash, welcome)?);
             }
             let hash = message_hash(mls, device, &outgoing.commit)?;
+            if paired.is_none() {
+                device.vault().note_own_commit(mls.group_id().as_slice(), &hash)?;
+            }
             let pending = PendingCommit { hash, index };
             Ok((outgoing, paired.map(|paired| paired.waiting_for(pending))))
         })

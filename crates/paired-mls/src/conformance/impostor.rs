@@ -121,6 +121,31 @@ pub fn a_commit_in_ones_own_name_is_not_ones_own<A: Adapter>(adapter: &A) {
     });
 }
 
+/// The same before the devices are paired: what tells a device's own commit does not hang on a pairing.
+pub fn without_a_pairing_too<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = World::unpaired(adapter, suite, framing, 2).unwrap();
+        let mut thief = adapter.impersonate(&world.devices[SENSOR], Signs::Stolen);
+        let forged = thief.commit(&Content::default()).unwrap();
+        let epoch = world.devices[SENSOR].epoch();
+        let alarm = |world: &mut World<'_, A>| {
+            let refused = chain(&*world.devices[SENSOR].process(&forged.commit).unwrap_err());
+            assert!(refused.contains("in this device's name"), "{refused}");
+            assert_eq!(world.devices[SENSOR].epoch(), epoch);
+        };
+        alarm(&mut world);
+        let own = world.devices[SENSOR].commit(&Content::default()).unwrap();
+        alarm(&mut world);
+        world.devices[SENSOR].crash().unwrap();
+        alarm(&mut world);
+        let heard = world.devices[SENSOR].process(&own.commit).unwrap();
+        assert!(matches!(heard, Heard::Commit { .. }), "the control: {heard:?}");
+        phone_hears(&mut world, &own.commit);
+        stock_hears(&mut world, &own.commit);
+        world.assert_together();
+    });
+}
+
 /// Under `HealPolicy::AtOnce` an alarm is answered at once.
 pub fn the_policy_answers_an_alarm<A: Adapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {

@@ -121,6 +121,7 @@ macro_rules! node_anchor_conformance {
                 a_blanked_anchor_weakens_and_the_policy_heals;
             impostor: a_commit_in_a_partners_seat_is_an_alarm,
                 a_commit_in_ones_own_name_is_not_ones_own,
+                without_a_pairing_too,
                 the_policy_answers_an_alarm,
                 a_commit_without_a_path_is_an_alarm,
                 an_update_in_a_partners_name_is_not_committed,

@@ -416,6 +416,27 @@ impl Vault {
         let name = RecordName::Group(record.tape.group_id.clone());
         self.shelf().write(&name, record.to_record())
     }
+
+    /// Notes the hash of this device's last commit in a group without a pairing, so that it can be told from one
+    /// that somebody else made in its name. With a pairing, [`GroupRecord::pending`] has it.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Storage`].
+    pub fn note_own_commit(&self, group_id: &[u8], hash: &[u8]) -> Result<(), VaultError> {
+        let name = RecordName::OwnCommit(group_id.to_vec());
+        self.shelf().store(&name, &Secret::copy_of(hash))
+    }
+
+    /// Whether this is the hash of the last commit that was noted; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Storage`].
+    pub fn is_own_commit(&self, group_id: &[u8], hash: &[u8]) -> Result<Option<bool>, VaultError> {
+        let record = self.shelf().load(&RecordName::OwnCommit(group_id.to_vec()))?;
+        Ok(record.map(|noted| noted.expose() == hash))
+    }
 }
 
 #[cfg(test)]

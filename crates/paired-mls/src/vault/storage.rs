@@ -20,6 +20,8 @@ pub enum RecordName {
     Leaf(Vec<u8>),
     /// The members of a group whose identity is not verified, by the group's identifier.
     Identities(Vec<u8>),
+    /// What tells a device's last own commit in a group without a pairing, by the group's identifier.
+    OwnCommit(Vec<u8>),
     /// The signature keys that were first seen for each identity.
     Pins,
     /// The KeyPackages of a leaf that the devices of a pairing share.
@@ -50,6 +52,7 @@ impl fmt::Display for RecordName {
             Self::Identities(group_id) => {
                 f.write_str("identities-").and_then(|()| hex(f, group_id))
             }
+            Self::OwnCommit(group_id) => f.write_str("own-commit-").and_then(|()| hex(f, group_id)),
             Self::Pins => f.write_str("pins"),
             Self::LeafPackages(pairing) => write!(f, "leaf-packages-{pairing}"),
             Self::Pairings => f.write_str("pairings"),

@@ -66,12 +66,13 @@ pub(super) fn status(
 
 /// The kind of a record, by its name.
 fn kind(name: &str) -> &'static str {
-    const KINDS: [(&str, &str); 10] = [
+    const KINDS: [(&str, &str); 11] = [
         ("signature-key", "signature-key"),
         ("anchor-key-", "shared-signature-keys"),
         ("leaf-packages-", "shared-key-packages"),
         ("leaf-", "shared-leaves"),
         ("identities-", "unverified-members"),
+        ("own-commit-", "own-commits"),
         ("pins", "pinned-keys"),
         ("pairing", "pairings"),
         ("state-", "pairing-states"),
@@ -153,6 +154,7 @@ mod tests {
             (RecordName::LeafPackages(pairing), "shared-key-packages"),
             (RecordName::Leaf(vec![1]), "shared-leaves"),
             (RecordName::Identities(vec![1]), "unverified-members"),
+            (RecordName::OwnCommit(vec![1]), "own-commits"),
             (RecordName::Pins, "pinned-keys"),
             (RecordName::Pairing(pairing), "pairings"),
             (RecordName::PairingState(pairing), "pairing-states"),
