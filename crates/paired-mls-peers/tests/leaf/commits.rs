@@ -381,3 +381,17 @@ fn a_rejoin_of_a_partner_takes_nothing_back() {
         assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
     });
 }
+
+/// What a device drops is burned: nobody makes the commit again with that value, from its vault neither.
+#[test]
+fn a_dropped_commit_is_burned() {
+    let mut cast = Cast::hidden(CipherSuite::X25519Aes128, Framing::Public);
+    let (group, device) = cast.at(PHONE);
+    group.update(device).unwrap();
+    let record = device.vault().load_leaf(group.group_id()).unwrap().unwrap();
+    let spot = record.pending.unwrap().notify.spot;
+    assert!(device.vault().preview(&record.tape, spot).is_ok(), "the control");
+    group.discard(device).unwrap();
+    assert!(device.vault().preview(&record.tape, spot).is_err());
+    cast.update(PHONE);
+}

@@ -15,6 +15,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
+use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, HealPolicy, Pairing, PairingId, Secret, Seed,
     Vault,
@@ -22,9 +23,11 @@ use paired_mls::{
     conformance::{Content, Framing, Heard, Listener as _, Member as _, leaf::LeafMember as _},
     group::credential::AcceptAnyIdentity,
     vault::MemoryStorage,
+    wire,
 };
 use paired_mls_openmls::{
     Device, Error, LeafGroup, MemoryProvider, PackageKind, PairedGroup, PeerError, Received,
+    UsageError,
 };
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice, StockOpenMls};
 
@@ -60,12 +63,16 @@ fn credential(signer: &SignatureKeyPair, name: &str) -> CredentialWithKey {
 /// A device under a clock.
 pub(crate) struct Gadget {
     pub(crate) device: Device<MemoryProvider<RustCrypto>>,
+    /// The private signature key.
+    private: Vec<u8>,
     clock: Arc<AtomicU64>,
 }
 
 impl Gadget {
     fn new(name: &str) -> Self {
-        let signer = SignatureKeyPair::new(CIPHERSUITE.signature_algorithm()).unwrap();
+        let scheme = CIPHERSUITE.signature_algorithm();
+        let (private, public) = RustCrypto::default().signature_key_gen(scheme).unwrap();
+        let signer = SignatureKeyPair::from_raw(scheme, private.clone(), public);
         let credential = credential(&signer, name);
         let vault = Vault::new(MemoryStorage::new());
         let provider = MemoryProvider::new(RustCrypto::default());
@@ -73,7 +80,7 @@ impl Gadget {
         let time = Arc::clone(&clock);
         let device = Device::new(provider, vault, signer, credential, AcceptAnyIdentity)
             .with_clock(move || time.load(Ordering::Relaxed));
-        Self { device, clock }
+        Self { device, private, clock }
     }
 
     fn wait(&self, seconds: u64) {
@@ -341,4 +348,90 @@ fn a_late_welcome_is_opened_behind_a_leaf() {
     }
     let later = welcome(last, b"later");
     joins(&mut devices, b"later", &later);
+}
+
+/// A partner's KeyPackage from the tape, with this leaf key instead of the tape's, signed anew by the partner's
+/// signature key.
+fn with_leaf_key(package: &[u8], leaf_key: [u8; 32], private: &[u8]) -> Vec<u8> {
+    let sign = |label: &str, signed: &[u8]| {
+        let label = format!("MLS 1.0 {label}").into_bytes();
+        let content = [vector(&label), vector(signed)].concat();
+        let scheme = CIPHERSUITE.signature_algorithm();
+        vector(&RustCrypto::default().sign(scheme, &content, private).unwrap())
+    };
+    let (header, read) = (&package[..4], wire::KeyPackage::decode(&package[4..]).unwrap());
+    let leaf = read.leaf_node().encode();
+    let begin = 2 + 2 + vector(read.init_key()).len();
+    let rest = &leaf[vector(&leaf_key).len()..leaf.len() - vector(&[0; 64]).len()];
+    let leaf_tbs = [vector(&leaf_key), rest.to_vec()].concat();
+    let new_leaf = [leaf_tbs.clone(), sign("LeafNodeTBS", &leaf_tbs)].concat();
+    let extensions = &package[4 + begin + leaf.len()..package.len() - vector(&[0; 64]).len()];
+    let tbs = [&package[4..4 + begin], &new_leaf, extensions].concat();
+    [header, &tbs, &sign("KeyPackageTBS", &tbs)].concat()
+}
+
+fn vector(bytes: &[u8]) -> Vec<u8> {
+    use tls_codec::Serialize as _;
+    tls_codec::VLByteSlice(bytes).tls_serialize_detached().unwrap()
+}
+
+/// Both keys of a KeyPackage are compared with the tape: who has the partner's signature key and the init key
+/// of a package that it has seen puts no leaf key of his own beside it.
+#[test]
+fn a_package_with_another_leaf_key_is_a_forgery() {
+    let mut town = Town::new();
+    let package = town.gadgets[SENSOR].publish(days(60));
+    let same = wire::KeyPackage::decode(&package[4..]).unwrap();
+    let key: [u8; 32] = same.leaf_node().encryption_key().try_into().unwrap();
+    let private = &town.gadgets[SENSOR].private;
+    let control = with_leaf_key(&package, key, private);
+    let forged = with_leaf_key(&package, [9; 32], private);
+    let phone = &town.gadgets[PHONE].device;
+    let refused = [
+        town.groups[PHONE].adopt(phone, &forged).unwrap_err(),
+        town.groups[PHONE].refresh(phone, &forged).unwrap_err(),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Error::Peer(PeerError::NotFromTheTape)), "{refused:?}");
+    }
+    town.groups[PHONE].adopt(phone, &control).unwrap();
+    town.groups[PHONE].refresh(phone, &control).unwrap();
+}
+
+/// A refresh changes a partner's keys, and not who it is.
+#[test]
+fn a_refresh_does_not_change_the_credential() {
+    let mut town = Town::new();
+    let Gadget { device: sensor, private, .. } = &town.gadgets[SENSOR];
+    let scheme = CIPHERSUITE.signature_algorithm();
+    let public = sensor.signature_key().to_vec();
+    let signer = SignatureKeyPair::from_raw(scheme, private.clone(), public);
+    let renamed = credential(&signer, "somebody else");
+    let provider = MemoryProvider::new(RustCrypto::default());
+    let vault = sensor.vault().clone();
+    let renamed = Device::new(provider, vault, signer, renamed, AcceptAnyIdentity);
+    let package = PairedGroup::publish(&renamed, ID, days(60), Capabilities::default()).unwrap();
+    let phone = &town.gadgets[PHONE].device;
+    let refused = [
+        town.groups[PHONE].adopt(phone, &package).unwrap_err(),
+        town.groups[PHONE].refresh(phone, &package).unwrap_err(),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Error::Usage(UsageError::OtherCredential)), "{refused:?}");
+    }
+}
+
+/// While a pairing is ending, nothing is drawn from its tape, a refresh neither.
+#[test]
+fn nobody_is_refreshed_while_the_pairing_ends() {
+    let mut town = Town::new();
+    let package = town.gadgets[SENSOR].publish(days(60));
+    let phone = &town.gadgets[PHONE].device;
+    town.groups[PHONE].cease(phone).unwrap();
+    let refused = town.groups[PHONE].refresh(phone, &package).unwrap_err();
+    assert!(matches!(refused, Error::Usage(UsageError::Ceasing)), "{refused:?}");
+}
+
+fn days(days: u64) -> Lifetime {
+    Lifetime::init(system() - HOUR, system() + days * DAY)
 }

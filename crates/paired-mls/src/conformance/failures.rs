@@ -134,6 +134,31 @@ pub fn a_refused_commit_burns_its_index<A: Adapter>(adapter: &A) {
     });
 }
 
+/// A partner that was set back as a whole makes another commit with an index that is out. A device that died
+/// while it followed the first one has that value in flight, and gives it to no other commit; the first one
+/// it still follows.
+pub fn a_value_in_flight_is_for_one_commit<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = World::paired(adapter, suite, framing, 2).unwrap();
+        let mut set_back = adapter.steal_with_vault(&world.devices[0]);
+        let first = world.devices[0].commit(&Content::default()).unwrap();
+        let mut guest = adapter.device(suite, framing, "guest");
+        let adds = vec![guest.key_package().unwrap()];
+        let other = set_back.commit(&Content { adds, ..Content::default() }).unwrap();
+
+        let sensor = &mut world.devices[1];
+        sensor.crash_before_storing();
+        let died = chain(&*sensor.process(&first.commit).unwrap_err());
+        assert!(died.contains("transaction"), "{died}");
+        sensor.crash().unwrap();
+        let before = sensor.epoch_authenticator();
+        let refused = chain(&*sensor.process(&other.commit).unwrap_err());
+        assert!(refused.contains("this index of the tape is spent"), "{refused}");
+        assert_eq!(sensor.epoch_authenticator(), before);
+        world.deliver(Who::Device(0), &first).unwrap();
+    });
+}
+
 /// Whenever a device dies, it finds its way back from its files, and no index is used twice.
 pub fn a_crash_at_any_point_loses_nothing<A: Adapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {

@@ -176,6 +176,7 @@ macro_rules! node_anchor_conformance {
                 messages_cut_short_are_refused,
                 two_devices_at_once_lose_nothing,
                 a_refused_commit_burns_its_index,
+                a_value_in_flight_is_for_one_commit,
                 a_crash_at_any_point_loses_nothing;
         }
     };
