@@ -77,7 +77,9 @@ mod vectors;
 
 pub(crate) use self::transcript::hash;
 pub use self::{
-    book::{BookError, IsPair, PairingBook, Progress},
+    book::{
+        BookError, IsPair, MAX_OFFER_LEN, MAX_OFFERS, MAX_OFFERS_OF_ONE, PairingBook, Progress,
+    },
     channel::{ChannelTrust, OneToOne, Outbound, Route, Source, Way},
     codec::{DecodeError, TooLarge},
     directory::{DirectoryError, PendingPairing, RegisteredPairing, RegistryEntry},

@@ -21,12 +21,14 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use self::store::{MAX_OFFER_LEN, MAX_OFFERS, MAX_OFFERS_OF_ONE};
+
 use thiserror::Error;
 
 use super::{
     CallerError, Ceased, ChannelTrust, Confirmation, Continuation, Ending, Failed, Invited, Joined,
-    OneToOne, Outbound, PairingError, PairingMessage, PairingState, PartnerContinues, Party,
-    PeerError, Plan, Request, Roster, Seeded, Sighting, SignatureKeyPair, Source, StateName,
+    MessageType, OneToOne, Outbound, PairingError, PairingMessage, PairingState, PartnerContinues,
+    Party, PeerError, Plan, Request, Roster, Seeded, Sighting, SignatureKeyPair, Source, StateName,
     StateRecordError, Unpaired,
 };
 use crate::{CipherSuite, PairingId, Secret, Vault, VaultError, leaf::LeafVaultError};
@@ -77,6 +79,17 @@ pub enum BookError {
         /// Its state.
         state: StateName,
     },
+    /// Too many pairings wait that came over channels which nobody has looked at.
+    #[error(
+        "{MAX_OFFERS} pairings wait for the user, or {MAX_OFFERS_OF_ONE} of the same devices: confirm or give up \
+         some of them first"
+    )]
+    TooManyOffers,
+    /// The seed of such a pairing is in a message that is too long.
+    #[error(
+        "a ShareRand of {0} bytes is refused: at most {MAX_OFFER_LEN} are taken from a channel"
+    )]
+    OfferTooLong(usize),
     /// The pairing's tape is in use.
     #[error("pairing {0} is known already: choose another identifier, used once")]
     Known(PairingId),
@@ -186,7 +199,13 @@ impl<'a> PairingBook<'a> {
             return Err(refused(PeerError::UnknownMessage(code)));
         };
         match (self.load_if_known(pairing)?, decoded) {
-            (None, PairingMessage::ShareRand(_)) => {
+            (None, PairingMessage::ShareRand(share)) => {
+                if let Source::OneToOne { channel, .. } = &source
+                    && channel.trust == ChannelTrust::Pending
+                {
+                    let roster = share.roster().map_err(|error| refused(error.into()))?;
+                    self.has_room(&roster, message)?;
+                }
                 self.begin(pairing)?;
                 match self.unpaired().receive_share_rand(self.vault, source, message) {
                     Ok(seeded) => self.store(pairing, seeded.into(), Vec::new()),
@@ -198,8 +217,16 @@ impl<'a> PairingBook<'a> {
                 }
             }
             (None, _) => Err(BookError::NoSuchPairing(pairing)),
-            (Some(PairingState::Seeded(_)), PairingMessage::Accept(_)) => {
-                self.keep_early(pairing, message)?;
+            (Some(PairingState::Seeded(seeded)), PairingMessage::Accept(accept)) => {
+                let (roster, by) = (seeded.roster(), accept.device);
+                if roster.party(by).is_none() || by == seeded.own_device() {
+                    return Err(refused(PeerError::ForeignDevice(by)));
+                }
+                if accept.tag.len() != roster.suite().kdf_len() {
+                    let message = MessageType::Accept;
+                    return Err(refused(PeerError::WrongTag { message, device: by }));
+                }
+                self.keep_early(pairing, by, message)?;
                 Ok(Progress { pairing, state: StateName::Seeded, send: Vec::new() })
             }
             (Some(PairingState::Invited(invited)), PairingMessage::Accept(_)) => {

@@ -9,18 +9,29 @@
 //! The list is written first: it may name a pairing that has no entry, after a crash, and never the
 //! other way round.
 
+use std::collections::BTreeSet;
+
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use super::{BookError, PairingBook, Progress};
 use crate::{
-    PairingId, RecordName, Secret,
-    pairing::{Outbound, PairingState, StateRecordError},
+    DeviceId, PairingId, RecordName, Secret,
+    pairing::{Outbound, PairingMessage, PairingState, Roster, StateRecordError},
 };
 
 const VERSION: u8 = 1;
 
-/// How many Accepts that came before the request are kept.
-const MAX_EARLY: usize = 16;
+/// How many Accepts that came before the request are kept in the name of one device.
+const MAX_EARLY: usize = 4;
+
+/// How many pairings wait for the user that came over channels that nobody has looked at.
+pub const MAX_OFFERS: usize = 32;
+
+/// How many of them are of the same devices.
+pub const MAX_OFFERS_OF_ONE: usize = 4;
+
+/// How long the ShareRand of such a pairing may be, in bytes.
+pub const MAX_OFFER_LEN: usize = 64 << 10;
 
 #[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
 struct PairingList {
@@ -79,15 +90,55 @@ impl PairingBook<'_> {
         Ok(Progress { pairing, state: state.name(), send })
     }
 
-    /// Keeps an Accept that came too early.
-    pub(super) fn keep_early(&self, pairing: PairingId, accept: &[u8]) -> Result<(), BookError> {
+    /// Keeps an Accept of `by` that came too early: whether it is one cannot be told before the request is
+    /// there. Of those in the name of one device the oldest goes first.
+    pub(super) fn keep_early(
+        &self,
+        pairing: PairingId,
+        by: DeviceId,
+        accept: &[u8],
+    ) -> Result<(), BookError> {
         let entry = self.entry(pairing)?.ok_or(BookError::NoSuchPairing(pairing))?;
         let mut early = entry.early;
-        let known = early.iter().any(|known| known.as_slice() == accept);
-        if !known && early.len() < MAX_EARLY {
-            early.push(accept.into());
+        if early.iter().any(|known| known.as_slice() == accept) {
+            return Ok(());
         }
+        let is_of_it = |known: &VLBytes| match PairingMessage::decode(known.as_slice()) {
+            Ok(PairingMessage::Accept(known)) => known.device == by,
+            _ => false,
+        };
+        let of_it: Vec<_> = (0..).zip(&early).filter(|(_, known)| is_of_it(known)).collect();
+        if let (true, Some(&(oldest, _))) = (of_it.len() >= MAX_EARLY, of_it.first()) {
+            early.remove(oldest);
+        }
+        early.push(accept.into());
         self.write(pairing, entry.state.into(), early)
+    }
+
+    /// Refuses a seed of `roster` over a channel that nobody has looked at, if too many such wait. What waits
+    /// already stays: the user confirms it, or [gives it up](PairingBook::abandon).
+    pub(super) fn has_room(&self, roster: &Roster, message: &[u8]) -> Result<(), BookError> {
+        if message.len() > MAX_OFFER_LEN {
+            return Err(BookError::OfferTooLong(message.len()));
+        }
+        let of = |roster: &Roster| {
+            let parties = roster.devices().iter().map(|device| device.party.signature_key.clone());
+            parties.collect::<BTreeSet<_>>()
+        };
+        let (mut all, mut of_one) = (0, 0);
+        for pairing in self.list()? {
+            match self.load_if_known(pairing)? {
+                Some(PairingState::Seeded(seeded)) if seeded.is_unverified() => {
+                    all += 1;
+                    of_one += usize::from(of(seeded.roster()) == of(roster));
+                }
+                _ => {}
+            }
+        }
+        if of_one >= MAX_OFFERS_OF_ONE || all >= MAX_OFFERS {
+            return Err(BookError::TooManyOffers);
+        }
+        Ok(())
     }
 
     /// The Accepts that came too early.

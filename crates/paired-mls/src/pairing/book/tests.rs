@@ -8,7 +8,10 @@ use std::sync::{
 use super::*;
 use crate::{
     DeviceId, RecordName, StorageError, VaultStorage,
-    pairing::{AnchorKind, PairingDevice, PendingPairing, RegistryEntry, Route},
+    pairing::{
+        AnchorKind, PairingDevice, PendingPairing, RegistryEntry, Route,
+        messages::{Accept, Body as _, ShareRand},
+    },
     vault::MemoryStorage,
 };
 
@@ -410,4 +413,135 @@ fn an_end_is_forced() {
     assert_eq!(progress.state, StateName::Ceased);
     let plan = book.erase(ID, &[]).unwrap();
     assert!(!plan.steps().is_empty());
+}
+
+/// A seed over a channel that nobody has looked at, of pairing `id`, as a stranger sends it.
+fn offer(stranger: &Party, to: &Device, id: [u8; 16]) -> (Vec<u8>, OneToOne) {
+    let listed = (0..).map(DeviceId).zip([stranger, &to.party]);
+    let listed = listed.map(|(device, party)| PairingDevice { device, party: party.clone() });
+    let devices: Vec<_> = listed.collect();
+    let message = ShareRand { pairing_id: PairingId(id), cipher_suite: 1, seed: seed(), devices };
+    let members = vec![stranger.clone(), to.party.clone()];
+    let channel = OneToOne { members, trust: ChannelTrust::Pending };
+    (message.message().unwrap().expose().to_vec(), channel)
+}
+
+fn stranger(n: u8) -> Party {
+    Party { identity: b"mallory".to_vec(), signature_key: vec![0x80 + n; 32] }
+}
+
+/// Strangers open channels and send seeds, until there is no room for them: few of each, few in all, and
+/// none that is long. What has begun stays and comes about, a seed by hand is taken as ever, and there is
+/// room again for whom the user has looked at.
+#[test]
+fn strangers_offer_no_more_than_a_few_pairings() {
+    let mut world = World::new(2, ChannelTrust::Pending);
+    world.seed();
+    world.settle(&mut 7);
+    let victim = &world.devices[1];
+    let send = |n: u8, number: u8| {
+        let (message, channel) =
+            offer(&stranger(n), victim, [n, number, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        let source = Source::OneToOne { channel: &channel, sender: &stranger(n) };
+        victim.book().receive(source, &message, &is_pair)
+    };
+    let mut taken = 0;
+    for n in 0..20 {
+        for number in 0..10 {
+            match send(n, number) {
+                Ok(_) => taken += 1,
+                Err(BookError::TooManyOffers) => {}
+                Err(error) => panic!("{error}"),
+            }
+            let of_one = victim.book().pairings().unwrap();
+            let of_one = of_one.iter().filter(|id| id.0[0] == n && id.0[2] == 1).count();
+            assert!(of_one <= MAX_OFFERS_OF_ONE);
+        }
+    }
+    assert_eq!(taken, MAX_OFFERS - 1, "with the honest one it is full");
+    assert_eq!(victim.book().pairings().unwrap().len(), MAX_OFFERS);
+    let records = victim.vault.shelf().load(&RecordName::Pairings).unwrap().unwrap();
+    assert!(records.expose().len() < 1_024);
+
+    // A long one is refused before it is looked at.
+    let (mut long, channel) = offer(&stranger(0), victim, [9; 16]);
+    long.resize(MAX_OFFER_LEN + 1, 0);
+    let source = Source::OneToOne { channel: &channel, sender: &stranger(0) };
+    assert!(victim.book().receive(source, &long, &is_pair).is_err());
+
+    // By hand, and after the user has looked at one.
+    let listed = [(DeviceId(0), stranger(30)), (DeviceId(1), victim.party.clone())];
+    let listed = listed.map(|(device, party)| PairingDevice { device, party });
+    let by_hand = Roster::new(PairingId([8; 16]), SUITE, listed.to_vec()).unwrap();
+    let _ = victim.book().load_seed(by_hand, &seed()).unwrap();
+    let first = PairingId([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    victim.book().abandon(first).unwrap();
+    let _ = send(25, 0).unwrap();
+
+    // What was there before goes on.
+    for n in 0..2 {
+        let progress = world.devices[n].book().confirm_channel(ID, ChannelTrust::Compared).unwrap();
+        world.post(n, progress);
+    }
+    world.trust = ChannelTrust::Compared;
+    world.initiate(false);
+    world.settle(&mut 9);
+    world.all_are(StateName::Paired);
+}
+
+/// A length that a message may not have is told before the rest.
+#[test]
+fn a_long_offer_is_refused() {
+    let victim = &devices(2)[1];
+    let keys = (0..64).map(|n| Party { identity: vec![n; 1_200], signature_key: vec![n; 32] });
+    let parties: Vec<_> = keys.chain([victim.party.clone()]).collect();
+    let listed = (0..).map(DeviceId).zip(parties.clone());
+    let devices = listed.map(|(device, party)| PairingDevice { device, party }).collect();
+    let message = ShareRand { pairing_id: ID, cipher_suite: 1, seed: seed(), devices };
+    let message = message.message().unwrap();
+    let channel = OneToOne { members: parties.clone(), trust: ChannelTrust::Pending };
+    let source = Source::OneToOne { channel: &channel, sender: &parties[0] };
+    let refused = victim.book().receive(source, message.expose(), &is_pair).unwrap_err();
+    assert!(matches!(refused, BookError::OfferTooLong(_)), "{refused}");
+    assert_eq!(victim.book().pairings().unwrap(), []);
+}
+
+/// Whoever fills what is kept of early Accepts keeps no true one out.
+#[test]
+fn early_accepts_are_few_of_each_device() {
+    let mut world = World::new(3, ChannelTrust::Compared);
+    world.seed();
+    world.settle(&mut 7);
+    let book = world.devices[1].book();
+    let accept = |device: u16, tag: Vec<u8>| {
+        let accept = Accept { pairing_id: ID, device: DeviceId(device), tag };
+        accept.message().unwrap().expose().to_vec()
+    };
+    let refused = |message: &[u8]| {
+        let refused = book.receive(Source::Relay, message, &is_pair).unwrap_err();
+        let BookError::Pairing(PairingError::Peer(refused)) = refused else { panic!("{refused}") };
+        refused
+    };
+    assert_eq!(refused(&accept(7, vec![1; 32])), PeerError::ForeignDevice(DeviceId(7)));
+    assert_eq!(refused(&accept(1, vec![1; 32])), PeerError::ForeignDevice(DeviceId(1)));
+    for length in [0, 31, 33, 1 << 20] {
+        assert!(matches!(refused(&accept(0, vec![1; length])), PeerError::WrongTag { .. }));
+    }
+    for n in 0..200 {
+        for device in [0, 2] {
+            let junk = accept(device, vec![n; 32]);
+            let _ = book.receive(Source::Relay, &junk, &is_pair).unwrap();
+        }
+    }
+    assert_eq!(book.early(ID).unwrap().len(), 8);
+
+    // The true ones overtake the request, and are not lost.
+    world.initiate(false);
+    let (requests, others): (Vec<_>, Vec<_>) =
+        world.mail.drain(..).partition(|mail| mail.0 == 1 && mail.2 == Route::Directory);
+    world.mail = others;
+    world.settle(&mut 3);
+    world.mail = requests;
+    world.settle(&mut 3);
+    world.all_are(StateName::Paired);
 }

@@ -67,6 +67,11 @@ impl Seeded {
         self.own
     }
 
+    /// Whether the seed came over a channel that nobody has looked at yet: anybody can send such a one.
+    pub(in crate::pairing) fn is_unverified(&self) -> bool {
+        self.road == Road::OneToOne(ChannelTrust::Pending)
+    }
+
     /// The devices and the cipher suite.
     pub fn roster(&self) -> &Roster {
         &self.roster
