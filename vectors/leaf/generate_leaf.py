@@ -17,6 +17,9 @@ Beside `kind`, `description`, `suite` and `expected`, which are those of the oth
                       `salt`, seals the same message
     signature-keys    read the field `signature_key` of a leaf. Accepted: its `keys`, which encode to
                       the same field again
+    key-proofs        read the extension of a leaf with this credential and field `signature_keys`.
+                      Accepted: its `signatures`, and what each of them is of, `signed`
+    key-proof-message read a device's proof on its way. Accepted: `pairing_id`, `device`, `proof`
 
 The layer that refuses:
 
@@ -28,6 +31,7 @@ The layer that refuses:
     leaf notify: own lane         … its index is in the lane of the receiver
     leaf notify: spent            … its index was taken before
     signature keys: empty, length, duplicate, malformed
+    key proofs: malformed
 """
 
 import sys
@@ -249,6 +253,44 @@ def all_signature_keys():
     signature_keys("twice", "The same key twice.", vector(one) + vector(one), layer="duplicate")
 
 
+# The proofs of those keys
+
+
+def key_proofs(name, description, extension, signatures=None, layer=None):
+    identity = b"alice"
+    keys = vector(data("key 0", 32)) + vector(data("key 1", 32))
+    basic = uint(1, 2) + vector(identity)
+    signed = vector(b"PMLS 02 ListedKeyTBS") + vector(keys) + basic
+    expected = (refused(f"key proofs: {layer}") if layer
+                else accepted(signatures=signatures, signed=signed))
+    write(f"key-proofs-{name}", "key-proofs", SUITES[1], description, expected,
+          identity=identity, signature_keys=keys, extension=extension)
+
+
+def key_proof_message(name, description, message, proof=None, layer=None):
+    expected = (refused(f"key proofs: {layer}") if layer
+                else accepted(pairing_id=bytes([9] * 16), device=1, proof=proof))
+    write(f"key-proof-message-{name}", "key-proof-message", SUITES[1], description, expected,
+          message=message)
+
+
+def all_key_proofs():
+    one, two = (data(f"proof {n}", 64) for n in range(2))
+    both = vector(one) + vector(two)
+    key_proofs("two", "One proof for each of two keys.", both, [one, two])
+    key_proofs("truncated", "The last byte is missing.", both[:-1], layer="malformed")
+    key_proofs("trailing", "A byte follows.", both + b"\x20", layer="malformed")
+    body = bytes([9] * 16) + uint(1, 2) + vector(one)
+    message = b"\x02\x0a" + vector(body)
+    key_proof_message("accepted", "The proof of device 1.", message, one)
+    key_proof_message("truncated", "The last byte is missing.", message[:-1], layer="malformed")
+    key_proof_message("trailing", "A byte follows.", message + b"\0", layer="malformed")
+    key_proof_message("body-trailing", "A byte follows the signature.",
+                      b"\x02\x0a" + vector(body + b"\0"), layer="malformed")
+    key_proof_message("type", "The type of a leaf refresh.", b"\x02\x09" + vector(body),
+                      layer="malformed")
+
+
 def main():
     assert ACTIVE in DEVICES and PASSIVE in DEVICES and STRANGER not in DEVICES
     for suite in SUITES.values():
@@ -256,6 +298,7 @@ def main():
             randomness(suite, usage)
     notifies()
     all_signature_keys()
+    all_key_proofs()
     return run(HERE, FILES, __doc__)
 
 

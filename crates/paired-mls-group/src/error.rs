@@ -6,7 +6,7 @@ use paired_mls::{
     DerivationTooLong, DeviceId, NotifyError, VaultError,
     anchor::{LeafIndex, LocateError, TreeError},
     group::credential::Verdict,
-    leaf::{LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
+    leaf::{KeyProofsError, LeafNotifyError, LeafRecordError, LeafVaultError, SignatureKeysError},
     pairing::SignalError,
     wire::Credential,
     wire::WireError,
@@ -125,6 +125,9 @@ pub enum PeerError {
     /// A leaf has a field `signature_key` that is none.
     #[error(transparent)]
     SignatureKeys(SignatureKeysError),
+    /// A leaf lists a signature key that its holder has not proven.
+    #[error("the leaf to be added lists a signature key whose holder has not agreed: {0}")]
+    KeyProofs(KeyProofsError),
     /// A signature key occurs twice in the tree.
     #[error("a signature key occurs in two leaves of the group")]
     SignatureKeyTwice,
@@ -232,6 +235,15 @@ pub enum UsageError {
          `update_leaf`"
     )]
     NotListed,
+    /// The device's signer made no signature.
+    #[error("the device's signer did not sign: is its vault open, and its key there?")]
+    Signer,
+    /// The own leaf would list a signature key that its holder has not proven.
+    #[error(
+        "every device of a leaf proves its signature key: {0}; collect what each of them says by \
+         `Device::prove_key`, and give it to `Device::with_key_proofs`"
+    )]
+    KeyProofs(KeyProofsError),
     /// A commit from a shared leaf, or a leaf refresh, while the pairing is ending.
     #[error("the pairing is ending, and this device draws nothing more from its tape")]
     Ceasing,

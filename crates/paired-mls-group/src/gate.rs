@@ -11,12 +11,15 @@ use paired_mls::{
     anchor::LeafIndex,
     code_points::EXTENSION_TYPE_PAIRED_MLS,
     group::Oddity,
-    leaf::{SignatureKeys, SignatureKeysError},
+    leaf::{KeyProofs, KeyProofsError, SignatureKeys, SignatureKeysError},
     wire::{LeafNode, LeafNodeSource},
 };
 use tls_codec::{Serialize as _, VLByteSlice};
 
-use crate::{Library, PeerError, Proposal, StagedCommit, UsageError};
+use crate::{Error, Library, PeerError, Proposal, Proposer, StagedCommit, UsageError};
+
+/// Says whether a signature key verifies, over this content, this signature.
+pub type Verifies<'a> = dyn Fn(&[u8], &[u8], &[u8]) -> bool + 'a;
 
 /// Whom a group lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +70,14 @@ fn is_known_to(leaf: &LeafNode) -> bool {
 /// Checks the signature keys of all leaves after a commit, or on entering a group, and returns what is odd.
 ///
 /// ```text
-/// a key of this device, or of `pairing`, in two leaves         refused
-/// a key of a leaf with several keys in two leaves              refused if both leaves prove it; else odd
+/// a key of this device, or of `pairing`, in two leaves         refused if both leaves prove it; else odd
 /// several keys in a group without the gate                     refused: stock members could not verify it
 /// any other key in two leaves, or in an unusual form           odd: stock members take it
 /// ```
 ///
-/// A leaf proves the key that has signed it, and the own leaf all of its keys: whoever lists a stranger's key
-/// keeps nobody out. To refuse what stock members take would let any member shut this device out.
+/// A leaf proves the key that has signed it, and those that it has a [proof](KeyProofs) of: whoever lists a
+/// stranger's key keeps nobody out. To refuse what stock members take would let any member shut this device
+/// out.
 ///
 /// # Errors
 ///
@@ -90,7 +93,17 @@ pub fn check_signature_keys<L: Library>(
     let keys = Keys::of(library.key_len(group), own, pairing);
     let gate = Gate::of(&library.required_extensions(group));
     let leaves = leaves.iter().map(|(leaf, key)| (*leaf, &**key, Node::InTree));
-    keys.check(leaves, gate, &|at, node, key| is_signed_by(library, group, at, node, key))
+    keys.check(leaves, gate, &|at, node, key| is_proven_by(library, group, at, node, key))
+}
+
+/// Where a leaf is in the epoch that an own commit creates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Leaf(LeafIndex),
+    /// Added by this device.
+    Added,
+    /// Added by somebody else's proposal.
+    Proposed,
 }
 
 /// The same for the epoch that an own commit creates: what this device puts into the tree is not odd.
@@ -98,13 +111,14 @@ pub fn check_signature_keys<L: Library>(
 ///
 /// # Errors
 ///
-/// Those of [`check_signature_keys`].
+/// Those of [`check_signature_keys`]; [`PeerError::SignatureKeyTwice`] also for whom this device adds;
+/// [`UsageError::KeyProofs`] if the own leaf lists a key that is not proven.
 pub fn check_staged<L: Library>(
     library: &L,
     group: &L::Group,
     staged: &StagedCommit,
     pairing: &[PairedDevice],
-) -> Result<(), PeerError> {
+) -> Result<(), Error> {
     let now = library.signature_keys(group);
     let now = now.iter().map(|(leaf, key)| (*leaf, (&**key, Node::InTree)));
     let mut leaves: BTreeMap<_, _> = now.collect();
@@ -112,7 +126,10 @@ pub fn check_staged<L: Library>(
     let new = |leaf| (LeafNode::signature_key(leaf), Node::New(leaf));
     for proposed in &staged.proposals {
         match (&proposed.proposal, proposed.member()) {
-            (Proposal::Add { leaf, .. }, _) => added.push(new(leaf)),
+            (Proposal::Add { leaf, .. }, _) => {
+                let own = proposed.by == Proposer::Member(library.own_leaf(group));
+                added.push((if own { Place::Added } else { Place::Proposed }, new(leaf)));
+            }
             (Proposal::Update(leaf), Some(sender)) => {
                 leaves.insert(sender, new(leaf));
             }
@@ -128,10 +145,53 @@ pub fn check_staged<L: Library>(
     let own = staged.path.as_ref();
     leaves.extend(own.map(|own| (library.own_leaf(group), new(own))));
     let keys = Keys::of(library.key_len(group), own.map(LeafNode::signature_key), pairing);
-    let added = added.into_iter().map(|(key, node)| (LeafIndex::MAX, key, node));
-    let leaves = leaves.into_iter().map(|(leaf, (key, node))| (leaf, key, node)).chain(added);
-    let signed = |at, node, key: &_| is_signed_by(library, group, at, node, key);
-    keys.check(leaves, Gate::of(&staged.required_extensions), &signed).map(drop)
+    let leaves = leaves.into_iter().map(|(leaf, node)| (Place::Leaf(leaf), node)).chain(added);
+    let leaves = leaves.map(|(place, (key, node))| (place, key, node));
+    let proves = |place, node, key: &_| {
+        // A leaf of a KeyPackage is signed without its index.
+        let at = if let Place::Leaf(at) = place { at } else { LeafIndex::FIRST };
+        is_proven_by(library, group, at, node, key)
+    };
+    let odd = keys.check(leaves, Gate::of(&staged.required_extensions), &proves)?;
+    if odd.contains(&(Place::Added, Oddity::KeyTwice)) {
+        return Err(PeerError::SignatureKeyTwice.into());
+    }
+    let proven = own.map_or(Ok(()), |own| check_proofs(library, group, own));
+    Ok(proven.map_err(UsageError::KeyProofs)?)
+}
+
+/// Checks that each of several keys of a leaf is proven by its holder.
+///
+/// # Errors
+///
+/// [`KeyProofsError`].
+pub fn check_proofs<L: Library>(
+    library: &L,
+    group: &L::Group,
+    leaf: &LeafNode,
+) -> Result<(), KeyProofsError> {
+    let verifies = |key: &_, signed: &_, proof: &_| library.verify(group, key, signed, proof);
+    check_leaf(leaf, library.key_len(group), &verifies)
+}
+
+/// The same where there is no group: `verifies` is given the key, what is signed, and the signature.
+///
+/// # Errors
+///
+/// [`KeyProofsError`].
+pub fn check_leaf(
+    leaf: &LeafNode,
+    key_len: usize,
+    verifies: &Verifies<'_>,
+) -> Result<(), KeyProofsError> {
+    if leaf.signature_key().len() == key_len {
+        return Ok(());
+    }
+    // What is no list of keys is odd for another reason.
+    let Ok(keys) = SignatureKeys::decode(leaf.signature_key(), key_len) else {
+        return Ok(());
+    };
+    KeyProofs::check(leaf, &keys, verifies)
 }
 
 /// The signature keys that a staged commit brings into the tree, as leaves have them.
@@ -151,26 +211,33 @@ pub fn odd_events<L: Library>(
     odd: Vec<(LeafIndex, Oddity)>,
     brought_in: &[Vec<u8>],
 ) -> Vec<Event> {
-    if odd.is_empty() {
-        return Vec::new();
-    }
     let keys: BTreeMap<_, _> = library.signature_keys(group).into_iter().collect();
     let is_new = |leaf: &LeafIndex| {
         let key = keys.get(leaf);
         key.is_some_and(|key| brought_in.iter().any(|new| **new == **key))
     };
+    let key_len = library.key_len(group);
+    let listing = keys.iter().filter(|(leaf, key)| key.len() != key_len && is_new(leaf));
+    let unproven = listing.filter_map(|(at, _)| {
+        let leaf = library.leaf(group, *at)?;
+        check_proofs(library, group, &leaf).is_err().then_some((*at, Oddity::KeyNotProven))
+    });
     let new = odd.into_iter().filter(|(leaf, _)| is_new(leaf));
-    new.map(|(leaf, oddity)| Event::OddLeaf { leaf, oddity }).collect()
+    new.chain(unproven).map(|(leaf, oddity)| Event::OddLeaf { leaf, oddity }).collect()
 }
 
-/// The leaves with these fields `signature_key` that are odd: stock members take them.
-pub fn odd_leaves<'a>(
-    leaves: impl Iterator<Item = (LeafIndex, &'a [u8])>,
+/// The leaves that are odd for their field `signature_key`: stock members take them.
+pub fn odd_leaves(
+    leaves: &[(LeafIndex, LeafNode)],
     key_len: usize,
     gate: Gate,
+    verifies: &Verifies<'_>,
 ) -> Vec<(LeafIndex, Oddity)> {
-    let leaves = leaves.map(|(leaf, key)| (leaf, key, Node::InTree));
-    Keys::of(key_len, None, &[]).check(leaves, gate, &|_, _, _| false).unwrap_or_default()
+    let keys = leaves.iter().map(|(at, leaf)| (*at, leaf.signature_key(), Node::InTree));
+    let odd = Keys::of(key_len, None, &[]).check(keys, gate, &|_, _, _| false);
+    let unproven = leaves.iter().filter(|(_, leaf)| check_leaf(leaf, key_len, verifies).is_err());
+    let unproven = unproven.map(|(at, _)| (*at, Oddity::KeyNotProven));
+    odd.unwrap_or_default().into_iter().chain(unproven).collect()
 }
 
 /// Where a leaf is to be had.
@@ -185,27 +252,31 @@ enum Node<'a> {
 /// The keys that are nobody else's business.
 struct Keys<'a> {
     key_len: usize,
-    /// What the own leaf has in the field, and the keys of the pairing.
-    ours: Vec<&'a [u8]>,
-    /// What the own leaf has in the field.
-    own: Option<&'a [u8]>,
+    /// What the own leaf has in the field, each key in it, and the keys of the pairing.
+    ours: Vec<Cow<'a, [u8]>>,
 }
 
 impl<'a> Keys<'a> {
     fn of(key_len: usize, own: Option<&'a [u8]>, pairing: &'a [PairedDevice]) -> Self {
-        let ours = pairing.iter().map(|paired| paired.signature_key.as_slice());
-        Self { key_len, ours: own.into_iter().chain(ours).collect(), own }
+        let listed = own.and_then(|own| SignatureKeys::decode(own, key_len).ok());
+        let listed = listed.iter().flat_map(|keys| keys.keys().to_vec()).map(Cow::Owned);
+        let pairing = pairing.iter().map(|paired| paired.signature_key.as_slice());
+        let whole = own.into_iter().chain(pairing).map(Cow::Borrowed);
+        Self { key_len, ours: whole.chain(listed).collect() }
     }
 
-    fn check<'b>(
+    fn is_ours(&self, key: &[u8]) -> bool {
+        self.ours.iter().any(|ours| **ours == *key)
+    }
+
+    fn check<'b, T: Copy>(
         &self,
-        leaves: impl Iterator<Item = (LeafIndex, &'b [u8], Node<'b>)>,
+        leaves: impl Iterator<Item = (T, &'b [u8], Node<'b>)>,
         gate: Gate,
-        signed: &dyn Fn(LeafIndex, Node<'b>, &[u8]) -> bool,
-    ) -> Result<Vec<(LeafIndex, Oddity)>, PeerError> {
-        let proves = |(at, content, node, listed): (_, &[u8], _, _), key: &[u8]| {
-            let is_own = self.own == Some(content);
-            listed == Listed::Alone || is_own || signed(at, node, key)
+        is_proven: &dyn Fn(T, Node<'b>, &[u8]) -> bool,
+    ) -> Result<Vec<(T, Oddity)>, PeerError> {
+        let proves = |(at, node, listed): (T, Node<'b>, Listed), key: &[u8]| {
+            listed == Listed::Alone || is_proven(at, node, key)
         };
         // Each key, and the leaf that has it.
         let mut seen = BTreeMap::new();
@@ -213,7 +284,7 @@ impl<'a> Keys<'a> {
         for (leaf, content, node) in leaves {
             let keys = match self.read(content) {
                 Ok(keys) => keys,
-                Err(error) if self.ours.contains(&content) => {
+                Err(error) if self.is_ours(content) => {
                     return Err(PeerError::SignatureKeys(error));
                 }
                 Err(_) => {
@@ -226,15 +297,13 @@ impl<'a> Keys<'a> {
                 return Err(PeerError::Ungated);
             }
             for key in keys {
-                let is_ours = self.ours.contains(&&*key);
-                let now = (leaf, content, node, listed);
+                let now = (leaf, node, listed);
                 let Some(&before) = seen.get(&key) else {
                     seen.insert(key, now);
                     continue;
                 };
-                let alone = (before.3, listed) == (Listed::Alone, Listed::Alone);
                 match (proves(before, &key), proves(now, &key)) {
-                    (true, true) if !alone || is_ours => return Err(PeerError::SignatureKeyTwice),
+                    (true, true) if self.is_ours(&key) => return Err(PeerError::SignatureKeyTwice),
                     (false, true) => {
                         odd.push((before.0, Oddity::KeyTwice));
                         seen.insert(key, now);
@@ -255,13 +324,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Whether a leaf's signature is of this key (RFC 9420 section 7.2):
-///
-/// ```text
-/// LeafNodeTBS = the leaf without its signature
-///               || group_id<V> || leaf_index      unless it is from a KeyPackage
-/// ```
-fn is_signed_by<L: Library>(
+/// Whether a leaf proves a key that it lists: by its signature, or by a proof of the key's holder.
+fn is_proven_by<L: Library>(
     library: &L,
     group: &L::Group,
     at: LeafIndex,
@@ -277,6 +341,28 @@ fn is_signed_by<L: Library>(
         (Node::InTree, Some(leaf)) => leaf,
         (Node::InTree, None) => return false,
     };
+    let proven = |keys: &SignatureKeys| {
+        KeyProofs::is_proven(leaf, keys, key, |key, signed, proof| {
+            library.verify(group, key, signed, proof)
+        })
+    };
+    let keys = SignatureKeys::decode(leaf.signature_key(), library.key_len(group));
+    is_signed_by(library, group, at, leaf, key) || keys.is_ok_and(|keys| proven(&keys))
+}
+
+/// Whether a leaf's signature is of this key (RFC 9420 section 7.2):
+///
+/// ```text
+/// LeafNodeTBS = the leaf without its signature
+///               || group_id<V> || leaf_index      unless it is from a KeyPackage
+/// ```
+fn is_signed_by<L: Library>(
+    library: &L,
+    group: &L::Group,
+    at: LeafIndex,
+    leaf: &LeafNode,
+    key: &[u8],
+) -> bool {
     let vector = |bytes: &[u8]| VLByteSlice(bytes).tls_serialize_detached().unwrap_or_default();
     let mut signed = leaf.encode();
     signed.truncate(signed.len().saturating_sub(vector(leaf.signature()).len()));

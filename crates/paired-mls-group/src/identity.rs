@@ -96,10 +96,10 @@ impl Asked {
                     let at = At::Newcomer(new.signature_key().to_vec());
                     asked.judge(device, group, at, new, Cause::Added, None);
                 }
-                (Proposal::Update(new), Some(at)) => {
-                    if changes(device, group, at, new) && at != own {
-                        asked.judge(device, group, At::Leaf(at), new, Cause::Updated, last(at));
-                    }
+                (Proposal::Update(new), Some(at))
+                    if at != own && changes(device, group, at, new) =>
+                {
+                    asked.judge(device, group, At::Leaf(at), new, Cause::Updated, last(at));
                 }
                 (Proposal::Remove(at), _) => {
                     asked.gone.push(*at);

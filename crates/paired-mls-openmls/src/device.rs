@@ -3,14 +3,18 @@
 use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, KeyPackage};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::{
+    crypto::OpenMlsCrypto as _,
     signatures::{Signer, SignerError},
     types::SignatureScheme,
 };
-use paired_mls::{Vault, group::credential::CredentialPolicy};
+use paired_mls::{Vault, group::credential::CredentialPolicy, leaf::KeyProofs};
 
 use paired_mls_group::ThisDevice;
 
-use crate::{Clock, Error, PackageKind, Platform, SystemClock, outgoing::message_bytes, view};
+use crate::{
+    Clock, Error, PackageKind, Platform, SystemClock, UsageError, gate::leaf_extensions,
+    outgoing::message_bytes, view,
+};
 
 /// One device: cryptography and MLS storage, signer and credential, the vault, and what it knows of who
 /// is who.
@@ -21,6 +25,7 @@ pub struct Device<P> {
     credential: CredentialWithKey,
     credentials: Box<dyn CredentialPolicy>,
     clock: Box<dyn Clock>,
+    key_proofs: Option<KeyProofs>,
 }
 
 impl<P: Platform> Device<P> {
@@ -35,13 +40,44 @@ impl<P: Platform> Device<P> {
     ) -> Self {
         let (signer, credentials) = (AnySigner(Box::new(signer)), Box::new(credentials));
         let clock = Box::new(SystemClock);
-        Self { provider, vault, signer, credential, credentials, clock }
+        Self { provider, vault, signer, credential, credentials, clock, key_proofs: None }
     }
 
     /// The same device with another clock than the system's.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Box::new(clock), ..self }
+    }
+
+    /// The same device with the proofs of the keys that its leaf lists, in their order: what each device of
+    /// the leaf says by [`Device::prove_key`]. Without them it makes no leaf with several keys.
+    #[must_use]
+    pub fn with_key_proofs(self, proofs: KeyProofs) -> Self {
+        Self { key_proofs: Some(proofs), ..self }
+    }
+
+    /// The proof that this device agrees to share a leaf of its credential, with the keys that it lists.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::Signer`] if the signer fails.
+    pub fn prove_key(&self) -> Result<Vec<u8>, Error> {
+        let credential = view::credential(&self.credential.credential);
+        let signed = KeyProofs::to_be_signed(self.signature_key(), &credential);
+        Ok(self.signer.sign(&signed).map_err(|_| UsageError::Signer)?)
+    }
+
+    /// Whether a signature is the proof of a key that this device's leaf lists.
+    pub fn is_key_proof(&self, key: &[u8], proof: &[u8]) -> bool {
+        let credential = view::credential(&self.credential.credential);
+        let signed = KeyProofs::to_be_signed(self.signature_key(), &credential);
+        let scheme = self.signer.signature_scheme();
+        self.provider.crypto().verify_signature(scheme, &signed, key, proof).is_ok()
+    }
+
+    /// The proofs of the keys that the leaf lists.
+    pub fn key_proofs(&self) -> Option<&KeyProofs> {
+        self.key_proofs.as_ref()
     }
 
     /// A device with a new signature key and a basic credential of this identity.
@@ -103,7 +139,9 @@ impl<P: Platform> Device<P> {
         capabilities: Capabilities,
         kind: PackageKind,
     ) -> Result<Vec<u8>, Error> {
-        let builder = kind.mark(KeyPackage::builder(), capabilities);
+        let extensions = leaf_extensions(self, ciphersuite.signature_algorithm())?;
+        let builder = KeyPackage::builder().leaf_node_extensions(extensions);
+        let builder = kind.mark(builder, capabilities);
         let bundle = builder
             .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())
             .map_err(Error::mls("make a KeyPackage"))?;
@@ -150,6 +188,10 @@ impl<P: Platform> Device<P> {
             credentials: &*self.credentials,
             now: self.now(),
         }
+    }
+
+    pub(crate) fn signature_scheme(&self) -> SignatureScheme {
+        self.signer.signature_scheme()
     }
 
     pub(crate) fn signer(&self) -> &AnySigner {

@@ -5,13 +5,20 @@
 //! itself keeps out who does not list it.
 
 use openmls::prelude::{
-    Capabilities, Extension, ExtensionType, Extensions, GroupContext, MlsGroup,
-    RequiredCapabilitiesExtension,
+    Capabilities, Extension, ExtensionType, Extensions, GroupContext, LeafNode, MlsGroup,
+    RequiredCapabilitiesExtension, UnknownExtension,
 };
-use paired_mls::{anchor::LeafIndex, code_points::EXTENSION_TYPE_PAIRED_MLS, group::Oddity};
+use openmls_traits::{crypto::OpenMlsCrypto, types::SignatureScheme};
+use paired_mls::{
+    anchor::LeafIndex,
+    code_points::EXTENSION_TYPE_PAIRED_MLS,
+    group::Oddity,
+    leaf::{KeyProofs, KeyProofsError, SignatureKeys},
+    wire,
+};
 use paired_mls_group::gate::{self, Gate};
 
-use crate::{steer::key_len, view};
+use crate::{Device, Error, Platform, UsageError, steer::key_len, view};
 
 const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
 
@@ -38,12 +45,54 @@ pub(crate) fn gate_of(extensions: &Extensions<GroupContext>) -> Gate {
 }
 
 /// The leaves of a group whose signature keys are odd: stock members take them.
-pub fn odd_leaves(mls: &MlsGroup) -> Vec<(LeafIndex, Oddity)> {
+pub fn odd_leaves(crypto: &impl OpenMlsCrypto, mls: &MlsGroup) -> Vec<(LeafIndex, Oddity)> {
+    let scheme = mls.ciphersuite().signature_algorithm();
     let leaves = mls.treesync().full_leaves();
-    let keys = leaves.map(|(index, leaf)| (view::leaf(index), leaf.signature_key().as_slice()));
-    gate::odd_leaves(
-        keys,
-        key_len(mls.ciphersuite().signature_algorithm()),
-        gate_of(mls.extensions()),
-    )
+    let leaves = leaves
+        .filter_map(|(index, leaf)| Some((view::leaf(index), view::leaf_node(leaf).ok()?)))
+        .collect::<Vec<_>>();
+    gate::odd_leaves(&leaves, key_len(scheme), gate_of(mls.extensions()), &verifies(crypto, scheme))
+}
+
+/// Checks that each of several keys of a leaf is proven by its holder.
+pub(crate) fn check_proofs(
+    crypto: &impl OpenMlsCrypto,
+    scheme: SignatureScheme,
+    leaf: &wire::LeafNode,
+) -> Result<(), KeyProofsError> {
+    gate::check_leaf(leaf, key_len(scheme), &verifies(crypto, scheme))
+}
+
+/// Says whether a signature of a key is valid.
+fn verifies(
+    crypto: &impl OpenMlsCrypto,
+    scheme: SignatureScheme,
+) -> impl Fn(&[u8], &[u8], &[u8]) -> bool {
+    move |key, signed, proof| crypto.verify_signature(scheme, signed, key, proof).is_ok()
+}
+
+/// The extension of a leaf of this device, with the proofs of the keys that it lists; none for a key that stands
+/// alone.
+pub(crate) fn leaf_extensions<P: Platform>(
+    device: &Device<P>,
+    scheme: SignatureScheme,
+) -> Result<Extensions<LeafNode>, Error> {
+    let keys = SignatureKeys::decode(device.signature_key(), key_len(scheme));
+    let listed = keys.map_or(1, |keys| keys.keys().len());
+    if listed == 1 {
+        return Ok(Extensions::empty());
+    }
+    let proofs = device.key_proofs().ok_or(KeyProofsError::Number { keys: listed, proofs: 0 });
+    proofs_extension(proofs.map_err(UsageError::KeyProofs)?)
+}
+
+/// The extension of a leaf that lists several signature keys.
+///
+/// # Errors
+///
+/// [`Error::Mls`], if OpenMLS does not take it.
+pub fn proofs_extension(proofs: &KeyProofs) -> Result<Extensions<LeafNode>, Error> {
+    let data = UnknownExtension(proofs.encode());
+    let extension = Extension::Unknown(EXTENSION_TYPE_PAIRED_MLS, data);
+    Extensions::single(extension).map_err(Error::mls("extend a leaf"))
 }

@@ -26,7 +26,7 @@ pub use openmls;
 
 pub use clock::{Clock, SystemClock};
 pub use device::Device;
-pub use gate::{gate, gate_capabilities, is_gated, odd_leaves};
+pub use gate::{gate, gate_capabilities, is_gated, odd_leaves, proofs_extension};
 pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
 pub use leaf::{LeafGroup, Rejoin};
 pub use outgoing::Outgoing;

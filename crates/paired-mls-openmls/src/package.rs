@@ -12,7 +12,7 @@ use tls_codec::VLBytes;
 
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    gate::gate_of,
+    gate::{gate_of, leaf_extensions},
     group::parse,
     leaf::again,
     outgoing::message_bytes,
@@ -56,7 +56,9 @@ pub(crate) fn publish<P: Platform>(
 ) -> Result<Vec<u8>, Error> {
     let ciphersuite = ciphersuite(device, pairing)?;
     let (index, replay) = packages::begin(device.vault(), pairing, device.now())?;
-    let builder = KeyPackage::builder().key_package_lifetime(lifetime);
+    let extensions = leaf_extensions(device, ciphersuite.signature_algorithm())?;
+    let builder =
+        KeyPackage::builder().key_package_lifetime(lifetime).leaf_node_extensions(extensions);
     let builder = kind.mark(builder, capabilities);
     // OpenMLS stores the private keys: that is undone.
     let key_package = undone(device.provider(), || {
@@ -85,6 +87,7 @@ pub(crate) fn newcomers<P: Platform>(
         let key_package = validate(device, bytes)?;
         let leaf = view::leaf_node(key_package.leaf_node())?;
         gate_of(mls.extensions()).check_newcomer(&leaf)?;
+        paired_mls_group::gate::check_proofs(device, mls, &leaf).map_err(PeerError::KeyProofs)?;
         identity::admit(&device.this(), mls, &leaf)?;
         Ok(key_package)
     });

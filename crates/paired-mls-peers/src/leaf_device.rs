@@ -18,7 +18,7 @@ use paired_mls::{
         PinFirstSeen,
         credential::{Identity, Strictness},
     },
-    leaf::SignatureKeys,
+    leaf::{KeyProofs, SignatureKeys},
     vault::MemoryStorage,
     wire::Credential,
 };
@@ -61,6 +61,7 @@ struct Parts {
     vault: MemoryStorage,
     strictness: Strictness,
     pairing: Option<PairingId>,
+    proofs: Option<KeyProofs>,
 }
 
 impl<C: TestCrypto> OpenMlsLeafDevice<C> {
@@ -121,10 +122,18 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
                 vault: MemoryStorage::new(),
                 strictness: Strictness::default(),
                 pairing: None,
+                proofs: None,
             };
             Self::assemble(parts, HashMap::new(), None)
         };
-        keys.into_iter().map(device).collect()
+        let devices: Vec<Self> = keys.into_iter().map(device).collect::<Result<_, Refused>>()?;
+        let proofs = devices.iter().map(|device| device.device.prove_key());
+        let proofs = KeyProofs::new(proofs.collect::<Result<_, _>>()?);
+        let with_proofs = |device: Self| {
+            let parts = Parts { proofs: Some(proofs.clone()), ..device.parts };
+            Self::assemble(parts, HashMap::new(), None)
+        };
+        devices.into_iter().map(with_proofs).collect()
     }
 
     /// What a `LeafGroup` is called with.
@@ -140,6 +149,25 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
     /// No randomness in the system.
     pub fn listed_as(self, leaf_key: Vec<u8>) -> Result<Self, Refused> {
         Self::assemble(Parts { leaf_key, ..self.parts }, HashMap::new(), None)
+    }
+
+    /// The same device, outside of any group, with these proofs of the leaf's signature keys.
+    ///
+    /// # Errors
+    ///
+    /// No randomness in the system.
+    pub fn with_proofs(self, proofs: Vec<Vec<u8>>) -> Result<Self, Refused> {
+        let proofs = Some(KeyProofs::new(proofs));
+        Self::assemble(Parts { proofs, ..self.parts }, HashMap::new(), None)
+    }
+
+    /// The same device, outside of any group, without proofs of the leaf's signature keys.
+    ///
+    /// # Errors
+    ///
+    /// No randomness in the system.
+    pub fn without_proofs(self) -> Result<Self, Refused> {
+        Self::assemble(Parts { proofs: None, ..self.parts }, HashMap::new(), None)
     }
 
     /// The same device, outside of any group, of another user.
@@ -234,6 +262,10 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         let vault = Vault::new(parts.vault.clone());
         let policy = PinFirstSeen::new(vault.clone(), parts.strictness);
         let device = Device::new(provider, vault, signer, credential, policy);
+        let device = match parts.proofs.clone() {
+            Some(proofs) => device.with_key_proofs(proofs),
+            None => device,
+        };
         let group = group_id.map(|id| LeafGroup::load(&device, id)).transpose()?;
         Ok(Self { device, parts, heard_from: None, group, rejoin: None })
     }

@@ -19,7 +19,8 @@ pub const EXTRACT_SALT: &[u8] = b"PMLS 02";
 /// Version byte of the plaintext of a Notify.
 pub const NOTIFY_VERSION: u8 = 3;
 
-/// MLS extension type `paired_mls` (RFC 9420 section 17.3, private use `0xF000`–`0xFFFF`).
+/// MLS extension type `paired_mls` (RFC 9420 section 17.3, private use `0xF000`–`0xFFFF`): required of the members
+/// of a gated group, and, in a leaf that lists several signature keys, their proofs.
 pub const EXTENSION_TYPE_PAIRED_MLS: u16 = 0xF9A1;
 
 /// MLS extension type `paired_signal` of a leaf node (RFC 9420 section 17.3, private use): the
@@ -47,6 +48,8 @@ pub mod pairing_message {
     /// The Welcome of a leaf refresh, beside the pairing protocol: it has its own decoder. 7 and 8 are
     /// reserved.
     pub const REFRESH: u8 = 9;
+    /// The proof of a listed signature key, likewise.
+    pub const KEY_PROOF: u8 = 10;
 }
 
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and

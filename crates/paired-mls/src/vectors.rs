@@ -497,6 +497,8 @@ impl Scenario {
             "leaf-randomness" => self.check_as::<leaf::RandomnessVector>(name),
             "leaf-notify" => self.check_as::<leaf::LeafNotifyVector>(name),
             "signature-keys" => self.check_as::<leaf::SignatureKeysVector>(name),
+            "key-proofs" => self.check_as::<leaf::KeyProofsVector>(name),
+            "key-proof-message" => self.check_as::<leaf::KeyProofMessageVector>(name),
             "refresh" => self.check_as::<group::RefreshVector>(name),
             unknown => Err(serde_json::Error::custom(format!("unknown kind {unknown}"))),
         }
@@ -537,7 +539,7 @@ fn every_file_of_the_vectors_directory() {
         *counts.entry(kind).or_default() += 1;
     }
     // A kind that has no file left is not tested any more.
-    assert_eq!(counts.len(), 11, "files by kind: {counts:?}");
+    assert_eq!(counts.len(), 13, "files by kind: {counts:?}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use paired_mls_group::packages::{authenticate, keep, read};
 
 use super::{LeafGroup, again};
 use crate::{
-    Device, Error, PackageKind, Platform, UsageError,
+    Device, Error, PackageKind, PeerError, Platform, UsageError,
+    gate::check_proofs,
     package::{publish, restore},
     provider::undone,
 };
@@ -51,6 +52,8 @@ impl LeafGroup {
             return Err(UsageError::SignatureKey.into());
         }
         require_same_user(device, &again(parsed.leaf_node().credential())?)?;
+        let (crypto, scheme) = (device.provider().crypto(), device.signature_scheme());
+        check_proofs(crypto, scheme, parsed.leaf_node()).map_err(PeerError::KeyProofs)?;
         let index = authenticate(device, device.vault(), pairing, key_package)?;
         let package = LeafPackage { index, key_package: key_package.to_vec() };
         // Made again, with the signatures of the partner: so they are valid, and all fields are the tape's.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Device, Difference, Error, Outgoing, PeerError, Platform, Received, UsageError,
-    gate::{gate_capabilities, gate_of},
+    gate::{gate_capabilities, gate_of, leaf_extensions},
     group::{forget, parse, require_unreserved},
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
@@ -207,7 +207,7 @@ impl External<'_> {
             .skip_lifetime_validation()
             .build_group(&provider, info, device.credential().clone())
             .map_err(PeerError::message)?;
-        if let Some(parameters) = self.parameters(gate)? {
+        if let Some(parameters) = self.parameters(device, gate)? {
             builder = builder.leaf_node_parameters(parameters);
         }
         let (mls, bundle) = builder
@@ -221,11 +221,16 @@ impl External<'_> {
     }
 
     /// What the new leaf is like: as the old one, or else as the group requires.
-    fn parameters(&self, gate: Gate) -> Result<Option<LeafNodeParameters>, Error> {
+    fn parameters<P: Platform>(
+        &self,
+        device: &Device<P>,
+        gate: Gate,
+    ) -> Result<Option<LeafNodeParameters>, Error> {
         match self.leaf {
             Some(leaf) => parameters(leaf).map(Some),
             None if gate == Gate::Set => {
-                let builder = LeafNodeParameters::builder();
+                let extensions = leaf_extensions(device, device.signature_scheme())?;
+                let builder = LeafNodeParameters::builder().with_extensions(extensions);
                 Ok(Some(builder.with_capabilities(gate_capabilities()).build()))
             }
             None => Ok(None),

@@ -6,7 +6,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _, types::SignatureScheme};
 use paired_mls::{
     CipherSuite, Event,
     anchor::LeafIndex,
@@ -14,11 +14,13 @@ use paired_mls::{
         Content, Framing, Heard, Listener as _, Member as _,
         leaf::{LeafMember as _, Use},
     },
-    leaf::SignatureKeys,
+    group::{Oddity, PinFirstSeen, credential::Strictness},
+    leaf::{KeyProofs, SignatureKeys},
+    wire::Credential,
 };
 use paired_mls_openmls::{
     Error, KeyVectorCrypto, MemoryProvider, PeerError, Received, UsageError, gate,
-    gate_capabilities,
+    gate_capabilities, proofs_extension,
 };
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
 
@@ -79,9 +81,21 @@ fn listed(cast: &Cast<KeyVector>) -> Vec<u8> {
 /// Parameters of a leaf that lists these keys.
 fn with_keys(cast: &Cast<KeyVector>, keys: Vec<u8>) -> LeafNodeParameters {
     let credential = cast.devices[PHONE].credential().credential;
+    let claims = Credential::basic("the leaf");
+    let signed = KeyProofs::to_be_signed(&keys, &claims);
+    let prove = |device: &OpenMlsLeafDevice<KeyVector>| {
+        let scheme = match device.signature_key_pair().1.len() {
+            32 => SignatureScheme::ED25519,
+            _ => SignatureScheme::ECDSA_SECP256R1_SHA256,
+        };
+        RustCrypto::default().sign(scheme, &signed, &device.signature_key_pair().0).unwrap()
+    };
+    let proofs = KeyProofs::new(cast.devices.iter().map(prove).collect());
+    let extensions = proofs_extension(&proofs).unwrap();
     LeafNodeParameters::builder()
         .with_credential_with_key(CredentialWithKey { credential, signature_key: keys.into() })
         .with_capabilities(gate_capabilities())
+        .with_extensions(extensions)
         .build()
 }
 
@@ -175,6 +189,20 @@ fn a_leaf_changes_its_keys_in_place() {
         let refused = cast.devices[SENSOR].publish(Use::Once).unwrap_err();
         assert!(refused.to_string().contains("does not list"), "the device's own view: {refused}");
     });
+}
+
+fn key_of(device: &OpenMlsLeafDevice<KeyVector>) -> Vec<u8> {
+    device.signature_key_pair().1
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        said = format!("{said}: {cause}");
+        source = cause.source();
+    }
+    said
 }
 
 /// A leaf with one key is on the wire what it is in RFC 9420, and one with two is longer by the second
@@ -310,8 +338,12 @@ fn a_strangers_key_in_a_list_keeps_nobody_out() {
                 let Received::Commit { events, .. } = group.process(device, &sent).unwrap() else {
                     panic!("a commit is a commit");
                 };
-                let odd = |event: &Event| matches!(event, Event::OddLeaf { .. });
-                assert_eq!(events.iter().any(odd), n == 0, "{events:?}");
+                let odd = |oddity| {
+                    let odd = |event: &&Event| matches!(event, Event::OddLeaf { oddity: of, .. } if *of == oddity);
+                    events.iter().filter(odd).count()
+                };
+                assert_eq!(odd(Oddity::KeyTwice), usize::from(n == 0), "{events:?}");
+                assert_eq!(odd(Oddity::KeyNotProven), 1, "{events:?}");
                 let alarm = |event: &Event| matches!(event, Event::IdentityUnverified { .. });
                 assert!(events.iter().any(alarm), "{events:?}");
             }
@@ -327,6 +359,182 @@ fn a_strangers_key_in_a_list_keeps_nobody_out() {
         victim.join(&sent.welcome.unwrap()).unwrap();
         cast.others.push(Box::new(victim));
         cast.assert_together();
+    });
+}
+
+/// Two keys, each private and public, and a KeyPackage of a leaf that lists them and says these proofs.
+fn listing(
+    suite: CipherSuite,
+    user: &str,
+    keys: &[(Vec<u8>, Vec<u8>)],
+    prove: impl Fn(&[u8]) -> Vec<Vec<u8>>,
+) -> Vec<u8> {
+    let public: Vec<_> = keys.iter().map(|key| key.1.clone()).collect();
+    let listed = SignatureKeys::new(public, keys[0].1.len()).unwrap().encode();
+    let proofs = KeyProofs::new(prove(&listed));
+    let suite = openmls::prelude::Ciphersuite::try_from(suite.code_point()).unwrap();
+    let provider = MemoryProvider::new(RustCrypto::default());
+    let (private, public) = keys[0].clone();
+    let signer = SignatureKeyPair::from_raw(suite.signature_algorithm(), private, public);
+    let credential = CredentialWithKey {
+        credential: BasicCredential::new(user.as_bytes().to_vec()).into(),
+        signature_key: listed.into(),
+    };
+    let bundle = KeyPackage::builder()
+        .leaf_node_capabilities(gate_capabilities())
+        .leaf_node_extensions(proofs_extension(&proofs).unwrap())
+        .build(suite, &provider, &signer, credential)
+        .unwrap();
+    MlsMessageOut::from(bundle.into_key_package()).to_bytes().unwrap()
+}
+
+fn sign(suite: CipherSuite, key: &(Vec<u8>, Vec<u8>), listed: &[u8], user: &str) -> Vec<u8> {
+    let suite = openmls::prelude::Ciphersuite::try_from(suite.code_point()).unwrap();
+    let signed = KeyProofs::to_be_signed(listed, &Credential::basic(user));
+    RustCrypto::default().sign(suite.signature_algorithm(), &signed, &key.0).unwrap()
+}
+
+fn new_key(suite: CipherSuite) -> (Vec<u8>, Vec<u8>) {
+    let suite = openmls::prelude::Ciphersuite::try_from(suite.code_point()).unwrap();
+    RustCrypto::default().signature_key_gen(suite.signature_algorithm()).unwrap()
+}
+
+fn odd_only(received: Received) -> Vec<Oddity> {
+    let Received::Commit { events, .. } = received else {
+        panic!("a commit is a commit: {received:?}");
+    };
+    let odd = events.into_iter().filter_map(|event| match event {
+        Event::OddLeaf { oddity, .. } => Some(oddity),
+        _ => None,
+    });
+    odd.collect()
+}
+
+/// Each key that a leaf lists is proven by its holder. A device makes no leaf without the proofs of all its
+/// devices, and adds none; what somebody else adds it follows, and says what is not proven.
+#[test]
+fn a_listed_key_is_proven_by_its_holder() {
+    for_each(|suite, framing| {
+        let mut cast = gated(suite, framing);
+        let (own, victim) = (new_key(suite), new_key(suite));
+        let keys = [own.clone(), victim.clone()];
+        let user = "two devices";
+        type Prove<'a> = Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + 'a>;
+        let both = |of: &[u8], second: &(Vec<u8>, Vec<u8>), by: &str| {
+            vec![sign(suite, &own, of, user), sign(suite, second, of, by)]
+        };
+        let forgeries: [(&str, Prove<'_>); 5] = [
+            ("none", Box::new(|_| Vec::new())),
+            ("one", Box::new(|of| vec![sign(suite, &own, of, user)])),
+            ("not the holder", Box::new(|of| both(of, &own, user))),
+            ("of another user", Box::new(|of| both(of, &victim, "the victim"))),
+            ("of another leaf", Box::new(|of| both(&of[1..], &victim, user))),
+        ];
+        for (name, prove) in forgeries {
+            let package = listing(suite, user, &keys, prove);
+            let (group, device) = cast.at(PHONE);
+            let refused = group.add(device, std::slice::from_ref(&package)).unwrap_err();
+            assert!(matches!(refused, Error::Peer(PeerError::KeyProofs(_))), "{name}: {refused:?}");
+            if name != "not the holder" {
+                continue;
+            }
+            // A member who adds such a leaf all the same is followed.
+            let sent =
+                cast.ada.commit(&Content { adds: vec![package], ..Content::default() }).unwrap();
+            cast.ada.confirm().unwrap();
+            for by in [PHONE, SENSOR] {
+                let (group, device) = cast.at(by);
+                let odd = odd_only(group.process(device, &sent.commit).unwrap());
+                assert_eq!(odd, [Oddity::KeyNotProven]);
+            }
+            for other in &mut cast.others {
+                other.process(&sent.commit).unwrap();
+            }
+            cast.assert_together();
+        }
+        // The control.
+        let others = [new_key(suite), new_key(suite)];
+        let package = listing(suite, "others", &others, |of| {
+            others.iter().map(|key| sign(suite, key, of, "others")).collect()
+        });
+        let (group, device) = cast.at(PHONE);
+        let sent = group.add(device, &[package]).unwrap();
+        let (group, device) = cast.at(SENSOR);
+        group.process(device, sent.notify.as_ref().unwrap()).unwrap();
+        assert_eq!(odd_only(group.process(device, &sent.commit).unwrap()), []);
+    });
+}
+
+/// A device whose partners have not proven their keys makes no leaf, and takes over none.
+#[test]
+fn without_proofs_there_is_no_leaf_with_several_keys() {
+    for suite in SUITES {
+        let mut unproven: Devices = devices(suite, Framing::Public);
+        let partner_proof = unproven[SENSOR].device().prove_key().unwrap();
+        let own_proof = unproven[PHONE].device().prove_key().unwrap();
+        let (phone, sensor) = (key_of(&unproven[PHONE]), key_of(&unproven[SENSOR]));
+        let device = unproven[PHONE].device();
+        assert!(device.is_key_proof(&phone, &own_proof));
+        assert!(device.is_key_proof(&sensor, &partner_proof));
+        assert!(!device.is_key_proof(&sensor, &own_proof));
+
+        crate::cast::pair(&mut unproven, suite);
+        let package = unproven[PHONE].publish(Use::Once).unwrap();
+        let [phone, sensor] = unproven.try_into().ok().unwrap();
+        let mut phone = phone.without_proofs().unwrap();
+        let refused = chain(&*phone.publish(Use::Once).unwrap_err());
+        assert!(refused.contains("every device of a leaf proves"), "{refused}");
+        let mut phone = phone.with_proofs(vec![own_proof.clone(), own_proof]).unwrap();
+        // What is not right is found by whoever adds the leaf, and by the partner.
+        let forged = phone.publish(Use::Once).unwrap();
+        assert_ne!(forged, package);
+        let mut sensor = sensor;
+        let refused = chain(&*sensor.adopt(&forged).unwrap_err());
+        assert!(refused.contains("whose holder has not agreed"), "{refused}");
+        sensor.adopt(&package).unwrap();
+    }
+}
+
+/// A key that two leaves of others list and prove is taken, as stock members take it, and told. A device itself
+/// adds no such leaf.
+#[test]
+fn a_key_that_two_others_list_is_taken_and_told() {
+    for_each(|suite, framing| {
+        let mut cast = gated(suite, framing);
+        let (shared, one, two) = (new_key(suite), new_key(suite), new_key(suite));
+        let package = |user, keys: [(Vec<u8>, Vec<u8>); 2]| {
+            listing(suite, user, &keys, |of| {
+                keys.iter().map(|key| sign(suite, key, of, user)).collect()
+            })
+        };
+        let first = package("one", [one, shared.clone()]);
+        let second = package("two", [two, shared]);
+        for (n, package) in [first, second.clone()].into_iter().enumerate() {
+            if n == 1 {
+                let (group, device) = cast.at(PHONE);
+                // Its policy has seen the key under another identity, and is told that it may stand there.
+                let policy = PinFirstSeen::new(device.vault().clone(), Strictness::default());
+                policy.forget(&Credential::basic("one")).unwrap();
+                let refused = group.add(device, std::slice::from_ref(&second)).unwrap_err();
+                assert!(
+                    matches!(refused, Error::Peer(PeerError::SignatureKeyTwice)),
+                    "{refused:?}"
+                );
+            }
+            let sent =
+                cast.ada.commit(&Content { adds: vec![package], ..Content::default() }).unwrap();
+            cast.ada.confirm().unwrap();
+            for by in [PHONE, SENSOR] {
+                let (group, device) = cast.at(by);
+                let odd = odd_only(group.process(device, &sent.commit).unwrap());
+                assert_eq!(odd, if n == 0 { vec![] } else { vec![Oddity::KeyTwice] });
+            }
+            for other in &mut cast.others {
+                other.process(&sent.commit).unwrap();
+            }
+            cast.assert_together();
+        }
+        cast.update(PHONE);
     });
 }
 

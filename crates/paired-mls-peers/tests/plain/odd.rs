@@ -200,7 +200,10 @@ fn a_key_twice_is_taken_and_told() {
         let twice = |leaf| Event::OddLeaf { leaf, oddity: Oddity::KeyTwice };
         assert_eq!(odd_only(events), [twice(LeafIndex::new(1).unwrap())]);
         let group = town.phone.group().unwrap();
-        assert_eq!(odd_leaves(group.mls()), [(LeafIndex::new(1).unwrap(), Oddity::KeyTwice)]);
+        assert_eq!(
+            odd_leaves(&RustCrypto::default(), group.mls()),
+            [(LeafIndex::new(1).unwrap(), Oddity::KeyTwice)]
+        );
         // It is told once, and not with every commit that follows.
         let sent = town.bob.commit(&Content::default()).unwrap();
         let Heard::Commit { events, .. } = town.phone.process(&sent.commit).unwrap() else {

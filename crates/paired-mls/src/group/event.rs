@@ -192,4 +192,6 @@ pub enum Oddity {
     KeyTwice,
     /// It is neither one key of the usual form, nor several.
     UnusualForm,
+    /// It lists a key that its holder has not proven.
+    KeyNotProven,
 }

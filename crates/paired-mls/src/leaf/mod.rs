@@ -12,6 +12,7 @@
 //! hpke_secret  = ExpandWithLabel(value, "leaf hpke",        TapeContext, Nh)  // for each encryption
 //! ```
 
+mod key_proofs;
 mod notify_message;
 mod packages;
 mod randomness;
@@ -24,6 +25,7 @@ mod vault;
 pub(crate) mod vectors;
 
 pub use self::{
+    key_proofs::{KeyProofMessage, KeyProofs, KeyProofsError},
     notify_message::{LeafMessage, LeafNotify, LeafNotifyError, SALT_LEN},
     packages::{LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
     randomness::{LeafRandomness, LeafUse},

@@ -3,13 +3,14 @@
 use serde::Deserialize;
 
 use super::{
-    LeafMessage, LeafNotifyError, LeafRandomness, LeafUse, SALT_LEN, SignatureKeys,
-    SignatureKeysError,
+    KeyProofMessage, KeyProofs, KeyProofsError, LeafMessage, LeafNotifyError, LeafRandomness,
+    LeafUse, SALT_LEN, SignatureKeys, SignatureKeysError,
 };
 use crate::{
     CipherSuite,
     tape::Stored,
     vectors::{Context, GroupTape, Hex, Layer, Place, Run, Start, index},
+    wire::Credential,
 };
 
 #[derive(Deserialize)]
@@ -172,5 +173,69 @@ impl Run for SignatureKeysVector {
         })?;
         assert_eq!(keys.encode(), self.field.0);
         Ok(SignatureKeysResult { keys: keys.keys().iter().cloned().map(Hex).collect() })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyProofsVector {
+    identity: Hex,
+    signature_keys: Hex,
+    extension: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyProofsResult {
+    signatures: Vec<Hex>,
+    signed: Hex,
+}
+
+impl From<KeyProofsError> for Layer {
+    fn from(error: KeyProofsError) -> Self {
+        assert_eq!(error, KeyProofsError::Malformed);
+        Layer("key proofs: malformed")
+    }
+}
+
+impl Run for KeyProofsVector {
+    type Results = KeyProofsResult;
+
+    fn run(&self, _: CipherSuite) -> Result<KeyProofsResult, Layer> {
+        let proofs = KeyProofs::decode(&self.extension.0)?;
+        assert_eq!(proofs.encode(), self.extension.0);
+        let credential = Credential::basic(self.identity.0.clone());
+        let signed = KeyProofs::to_be_signed(&self.signature_keys.0, &credential);
+        let signatures = proofs.signatures().iter().cloned().map(Hex).collect();
+        Ok(KeyProofsResult { signatures, signed: Hex(signed) })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyProofMessageVector {
+    message: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyProofMessageResult {
+    pairing_id: Hex,
+    device: u16,
+    proof: Hex,
+}
+
+impl Run for KeyProofMessageVector {
+    type Results = KeyProofMessageResult;
+
+    fn run(&self, _: CipherSuite) -> Result<KeyProofMessageResult, Layer> {
+        let message = KeyProofMessage::decode(&self.message.0)?;
+        assert_eq!(message.encode(), self.message.0);
+        let KeyProofMessage { pairing, device, proof } = message;
+        Ok(KeyProofMessageResult {
+            pairing_id: Hex(pairing.0.to_vec()),
+            device: device.0,
+            proof: Hex(proof),
+        })
     }
 }

@@ -250,6 +250,23 @@ pub(crate) enum EngineError {
     /// This device has not asked to leave.
     #[error("this device has not asked to leave {0}: there is nothing to cancel")]
     NotLeaving(String),
+    /// A letter says that a device has proven its signature key, and it has not.
+    #[error(
+        "somebody sends a proof of the signature key of device {device} of pairing {pairing} that is none: it \
+         was dropped"
+    )]
+    ForgedKeyProof {
+        /// The pairing.
+        pairing: PairingId,
+        /// The device that it names.
+        device: u16,
+    },
+    /// A partner has not proven the key that the shared leaf would list.
+    #[error(
+        "a partner has not proven yet that it shares the leaf of pairing {0}: let it run `pmls pair resend`, \
+         then `pmls sync` here"
+    )]
+    NotProven(PairingId),
     /// Somebody says that it is somebody else.
     #[error(
         "device {device} says that it is of {says}, and the directory does not: whoever has it is not to be \
@@ -322,7 +339,9 @@ impl EngineError {
         use paired_mls::pairing::{PairingError, PeerError as Refused};
         use paired_mls_openmls::{Error, PeerError};
         match self {
-            Self::Impostor { .. } | Self::ForgedKeyPackage { .. } => true,
+            Self::Impostor { .. } | Self::ForgedKeyPackage { .. } | Self::ForgedKeyProof { .. } => {
+                true
+            }
             Self::Book(BookError::Pairing(PairingError::Peer(refused))) => matches!(
                 refused,
                 Refused::WrongTag { .. }

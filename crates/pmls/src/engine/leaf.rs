@@ -95,7 +95,7 @@ impl Engine {
             credential: BasicCredential::new(session.profile().user.as_bytes().to_vec()).into(),
             signature_key: signature_key.into(),
         };
-        Ok(session.device_with(key, credential)?)
+        self.with_proofs(pairing, &terms, session.device_with(key, credential)?)
     }
 
     /// Makes KeyPackages from the tape of a pairing, and hands them to whoever is to have them: those of
@@ -109,6 +109,9 @@ impl Engine {
         last_resort: LastResort,
     ) -> Result<usize, EngineError> {
         let terms = self.terms(pairing)?;
+        if !self.is_proven(pairing, &terms)? {
+            return Err(EngineError::NotProven(pairing));
+        }
         let partners = self.partners_of(pairing)?;
         self.device().provider().transaction(|| {
             let mut upload = KeyPackageUpload::default();
@@ -173,7 +176,7 @@ impl Engine {
                 self.enqueue(&Item::Anchor { pairing: pairing.0, register })?;
             }
             self.withdraw_own()?;
-            self.publish_from_tape(pairing, KEY_PACKAGES, LastResort::Included)?;
+            self.offer_leaf(pairing, &terms)?;
         } else {
             self.withdraw_own()?;
         }
@@ -196,7 +199,7 @@ impl Engine {
 }
 
 /// How many KeyPackages a shared leaf offers at first.
-const KEY_PACKAGES: usize = 8;
+pub(super) const KEY_PACKAGES: usize = 8;
 
 /// Whether a KeyPackage of the last resort is made as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

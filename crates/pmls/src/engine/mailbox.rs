@@ -7,6 +7,7 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     PairingId,
     group::RefreshWelcome,
+    leaf::KeyProofMessage,
     pairing::{AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source},
     wire::{FramedHeader, KeyPackage, MlsMessage},
 };
@@ -88,10 +89,15 @@ impl Engine {
             Ok(MlsMessage::KeyPackage(package)) => self.offer(&package, content),
             Ok(MlsMessage::Framed(header)) => self.framed(&header, content, report),
             Ok(_) => Ok(()),
-            Err(_) => match RefreshWelcome::decode(content) {
-                Ok(refresh) => self.refresh_welcome(&refresh.group_id, content),
-                Err(_) => self.pairing_message(content, report).await,
-            },
+            Err(_) => {
+                if let Ok(refresh) = RefreshWelcome::decode(content) {
+                    self.refresh_welcome(&refresh.group_id, content)
+                } else if let Ok(proof) = KeyProofMessage::decode(content) {
+                    self.key_proof(&proof)
+                } else {
+                    self.pairing_message(content, report).await
+                }
+            }
         };
         match opened {
             Err(error) if error.is_local() => Err(error),

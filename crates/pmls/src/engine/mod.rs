@@ -36,6 +36,7 @@ mod outbox;
 mod packages;
 mod pairing;
 mod plan;
+mod proofs;
 mod recover;
 mod rejoin;
 mod report;

@@ -243,6 +243,7 @@ impl From<&Event> for PairingEvent {
                 oddity: match oddity {
                     Oddity::KeyTwice => "another leaf has the same signature key",
                     Oddity::UnusualForm => "its signature key has an unusual form",
+                    Oddity::KeyNotProven => "it lists a signature key whose holder has not agreed",
                 },
             },
             Event::ProposalLeftOut { leaf, claims, .. } => Self::ProposalLeftOut {

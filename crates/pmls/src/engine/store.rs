@@ -66,6 +66,12 @@ CREATE TABLE IF NOT EXISTS pmls_welcomes (
     welcome BLOB NOT NULL UNIQUE,
     since   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_key_proofs (
+    pairing BLOB NOT NULL,
+    device  INTEGER NOT NULL,
+    proof   BLOB NOT NULL,      -- a signature: see PROFILE, section 11
+    PRIMARY KEY (pairing, device)
+) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_directory (
     device   TEXT PRIMARY KEY,
     user     BLOB NOT NULL      -- whose device it is

@@ -18,8 +18,9 @@ use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
     CipherSuite, DeviceId, PairingId, Secret, Vault, VaultStorage,
     group::credential::AcceptAnyIdentity,
-    leaf::SignatureKeys,
+    leaf::{KeyProofs, SignatureKeys},
     pairing::{PairingDevice, Party, Roster},
+    wire::Credential,
 };
 use paired_mls_openmls::{Device, KeyVectorCrypto, SqliteProvider};
 use paired_mls_vault::{FileCounter, KdfParameters, PlainFile, SealedFile, SealedFileOptions};
@@ -105,7 +106,24 @@ impl Home {
         };
         let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, own);
         let provider = SqliteProvider::open(crypto(), &self.path.join("mls.sqlite"))?;
-        Ok(Device::new(provider, self.vault()?, signer, credential, AcceptAnyIdentity))
+        let proofs = self.proofs(&credential)?;
+        let device = Device::new(provider, self.vault()?, signer, credential, AcceptAnyIdentity);
+        Ok(match self.kind.anchor {
+            AnchorKind::Node => device,
+            AnchorKind::Leaf => device.with_key_proofs(proofs),
+        })
+    }
+
+    /// What each device would say: their keys lie side by side here.
+    fn proofs(&self, credential: &CredentialWithKey) -> Result<KeyProofs, Failure> {
+        let claims = Credential::basic(credential.credential.serialized_content());
+        let signed = KeyProofs::to_be_signed(credential.signature_key.as_slice(), &claims);
+        let scheme = CIPHERSUITE.signature_algorithm();
+        let prove = |name: &&str| -> Result<Vec<u8>, Failure> {
+            let private = fs::read(self.folder.join(name).join("key"))?;
+            Ok(crypto().sign(scheme, &signed, &private)?)
+        };
+        Ok(KeyProofs::new(NAMES.iter().map(prove).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn vault(&self) -> Result<Vault, Failure> {

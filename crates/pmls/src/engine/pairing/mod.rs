@@ -84,8 +84,15 @@ impl Engine {
                 }
             }
             Route::Partners(numbers) => {
+                let accept = matches!(
+                    PairingMessage::decode(outbound.message.expose()),
+                    Ok(PairingMessage::Accept(_))
+                );
                 for (number, to) in self.partners_of(pairing)? {
                     if numbers.contains(&number) {
+                        if accept {
+                            self.send_proof(pairing, to.clone())?;
+                        }
                         self.enqueue(&Item::letter(to, outbound.message.expose())?)?;
                     }
                 }

@@ -253,6 +253,7 @@ impl Engine {
         let ids: Vec<_> = rows.iter().map(|row| row.id.as_bytes().to_vec()).collect();
         self.book().erase(pairing, &ids)?;
         self.forget_stays(pairing)?;
+        self.store().forget_key_proofs(pairing)?;
         report.add(Happening::Ended { pairing: pairing.to_string(), leaves });
         next.into_iter().for_each(|happening| report.add(happening));
         Ok(())
