@@ -1,5 +1,4 @@
 //! Short random plays of the peers in Rust. The long ones, with the foreign peers: `cargo xtask peers`.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use paired_mls::{CipherSuite, conformance::Framing};
 use paired_mls_peers::play::{Play, Telling};

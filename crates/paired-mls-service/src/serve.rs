@@ -34,13 +34,15 @@ use crate::{
 /// A server that runs. Dropping it ends it at once; [`Server::stop`] lets requests end first.
 ///
 /// ```no_run
-/// # use paired_mls_service::{Config, Server, StartError, StopSignals};
+/// # use std::convert::Infallible;
+/// # use paired_mls_service::{Config, Server, Signals, StartError};
 /// # async fn example() -> Result<(), StartError> {
 /// let config = Config::new(([127, 0, 0, 1], 8420).into(), "sqlite://service.db");
-/// let signals = StopSignals::listen()?;
+/// let mut signals = Signals::listen()?;
 /// let server = Server::start(&config).await?;
 /// println!("serving at {}", server.listening());
-/// server.serve_until(signals).await
+/// // When it is told to reload, it asks what to go on with.
+/// server.serve_until(&mut signals, || Ok::<_, Infallible>(config.clone())).await
 /// # }
 /// ```
 #[derive(Debug)]
