@@ -55,7 +55,9 @@ else
   left_out+=("the kernel's keyring: no keyctl, or a kernel without keyrings (Debian: keyutils)")
 fi
 
-# The vectors of the MLS working group are no part of the project. They are found beside it.
+# The vectors of the MLS working group are no part of the project, and no package has them: they are found beside
+# it, or where MLS_VECTORS says. Without them the last lines say so, which is no failure in CI either.
+elsewhere=()
 if [ -z "${MLS_VECTORS:-}" ] && [ -d ../shared/mls-vectors ]; then
   MLS_VECTORS=$(cd ../shared/mls-vectors && pwd)
 fi
@@ -63,7 +65,7 @@ if [ -d "${MLS_VECTORS:-}" ]; then
   export MLS_VECTORS
 else
   unset MLS_VECTORS
-  left_out+=("the working group's vectors: MLS_VECTORS names no folder that has them")
+  elsewhere+=("the working group's vectors: MLS_VECTORS names no folder that has them")
 fi
 
 # The demo, as a script would run it, is among these tests: every fact has to hold.
@@ -88,9 +90,10 @@ fi
 
 awk '/^test result:/ { passed += $4; failed += $6 }
      END { printf "%d passed, %d failed\n", passed, failed }' "$log"
+[ "${#elsewhere[@]}" = 0 ] || printf 'left out: %s\n' "${elsewhere[@]}"
 if [ "${#left_out[@]}" -gt 0 ]; then
   printf 'left out: %s\n' "${left_out[@]}"
   [ "${CI:-}" != true ]
-else
+elif [ "${#elsewhere[@]}" = 0 ]; then
   echo "nothing was left out"
 fi
