@@ -1,7 +1,7 @@
 //! The test vectors of the MLS working group: data that nobody here made.
 //!
 //! The variable `MLS_VECTORS` names their folder; they are no part of this project. Without it these tests are
-//! skipped, and say so, except in CI, where they have to run.
+//! skipped, and say so; so do the last lines of `test.sh`.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod passive;
