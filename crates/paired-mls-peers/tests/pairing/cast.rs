@@ -13,7 +13,7 @@ use paired_mls::{
     CipherSuite, DeviceId, PairingId, RecordName, Secret, Vault, VaultStorage as _,
     conformance::{Content, Framing, Listener as _, Member},
     group::credential::AcceptAnyIdentity,
-    leaf::SignatureKeys,
+    leaf::{KeyProofs, SignatureKeys},
     pairing::{
         AnchorKind, ChannelTrust, Mode, OneToOne, Outbound, PairingBook, PairingDevice,
         PairingState, Party, Progress, RegistryEntry, Request, Roster, Route, Source, StateName,
@@ -390,6 +390,10 @@ pub(crate) fn behind_a_leaf(
     ada: &mut Stock,
 ) -> Vec<(Device<Platform>, LeafGroup)> {
     let devices: Vec<_> = pairing.gadgets.iter().map(Gadget::behind_the_leaf).collect();
+    let proofs = devices.iter().map(|device| device.prove_key().unwrap()).collect();
+    let proofs = KeyProofs::new(proofs);
+    let proven = |device: Device<Platform>| device.with_key_proofs(proofs.clone());
+    let devices: Vec<_> = devices.into_iter().map(proven).collect();
     let [first, others @ ..] = devices.as_slice() else { panic!("no devices") };
     let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
     let id = pairing.id();
