@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::{
     StoreError, Transaction, Tx,
     chain::{chain, chain_at, kind},
+    part::rows_between,
     row::{bytes, int, uint, user},
 };
 
@@ -26,16 +27,15 @@ impl Transaction for EntriesAfter<'_> {
     type Output = Vec<LogEntry>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<LogEntry>, StoreError> {
-        let rows = sqlx::query(
+        let rows = rows_between(
+            tx,
             "SELECT position, epoch, kind, message, chain FROM log
              WHERE group_id = $1 AND position > $2 AND position <= $3
              ORDER BY position LIMIT $4",
+            self.group.as_bytes(),
+            [self.after, self.through],
+            self.limit,
         )
-        .bind(self.group.as_bytes())
-        .bind(int(self.after)?)
-        .bind(int(self.through.min(i64::MAX as u64))?)
-        .bind(i64::from(self.limit))
-        .fetch_all(tx.connection())
         .await?;
         rows.iter().map(read).collect()
     }

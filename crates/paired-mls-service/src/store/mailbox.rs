@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::{
     Refusal, StoreError, Topic, Transaction, Tx,
+    part::rows_between,
     row::{bytes, device, int, uint, user},
 };
 
@@ -147,15 +148,14 @@ impl Transaction for ItemsAfter<'_> {
     type Output = Vec<MailboxItem>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<MailboxItem>, StoreError> {
-        let rows = sqlx::query(
+        let rows = rows_between(
+            tx,
             "SELECT position, envelope FROM mailbox WHERE device_id = $1 AND position > $2
              AND position <= $3 ORDER BY position LIMIT $4",
+            self.device.as_bytes(),
+            [self.after, self.through],
+            self.limit,
         )
-        .bind(self.device.as_bytes())
-        .bind(int(self.after)?)
-        .bind(int(self.through.min(i64::MAX as u64))?)
-        .bind(i64::from(self.limit))
-        .fetch_all(tx.connection())
         .await?;
         let read = |row: &AnyRow| -> Result<_, StoreError> {
             Ok(MailboxItem { position: uint(row, 0)?, envelope: bytes(row, 1)?.into() })

@@ -28,6 +28,7 @@ mod log;
 mod mailbox;
 mod nonce;
 mod pairing;
+mod part;
 mod probe;
 mod publish;
 mod repair;

@@ -2,10 +2,7 @@
 
 use sqlx::any::AnyRow;
 
-use super::{
-    EntriesAfter, ItemsAfter, StoreError, Transaction, Tx,
-    row::{int, uint},
-};
+use super::{EntriesAfter, ItemsAfter, StoreError, Transaction, Tx, part::rows_between, row::uint};
 
 /// A position, and how many bytes are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +26,15 @@ impl Transaction for Sizes<EntriesAfter<'_>> {
     type Output = Vec<Size>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Size>, StoreError> {
-        let rows = sqlx::query(
+        let rows = rows_between(
+            tx,
             "SELECT position, CAST(LENGTH(message) AS BIGINT) FROM log
              WHERE group_id = $1 AND position > $2 AND position <= $3
              ORDER BY position LIMIT $4",
+            self.0.group.as_bytes(),
+            [self.0.after, self.0.through],
+            self.0.limit,
         )
-        .bind(self.0.group.as_bytes())
-        .bind(int(self.0.after)?)
-        .bind(int(self.0.through.min(i64::MAX as u64))?)
-        .bind(i64::from(self.0.limit))
-        .fetch_all(tx.connection())
         .await?;
         rows.iter().map(read).collect()
     }
@@ -51,15 +47,14 @@ impl Transaction for Sizes<ItemsAfter<'_>> {
     type Output = Vec<Size>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Size>, StoreError> {
-        let rows = sqlx::query(
+        let rows = rows_between(
+            tx,
             "SELECT position, CAST(LENGTH(envelope) AS BIGINT) FROM mailbox
              WHERE device_id = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
+            self.0.device.as_bytes(),
+            [self.0.after, self.0.through],
+            self.0.limit,
         )
-        .bind(self.0.device.as_bytes())
-        .bind(int(self.0.after)?)
-        .bind(int(self.0.through.min(i64::MAX as u64))?)
-        .bind(i64::from(self.0.limit))
-        .fetch_all(tx.connection())
         .await?;
         rows.iter().map(read).collect()
     }
