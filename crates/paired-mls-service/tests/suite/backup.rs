@@ -30,6 +30,18 @@ fn place(backend: &Backend) -> PathBuf {
     backend.folder.path().join("backup.db")
 }
 
+/// A device, a backup of the database that knows it, and nobody who uses that any more.
+async fn backed_up(backend: &Backend) -> (Device, PathBuf) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let admin = admin(backend).await;
+    let backup = place(backend);
+    admin.backup(&backup).await.unwrap();
+    admin.close().await;
+    replica.state.close().await;
+    (alice, backup)
+}
+
 async fn put_back(backend: &Backend, backup: &Path) -> Result<Restored, RestoreError> {
     let (database, clock) = (&backend.config.database, backend.clock.clone());
     restore(database, backup, KeyPackages::Dropped, [7; 16], clock).await
@@ -138,13 +150,7 @@ async fn incarnation(backend: &Backend) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_database_that_is_gone_is_restored() {
     let backend = Backend::sqlite();
-    let replica = backend.replica().await;
-    let alice = Device::registered(&replica, "alice").await;
-    let admin = admin(&backend).await;
-    let backup = place(&backend);
-    admin.backup(&backup).await.unwrap();
-    admin.close().await;
-    replica.state.close().await;
+    let (alice, backup) = backed_up(&backend).await;
     let database = backend.folder.path().join("service.db");
     for suffix in ["", "-wal", "-shm"] {
         let _may_not_be_there = fs::remove_file(format!("{}{suffix}", database.display()));
@@ -159,13 +165,7 @@ async fn a_database_that_is_gone_is_restored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_no_backup_replaces_nothing() {
     let backend = Backend::sqlite();
-    let replica = backend.replica().await;
-    let alice = Device::registered(&replica, "alice").await;
-    let admin = admin(&backend).await;
-    let backup = place(&backend);
-    admin.backup(&backup).await.unwrap();
-    admin.close().await;
-    replica.state.close().await;
+    let (alice, backup) = backed_up(&backend).await;
 
     let other = backend.folder.path().join("other.db");
     let missing = put_back(&backend, &other).await;

@@ -74,11 +74,7 @@ fn the_bad_key_package_is_named() {
 #[test]
 fn a_leave_is_taken_back() {
     let world = World::new();
-    let [alice, bob] = ["alice", "bob"].map(|user| world.device(user));
-    alice.run(&["group", "create", "family"]);
-    alice.run(&["group", "add", "family", "bob"]);
-    bob.sync();
-    bob.call_it("family");
+    let [alice, bob] = world.family();
     assert!(bob.fails(&["group", "leave", "family", "--cancel"]).1.contains("nothing to cancel"));
     bob.run(&["group", "leave", "family"]);
     let (_, error) = bob.fails(&["group", "send", "family", "hello"]);

@@ -7,11 +7,7 @@ use crate::world::{World, agree, settle};
 #[test]
 fn a_device_that_was_away_for_too_long_is_told_to_rejoin() {
     let mut world = World::new();
-    let [alice, bob] = ["alice", "bob"].map(|user| world.device(user));
-    alice.run(&["group", "create", "family"]);
-    alice.run(&["group", "add", "family", "bob"]);
-    bob.sync();
-    bob.call_it("family");
+    let [alice, bob] = world.family();
     for _ in 0..4 {
         alice.run(&["update", "family"]);
     }

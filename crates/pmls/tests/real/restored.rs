@@ -98,11 +98,7 @@ fn a_restored_database_is_noticed() {
 #[test]
 fn new_entries_at_old_positions_are_noticed() {
     let mut world = World::new();
-    let [alice, bob] = ["alice", "bob"].map(|user| world.device(user));
-    alice.run(&["group", "create", "family"]);
-    alice.run(&["group", "add", "family", "bob"]);
-    bob.sync();
-    bob.call_it("family");
+    let [alice, bob] = world.family();
     Backup(&mut world).make();
     alice.run(&["update", "family"]);
     bob.sync();

@@ -42,6 +42,16 @@ impl World {
         self.server = server;
     }
 
+    /// Alice and Bob, in a group that she has made and that both call `family`.
+    pub(crate) fn family(&self) -> [Device; 2] {
+        let [alice, bob] = ["alice", "bob"].map(|user| self.device(user));
+        alice.run(&["group", "create", "family"]);
+        alice.run(&["group", "add", "family", "bob"]);
+        bob.sync();
+        bob.call_it("family");
+        [alice, bob]
+    }
+
     /// A device of a user that has none yet, with KeyPackages at the service.
     pub(crate) fn device(&self, user: &str) -> Device {
         let device = self.unregistered(user, user);
