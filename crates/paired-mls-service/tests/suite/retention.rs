@@ -148,6 +148,7 @@ async fn a_log_that_is_full_takes_commits(mut backend: Backend) {
                 return said;
             }
             said += 1;
+            assert!(said < 50, "nothing is refused");
         }
     };
     // The commit, and six of these.
