@@ -1,6 +1,10 @@
 //! What the handlers of one replica share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use paired_mls_api::{DeviceId, GroupId};
 use tokio::{sync::watch, task::JoinSet};
@@ -44,8 +48,8 @@ pub struct AppState {
     pub(crate) bases: Arc<Bases>,
     pub(crate) answers: Arc<Budget>,
     stopping: watch::Sender<Phase>,
-    /// Ends with the last clone.
-    _background: Arc<JoinSet<()>>,
+    /// Ends with the last clone, or when the database is closed.
+    background: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// Whether the replica takes new work.
@@ -106,7 +110,7 @@ impl AppState {
             bases: Arc::default(),
             answers: Arc::new(Budget::new(config.limits.answers)),
             stopping: watch::channel(Phase::Running).0,
-            _background: Arc::new(background),
+            background: Arc::new(Mutex::new(background)),
         })
     }
 
@@ -196,8 +200,11 @@ impl AppState {
         self.store.run(&RollBack { group, position }).await
     }
 
-    /// Ends the connections to the database.
+    /// Ends what runs beside the requests, and then the connections to the database.
     pub async fn close(&self) {
+        let mut background =
+            mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
+        background.shutdown().await;
         self.store.close().await;
     }
 }

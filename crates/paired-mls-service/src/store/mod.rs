@@ -262,6 +262,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
+        self.readiness.end().await;
         if let Some(writer) = &self.writer {
             // A part whose request has gone away in its last step: nobody waits for it.
             let _nobody = self.between_batches(writer).await;

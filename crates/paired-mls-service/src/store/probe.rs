@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 
@@ -27,10 +28,16 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 /// What a look has shown; nothing while it is being taken.
 type Seen = Option<Result<Instant, Arc<StoreError>>>;
 
+/// One look at the database, which goes on when whoever asked has gone away.
+struct Look {
+    seen: watch::Receiver<Seen>,
+    task: JoinHandle<()>,
+}
+
 /// When the database has last taken something.
 #[derive(Default)]
 pub(super) struct Readiness {
-    look: Mutex<Option<watch::Receiver<Seen>>>,
+    look: Mutex<Option<Look>>,
     doubted: AtomicBool,
 }
 
@@ -44,21 +51,33 @@ impl Readiness {
     fn look(&self, store: &Arc<Store>) -> watch::Receiver<Seen> {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         let doubted = self.doubted.swap(false, Ordering::Relaxed);
-        let last = look.as_ref().map(|last| (last.borrow().clone(), last.has_changed().is_ok()));
+        let last = look
+            .as_ref()
+            .map(|Look { seen, .. }| (seen.borrow().clone(), seen.has_changed().is_ok()));
         let taken = match (last, &*look) {
-            (Some((None, true)), Some(last)) => return last.clone(),
+            (Some((None, true)), Some(last)) => return last.seen.clone(),
             (Some((Some(Ok(at)), _)), _) if !doubted && at.elapsed() < BELIEVED => Some(at),
             _ => None,
         };
         let (done, new) = watch::channel(None);
         let store = Arc::clone(store);
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let seen = timeout(GIVEN_UP, store.takes(taken)).await;
             let seen = seen.unwrap_or(Err(StoreError::Silent));
             done.send_replace(Some(seen.map_err(Arc::new)));
         });
-        *look = Some(new.clone());
+        *look = Some(Look { seen: new.clone(), task });
         new
+    }
+
+    /// Ends the look that is being taken: a database that is closed has not failed.
+    pub(super) async fn end(&self) {
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Look { task, .. }) = look {
+            task.abort();
+            // An error says that it has been ended.
+            let _ended = task.await;
+        }
     }
 }
 
@@ -123,5 +142,23 @@ impl Transaction for Probe {
             .execute(tx.connection())
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lease_tests;
+
+    /// Whoever closes the database does not hear from a look that it has failed.
+    #[tokio::test]
+    async fn a_look_ends_before_the_database_closes() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let store = lease_tests::store(&folder).await;
+            let mut look = store.readiness.look(&store);
+            store.close().await;
+            let seen = look.wait_for(Option::is_some).await;
+            assert!(!matches!(seen.as_deref(), Ok(Some(Err(_)))), "{:?}", seen.as_deref());
+        }
     }
 }
