@@ -136,6 +136,20 @@ impl LeafGroup {
         )
     }
 
+    /// The GroupInfo of the current epoch, an `MLSMessage`, with the ratchet tree in it: by it somebody
+    /// comes in from outside.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`].
+    pub fn group_info<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+        let info = self
+            .mls
+            .export_group_info(device.provider().crypto(), device.signer(), true)
+            .map_err(Error::mls("export the GroupInfo"))?;
+        crate::outgoing::message_bytes(info)
+    }
+
     /// Follows an external commit of the own leaf; `None` if it is not from the tape.
     pub(super) fn follow_rejoin<P: Platform>(
         &mut self,
@@ -143,11 +157,7 @@ impl LeafGroup {
         message: &[u8],
         commit: &PublicCommit,
     ) -> Result<Option<Received>, Error> {
-        let info = self
-            .mls
-            .export_group_info(device.provider().crypto(), device.signer(), true)
-            .map_err(Error::mls("export the GroupInfo"))?;
-        let info = group_info(&crate::outgoing::message_bytes(info)?)?;
+        let info = group_info(&self.group_info(device)?)?;
         let tape = self.record.tape.clone();
         let Some((leaf, spot)) = recognise(device, &tape, &context(&info), commit)? else {
             return Ok(None);

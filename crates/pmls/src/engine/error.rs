@@ -184,16 +184,29 @@ pub(crate) enum EngineError {
     },
     /// The service does not know a group.
     #[error(
-        "the service has no group {0}, or this account is not on its list: ask a member to add this device \
-         again, or forget it by `pmls group forget {0} --still-in`"
+        "the service has no group {0}, or this account is not on its list: if it was taken off against the members' \
+         will, `pmls group put-back {0}` puts it back; else ask a member to add this device again, or forget the \
+         group by `pmls group forget {0} --still-in`"
     )]
     NotAtTheService(String),
     /// The service has no GroupInfo.
     #[error(
         "the service has no GroupInfo of the epoch that {0} is in, or this account may not have it: ask a member \
-         to run `pmls update`, or to add this device"
+         to run `pmls group publish-info` for it, or to add this device"
     )]
     NoGroupInfo(String),
+    /// The service puts nobody back on the list of a group.
+    #[error(
+        "the service does not put them back on the list of {group}: {source}; who is on the list puts back any account \
+         that was there, and who was removed, for a week, those whom the same commit has removed; otherwise a \
+         member has to, or the service's operator by `pmls admin reopen`"
+    )]
+    NotPutBack {
+        /// The group.
+        group: String,
+        /// What the service says.
+        source: ClientError,
+    },
     /// No pairing has this name.
     #[error("there is no {}: `pmls pair status` shows all", match .0.as_str() {
         "" => "pairing that this could be about".to_owned(),

@@ -202,6 +202,11 @@ impl Group {
         on_group!(self, group, device => group.leave(device))
     }
 
+    /// The GroupInfo of the epoch, by which others come in from outside.
+    pub(super) fn group_info(&mut self) -> Result<Vec<u8>, Error> {
+        on_group!(self, group, device => group.group_info(device))
+    }
+
     pub(super) fn discard(&mut self) -> Result<(), Error> {
         on_group!(self, group, device => group.discard(device))
     }

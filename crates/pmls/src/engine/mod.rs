@@ -39,6 +39,7 @@ mod plan;
 mod proofs;
 mod recover;
 mod rejoin;
+mod repair;
 mod report;
 mod say;
 mod status;

@@ -92,6 +92,8 @@ pub(crate) enum Happening {
     Forgotten { group: String, id: String },
     /// This device is back in a group, from outside.
     Rejoined { group: String, id: String, epoch: u64 },
+    /// The service has what others come in by from outside.
+    InfoPublished { group: String, epoch: u64 },
     /// A leaf that this device has shared is lost with its vault: a partner, or another member, has to add it.
     LeafLost { group: String, id: String },
     /// A pairing is over, since its tape is lost.

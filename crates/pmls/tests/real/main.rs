@@ -13,6 +13,7 @@ mod node;
 mod proxy;
 mod pruned;
 mod recover;
+mod repair;
 mod restored;
 mod status;
 mod stranger;

@@ -2,6 +2,7 @@
 
 mod args;
 mod messages;
+mod repair;
 mod view;
 
 use std::io::Read as _;
@@ -15,6 +16,7 @@ use self::{
         RemoveArgs, RenameArgs, SendArgs, SignalArgs,
     },
     messages::read,
+    repair::{PutBack, PutBackArgs},
     view::{GroupView, list},
 };
 use super::told;
@@ -48,6 +50,10 @@ pub(crate) enum GroupCommand {
     Read(ReadArgs),
     /// Come back from outside, by an external commit: after a loss of state.
     Rejoin(NameArgs),
+    /// Put accounts back on the service's list of a group that a commit has taken off it.
+    PutBack(PutBackArgs),
+    /// Publish what others need to come in from outside, where the last commit brought none.
+    PublishInfo(NameArgs),
     /// Erase what this device has of a group that it is not in any more: name, messages and keys.
     Forget(ForgetArgs),
     /// Say how the devices of a pairing come under an anchor of their own.
@@ -95,6 +101,13 @@ pub(super) async fn run(
         }
         GroupCommand::Read(args) => return output.show(&read(&engine, args)?),
         GroupCommand::Rejoin(args) => engine.rejoin(&args.group, &mut report).await,
+        GroupCommand::PutBack(args) => {
+            let users = engine.put_back(&args.group, &args.users).await?;
+            return output.show(&PutBack::new(&args.group, &users));
+        }
+        GroupCommand::PublishInfo(args) => {
+            engine.publish_group_info(&args.group, &mut report).await
+        }
         GroupCommand::Forget(args) => {
             engine.forget(&args.group, args.still_in.into(), &mut report).map(drop)
         }

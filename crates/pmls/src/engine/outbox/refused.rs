@@ -23,8 +23,12 @@ impl Refused {
         match self.problem.known_kind() {
             Some(ProblemKind::TooLarge) => "nobody gets it: send less at once",
             Some(ProblemKind::Forbidden | ProblemKind::NotFound) => {
-                "this account is not on the list of the group any more: ask a member to add it, or use \
-                 `pmls group rejoin`"
+                "this account is not on the list of the group any more: `pmls group put-back` puts it back if \
+                 it was taken off against the members' will; else ask a member to add it, or use `pmls group \
+                 rejoin`"
+            }
+            Some(ProblemKind::NoGroupInfo) => {
+                "ask a member to run `pmls group publish-info` for the group, then try again"
             }
             Some(ProblemKind::UnknownRecipient) => {
                 "the device was revoked or never registered: `pmls device list USER` shows those that are"

@@ -156,6 +156,10 @@ impl fmt::Display for Happening {
             Self::Rejoined { group, epoch, .. } => {
                 write!(f, "{group}: this device is back, in epoch {epoch}")
             }
+            Self::InfoPublished { group, epoch } => write!(
+                f,
+                "{group}: the service has the GroupInfo of epoch {epoch}; whoever may come in from outside can now"
+            ),
             Self::LeafLost { group, .. } => write!(
                 f,
                 "{group}: this device has shared its leaf here, and the leaf's keys are lost: pair anew, or ask a \
