@@ -47,4 +47,6 @@ pub struct ServiceLimits {
     pub device_requests: u64,
     /// Subscriptions of one device.
     pub device_subscriptions: u64,
+    /// Connections on which one device has signed requests.
+    pub device_connections: u64,
 }

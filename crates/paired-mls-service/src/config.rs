@@ -134,6 +134,8 @@ pub struct Limits {
     pub device_subscriptions: usize,
     /// Requests of one device that are served at once, on each replica.
     pub device_requests: usize,
+    /// Connections on which one device has signed requests, on each replica; those of named proxies are not counted.
+    pub device_connections: usize,
     /// Connections of clients, on each replica; fewer if not as many files can be open.
     pub client_connections: usize,
     /// Connections from one address, on each replica: an IPv4 address, or the first half of an IPv6 one.
@@ -183,6 +185,7 @@ impl Limits {
             requests_per_second: self.requests_per_second.into(),
             device_requests: size(self.device_requests),
             device_subscriptions: size(self.device_subscriptions),
+            device_connections: size(self.device_connections),
         }
     }
 
@@ -220,6 +223,7 @@ impl Limits {
             ("subscriptions", size(self.subscriptions), 1, any),
             ("device-subscriptions", size(self.device_subscriptions), 1, any),
             ("device-requests", size(self.device_requests), 1, any),
+            ("device-connections", size(self.device_connections), 1, any),
             ("client-connections", size(self.client_connections), 1, any),
             ("connections-per-address", size(self.connections_per_address), 1, any),
             ("head-seconds", self.head_seconds, 1, 3600),
@@ -265,6 +269,8 @@ impl Default for Limits {
             subscriptions: 10_000,
             device_subscriptions: 256,
             device_requests: 32,
+            // As many as it has requests and subscriptions at once.
+            device_connections: 288,
             client_connections: 16_384,
             connections_per_address: 512,
             head_seconds: 10,

@@ -40,6 +40,7 @@ struct Outcome {
 pub(crate) enum Refused {
     Connections,
     ConnectionsOfAddress,
+    ConnectionsOfDevice,
     RequestsOfDevice,
     Rate,
     Subscriptions,
@@ -56,6 +57,7 @@ impl Refused {
         match self {
             Self::Connections => "client-connections",
             Self::ConnectionsOfAddress => "connections-per-address",
+            Self::ConnectionsOfDevice => "device-connections",
             Self::RequestsOfDevice => "device-requests",
             Self::Rate => "requests-per-second",
             Self::Subscriptions => "subscriptions",

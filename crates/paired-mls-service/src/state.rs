@@ -44,6 +44,7 @@ pub struct AppState {
     pub(crate) subscriptions: Arc<Counted<()>>,
     pub(crate) subscriptions_of: Arc<Counted<DeviceId>>,
     pub(crate) requests_of: Arc<Counted<DeviceId>>,
+    pub(crate) connections_of: Arc<Counted<DeviceId>>,
     pub(crate) bodies: Arc<Budget>,
     pub(crate) bases: Arc<Bases>,
     pub(crate) answers: Arc<Budget>,
@@ -106,6 +107,7 @@ impl AppState {
             subscriptions: Arc::new(Counted::new(config.limits.subscriptions)),
             subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
+            connections_of: Arc::new(Counted::new(config.limits.device_connections)),
             bodies: Arc::new(Budget::new(config.limits.bodies)),
             bases: Arc::default(),
             answers: Arc::new(Budget::new(config.limits.answers)),
@@ -126,6 +128,7 @@ impl AppState {
         self.subscriptions.set_most(limits.subscriptions);
         self.subscriptions_of.set_most(limits.device_subscriptions);
         self.requests_of.set_most(limits.device_requests);
+        self.connections_of.set_most(limits.device_connections);
         self.bodies.set(limits.bodies);
         self.answers.set(limits.answers);
     }

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use paired_mls_api::DeviceId;
 use tokio::time::Instant;
 
+use super::{Counted, Place};
 use crate::Limits;
 
 /// How long each part of a request may take.
@@ -46,8 +48,25 @@ impl Times {
 /// stops in the middle of something, whatever it is, ends its connection and nothing else.
 pub(crate) struct Connection {
     times: Times,
+    carries: Carries,
     books: Mutex<Books>,
 }
+
+/// Whose requests a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Those of a client: it is counted for each device that signs one.
+    Client,
+    /// Those of many, from a proxy that the operator has named: it is counted for nobody.
+    Proxy,
+}
+
+/// Why a connection is not a device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+/// How long a connection that has no place stays, so that its client reads why.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 struct Books {
     next: u64,
@@ -55,6 +74,10 @@ struct Books {
     flights: HashMap<u64, Option<Instant>>,
     /// Until when something has to begin.
     free_until: Instant,
+    /// When it ends, whatever goes on; never by itself if `None`.
+    end: Option<Instant>,
+    /// The devices that have signed requests on it, with the place that it takes of what each may have.
+    owners: HashMap<DeviceId, Place<DeviceId>>,
 }
 
 /// Something that is under way on a connection, until it is dropped.
@@ -65,10 +88,38 @@ pub(crate) struct Flight {
 
 impl Connection {
     /// A connection that has just begun.
-    pub(crate) fn new(times: Times) -> Arc<Self> {
+    pub(crate) fn new(times: Times, carries: Carries) -> Arc<Self> {
         let free_until = Instant::now() + times.head;
-        let books = Books { next: 0, flights: HashMap::new(), free_until };
-        Arc::new(Self { times, books: Mutex::new(books) })
+        let (flights, owners) = (HashMap::new(), HashMap::new());
+        let books = Books { next: 0, flights, free_until, end: None, owners };
+        Arc::new(Self { times, carries, books: Mutex::new(books) })
+    }
+
+    /// A device has signed a request on it: it is one of the device's connections from now on, until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMany`] if the device has as many as it may have. Then this one ends soon.
+    pub(crate) fn belongs_to(
+        &self,
+        device: &DeviceId,
+        counted: &Counted<DeviceId>,
+    ) -> Result<(), TooMany> {
+        let mut books = self.books();
+        if self.carries == Carries::Proxy || books.owners.contains_key(device) {
+            return Ok(());
+        }
+        match counted.take(device) {
+            Some(place) => {
+                books.owners.insert(device.clone(), place);
+                Ok(())
+            }
+            None => {
+                // Whoever goes on asking does not keep it open.
+                books.end.get_or_insert_with(|| Instant::now() + FAREWELL);
+                Err(TooMany)
+            }
+        }
     }
 
     pub(crate) fn times(&self) -> &Times {
@@ -102,6 +153,9 @@ impl Connection {
     /// Whether the connection has had its time at `now`.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         let books = self.books();
+        if books.end.is_some_and(|end| end <= now) {
+            return true;
+        }
         match books.flights.is_empty() {
             true => books.free_until <= now,
             false => books.flights.values().flatten().any(|until| *until <= now),
@@ -134,12 +188,12 @@ mod tests {
 
     #[test]
     fn everything_under_way_has_its_time() {
-        let silent = Connection::new(times());
+        let silent = Connection::new(times(), Carries::Client);
         let at = |seconds| Instant::now() + Duration::from_secs(seconds);
         assert!(!silent.is_overdue(at(9)));
         assert!(silent.is_overdue(at(10)));
 
-        let connection = Connection::new(times());
+        let connection = Connection::new(times(), Carries::Client);
         let request = Connection::request(&connection);
         assert!(!connection.is_overdue(at(149)));
         assert!(connection.is_overdue(at(150)));
@@ -155,5 +209,27 @@ mod tests {
         drop((stuck, subscription));
         assert!(!connection.is_overdue(at(59)));
         assert!(connection.is_overdue(at(60)));
+    }
+
+    #[test]
+    fn a_connection_beyond_what_a_device_may_have_ends_though_it_goes_on_asking() {
+        let counted = Counted::new(1);
+        let [alice, bob] = [1, 2].map(|id| DeviceId::new([id; 32]).unwrap());
+        let first = Connection::new(times(), Carries::Client);
+        assert_eq!(first.belongs_to(&alice, &counted), Ok(()));
+        assert_eq!(first.belongs_to(&alice, &counted), Ok(()), "it is counted once");
+        assert_eq!(first.belongs_to(&bob, &counted), Ok(()));
+        let second = Connection::new(times(), Carries::Client);
+        let _subscription = Connection::endless(&second);
+        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany));
+        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany));
+        assert!(!second.is_overdue(Instant::now()));
+        assert!(second.is_overdue(Instant::now() + FAREWELL));
+        let proxy = Connection::new(times(), Carries::Proxy);
+        assert_eq!(proxy.belongs_to(&alice, &counted), Ok(()));
+        drop(first);
+        let third = Connection::new(times(), Carries::Client);
+        assert_eq!(third.belongs_to(&alice, &counted), Ok(()));
+        assert_eq!(third.belongs_to(&bob, &counted), Ok(()));
     }
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::{
-    Connection, Counted, Times,
+    Carries, Connection, Counted, Times,
     timed::{Places, Timed},
 };
 use crate::{
@@ -80,17 +80,14 @@ impl Gate {
         *self.times.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places(&self, address: IpAddr) -> Result<Places, Refused> {
+    fn places(&self, address: IpAddr) -> Result<(Places, Carries), Refused> {
         let all = self.all.take(&()).ok_or(Refused::Connections)?;
         let address = subscriber_line(address);
-        let of_address = match self.proxies.contains(&address) {
-            true => None,
-            false => {
-                let place = self.of_address.take(&address);
-                Some(place.ok_or(Refused::ConnectionsOfAddress)?)
-            }
-        };
-        Ok(Box::new((all, of_address)))
+        if self.proxies.contains(&address) {
+            return Ok((Box::new(all), Carries::Proxy));
+        }
+        let of_address = self.of_address.take(&address).ok_or(Refused::ConnectionsOfAddress)?;
+        Ok((Box::new((all, of_address)), Carries::Client))
     }
 }
 
@@ -134,8 +131,8 @@ impl<S> Accept<TcpStream, S> for Gate {
         // A small answer is not to wait for a larger one. It does without where it is not supported.
         let _supported = stream.set_nodelay(true);
         match self.places(address) {
-            Ok(places) => {
-                let connection = Connection::new(self.times());
+            Ok((places, carries)) => {
+                let connection = Connection::new(self.times(), carries);
                 let noted = Noted { service, connection: Arc::clone(&connection) };
                 ready(Ok((Timed::new(stream, connection, places), noted)))
             }

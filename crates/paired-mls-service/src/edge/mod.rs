@@ -11,7 +11,7 @@ mod timed;
 
 pub(crate) use self::{
     budget::{Budget, Share},
-    connection::{Connection, Flight, Times},
+    connection::{Carries, Connection, Flight, Times, TooMany},
     counted::{Counted, Place},
     gate::Gate,
     held::{Endless, hold},

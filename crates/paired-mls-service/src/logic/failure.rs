@@ -47,6 +47,10 @@ pub(crate) enum Failure {
     Crowded,
     #[error("this device has {0} requests under way: wait until one is answered")]
     AtOnce(usize),
+    #[error(
+        "this device has {0} connections: end one of them first, and have the operator name the proxy, if there is one"
+    )]
+    Connected(usize),
     #[error("this device has {0} subscriptions: end one of them first")]
     Subscribed(usize),
     #[error("the signature was made more than {0} seconds ago, or ahead of time: check the clock")]
@@ -347,7 +351,7 @@ impl Failure {
             Self::LogFull { .. } => ProblemKind::LogFull,
             Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
-            Self::TooFast(_) | Self::AtOnce(_) => ProblemKind::TooFast,
+            Self::TooFast(_) | Self::AtOnce(_) | Self::Connected(_) => ProblemKind::TooFast,
             Self::Busy | Self::Slow | Self::Broken | Self::Crowded | Self::Store(_) => {
                 ProblemKind::Unavailable
             }
@@ -370,7 +374,12 @@ impl Failure {
             Self::Store(error) if error.storage_fault().is_some() => {
                 problem.retry_after = Some(AFTER_STORAGE);
             }
-            Self::AtOnce(_) | Self::Busy | Self::Slow | Self::Crowded | Self::Store(_) => {
+            Self::AtOnce(_)
+            | Self::Connected(_)
+            | Self::Busy
+            | Self::Slow
+            | Self::Crowded
+            | Self::Store(_) => {
                 problem.retry_after = Some(1);
             }
             _ => {}

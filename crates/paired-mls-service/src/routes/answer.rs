@@ -28,6 +28,9 @@ impl IntoResponse for Failure {
         response.extensions_mut().insert(further);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+        if let Failure::Connected(_) = self {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

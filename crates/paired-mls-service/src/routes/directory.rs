@@ -10,8 +10,8 @@ use paired_mls_api::{
 };
 
 use super::{
-    extract::{Id, JsonBody},
-    middleware::{head, in_time, read},
+    extract::{By, Id, JsonBody},
+    middleware::{belongs, head, in_time, read},
 };
 use crate::{
     AppState,
@@ -23,6 +23,7 @@ const REGISTRATION: usize = 4 << 10;
 
 pub(super) async fn register(
     State(state): State<AppState>,
+    By(connection): By,
     request: Request,
 ) -> Result<(StatusCode, Json<DeviceView>), Failure> {
     let (parts, body) = request.into_parts();
@@ -30,6 +31,10 @@ pub(super) async fn register(
     let signed = logic::fresh(&state, &head)?;
     let (body, _share) = read(&state, body, REGISTRATION.min(state.limits.now().body)).await?;
     let device = in_time(&state, logic::register(&state, &head, &signed, &body)).await??;
+    if let Some(connection) = connection {
+        // It is registered. One connection too many ends soon by itself.
+        let _counted = belongs(&state, &connection, &device.device);
+    }
     Ok((StatusCode::CREATED, Json(device)))
 }
 

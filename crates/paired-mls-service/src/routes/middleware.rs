@@ -13,12 +13,12 @@ use axum::{
     response::Response,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use paired_mls_api::{Fields, Problem, Target};
+use paired_mls_api::{DeviceId, Fields, Problem, Target};
 use tokio::time::timeout;
 
 use crate::{
     AppState,
-    edge::{Connection, Share, hold},
+    edge::{Connection, Share, TooMany, hold},
     logic::{self, Failure, Forwarded, Head},
     metrics::Refused,
 };
@@ -133,6 +133,17 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     value.to_str().map_err(|_| Failure::NoSignature)
 }
 
+/// A device has signed a request on a connection.
+pub(super) fn belongs(
+    state: &AppState,
+    connection: &Connection,
+    device: &DeviceId,
+) -> Result<(), TooMany> {
+    connection.belongs_to(device, &state.connections_of).inspect_err(|TooMany| {
+        state.metrics.refused(Refused::ConnectionsOfDevice);
+    })
+}
+
 /// Lets a request in that a registered device has signed. Its body is read last.
 pub(super) async fn authenticate(
     State(state): State<AppState>,
@@ -142,6 +153,10 @@ pub(super) async fn authenticate(
     let (mut parts, body) = request.into_parts();
     let admitted = async {
         let (caller, signed) = in_time(&state, logic::admit(&state, &head(&parts)?)).await??;
+        let connection = parts.extensions.get::<Arc<Connection>>();
+        if let Some(Err(TooMany)) = connection.map(|c| belongs(&state, c, &caller.device)) {
+            return Err(Failure::Connected(state.limits.now().device_connections));
+        }
         let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
             state.metrics.refused(Refused::RequestsOfDevice);
             Failure::AtOnce(state.limits.now().device_requests)

@@ -195,6 +195,106 @@ async fn connections_are_bounded_by_address_and_in_all() {
     server.stop().await.unwrap();
 }
 
+/// A signed request on a connection that stays open. Returns what is answered, or nothing if the connection has ended.
+async fn asks(socket: &mut TcpStream, device: &Device, at: SocketAddr) -> Option<String> {
+    let request = head(device, at, SystemClock.now(), "GET", path::MAILBOX, 0);
+    socket.write_all(request.as_bytes()).await.ok()?;
+    let mut seen = Vec::new();
+    let read = async {
+        let mut chunk = [0; 4096];
+        while !seen.ends_with(b"}") {
+            match socket.read(&mut chunk).await {
+                Ok(length) if length > 0 => seen.extend_from_slice(&chunk[..length]),
+                _ => return None,
+            }
+        }
+        String::from_utf8(std::mem::take(&mut seen)).ok()
+    };
+    timeout(SOON, read).await.expect("an answer, or an end")
+}
+
+/// Requests of a device on as many connections that all stay open. Returns those on which it was served.
+async fn held(server: &Server, device: &Device, tried: usize) -> Vec<TcpStream> {
+    let mut served = Vec::new();
+    for _ in 0..tried {
+        let mut socket = connect(server).await;
+        match asks(&mut socket, device, server.listening()).await {
+            Some(answer) if answer.starts_with("HTTP/1.1 200") => served.push(socket),
+            Some(answer) => {
+                assert!(answer.contains(ProblemKind::TooFast.uri()), "{answer}");
+                assert!(answer.contains("connection: close"), "{answer}");
+                assert!(ends(socket).await, "a connection without a place ends");
+            }
+            None => panic!("a refusal says why"),
+        }
+    }
+    served
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_bounded_by_device() {
+    let (mut server, mut backend) = served(|limits| limits.device_connections = 3).await;
+    let at = server.listening();
+    let [alice, bob] = [Remote::plain(at).register("alice").await, Device::new("bob")];
+    // The connection that it has registered by is one of its own, and is gone with its client.
+    let freed = async { while held(&server, &alice, 3).await.len() < 3 {} };
+    timeout(SOON, freed).await.expect("all places");
+    let mine = async || {
+        let mine = async {
+            loop {
+                let mine = held(&server, &alice, 6).await;
+                if mine.len() == 3 {
+                    return mine;
+                }
+            }
+        };
+        timeout(SOON, mine).await.expect("all places again")
+    };
+    let mut all = mine().await;
+    // On those that it has, it goes on; and others are no matter.
+    for socket in &mut all {
+        let answer = asks(socket, &alice, at).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    Remote::plain(at).take(&bob).await;
+    assert_eq!(held(&server, &bob, 1).await.len(), 1);
+    // A subscription is a connection like any other, in both forms.
+    all.pop();
+    let subscribe = async || {
+        let mut socket = connect(&server).await;
+        let request = head(&alice, at, SystemClock.now(), "GET", path::MAILBOX_EVENTS, 0);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut chunk = [0; 4096];
+        let length = timeout(SOON, socket.read(&mut chunk)).await.expect("a head").unwrap();
+        (String::from_utf8_lossy(&chunk[..length]).starts_with("HTTP/1.1 200"), socket)
+    };
+    let subscribed = async {
+        loop {
+            let (done, socket) = subscribe().await;
+            if done {
+                return socket;
+            }
+        }
+    };
+    let subscription = timeout(SOON, subscribed).await.expect("the place of the third");
+    assert_eq!(held(&server, &alice, 2).await.len(), 0);
+    // It is told, counted, and changed while the service runs.
+    let service: paired_mls_api::ServiceView = Remote::plain(at).get(&bob, path::SERVICE).await;
+    assert_eq!(service.limits.device_connections, 3);
+    backend.config.limits.device_connections = 4;
+    server.reload(&backend.config).unwrap();
+    let fourth = held(&server, &alice, 2).await;
+    assert_eq!(fourth.len(), 1);
+    drop((all, fourth, subscription));
+    server.stop().await.unwrap();
+    // The connections of a proxy carry the requests of many.
+    backend.config.proxies = vec![[127, 0, 0, 1].into()];
+    backend.config.limits.device_connections = 1;
+    let server = Server::start(&backend.config).await.unwrap();
+    assert_eq!(held(&server, &alice, 5).await.len(), 5);
+    server.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_socket_takes_short_frames_only() {
     let (server, _backend) = served(|_| {}).await;

@@ -104,7 +104,7 @@ impl Remote {
         device
     }
 
-    async fn take(&self, device: &Device) {
+    pub(crate) async fn take(&self, device: &Device) {
         let signature_key = device.public_key().into();
         let body =
             RegisterDevice { user: device.user.clone(), scheme: device.scheme(), signature_key };

@@ -100,6 +100,10 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICE_REQUESTS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     device_requests: Option<usize>,
+    /// Connections of one device at once; see --proxy.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_DEVICE_CONNECTIONS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_connections: Option<usize>,
     /// Connections of clients at once; fewer if not as many files can be open.
     #[arg(long, value_name = "N", env = "PMLS_LIMIT_CLIENT_CONNECTIONS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +179,7 @@ impl From<Limits> for LimitSettings {
             subscriptions: Some(limits.subscriptions),
             device_subscriptions: Some(limits.device_subscriptions),
             device_requests: Some(limits.device_requests),
+            device_connections: Some(limits.device_connections),
             client_connections: Some(limits.client_connections),
             connections_per_address: Some(limits.connections_per_address),
             head_seconds: Some(limits.head_seconds),
@@ -216,6 +221,7 @@ impl From<LimitSettings> for Limits {
                 .device_subscriptions
                 .unwrap_or(usual.device_subscriptions),
             device_requests: settings.device_requests.unwrap_or(usual.device_requests),
+            device_connections: settings.device_connections.unwrap_or(usual.device_connections),
             client_connections: settings.client_connections.unwrap_or(usual.client_connections),
             connections_per_address: settings
                 .connections_per_address

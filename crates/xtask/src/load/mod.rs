@@ -107,6 +107,7 @@ fn unlimited(database: String, options: &Options) -> Config {
     config.limits.device_subscriptions = options.subscribers + 16;
     config.limits.device_requests = options.clients + 16;
     config.limits.connections_per_address = options.subscribers + 2 * options.clients + 16;
+    config.limits.device_connections = config.limits.connections_per_address;
     config
 }
 
