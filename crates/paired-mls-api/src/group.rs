@@ -20,7 +20,7 @@ pub enum Access {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateGroup {
-    /// The MLS group id.
+    /// The MLS group id, by [`GroupId::of_creator`] for the account of the caller.
     pub group: GroupId,
     /// The epoch in which the group is brought here; 0 for a new one.
     #[serde(default)]

@@ -105,8 +105,36 @@ id! {
 }
 
 id! {
-    /// An MLS group id, 1 to 255 bytes.
+    /// An MLS group id, 1 to 255 bytes. A service creates groups with ids of [`GroupId::of_creator`] only.
     GroupId, 1..=255
+}
+
+/// How long each half of the id of a new group is, in bytes.
+const HALF: usize = 16;
+
+impl GroupId {
+    /// The id of a group that a user creates, by 16 random bytes:
+    ///
+    /// ```text
+    /// group id = nonce || SHA-256("Paired MLS group" || 0 || user || nonce)[..16]
+    /// ```
+    ///
+    /// So only its creator could create a group of the same id, and nobody else learns from a refusal that there is
+    /// one.
+    pub fn of_creator(user: &UserId, nonce: [u8; HALF]) -> Self {
+        let proof = Sha256::new()
+            .chain_update(b"Paired MLS group\0")
+            .chain_update(user.as_bytes())
+            .chain_update(nonce)
+            .finalize();
+        Self(nonce.into_iter().chain(proof.into_iter().take(HALF)).collect())
+    }
+
+    /// Whether a user can have created a group of this id.
+    pub fn is_of_creator(&self, user: &UserId) -> bool {
+        let nonce = self.0.first_chunk::<HALF>();
+        nonce.is_some_and(|nonce| *self == Self::of_creator(user, *nonce))
+    }
 }
 
 impl DeviceId {
@@ -119,5 +147,36 @@ impl DeviceId {
             .chain_update(public_key)
             .finalize();
         Self(digest.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value of the profile.
+    #[test]
+    fn the_id_of_a_group_says_who_can_create_it() {
+        let [alice, alicf] = ["alice", "alicf"].map(|name| UserId::new(name).unwrap());
+        let nonce = std::array::from_fn(|n| u8::try_from(n).unwrap());
+        let id = GroupId::of_creator(&alice, nonce);
+        assert_eq!(id.to_string(), "AAECAwQFBgcICQoLDA0ODyFmwKrRwHBtMXQmFR04Tho");
+        assert!(id.is_of_creator(&alice));
+        assert!(!id.is_of_creator(&alicf));
+        // No byte of it can be another one, and none can be missing or more.
+        for at in 0..id.0.len() {
+            let mut other = id.clone();
+            other.0[at] ^= 1;
+            assert!(!other.is_of_creator(&alice), "{at}");
+        }
+        for length in [1, 15, 16, 31] {
+            assert!(!GroupId(id.0[..length].to_vec()).is_of_creator(&alice), "{length}");
+        }
+        assert!(!GroupId([&id.0[..], &[0]].concat()).is_of_creator(&alice));
+        // The name does not run into the nonce.
+        let longer = UserId::new([b"alice".as_slice(), &[0]].concat()).unwrap();
+        let shifted =
+            GroupId::of_creator(&longer, std::array::from_fn(|n| u8::try_from(n + 1).unwrap()));
+        assert_ne!(shifted.0[HALF..], id.0[HALF..]);
     }
 }

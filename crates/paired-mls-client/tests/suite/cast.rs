@@ -140,7 +140,8 @@ pub(crate) fn creation(group: &GroupId) -> CreateGroup {
 
 /// A group of one account.
 pub(crate) async fn new_group<K: ClientKey>(client: &Client<K>) -> GroupId {
-    let group = GroupId::new(random::<16>()).unwrap();
+    let view = client.device_view(client.device()).await.unwrap();
+    let group = GroupId::of_creator(&view.user, random());
     client.create_group(&creation(&group)).await.unwrap();
     group
 }

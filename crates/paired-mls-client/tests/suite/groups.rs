@@ -137,7 +137,13 @@ async fn a_group_is_its_members_own() {
     assert_eq!(error.problem(), Some(ProblemKind::NotFound));
     let error = bob.publish_commit(&group, &publish(&group, 0)).await.unwrap_err();
     assert_eq!(error.problem(), Some(ProblemKind::NotFound));
-    let error = bob.create_group(&creation(&group)).await.unwrap_err();
+    // An id of another user is refused, whether there is a group or not.
+    let nowhere = GroupId::of_creator(&UserId::new("alice").unwrap(), random());
+    for id in [&group, &nowhere] {
+        let error = bob.create_group(&creation(id)).await.unwrap_err();
+        assert_eq!(error.problem(), Some(ProblemKind::Forbidden));
+    }
+    let error = alice.create_group(&creation(&group)).await.unwrap_err();
     assert_eq!(error.problem(), Some(ProblemKind::Exists));
     assert_eq!(bob.group_info(&GroupId::new(random::<16>()).unwrap()).await.unwrap(), None);
     service.stop().await;

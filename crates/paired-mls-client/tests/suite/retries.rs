@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use paired_mls_api::{Envelope, GroupId};
+use paired_mls_api::{Envelope, GroupId, UserId};
 use paired_mls_client::{ClientError, Publication};
 
 use crate::{
@@ -60,7 +60,7 @@ async fn what_would_take_effect_twice_is_not_asked_again() {
         assert!(said(&error), "{error:?}");
         assert_eq!(service.seen().len(), 1);
 
-        let group = GroupId::new(random::<16>()).unwrap();
+        let group = GroupId::of_creator(&UserId::new("bob").unwrap(), random());
         service.next([fault]);
         let error = bob.create_group(&creation(&group)).await.unwrap_err();
         assert!(said(&error), "{error:?}");

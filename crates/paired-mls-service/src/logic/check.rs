@@ -160,6 +160,11 @@ pub(super) async fn check_proposal(
     message: &[u8],
 ) -> Result<(), Failure> {
     let Some(parts) = parts(message)? else { return Ok(()) };
+    // What is said to a stranger does not depend on what the service has of the group, or whether it has it.
+    let found = state.store.run(&GroupById { group, user: &caller.user }).await?;
+    if !found.is_some_and(|found| found.may_join()) {
+        return Ok(());
+    }
     for leaf in &parts.updates {
         own_leaf(state, caller, leaf).await?;
     }

@@ -155,6 +155,11 @@ pub(crate) enum Rule {
     NotListed,
     #[error("a key of the KeyPackage's leaf belongs to no device of the account or its pairings")]
     ForeignKey,
+    #[error(
+        "the id is none of a group that this account creates: make one from the account's name and 16 new random bytes, as \
+         the profile of the service says"
+    )]
+    ForeignGroupId,
     #[error("the key is registered for another user")]
     OtherUser,
     #[error(

@@ -33,6 +33,10 @@ pub(crate) async fn create(
     request: CreateGroup,
 ) -> Result<GroupView, Failure> {
     let CreateGroup { group, epoch, access, group_info } = request;
+    // First of all: what is said to anybody else does not depend on whether there is such a group.
+    if !group.is_of_creator(&caller.user) {
+        return Err(Rule::ForeignGroupId.into());
+    }
     let mut anchoring = Anchoring::Claimed;
     if let Some(group_info) = &group_info {
         let base = accept_group_info(state, caller, (&group, epoch), &group_info.0).await?;

@@ -166,7 +166,7 @@ async fn an_external_commit_needs_an_open_group(backend: Backend) {
     let bob = Device::registered(&replica, "bob").await;
     let mut groups = Vec::new();
     for access in [Access::Roster, Access::Anyone] {
-        let group = paired_mls_api::GroupId::new(crate::device::random::<16>()).unwrap();
+        let group = alice.new_group_id();
         let info = Member::founder(&alice, &group, Tree::Within).group_info(Tree::Within);
         let group_info = Some(info.clone().into());
         let body = CreateGroup { group: group.clone(), epoch: 0, access, group_info };

@@ -10,7 +10,7 @@ use axum::{
 use ed25519_dalek::{Signer as _, SigningKey};
 use http_body_util::BodyExt as _;
 use paired_mls_api::{
-    Approval, DeviceId, Fields, JSON, MLS_MESSAGE, Problem, ProblemKind, RegisterDevice,
+    Approval, DeviceId, Fields, GroupId, JSON, MLS_MESSAGE, Problem, ProblemKind, RegisterDevice,
     RequestKey, SignatureScheme, Target, UserId, path, sign_request,
 };
 use paired_mls_service::Clock as _;
@@ -102,6 +102,11 @@ impl Device {
         let public_key = key.verifying_key().to_bytes();
         let id = DeviceId::of_key(SignatureScheme::Ed25519, &public_key);
         Self { key, user: UserId::new(user.as_bytes()).unwrap(), id }
+    }
+
+    /// An id for a group of its user.
+    pub(crate) fn new_group_id(&self) -> GroupId {
+        GroupId::of_creator(&self.user, random())
     }
 
     /// The first device of a user, registered.

@@ -8,7 +8,7 @@ use paired_mls_api::{
 
 use crate::{
     backend::{Backend, Replica, on_both},
-    device::{Answer, Device, random},
+    device::{Answer, Device},
     member::{Member, Tree},
     messages::*,
 };
@@ -30,7 +30,7 @@ on_both!(
 
 /// A group with its founder, open to all, whose GroupInfo is there.
 async fn open_group(replica: &Replica, device: &Device) -> (GroupId, Member) {
-    let group = GroupId::new(random::<16>()).unwrap();
+    let group = device.new_group_id();
     let member = Member::founder(device, &group, Tree::Within);
     let group_info = Some(member.group_info(Tree::Within).into());
     let body = CreateGroup { group: group.clone(), epoch: 0, access: Access::Anyone, group_info };
@@ -198,7 +198,7 @@ async fn without_a_tree_nobody_comes_from_outside(backend: Backend) {
     let replica = backend.replica().await;
     let alice = Device::registered(&replica, "alice").await;
     let bob = Device::registered(&replica, "bob").await;
-    let group = GroupId::new(random::<16>()).unwrap();
+    let group = alice.new_group_id();
     let at_alice = Member::founder(&alice, &group, Tree::Apart);
     let create = |group_info: Option<Vec<u8>>| CreateGroup {
         group: group.clone(),
@@ -230,7 +230,7 @@ async fn a_member_publishes_what_others_join_by(backend: Backend) {
     let replica = backend.replica().await;
     let alice = Device::registered(&replica, "alice").await;
     let bob = Device::registered(&replica, "bob").await;
-    let group = GroupId::new(random::<16>()).unwrap();
+    let group = alice.new_group_id();
     let at_alice = Member::founder(&alice, &group, Tree::Within);
     let create =
         CreateGroup { group: group.clone(), epoch: 0, access: Access::Anyone, group_info: None };

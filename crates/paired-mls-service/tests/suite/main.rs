@@ -31,6 +31,7 @@ mod retention;
 mod roster;
 mod signatures;
 mod sockets;
+mod strangers;
 mod subscriptions;
 mod trace;
 mod welcomes;

@@ -104,7 +104,7 @@ pub(crate) fn publish(group: &GroupId, epoch: u64) -> PublishCommit {
 
 /// A group with one account, at epoch 0.
 pub(crate) async fn new_group(replica: &Replica, creator: &Device, access: Access) -> GroupId {
-    let group = GroupId::new(random::<16>()).unwrap();
+    let group = creator.new_group_id();
     let body = CreateGroup { group: group.clone(), epoch: 0, access, group_info: None };
     assert_eq!(creator.post(replica, path::GROUPS, &body).await.status, 201);
     group

@@ -1,10 +1,10 @@
 //! Numbers that nobody means: too great, beyond the end, zero.
 
-use paired_mls_api::{Access, CreateGroup, GroupId, MailboxPage, ProblemKind, path};
+use paired_mls_api::{Access, CreateGroup, MailboxPage, ProblemKind, path};
 
 use crate::{
     backend::{Backend, on_both},
-    device::{Device, random},
+    device::Device,
     messages::*,
     subscriptions::Reader,
 };
@@ -25,7 +25,7 @@ async fn numbers_that_fit_no_column_are_to_blame_on_the_request(backend: Backend
     let messages = path::of_group(path::GROUP_MESSAGES, &group);
     for number in TOO_GREAT {
         let created = CreateGroup {
-            group: GroupId::new(random::<16>()).unwrap(),
+            group: alice.new_group_id(),
             epoch: number,
             access: Access::Roster,
             group_info: None,

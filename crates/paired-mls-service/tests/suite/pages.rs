@@ -58,7 +58,7 @@ async fn a_page_of_a_log_is_bounded_by_bytes(mut backend: Backend) {
     assert_eq!(read("?after=2").await, [3]);
     assert_eq!(read("?after=3").await, [4, 5, 6]);
     assert_eq!(read("?after=3&limit=2").await, [4, 5]);
-    assert_eq!(read("?after=3&bytes=150").await, [4, 5]);
+    assert_eq!(read("?after=3&bytes=200").await, [4, 5]);
     assert_eq!(read("?after=0&bytes=1").await, [1]);
     let nothing = alice.get(&replica, &format!("{messages}?bytes=0")).await;
     nothing.problem(ProblemKind::Malformed);

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use crate::{
     backend::{Backend, on_both},
-    device::{Device, random},
+    device::Device,
     messages::*,
 };
 
@@ -112,7 +112,7 @@ impl Remote {
     }
 
     pub(crate) async fn group(&self, device: &Device) -> GroupId {
-        let group = GroupId::new(random::<16>()).unwrap();
+        let group = device.new_group_id();
         let body = CreateGroup {
             group: group.clone(),
             epoch: 0,

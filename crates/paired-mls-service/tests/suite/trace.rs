@@ -13,7 +13,9 @@ use paired_mls::{
     CipherSuite, DeviceId as Number, Pairing, PairingId, Secret, Seed, Vault,
     group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_api::{CreateGroup, GroupId, PublishCommit, RequestKey as _, RosterChange, path};
+use paired_mls_api::{
+    CreateGroup, GroupId, PublishCommit, RequestKey as _, RosterChange, UserId, path,
+};
 use paired_mls_openmls::{
     Device as MlsDevice, LeafGroup, MemoryProvider, PackageKind, PairedGroup,
 };
@@ -28,7 +30,11 @@ use crate::{
 on_both!(a_paired_and_an_ordinary_commit_leave_the_same_trace);
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-const GROUP: &[u8] = b"two of us";
+
+/// The group of two, which one of them has created elsewhere.
+fn group_of_two() -> GroupId {
+    GroupId::of_creator(&UserId::new("alice").unwrap(), *b"the two of us, 1")
+}
 
 /// A commit as a device sends it.
 struct Sent {
@@ -83,7 +89,7 @@ fn paired_commit(sender: &Device) -> Sent {
     let once = PackageKind::Once;
     let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
     let package = LeafGroup::publish(&alice, pairing.id, once, lifetime, capabilities).unwrap();
-    let mut at_bob = PairedGroup::create(&bob, GROUP, &config()).unwrap();
+    let mut at_bob = PairedGroup::create(&bob, group_of_two().as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
     let mut at_alice = LeafGroup::join(&alice, pairing.id, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
@@ -98,7 +104,7 @@ fn ordinary_commit(sender: &Device) -> Sent {
     let alice = mls_device(b"alice", (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let package = alice.key_package(SUITE).unwrap();
-    let mut at_bob = PairedGroup::create(&bob, GROUP, &config()).unwrap();
+    let mut at_bob = PairedGroup::create(&bob, group_of_two().as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
     let mut at_alice = PairedGroup::join(&alice, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
@@ -131,7 +137,7 @@ async fn trace(
     assert_eq!(alice.register(&replica).await.status, 201);
     let partner = alice.sibling(&replica).await;
     let bob = Device::registered(&replica, "bob").await;
-    let group = GroupId::new(GROUP).unwrap();
+    let group = group_of_two();
     let create = CreateGroup {
         group: group.clone(),
         epoch: 1,

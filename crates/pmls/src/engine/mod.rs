@@ -171,8 +171,9 @@ impl Engine {
         random.map_err(|_| EngineError::NoRandomness)
     }
 
+    /// The id of a group that this user creates.
     fn new_group_id(&self) -> Result<GroupId, EngineError> {
-        Ok(GroupId::new(self.random::<16>()?)?)
+        Ok(GroupId::of_creator(&self.session.profile().user, self.random()?))
     }
 
     /// Whether something is said for the first time.

@@ -55,7 +55,8 @@ pub(crate) async fn register_by(
 }
 
 pub(crate) async fn create_group(client: &Client) -> Result<GroupId, Failure> {
-    let group = GroupId::new(random::<16>()?)?;
+    let user = client.device_view(client.device()).await?.user;
+    let group = GroupId::of_creator(&user, random()?);
     let body = CreateGroup {
         group: group.clone(),
         epoch: 0,
