@@ -15,7 +15,8 @@ Beside `kind`, `description`, `suite` and `expected`, which are those of the oth
     pairing-derivation  of `pairing`, for device `own`: the hashes, all tags, the digits
     pairing-step        device `own` of `pairing` is in `state` and receives `message` from `source`,
                         over the 1-to-1 channel from `sender`. Accepted: its next state, and what it
-                        sends. `registered` is `invited` after the directory's Accept
+                        sends. `registered` is `invited` after the directory's Accept, and `announced` is
+                        `invited` in hidden mode before the private key
     pairing-signal      the extension `paired_signal` in the leaf of device `own` of `pairing`, whose
                         commit has healed the devices `healed`. Accepted: it is `extension_data`
 
@@ -51,6 +52,7 @@ TYPES = {
     "DirectoryAccept": 4,
     "CeasePair": 5,
     "CeaseAck": 6,
+    "Abandon": 11,
 }
 A, B, C, STRANGER = 1, 2, 258, 9
 FILES = {}
@@ -141,6 +143,9 @@ class Pairing:
     def cease_ack(self, number):
         return self.pairing_id + uint(number, 2) + vector(self.tag("cease ack tag", number))
 
+    def abandon(self, number, reason):
+        return self.pairing_id + uint(number, 2) + uint(reason, 1)
+
     def digits(self, exporter_secret, label, context):
         stream = self.expand(exporter_secret, label, context, 60)
         groups = [int.from_bytes(stream[i : i + 5], "big") % 100_000 for i in range(0, 60, 5)]
@@ -218,10 +223,12 @@ def messages():
         "directory-accept": ("DirectoryAccept", leaf.directory_accept()),
         "cease-pair": ("CeasePair", leaf.cease_pair(B)),
         "cease-ack": ("CeaseAck", leaf.cease_ack(B)),
+        "init-hidden-announced": ("InitPairing", hidden.init_pairing(private=False)),
+        "abandon": ("Abandon", leaf.abandon(B, 1)),
     }
     for name, (kind, body) in valid.items():
         message(name, f"A valid {kind}.", envelope(kind, body), kind)
-        if name in ("share-rand-three", "init-standard-leaf"):
+        if name in ("share-rand-three", "init-standard-leaf", "init-hidden-announced"):
             continue
         whole = envelope(kind, body)
         broken = [
@@ -239,6 +246,8 @@ def messages():
         for suffix, description, encoded, layer in broken:
             message(f"{name}-{suffix}", f"{kind}: {description}", encoded, kind, layer)
 
+    message("abandon-unknown-reason", "Abandon: an unknown reason is kept.",
+            envelope("Abandon", leaf.abandon(B, 9)), "Abandon")
     message("unknown-type", "A message of a later type is kept.", envelope(99, b"later"), 99)
     message("empty", "No bytes.", b"", 0, "pairing envelope: malformed")
     long_form = uint(VERSION, 1) + uint(TYPES["Accept"], 1)
@@ -368,6 +377,20 @@ def steps():
          "pairing step: wrong way", leaf, "one-to-one", A, own=B)
     step("init-hidden", "Hidden mode.", "seeded", init_hidden, becomes("invited"), hidden,
          "one-to-one", A, own=B)
+    announced = envelope("InitPairing", hidden.init_pairing(private=False))
+    step("init-hidden-announced", "Hidden mode: the terms, before the digits were compared.", "seeded",
+         announced, becomes("announced"), hidden, "one-to-one", A, own=B)
+    step("init-hidden-key", "Hidden mode: the key, after the digits were compared.", "announced",
+         init_hidden, becomes("invited"), hidden, "one-to-one", A, own=B)
+    step("init-hidden-key-again", "Hidden mode: the terms once more are no key.", "announced",
+         announced, "pairing step: key pair mismatch", hidden, "one-to-one", A, own=B)
+    step("init-hidden-key-relay", "Hidden mode: the key over a relay.", "announced", init_hidden,
+         "pairing step: wrong way", hidden, own=B)
+    other_leaf = Pairing(mode=HIDDEN, anchor=LEAF)
+    other_leaf.key_pair = (data("another public key", 32), hidden.key_pair[1])
+    step("init-hidden-key-other-terms", "Hidden mode: the key of another leaf than was announced.",
+         "announced", envelope("InitPairing", other_leaf.init_pairing()),
+         "pairing step: terms differ", hidden, "one-to-one", A, own=B)
     step("init-hidden-directory", "Hidden mode, through the directory.", "seeded", init_hidden,
          "pairing step: wrong way", hidden, "directory", own=B)
     step("init-hidden-other-sender", "Hidden mode, not from the initiator.", "seeded", init_hidden,

@@ -50,6 +50,8 @@ pub mod pairing_message {
     pub const REFRESH: u8 = 9;
     /// The proof of a listed signature key, likewise.
     pub const KEY_PROOF: u8 = 10;
+    /// `abandon`
+    pub const ABANDON: u8 = 11;
 }
 
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and

@@ -83,6 +83,9 @@ pub enum PeerError {
     /// InitPairing was sent by someone other than the initiator that it names.
     #[error("the request names {0} as its initiator, and another device sent it")]
     NotFromInitiator(DeviceId),
+    /// The key of a shared leaf comes with other terms than were announced.
+    #[error("the request that brings the leaf's key does not say what was announced before")]
+    TermsDiffer,
     /// The private key does not belong to the public one.
     #[error("the private signature key does not belong to the anchor's public key")]
     KeyPairMismatch,
@@ -129,6 +132,11 @@ pub enum CallerError {
     /// Nobody has compared the digits.
     #[error("the 1-to-1 channel is not verified: compare the short authentication string first")]
     ChannelNotVerified,
+    /// The key of the shared leaf has not been handed over yet, or is not this device's to give.
+    #[error(
+        "the shared leaf's key has not been handed over yet: compare the digits on all devices"
+    )]
+    NoAnchorKey,
     /// The directory has not accepted yet.
     #[error("the directory has not accepted the pairing yet")]
     NotRegistered,
@@ -153,6 +161,9 @@ pub enum WayRule {
     /// InitPairing of hidden mode.
     #[error("a request of hidden mode goes over the 1-to-1 channel only; take its key out of use")]
     Hidden,
+    /// Abandon.
+    #[error("that a pairing is given up is said over the 1-to-1 channel")]
+    Abandon,
     /// The directory's Accept.
     #[error("only the directory sends it")]
     DirectoryOnly,

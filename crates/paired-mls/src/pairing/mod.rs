@@ -86,8 +86,8 @@ pub use self::{
     error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
     key_record::{KeyRecordError, StoreKeyError},
     messages::{
-        Accept, CeaseAck, CeasePair, DirectoryAccept, InitPairing, MessageType, PairingMessage,
-        ShareRand,
+        Abandon, AbandonReason, Accept, CeaseAck, CeasePair, DirectoryAccept, InitPairing,
+        MessageType, PairingMessage, ShareRand,
     },
     plan::{Plan, Step},
     short_auth::ShortAuthString,

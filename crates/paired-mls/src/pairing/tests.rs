@@ -272,6 +272,7 @@ fn invite(devices: Vec<Device<Seeded>>, mode: TestMode) -> (Vec<Device<Invited>>
                 entry = entry.map(|entry| entry.submit(party, request.message.expose()).unwrap());
                 state
             }
+            Joined::Announced { .. } => panic!("the key is there"),
             Joined::Hidden { state, key_pair } => {
                 assert!(is_pair(SUITE, &key_pair));
                 state

@@ -209,9 +209,24 @@ impl Pairing {
             };
             match seeded.receive_init(source, init.expose(), |_, _| true).unwrap() {
                 Joined::Standard { state, .. } | Joined::Hidden { state, .. } => state,
+                Joined::Announced { .. } => panic!("the key is there"),
             }
         };
         (vault, invited)
+    }
+
+    /// A device that has the terms of hidden mode, and waits for the key.
+    fn announced(&self, suite: CipherSuite, own: DeviceId) -> Invited {
+        let (_, seeded) = self.seeded(suite, own);
+        let init = InitPairing::of(&self.terms(suite), Secret::copy_of(&[]));
+        let init = PairingMessage::InitPairing(init).encode().unwrap();
+        let channel = self.channel(suite);
+        let initiator = self.roster(suite).party(DeviceId(self.initiator)).unwrap().clone();
+        let source = Source::OneToOne { channel: &channel, sender: &initiator };
+        match seeded.receive_init(source, init.expose(), |_, _| false).unwrap() {
+            Joined::Announced { state } => state,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn registered(&self, suite: CipherSuite, own: DeviceId) -> (Vault, Invited) {
@@ -352,9 +367,21 @@ impl StepScenario {
                 let is_pair =
                     |_, pair: &SignatureKeyPair| Some(pair.private_key.expose()) == private_key;
                 match state.receive_init(source, message, is_pair).map_err(layer)? {
+                    Joined::Announced { state } => {
+                        assert!(state.awaits_key());
+                        ("announced", vec![])
+                    }
                     Joined::Standard { request, .. } => ("invited", vec![request]),
                     Joined::Hidden { .. } => ("invited", vec![]),
                 }
+            }
+            "announced" => {
+                let state = pairing.announced(suite, own);
+                let private_key = pairing.private_key.as_ref().map(|key| &key.0[..]);
+                let is_pair =
+                    |_, pair: &SignatureKeyPair| Some(pair.private_key.expose()) == private_key;
+                let (_, _key_pair) = state.receive_key(source, message, is_pair).map_err(layer)?;
+                ("invited", vec![])
             }
             "invited" | "registered" => {
                 let (vault, state) = match self.state.as_str() {

@@ -47,7 +47,7 @@ pub(crate) enum PairCommand {
     Publish(PublishArgs),
     /// End a pairing.
     End(EndArgs),
-    /// Give up a pairing that has not come about.
+    /// Give up a pairing that has not come about: the digits differ, or nobody wants it. The other device is told.
     Abandon(PairingArgs),
 }
 
@@ -92,8 +92,8 @@ pub(crate) struct ConfirmArgs {
     /// The beginning of the pairing's identifier; not needed if only one waits.
     #[arg(default_value = "")]
     pairing: String,
-    /// The digits that the other device shows, to be compared with this one's. Without them, the person at
-    /// this device has compared.
+    /// The digits that the other device shows, to be compared with this one's: if they differ, the pairing is
+    /// given up on both. Without them, the person at this device has compared.
     #[arg(long)]
     digits: Option<String>,
 }
@@ -196,7 +196,7 @@ pub(super) async fn run(
                 Partners::Answer => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
             }
         }
-        PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing, &mut report),
+        PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing, &mut report).await,
     };
     told(engine.outcome(done), &report, output)
 }

@@ -215,10 +215,16 @@ pub(crate) enum EngineError {
     NoPairing(String),
     /// The digits differ.
     #[error(
-        "the digits differ: somebody may be between the devices. The pairing is given up; begin again \
-         over another network"
+        "the digits differ: somebody may be between the devices. The pairing is given up, and the other \
+         device is told; begin again over another network"
     )]
     DigitsDiffer,
+    /// There is nothing to compare yet.
+    #[error(
+        "there are no digits to compare yet, since not all of what they cover is here: run `pmls sync` on \
+         both devices, and `pmls pair resend` on the one that asked"
+    )]
+    NoDigitsYet,
     /// The pairing is in another state.
     #[error("pairing {pairing} is {state}, and this needs it to be paired")]
     NotPaired {
@@ -362,6 +368,7 @@ impl EngineError {
                     | Refused::NotFromInitiator(_)
                     | Refused::KeyPairMismatch
                     | Refused::RosterDiffers
+                    | Refused::TermsDiffer
                     | Refused::OtherRequest
             ),
             Self::Mls(Error::Peer(refused)) => {

@@ -115,7 +115,7 @@ impl Engine {
     /// or for nobody here.
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match welcome_group_id(self.device(), welcome) {
-            Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome, report).await,
+            Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome).await,
             Ok(id) => {
                 let joined = self.device().provider().transaction(|| {
                     let group = PairedGroup::join(self.device(), welcome, &join_config())?;
@@ -312,6 +312,11 @@ impl Engine {
             let one_to_one = channel.one_to_one(record.trust());
             let source = Source::OneToOne { channel: &one_to_one, sender: &sender };
             let progress = self.receive(source, message.expose())?;
+            if let Ok(PairingMessage::Abandon(abandon)) = PairingMessage::decode(message.expose()) {
+                self.close_channel(id)?;
+                report.refused(&sender, &abandon);
+                return Ok(None);
+            }
             self.keep_channel(id, &record.of(progress.pairing))?;
             Ok::<_, EngineError>(Some(progress))
         })?;

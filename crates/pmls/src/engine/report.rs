@@ -8,12 +8,15 @@ use paired_mls::{
     EpochSecurity, Event, PairingId,
     anchor::LeafIndex,
     group::{Act, NotHealed, Oddity},
-    pairing::StateName,
+    pairing::{Abandon, AbandonReason, Code, Party, StateName},
 };
 use serde::Serialize;
 
 use super::{EngineError, Group, Letter, Said, pairing::short_state};
 use crate::output::printable;
+
+/// Why another device has given up a pairing: somebody may be between the devices.
+const DIGITS_DIFFER: &str = "digits-differ";
 
 /// What happened while a command ran.
 #[derive(Debug, Default, Serialize)]
@@ -39,6 +42,8 @@ pub(crate) enum Happening {
     Impostor { group: String, leaf: u32, says: String, last: Option<String> },
     /// Devices want to pair with this one: their digits are to be compared.
     PairingOffered { by: Vec<String>, digits: String },
+    /// Another device has given up a pairing that had not come about, and so does this one.
+    PairingRefused { pairing: String, by: String, why: &'static str },
     /// A pairing is in another state.
     Pairing { pairing: String, state: &'static str },
     /// A pairing is used in a group: commits of this device heal partners, all but those that are left out.
@@ -303,6 +308,16 @@ impl Report {
         if last != Some(now) {
             self.add(Happening::Pairing { pairing: of, state: now });
         }
+    }
+
+    /// Another device has given up a pairing that had not come about.
+    pub(super) fn refused(&mut self, by: &Party, abandon: &Abandon) {
+        let why = match abandon.reason {
+            Code::Known(AbandonReason::DigitsDiffer) => DIGITS_DIFFER,
+            Code::Known(AbandonReason::GivenUp) | Code::Unknown(_) => "given-up",
+        };
+        let (pairing, by) = (abandon.pairing_id.to_string(), printable(&by.identity));
+        self.add(Happening::PairingRefused { pairing, by, why });
     }
 
     pub(super) fn dropped(&mut self, error: &EngineError) {

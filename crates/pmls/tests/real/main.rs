@@ -8,6 +8,7 @@ mod kill;
 mod leaf;
 mod leaving;
 mod living;
+mod middle;
 mod names;
 mod node;
 mod proxy;

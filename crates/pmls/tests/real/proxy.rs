@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What is done with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Act {
     /// The service has it, and the device never learns of that.
     LoseAnswer,
@@ -16,6 +16,8 @@ pub(crate) enum Act {
     LoseRequest,
     /// Nothing is answered for as long as the test runs.
     Hang,
+    /// The body of the answer is another one.
+    Change(fn(Vec<u8>) -> Vec<u8>),
     /// This is answered: status, media type and body.
     Answer(u16, &'static str, Vec<u8>),
 }
@@ -119,16 +121,25 @@ fn serve(mut device: TcpStream, service: &str, state: &Mutex<Shared>) -> std::io
             )?;
             return device.write_all(&body);
         }
-        Some(Act::LoseAnswer) | None => {}
+        Some(Act::LoseAnswer | Act::Change(_)) | None => {}
     }
     let mut upstream = TcpStream::connect(service)?;
     // One request for each connection, so that the answer ends where the connection does.
     let head = head.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     upstream.write_all(head.as_bytes())?;
     upstream.write_all(&request[end..])?;
-    if act == Some(Act::LoseAnswer) {
+    if matches!(act, Some(Act::LoseAnswer)) {
         let mut answer = Vec::new();
         upstream.read_to_end(&mut answer)?;
+        return device.shutdown(Shutdown::Both);
+    }
+    if let Some(Act::Change(change)) = act {
+        let mut answer = Vec::new();
+        upstream.read_to_end(&mut answer)?;
+        let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let changed = change(answer.split_off(body));
+        device.write_all(&answer)?;
+        device.write_all(&changed)?;
         return device.shutdown(Shutdown::Both);
     }
     std::io::copy(&mut upstream, &mut device)?;

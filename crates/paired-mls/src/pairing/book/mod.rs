@@ -26,10 +26,10 @@ pub use self::store::{MAX_OFFER_LEN, MAX_OFFERS, MAX_OFFERS_OF_ONE};
 use thiserror::Error;
 
 use super::{
-    CallerError, Ceased, ChannelTrust, Confirmation, Continuation, Ending, Failed, Invited, Joined,
-    MessageType, OneToOne, Outbound, PairingError, PairingMessage, PairingState, PartnerContinues,
-    Party, PeerError, Plan, Request, Roster, Seeded, Sighting, SignatureKeyPair, Source, StateName,
-    StateRecordError, Unpaired,
+    Abandon, AbandonReason, CallerError, Ceased, ChannelTrust, Code, Confirmation, Continuation,
+    Ending, Failed, Invited, Joined, MessageType, OneToOne, Outbound, PairingError, PairingMessage,
+    PairingState, PartnerContinues, Party, PeerError, Plan, Request, Roster, Route, Seeded,
+    Sighting, SignatureKeyPair, Source, StateName, StateRecordError, Unpaired, WayRule,
 };
 use crate::{CipherSuite, PairingId, Secret, Vault, VaultError, leaf::LeafVaultError};
 
@@ -145,7 +145,9 @@ impl<'a> PairingBook<'a> {
         let PairingState::Seeded(seeded) = self.load(pairing)? else {
             return Err(self.unfit(pairing)?);
         };
-        if let Request::Hidden { key_pair, .. } = &request {
+        if let Request::Hidden { key_pair, .. } | Request::HiddenAnnounced { key_pair, .. } =
+            &request
+        {
             self.vault.store_anchor_key(pairing, key_pair)?;
         }
         let (invited, outbound) = seeded.initiate(request).map_err(reason)?;
@@ -155,7 +157,8 @@ impl<'a> PairingBook<'a> {
     }
 
     /// Notes that the 1-to-1 channel is safe: people have compared the digits, or its members'
-    /// credentials were verified.
+    /// credentials were verified. In hidden mode the initiator hands over the leaf's key, if it has not
+    /// yet.
     ///
     /// # Errors
     ///
@@ -168,6 +171,12 @@ impl<'a> PairingBook<'a> {
         match self.load(pairing)? {
             PairingState::Seeded(seeded) => {
                 self.store(pairing, seeded.confirm_channel(trust).into(), Vec::new())
+            }
+            PairingState::Invited(invited) if invited.withholds_key() => {
+                let key_pair = self.vault.anchor_key(pairing)?;
+                let key_pair = key_pair.ok_or(PairingError::Caller(CallerError::NoAnchorKey))?;
+                let (next, key) = invited.give_key(&key_pair, trust).map_err(reason)?;
+                self.confirmed(pairing, next, vec![key])
             }
             PairingState::Invited(invited) => {
                 self.confirmed(pairing, invited.confirm_channel(trust), Vec::new())
@@ -233,6 +242,20 @@ impl<'a> PairingBook<'a> {
                 // Nothing new to say: an answer to each Accept would be answered for ever.
                 let (next, send) = invited.receive(self.vault, source, message).map_err(reason)?;
                 self.store(pairing, settled(next), send)
+            }
+            (Some(PairingState::Invited(invited)), PairingMessage::InitPairing(_))
+                if invited.awaits_key() =>
+            {
+                let (next, key_pair) =
+                    invited.receive_key(source, message, is_pair).map_err(reason)?;
+                self.vault.store_anchor_key(pairing, &key_pair)?;
+                self.confirmed(pairing, next, Vec::new())
+            }
+            (Some(PairingState::Seeded(seeded)), PairingMessage::Abandon(abandon)) => {
+                self.given_up(seeded.roster(), source, &abandon)
+            }
+            (Some(PairingState::Invited(invited)), PairingMessage::Abandon(abandon)) => {
+                self.given_up(invited.terms().roster(), source, &abandon)
             }
             (Some(PairingState::Ceased(_)), PairingMessage::CeaseAck(_)) => {
                 // Of several partners, one has answered after the last that was needed.
@@ -351,6 +374,61 @@ impl<'a> PairingBook<'a> {
         self.forget(pairing)
     }
 
+    /// Gives up a pairing that has not come about, as [`PairingBook::abandon`], and tells the other devices,
+    /// which give it up too.
+    ///
+    /// Returns Abandon for the 1-to-1 channel, if the pairing has one; and if this device has given its
+    /// Accept, so that a partner may count on it already, CeasePair.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairingBook::abandon`]; [`BookError::NoSuchPairing`].
+    pub fn refuse(&self, pairing: PairingId, why: AbandonReason) -> Result<Progress, BookError> {
+        let (own, has_channel, take_back) = match self.load(pairing)? {
+            PairingState::Seeded(seeded) => (seeded.own_device(), seeded.has_channel(), None),
+            PairingState::Invited(invited) => {
+                let take_back = invited.take_back(self.vault)?;
+                (invited.own_device(), invited.has_channel(), take_back)
+            }
+            other => return Err(BookError::Unfit { pairing, state: other.name() }),
+        };
+        let mut send = Vec::new();
+        if has_channel {
+            let abandon = Abandon { pairing_id: pairing, device: own, reason: Code::Known(why) };
+            let message = PairingMessage::Abandon(abandon).encode();
+            let message = message.map_err(|error| PairingError::from(CallerError::from(error)))?;
+            send.push(Outbound { route: Route::OneToOne, message });
+        }
+        send.extend(take_back);
+        self.abandon(pairing)?;
+        Ok(Progress { pairing, state: StateName::Unpaired, send })
+    }
+
+    /// A partner has given up a pairing that has not come about.
+    fn given_up(
+        &self,
+        roster: &Roster,
+        source: Source<'_>,
+        abandon: &Abandon,
+    ) -> Result<Progress, BookError> {
+        let Source::OneToOne { channel, sender } = source else {
+            return Err(refused(PeerError::WrongWay {
+                message: MessageType::Abandon,
+                way: source.way(),
+                rule: WayRule::Abandon,
+            }));
+        };
+        if !channel.is_of(roster) {
+            return Err(refused(PeerError::ChannelMembers));
+        }
+        if *sender == self.own || roster.party(abandon.device) != Some(sender) {
+            return Err(refused(PeerError::ForeignDevice(abandon.device)));
+        }
+        let pairing = roster.pairing_id();
+        self.abandon(pairing)?;
+        Ok(Progress { pairing, state: StateName::Unpaired, send: Vec::new() })
+    }
+
     fn step(
         &self,
         pairing: PairingId,
@@ -397,6 +475,7 @@ impl<'a> PairingBook<'a> {
         let joined = seeded.receive_init(source, message, is_pair).map_err(reason)?;
         let (mut invited, send) = match joined {
             Joined::Standard { state, request } => (state, vec![request]),
+            Joined::Announced { state } => (state, Vec::new()),
             Joined::Hidden { state, key_pair } => {
                 self.vault.store_anchor_key(pairing, &key_pair)?;
                 (state, Vec::new())
@@ -444,7 +523,9 @@ impl<'a> PairingBook<'a> {
         match invited.accept(self.vault) {
             Ok(accept) => Ok(Some(accept)),
             Err(PairingError::Caller(
-                CallerError::NotRegistered | CallerError::ChannelNotVerified,
+                CallerError::NotRegistered
+                | CallerError::NoAnchorKey
+                | CallerError::ChannelNotVerified,
             )) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -127,12 +127,18 @@ impl PairingBook<'_> {
         };
         let (mut all, mut of_one) = (0, 0);
         for pairing in self.list()? {
-            match self.load_if_known(pairing)? {
+            let waits = match self.load_if_known(pairing)? {
                 Some(PairingState::Seeded(seeded)) if seeded.is_unverified() => {
-                    all += 1;
-                    of_one += usize::from(of(seeded.roster()) == of(roster));
+                    Some(of(seeded.roster()))
                 }
-                _ => {}
+                Some(PairingState::Invited(invited)) if invited.is_unverified() => {
+                    Some(of(invited.terms().roster()))
+                }
+                _ => None,
+            };
+            if let Some(devices) = waits {
+                all += 1;
+                of_one += usize::from(devices == of(roster));
             }
         }
         if of_one >= MAX_OFFERS_OF_ONE || all >= MAX_OFFERS {

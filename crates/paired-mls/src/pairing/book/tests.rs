@@ -398,6 +398,138 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(twice, Err(BookError::Unfit { .. })));
 }
 
+impl World {
+    /// The terms of hidden mode, before anybody has compared digits.
+    fn announce(&mut self) {
+        let (channel, key_pair) = (channel(&self.devices, ChannelTrust::Pending), key_pair());
+        let request = Request::HiddenAnnounced { key_pair: &key_pair, channel: &channel };
+        let progress = self.devices[0].book().initiate(ID, request).unwrap();
+        self.post(0, progress);
+    }
+
+    fn invited(&self, device: usize) -> Invited {
+        match self.devices[device].book().load(ID).unwrap() {
+            PairingState::Invited(invited) => invited,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn compare(&mut self, device: usize) {
+        let book = self.devices[device].book();
+        let progress = book.confirm_channel(ID, ChannelTrust::Compared).unwrap();
+        self.post(device, progress);
+    }
+
+    /// Nothing of the pairing is left.
+    fn is_forgotten(&self, device: usize) -> bool {
+        let device = &self.devices[device];
+        let key = device.vault.with_anchor_key(ID, |_| ()).unwrap();
+        matches!(device.book().load(ID), Err(BookError::NoSuchPairing(ID)))
+            && device.book().pairings().unwrap().is_empty()
+            && device.vault.pairing_info(ID).is_err()
+            && key.is_none()
+    }
+}
+
+/// Hidden mode: the digits cover the terms before the private key goes anywhere, whoever compares first.
+#[test]
+fn the_digits_of_a_hidden_pairing_cover_its_terms_before_the_key_goes() {
+    for order in [[0, 1], [1, 0]] {
+        let mut world = World::new(2, ChannelTrust::Pending);
+        world.seed();
+        world.settle(&mut 5);
+        world.announce();
+        assert_eq!(world.mail.len(), 1);
+        let private_key = key_pair().private_key;
+        let holds_key =
+            |message: &[u8]| message.windows(32).any(|part| part == private_key.expose());
+        assert!(!holds_key(&world.mail[0].3), "before anybody has compared");
+        let announced = world.mail[0].clone();
+        world.settle(&mut 5);
+        world.all_are(StateName::Invited);
+        assert_eq!(world.invited(0).transcript(), world.invited(1).transcript());
+        assert_eq!(world.devices[1].vault.with_anchor_key(ID, |_| ()).unwrap(), None);
+        assert!(world.invited(0).withholds_key() && world.invited(1).awaits_key());
+        let again = world.devices[0].book().resend(ID).unwrap();
+        assert!(again.send.iter().all(|outbound| !holds_key(outbound.message.expose())));
+
+        world.compare(order[0]);
+        assert_eq!(world.mail.iter().any(|mail| holds_key(&mail.3)), order[0] == 0);
+        world.settle(&mut 5);
+        world.all_are(StateName::Invited);
+        world.compare(order[1]);
+        world.settle(&mut 5);
+        world.all_are(StateName::Paired);
+        assert!(world.receive(&announced).is_err(), "once more, and too late");
+    }
+}
+
+/// One device gives a pairing up, in each state before it has come about: so do the others, and nothing of
+/// it stays anywhere. Nobody else can say so in its name.
+#[test]
+fn what_one_device_refuses_is_given_up_on_all() {
+    for (count, hidden, invited) in
+        [(2, false, false), (2, false, true), (2, true, true), (3, false, true), (3, true, false)]
+    {
+        for by in [0, 1] {
+            let mut world = World::new(count, ChannelTrust::Pending);
+            world.seed();
+            world.settle(&mut 3);
+            match (invited, hidden) {
+                (true, true) => world.announce(),
+                (true, false) => world.initiate(false),
+                (false, _) => {}
+            }
+            world.settle(&mut 3);
+            let progress =
+                world.devices[by].book().refuse(ID, AbandonReason::DigitsDiffer).unwrap();
+            assert_eq!(progress.state, StateName::Unpaired);
+            world.post(by, progress);
+            assert_eq!(world.mail.len(), usize::from(count) - 1);
+            assert!(world.is_forgotten(by));
+
+            for mail in world.mail.clone() {
+                let (to, before) = (mail.0, world.devices[mail.0].state());
+                let relayed = (to, mail.1, Route::Partners(Vec::new()), mail.3.clone());
+                assert!(world.receive(&relayed).is_err(), "it came by mailbox");
+                let other = (0..usize::from(count)).find(|n| *n != by).unwrap();
+                let forged = (to, other, Route::OneToOne, mail.3.clone());
+                assert!(world.receive(&forged).is_err(), "somebody else has sent it");
+                assert_eq!(world.devices[to].state(), before);
+            }
+            world.settle(&mut 3);
+            assert!((0..usize::from(count)).all(|device| world.is_forgotten(device)));
+        }
+    }
+}
+
+/// A device has given its Accept, and thinks better of it: a partner that counts on it already is told.
+#[test]
+fn an_accept_is_taken_back() {
+    let mut world = World::new(2, ChannelTrust::Pending);
+    world.seed();
+    world.settle(&mut 3);
+    world.initiate(false);
+    world.settle(&mut 3);
+    world.compare(0);
+    assert_eq!(world.mail.len(), 1);
+    world.mail.clear();
+    world.compare(1);
+    world.settle(&mut 3);
+    // The first device's Accept was lost: it counts on the second one, which still waits for it.
+    assert_eq!(world.devices[0].state(), StateName::Paired);
+    assert_eq!(world.devices[1].state(), StateName::Invited);
+    let progress = world.devices[1].book().refuse(ID, AbandonReason::GivenUp).unwrap();
+    world.post(1, progress);
+    for mail in std::mem::take(&mut world.mail) {
+        // Abandon is for a device that does not count on it yet, and CeasePair for one that does.
+        let progress = world.receive(&mail);
+        assert_eq!(progress.is_ok(), matches!(mail.2, Route::Partners(_)));
+    }
+    assert!(world.is_forgotten(1));
+    assert_eq!(world.devices[0].state(), StateName::Ceased);
+}
+
 /// A partner that is lost for ever: the end is forced.
 #[test]
 fn an_end_is_forced() {

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Asks for a pairing. Standard mode: each device sends it to the directory. Hidden mode: the
-/// initiator sends it over the 1-to-1 channel.
+/// initiator sends it over the 1-to-1 channel: first with an empty private key, so that the digits cover
+/// what it says, and once they were compared with the key.
 ///
 /// ```text
 /// enum { standard(1), hidden(2), (255) } PairingMode;

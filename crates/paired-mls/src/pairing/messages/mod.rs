@@ -3,7 +3,7 @@
 //! ```text
 //! enum {
 //!     share_rand(1), init_pairing(2), accept(3), directory_accept(4),
-//!     cease_pair(5), cease_ack(6), reserved(7), reserved(8), (255)
+//!     cease_pair(5), cease_ack(6), reserved(7), reserved(8), abandon(11), (255)
 //! } PairingMessageType;
 //!
 //! struct {
@@ -16,6 +16,7 @@
 //! A decoder refuses another version, whose format it cannot know, and keeps a message of unknown
 //! type. Nothing in a decoded message has been authenticated: that is the work of the states.
 
+mod abandon;
 mod accept;
 mod cease_ack;
 mod cease_pair;
@@ -26,8 +27,13 @@ mod share_rand;
 use std::fmt;
 
 pub use self::{
-    accept::Accept, cease_ack::CeaseAck, cease_pair::CeasePair, directory_accept::DirectoryAccept,
-    init_pairing::InitPairing, share_rand::ShareRand,
+    abandon::{Abandon, AbandonReason},
+    accept::Accept,
+    cease_ack::CeaseAck,
+    cease_pair::CeasePair,
+    directory_accept::DirectoryAccept,
+    init_pairing::InitPairing,
+    share_rand::ShareRand,
 };
 use super::codec::{DecodeError, Reader, TooLarge, Writer};
 use crate::{
@@ -51,6 +57,8 @@ pub enum PairingMessage {
     CeasePair(CeasePair),
     /// A device confirms the end.
     CeaseAck(CeaseAck),
+    /// A device gives up a pairing that has not come about.
+    Abandon(Abandon),
     /// A message of a type that this software does not know: kept, never acted upon.
     Unknown {
         /// Its type.
@@ -75,6 +83,8 @@ pub enum MessageType {
     CeasePair,
     /// [`CeaseAck`]
     CeaseAck,
+    /// [`Abandon`]
+    Abandon,
     /// A type that this software does not know.
     Unknown(u8),
 }
@@ -127,6 +137,7 @@ impl PairingMessage {
             Self::DirectoryAccept(body) => body.message(),
             Self::CeasePair(body) => body.message(),
             Self::CeaseAck(body) => body.message(),
+            Self::Abandon(body) => body.message(),
             Self::Unknown { message_type, body } => {
                 seal_envelope(MessageType::Unknown(*message_type), body)
             }
@@ -156,6 +167,7 @@ impl PairingMessage {
             MessageType::DirectoryAccept => Self::DirectoryAccept(read_body(body)?),
             MessageType::CeasePair => Self::CeasePair(read_body(body)?),
             MessageType::CeaseAck => Self::CeaseAck(read_body(body)?),
+            MessageType::Abandon => Self::Abandon(read_body(body)?),
             MessageType::Unknown(message_type) => {
                 Self::Unknown { message_type, body: Secret::copy_of(body) }
             }
@@ -171,6 +183,7 @@ impl PairingMessage {
             Self::DirectoryAccept(_) => MessageType::DirectoryAccept,
             Self::CeasePair(_) => MessageType::CeasePair,
             Self::CeaseAck(_) => MessageType::CeaseAck,
+            Self::Abandon(_) => MessageType::Abandon,
             Self::Unknown { message_type, .. } => MessageType::Unknown(*message_type),
         }
     }
@@ -184,6 +197,7 @@ impl PairingMessage {
             Self::DirectoryAccept(message) => message.pairing_id,
             Self::CeasePair(message) => message.pairing_id,
             Self::CeaseAck(message) => message.pairing_id,
+            Self::Abandon(message) => message.pairing_id,
             Self::Unknown { .. } => return None,
         })
     }
@@ -202,6 +216,7 @@ impl MessageType {
             Self::DirectoryAccept => pairing_message::DIRECTORY_ACCEPT,
             Self::CeasePair => pairing_message::CEASE_PAIR,
             Self::CeaseAck => pairing_message::CEASE_ACK,
+            Self::Abandon => pairing_message::ABANDON,
             Self::Unknown(code) => code,
         }
     }
@@ -214,6 +229,7 @@ impl MessageType {
             pairing_message::DIRECTORY_ACCEPT => Self::DirectoryAccept,
             pairing_message::CEASE_PAIR => Self::CeasePair,
             pairing_message::CEASE_ACK => Self::CeaseAck,
+            pairing_message::ABANDON => Self::Abandon,
             unknown => Self::Unknown(unknown),
         }
     }
@@ -228,6 +244,7 @@ impl fmt::Display for MessageType {
             Self::DirectoryAccept => f.write_str(DirectoryAccept::NAME),
             Self::CeasePair => f.write_str(CeasePair::NAME),
             Self::CeaseAck => f.write_str(CeaseAck::NAME),
+            Self::Abandon => f.write_str(Abandon::NAME),
             Self::Unknown(code) => write!(f, "a message of unknown type {code}"),
         }
     }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Agreement, Ceasing, Ending, Paired, Road, Unpaired};
+use super::{Agreement, Ceasing, Ending, Paired, Road, Unpaired, seeded::check_hidden};
 use crate::{
-    DeviceId, RecordName, Secret, Vault,
+    CipherSuite, DeviceId, RecordName, Secret, Vault,
     pairing::{
         channel::{ChannelTrust, Outbound, Route, Source},
         error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
         messages::{Accept, Body, DirectoryAccept, InitPairing, MessageType, PairingMessage},
         tag::TagPurpose,
-        terms::{SignatureKeyPair, Terms},
+        terms::{Mode, SignatureKeyPair, Terms},
         transcript::{Transcript, request_hash},
     },
 };
@@ -33,6 +33,8 @@ pub struct Invited {
 pub(super) enum Registration {
     /// Hidden mode: the directory is told nothing.
     NotNeeded,
+    /// Hidden mode, and the anchor leaf's private key has not been handed over yet.
+    KeyAwaited,
     Awaited,
     Confirmed,
 }
@@ -86,6 +88,7 @@ impl Invited {
         let initiator = self.terms().initiator() == self.own_device();
         let (route, private_key) = match (self.registration, key_pair) {
             (Registration::Awaited, _) => (Route::Directory, Secret::copy_of(&[])),
+            (Registration::KeyAwaited, _) if initiator => (Route::OneToOne, Secret::copy_of(&[])),
             (Registration::NotNeeded, Some(pair)) if initiator => {
                 (Route::OneToOne, Secret::copy_of(pair.private_key.expose()))
             }
@@ -102,15 +105,116 @@ impl Invited {
         Self { road: self.road.verified(trust), ..self }.settle()
     }
 
+    /// Whether this device is to hand over the anchor leaf's key as soon as the channel is safe.
+    pub fn withholds_key(&self) -> bool {
+        self.registration == Registration::KeyAwaited && self.is_initiator()
+    }
+
+    /// Whether the initiator is to hand over the anchor leaf's key.
+    pub fn awaits_key(&self) -> bool {
+        self.registration == Registration::KeyAwaited && !self.is_initiator()
+    }
+
+    fn is_initiator(&self) -> bool {
+        self.terms().initiator() == self.own_device()
+    }
+
+    /// Hands over the anchor leaf's key, now that the 1-to-1 channel is safe.
+    ///
+    /// # Errors
+    ///
+    /// [`CallerError::ChannelNotVerified`] while `trust` is pending, [`CallerError::NoAnchorKey`] if there is
+    /// none to give, or the pair is another one.
+    pub fn give_key(
+        self,
+        key_pair: &SignatureKeyPair,
+        trust: ChannelTrust,
+    ) -> Result<(Confirmation, Outbound), Failed<Self>> {
+        match self.key_message(key_pair, trust) {
+            Ok(message) => {
+                let road = self.road.verified(trust);
+                let state = Self { road, registration: Registration::NotNeeded, ..self };
+                Ok((state.settle(), Outbound { route: Route::OneToOne, message }))
+            }
+            Err(error) => Err(Failed::new(self, error.into())),
+        }
+    }
+
+    fn key_message(
+        &self,
+        key_pair: &SignatureKeyPair,
+        trust: ChannelTrust,
+    ) -> Result<Secret, CallerError> {
+        if trust == ChannelTrust::Pending {
+            return Err(CallerError::ChannelNotVerified);
+        }
+        let announced = Mode::Hidden { anchor_key: key_pair.public_key.clone() };
+        if !self.withholds_key() || *self.terms().mode() != announced {
+            return Err(CallerError::NoAnchorKey);
+        }
+        let private_key = Secret::copy_of(key_pair.private_key.expose());
+        Ok(InitPairing::of(self.terms(), private_key).message()?)
+    }
+
+    /// Receives the anchor leaf's key, which the initiator hands over once its user has compared the digits.
+    ///
+    /// Returns the next state and the key pair. `is_pair` is as for
+    /// [`Seeded::receive_init`](super::Seeded::receive_init).
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError`], whose variants name the cause: other terms than were announced, another way, another
+    /// sender, or no key that fits.
+    pub fn receive_key(
+        self,
+        source: Source<'_>,
+        message: &[u8],
+        is_pair: impl FnOnce(CipherSuite, &SignatureKeyPair) -> bool,
+    ) -> Result<(Confirmation, SignatureKeyPair), Failed<Self>> {
+        match self.try_receive_key(source, message, is_pair) {
+            Ok((road, key_pair)) => {
+                let state = Self { road, registration: Registration::NotNeeded, ..self };
+                Ok((state.settle(), key_pair))
+            }
+            Err(error) => Err(Failed::new(self, error)),
+        }
+    }
+
+    fn try_receive_key(
+        &self,
+        source: Source<'_>,
+        bytes: &[u8],
+        is_pair: impl FnOnce(CipherSuite, &SignatureKeyPair) -> bool,
+    ) -> Result<(Road, SignatureKeyPair), PairingError> {
+        let message = match self.agreement.decode(bytes)? {
+            PairingMessage::InitPairing(message) if self.awaits_key() => message,
+            other => return Err(super::out_of_order(&other, StateName::Invited)),
+        };
+        if message.terms().map_err(PeerError::from)? != *self.terms() {
+            return Err(PeerError::TermsDiffer.into());
+        }
+        let road = match check_hidden(self.terms(), source)? {
+            ChannelTrust::Pending => self.road,
+            trust => self.road.verified(trust),
+        };
+        match message.key_pair {
+            Some(pair) if is_pair(self.terms().roster().suite(), &pair) => Ok((road, pair)),
+            _ => Err(PeerError::KeyPairMismatch.into()),
+        }
+    }
+
     /// This device's Accept, for every partner. May be made and sent any number of times.
     ///
     /// # Errors
     ///
-    /// [`CallerError::NotRegistered`] before the directory has accepted,
+    /// [`CallerError::NotRegistered`] before the directory has accepted, [`CallerError::NoAnchorKey`] before
+    /// the shared leaf's key was handed over,
     /// [`CallerError::ChannelNotVerified`] before the digits were compared, or the vault's error.
     pub fn accept(&self, vault: &Vault) -> Result<Outbound, PairingError> {
-        if self.registration == Registration::Awaited {
-            return Err(CallerError::NotRegistered.into());
+        match self.registration {
+            Registration::Awaited => return Err(CallerError::NotRegistered.into()),
+            Registration::KeyAwaited => return Err(CallerError::NoAnchorKey.into()),
+            Registration::NotNeeded | Registration::Confirmed => {}
         }
         self.road.check()?;
         self.agreement.accept(vault)
@@ -182,7 +286,7 @@ impl Invited {
             }
             .into());
         }
-        let asked = self.registration != Registration::NotNeeded;
+        let asked = matches!(self.registration, Registration::Awaited | Registration::Confirmed);
         let own = request_hash(self.terms()).map_err(CallerError::from)?;
         if !asked || accept.request_hash != own {
             return Err(PeerError::OtherRequest.into());
@@ -193,12 +297,34 @@ impl Invited {
     /// Paired, if nothing is missing any more.
     fn settle(self) -> Confirmation {
         let complete = self.waiting_for().is_empty()
-            && self.registration != Registration::Awaited
+            && matches!(self.registration, Registration::NotNeeded | Registration::Confirmed)
             && self.road.check().is_ok();
         if complete {
             Confirmation::Paired(Paired { agreement: self.agreement })
         } else {
             Confirmation::Waiting(self)
+        }
+    }
+
+    /// Whether the seed came over a channel that nobody has looked at yet: anybody can send such a one.
+    pub(in crate::pairing) fn is_unverified(&self) -> bool {
+        self.road == Road::OneToOne(ChannelTrust::Pending) && !self.is_initiator()
+    }
+
+    /// Whether a 1-to-1 channel is part of it.
+    pub(in crate::pairing) fn has_channel(&self) -> bool {
+        self.road != Road::Offline || matches!(self.terms().mode(), Mode::Hidden { .. })
+    }
+
+    /// CeasePair for the partners that may count on this device already, since it has given its Accept.
+    pub(in crate::pairing) fn take_back(
+        &self,
+        vault: &Vault,
+    ) -> Result<Option<Outbound>, PairingError> {
+        match self.accept(vault) {
+            Ok(_) => Ok(Some(Ceasing::begin(vault, &self.agreement)?.1)),
+            Err(PairingError::Caller(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

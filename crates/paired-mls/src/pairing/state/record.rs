@@ -23,7 +23,7 @@
 //! struct { uint16 own; opaque init_pairing<V>; } Agreement;
 //!
 //! road: 0 offline, 1 channel pending, 2 channel compared, 3 channel with credentials
-//! registration: 0 not needed, 1 awaited, 2 confirmed
+//! registration: 0 not needed, 1 awaited, 2 confirmed, 3 not needed, and the anchor leaf's key is awaited
 //! ```
 //!
 //! `share_rand` is a ShareRand with an empty seed and `init_pairing` an InitPairing with an empty
@@ -253,6 +253,7 @@ impl Stored for Invited {
             Registration::NotNeeded => 0,
             Registration::Awaited => 1,
             Registration::Confirmed => 2,
+            Registration::KeyAwaited => 3,
         });
         writer.list(&self.accepted, |writer, device| writer.device(*device));
     }
@@ -265,6 +266,7 @@ impl Stored for Invited {
                 0 => Registration::NotNeeded,
                 1 => Registration::Awaited,
                 2 => Registration::Confirmed,
+                3 => Registration::KeyAwaited,
                 _ => return Err(invalid(reader, "registration")),
             },
             accepted: read_devices(reader, "accepted")?,

@@ -33,6 +33,14 @@ pub enum Request<'a> {
         /// The channel that the key will go over.
         channel: &'a OneToOne,
     },
+    /// The same where people have not compared the digits yet, which are to cover the terms: the public
+    /// key goes now, and the private one with [`Invited::give_key`].
+    HiddenAnnounced {
+        /// The anchor leaf's.
+        key_pair: &'a SignatureKeyPair,
+        /// The channel that the key will go over.
+        channel: &'a OneToOne,
+    },
 }
 
 /// What an invited device does with a request that it has received.
@@ -45,6 +53,11 @@ pub enum Joined {
         state: Invited,
         /// This device's own request, equal to the initiator's.
         request: Outbound,
+    },
+    /// Hidden mode, without the key yet: [`Invited::receive_key`].
+    Announced {
+        /// The next state.
+        state: Invited,
     },
     /// Hidden mode.
     Hidden {
@@ -70,6 +83,11 @@ impl Seeded {
     /// Whether the seed came over a channel that nobody has looked at yet: anybody can send such a one.
     pub(in crate::pairing) fn is_unverified(&self) -> bool {
         self.road == Road::OneToOne(ChannelTrust::Pending)
+    }
+
+    /// Whether the seed came over a 1-to-1 channel.
+    pub(in crate::pairing) fn has_channel(&self) -> bool {
+        self.road != Road::Offline
     }
 
     /// The devices and the cipher suite.
@@ -105,12 +123,14 @@ impl Seeded {
                 let terms = Terms::new(self.roster.clone(), self.own, Mode::Standard(anchor))?;
                 self.request(terms)
             }
+            Request::HiddenAnnounced { key_pair, channel } => {
+                let terms = self.hidden_terms(key_pair, channel)?;
+                let message = InitPairing::of(&terms, Secret::copy_of(&[])).message()?;
+                let state = Invited::new(self.own, terms, self.road, Registration::KeyAwaited)?;
+                Ok((state, Outbound { route: Route::OneToOne, message }))
+            }
             Request::Hidden { key_pair, channel } => {
-                let mode = Mode::Hidden { anchor_key: key_pair.public_key.clone() };
-                let terms = Terms::new(self.roster.clone(), self.own, mode)?;
-                if !channel.is_of(&self.roster) {
-                    return Err(CallerError::ChannelMembers);
-                }
+                let terms = self.hidden_terms(key_pair, channel)?;
                 if channel.trust == ChannelTrust::Pending {
                     return Err(CallerError::ChannelNotVerified);
                 }
@@ -121,6 +141,16 @@ impl Seeded {
                 Ok((state, Outbound { route: Route::OneToOne, message }))
             }
         }
+    }
+
+    fn hidden_terms(
+        &self,
+        key_pair: &SignatureKeyPair,
+        channel: &OneToOne,
+    ) -> Result<Terms, CallerError> {
+        let mode = Mode::Hidden { anchor_key: key_pair.public_key.clone() };
+        let terms = Terms::new(self.roster.clone(), self.own, mode)?;
+        if channel.is_of(&self.roster) { Ok(terms) } else { Err(CallerError::ChannelMembers) }
     }
 
     /// The own request of standard mode.
@@ -171,10 +201,14 @@ impl Seeded {
         }
         match (terms.mode(), message.key_pair) {
             (Mode::Hidden { .. }, Some(key_pair)) => {
-                let road = match self.check_hidden(&terms, source)? {
+                let road = match check_hidden(&terms, source)? {
                     ChannelTrust::Pending => self.road,
                     trust => self.road.verified(trust),
                 };
+                if key_pair.private_key.expose().is_empty() {
+                    let state = Invited::new(self.own, terms, road, Registration::KeyAwaited)?;
+                    return Ok(Joined::Announced { state });
+                }
                 if !is_pair(self.roster.suite(), &key_pair) {
                     return Err(PeerError::KeyPairMismatch.into());
                 }
@@ -191,20 +225,6 @@ impl Seeded {
         }
     }
 
-    /// Hidden mode: over the 1-to-1 channel of these devices, and from the initiator itself.
-    fn check_hidden(&self, terms: &Terms, source: Source<'_>) -> Result<ChannelTrust, PeerError> {
-        let Source::OneToOne { channel, sender } = source else {
-            return Err(wrong_way(source, WayRule::Hidden));
-        };
-        if !channel.is_of(&self.roster) {
-            return Err(PeerError::ChannelMembers);
-        }
-        if self.roster.party(terms.initiator()) != Some(sender) {
-            return Err(PeerError::NotFromInitiator(terms.initiator()));
-        }
-        Ok(channel.trust)
-    }
-
     /// Gives up: the digits differ, or the user said no. Erases the tape.
     ///
     /// # Errors
@@ -216,6 +236,20 @@ impl Seeded {
             Err(error) => Err(Failed::new(self, error.into())),
         }
     }
+}
+
+/// Hidden mode: over the 1-to-1 channel of these devices, and from the initiator itself.
+pub(super) fn check_hidden(terms: &Terms, source: Source<'_>) -> Result<ChannelTrust, PeerError> {
+    let Source::OneToOne { channel, sender } = source else {
+        return Err(wrong_way(source, WayRule::Hidden));
+    };
+    if !channel.is_of(terms.roster()) {
+        return Err(PeerError::ChannelMembers);
+    }
+    if terms.roster().party(terms.initiator()) != Some(sender) {
+        return Err(PeerError::NotFromInitiator(terms.initiator()));
+    }
+    Ok(channel.trust)
 }
 
 fn wrong_way(source: Source<'_>, rule: WayRule) -> PeerError {

@@ -62,6 +62,7 @@ pub(super) fn step_layer(error: &PairingError) -> Layer {
         PeerError::NotListed => "not listed",
         PeerError::RosterDiffers => "roster differs",
         PeerError::NotFromInitiator(_) => "not from initiator",
+        PeerError::TermsDiffer => "terms differ",
         PeerError::KeyPairMismatch => "key pair mismatch",
         PeerError::ForeignDevice(_) => "foreign device",
         PeerError::Reflected(_) => "reflected",

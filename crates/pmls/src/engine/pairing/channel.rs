@@ -2,7 +2,7 @@
 
 use paired_mls::{
     PairingId,
-    pairing::{ChannelTrust, Party},
+    pairing::{BookError, ChannelTrust, PairingState, Party},
 };
 use paired_mls_api::DeviceId;
 use paired_mls_openmls::Channel;
@@ -25,6 +25,8 @@ pub(in crate::engine) struct ChannelRecord {
     /// What is to be asked for over it, if this device has opened it.
     pub(super) start: Option<Start>,
     pub(super) compared: Compared,
+    #[serde(default)]
+    pub(super) told: Told,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,14 @@ pub(super) enum Compared {
     Equal,
 }
 
+/// Whether the user of this device, which was asked, has been told of the pairing and its digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Told {
+    #[default]
+    NotYet,
+    Told,
+}
+
 impl ChannelRecord {
     pub(super) fn opened(channel: &Channel, pairing: PairingId, start: Start) -> Self {
         Self { pairing: Some(pairing.0), start: Some(start), ..Self::joined(channel) }
@@ -49,7 +59,8 @@ impl ChannelRecord {
         let member =
             |party: Party| Member { identity: party.identity, signature_key: party.signature_key };
         let members = channel.members().into_iter().map(member).collect();
-        Self { members, pairing: None, start: None, compared: Compared::NotYet }
+        let (compared, told) = (Compared::NotYet, Told::NotYet);
+        Self { members, pairing: None, start: None, compared, told }
     }
 
     pub(in crate::engine) fn of(&self, pairing: PairingId) -> Self {
@@ -122,7 +133,7 @@ impl Engine {
         with: &[Newcomer],
         pairing: PairingId,
         start: Start,
-    ) -> Result<(Vec<u8>, String), EngineError> {
+    ) -> Result<Vec<u8>, EngineError> {
         let mut packages = Vec::new();
         let mut partners = Vec::new();
         for partner in with {
@@ -131,15 +142,36 @@ impl Engine {
             packages.push(package);
         }
         let id = [CHANNEL_PREFIX, &self.random::<16>()?].concat();
-        let digits = self.device().provider().transaction(|| {
+        self.device().provider().transaction(|| {
             let (channel, welcome) = Channel::open(self.device(), &id, &packages)?;
             self.keep_channel(&id, &ChannelRecord::opened(&channel, pairing, start))?;
             for partner in &partners {
                 self.enqueue(&Item::letter(partner.clone(), &welcome)?)?;
             }
-            Ok::<_, EngineError>(channel.digits(self.device())?.to_string())
+            Ok::<_, EngineError>(())
         })?;
-        Ok((id, digits))
+        Ok(id)
+    }
+
+    /// The digits that wait to be compared. They cover the channel and the transcript of the pairing, so
+    /// there are none before this device has seed and request.
+    pub(super) fn digits(
+        &self,
+        id: &[u8],
+        record: &ChannelRecord,
+    ) -> Result<Option<String>, EngineError> {
+        let (Some(pairing), Compared::NotYet) = (record.pairing, record.compared) else {
+            return Ok(None);
+        };
+        match self.book().load(PairingId(pairing)) {
+            Ok(PairingState::Invited(invited)) => {
+                let channel = Channel::load(self.device(), id)?;
+                let digits = channel.digits_of(self.device(), invited.transcript())?;
+                Ok(Some(digits.to_string()))
+            }
+            Ok(_) | Err(BookError::NoSuchPairing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn addresses(&self, record: &ChannelRecord) -> Result<Vec<DeviceId>, EngineError> {
@@ -149,7 +181,7 @@ impl Engine {
         Ok(others.map(|member| DeviceId::of_key(scheme, &member.signature_key)).collect())
     }
 
-    pub(super) fn close_channel(&self, id: &[u8]) -> Result<(), EngineError> {
+    pub(in crate::engine) fn close_channel(&self, id: &[u8]) -> Result<(), EngineError> {
         if let Ok(channel) = Channel::load(self.device(), id) {
             channel.close(self.device())?;
         }

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! pair start      -> 1-to-1 channel (Welcome), ShareRand          standard mode: InitPairing -> directory
-//! pair confirm    both users have compared the digits             hidden mode:   InitPairing -> channel
+//!                                                                 hidden mode:   InitPairing -> channel, no key
+//! sync            <- all of that: the digits cover it, and are shown
+//! pair confirm    both users have compared the digits             hidden mode:   InitPairing -> channel, the key
+//!                 they differ: Abandon -> channel
 //! sync            <- Accept of each device: paired, and used in every group that all devices are in
 //! pair end        -> CeasePair   <- CeaseAck: tapes erased, leaves leave
 //! ```
@@ -16,7 +19,9 @@ mod view;
 
 use paired_mls::{
     PairingId,
-    pairing::{AnchorKind, Outbound, PairingMessage, PairingState, Progress, Route, ShareRand},
+    pairing::{
+        AnchorKind, Outbound, PairingMessage, PairingState, Progress, Route, ShareRand, StateName,
+    },
 };
 use paired_mls_openmls::{Channel, UsageError};
 use serde::{Deserialize, Serialize};
@@ -63,8 +68,10 @@ impl Engine {
         self.device().provider().transaction(|| {
             progress.send.iter().try_for_each(|outbound| self.post(pairing, outbound))
         })?;
-        report.pairing(pairing, progress.state);
-        Ok(())
+        if progress.state != StateName::Unpaired {
+            report.pairing(pairing, progress.state);
+        }
+        self.tell_of_offer(pairing, report)
     }
 
     fn post(&self, pairing: PairingId, outbound: &Outbound) -> Result<(), EngineError> {

@@ -12,7 +12,7 @@ use paired_mls::{PairingId, pairing::PairingState};
 use paired_mls_api::{DeviceId, UserId};
 use paired_mls_openmls::Channel;
 
-use super::channel::ChannelRecord;
+use super::channel::{ChannelRecord, Told};
 use crate::{
     engine::{Engine, EngineError, Happening, Report, store::seconds},
     output::printable,
@@ -27,16 +27,11 @@ const AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Engine {
     /// Somebody has opened a 1-to-1 channel with this device.
-    pub(in crate::engine) async fn offered(
-        &mut self,
-        welcome: &[u8],
-        report: &mut Report,
-    ) -> Result<(), EngineError> {
-        let (id, digits) = self.device().provider().transaction(|| {
+    pub(in crate::engine) async fn offered(&mut self, welcome: &[u8]) -> Result<(), EngineError> {
+        let id = self.device().provider().transaction(|| {
             let channel = Channel::join(self.device(), welcome)?;
-            let digits = channel.digits(self.device())?.to_string();
             self.keep_channel(channel.id(), &ChannelRecord::joined(&channel))?;
-            Ok::<_, EngineError>((channel.id().to_vec(), digits))
+            Ok::<_, EngineError>(channel.id().to_vec())
         })?;
         let Some(record) = self.channel_record(&id)? else { return Ok(()) };
         match self.are_who_they_say(&record).await {
@@ -48,9 +43,24 @@ impl Engine {
                 return Err(error);
             }
         }
-        self.make_room_for_offer(&id)?;
-        let by = record.others(&self.party());
-        report.add(Happening::PairingOffered { by, digits });
+        self.make_room_for_offer(&id)
+    }
+
+    /// Tells of an offer, once its digits can be shown: they cover what is asked for.
+    pub(super) fn tell_of_offer(
+        &self,
+        pairing: PairingId,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let Some((id, record)) = self.channel_of(pairing)? else { return Ok(()) };
+        if !record.is_offer() || record.told == Told::Told {
+            return Ok(());
+        }
+        if let Some(digits) = self.digits(&id, &record)? {
+            let by = record.others(&self.party());
+            self.keep_channel(&id, &ChannelRecord { told: Told::Told, ..record })?;
+            report.add(Happening::PairingOffered { by, digits });
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use paired_mls::{
     DeviceId as Number, Event, HealPolicy, PairingId, Phase,
-    pairing::{AnchorKind, PairingState, SignalPolicy, Step, Terms},
+    pairing::{AbandonReason, AnchorKind, PairingState, SignalPolicy, Step, Terms},
 };
 use paired_mls_openmls::{Footing, PairedGroup};
 
@@ -165,9 +165,9 @@ impl Engine {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Gives up a pairing that has not come about; without a name, also offers that have not even sent
+    /// Gives up a pairing that has not come about, and tells its devices; without a name, also offers that have not even sent
     /// a seed.
-    pub(crate) fn abandon_pairing(
+    pub(crate) async fn abandon_pairing(
         &mut self,
         name: &str,
         report: &mut Report,
@@ -185,12 +185,10 @@ impl Engine {
             }
             found => found?,
         };
-        self.book().abandon(pairing)?;
-        report.add(Happening::Abandoned { pairing: pairing.to_string() });
-        match self.channel_of(pairing)? {
-            Some((id, _)) => self.close_channel(&id),
-            None => Ok(()),
-        }
+        self.give_up(pairing, AbandonReason::GivenUp, report)?;
+        // What cannot be sent now goes with the next `sync`.
+        let _ = self.flush(report).await;
+        Ok(())
     }
 
     /// The pairing is over: its tape goes, and this device takes the steps of the plan that are its own.

@@ -3,7 +3,7 @@
 use paired_mls::{
     DeviceId as Number, PairingId, Secret,
     pairing::{
-        BookError, ChannelTrust, PairingDevice, PairingState, Party, Request, Roster, ShareRand,
+        AbandonReason, ChannelTrust, PairingDevice, Party, Request, Roster, Route, ShareRand,
     },
 };
 use paired_mls_api::{DeviceId, DeviceView, UserId};
@@ -15,7 +15,10 @@ use super::{
     channel::{ChannelRecord, Compared},
 };
 use crate::{
-    engine::{Engine, EngineError, Report, change::Newcomer, identity::check_key_package},
+    engine::{
+        Engine, EngineError, Happening, Report, change::Newcomer, identity::check_key_package,
+        item::Item,
+    },
     output::printable,
 };
 
@@ -40,11 +43,11 @@ impl Engine {
         report: &mut Report,
     ) -> Result<Invitation, EngineError> {
         let pairing = PairingId(self.random()?);
-        let (id, digits) = self.open_channel(with, pairing, start).await?;
+        let id = self.open_channel(with, pairing, start).await?;
         self.share_rand(&id, pairing, report)?;
-        self.ask_directory(pairing, start, report)?;
+        self.ask(pairing, start, report)?;
         self.flush(report).await?;
-        self.invitation(pairing, Some(digits))
+        self.invitation(pairing)
     }
 
     /// Asks for a pairing whose seed is in a file that the other devices have too. In hidden mode a
@@ -57,35 +60,43 @@ impl Engine {
         report: &mut Report,
     ) -> Result<Invitation, EngineError> {
         let pairing = self.load_seed(seed)?;
-        let digits = match start {
-            Start::Hidden => Some(self.open_channel(with, pairing, start).await?.1),
-            Start::Node | Start::Leaf => None,
-        };
-        self.ask_directory(pairing, start, report)?;
+        if start == Start::Hidden {
+            self.open_channel(with, pairing, start).await?;
+        }
+        self.ask(pairing, start, report)?;
         self.flush(report).await?;
-        self.invitation(pairing, digits)
+        self.invitation(pairing)
     }
 
-    pub(super) fn invitation(
-        &self,
-        pairing: PairingId,
-        digits: Option<String>,
-    ) -> Result<Invitation, EngineError> {
-        let with = self.pairing_view(pairing)?.with.into_iter();
-        let with = with.map(|partner| partner.user).collect();
-        Ok(Invitation { id: pairing.to_string(), with, digits })
+    pub(super) fn invitation(&self, pairing: PairingId) -> Result<Invitation, EngineError> {
+        let view = self.pairing_view(pairing)?;
+        let with = view.with.into_iter().map(|partner| partner.user).collect();
+        Ok(Invitation { id: view.id, with, digits: view.digits })
     }
 
-    /// In standard mode the directory is asked at once; nothing is done with the seed before the digits
-    /// are compared. In hidden mode a private key goes over the channel, and that waits for them.
-    pub(super) fn ask_directory(
+    /// Asks for the pairing at once, so that the digits cover it; nothing is done with the seed before they
+    /// are compared. In standard mode the directory is asked. In hidden mode the terms go over the
+    /// channel, and the leaf's private key waits for the digits.
+    fn ask(
         &self,
         pairing: PairingId,
         start: Start,
         report: &mut Report,
     ) -> Result<(), EngineError> {
-        let Some(anchor) = start.standard() else { return Ok(()) };
-        let progress = self.book().initiate(pairing, Request::Standard(anchor))?;
+        let progress = match start.standard() {
+            Some(anchor) => self.book().initiate(pairing, Request::Standard(anchor))?,
+            None => {
+                let (id, _) = self
+                    .channel_of(pairing)?
+                    .ok_or_else(|| EngineError::NoPairing(pairing.to_string()))?;
+                let suite = self.session.profile().suite;
+                let key_pair = generate_signature_key(self.crypto(), suite)?;
+                let channel = Channel::load(self.device(), &id)?;
+                let channel = channel.one_to_one(ChannelTrust::Pending);
+                let request = Request::HiddenAnnounced { key_pair: &key_pair, channel: &channel };
+                self.book().initiate(pairing, request)?
+            }
+        };
         self.follow_up(progress, report)
     }
 
@@ -145,7 +156,7 @@ impl Engine {
     }
 
     /// People have compared the digits. `digits` are those that the other device shows; without them the
-    /// caller has compared.
+    /// caller has compared. If they differ, the pairing is given up, also on the other devices.
     pub(crate) async fn confirm_pairing(
         &mut self,
         name: &str,
@@ -154,58 +165,74 @@ impl Engine {
     ) -> Result<PairingId, EngineError> {
         self.sync_mailbox(report).await?;
         let (id, record) = self.invited(name)?;
-        if let Some(digits) = digits {
-            let own = Channel::load(self.device(), &id)?.digits(self.device())?.to_string();
-            if only_digits(digits) != only_digits(&own) {
-                self.give_up(&id, &record)?;
-                return Err(EngineError::DigitsDiffer);
-            }
+        let pairing = record.pairing.map(PairingId).ok_or(EngineError::NoDigitsYet)?;
+        let own = self.digits(&id, &record)?.ok_or(EngineError::NoDigitsYet)?;
+        if digits.is_some_and(|digits| only_digits(digits) != only_digits(&own)) {
+            self.give_up(pairing, AbandonReason::DigitsDiffer, report)?;
+            // What cannot be sent now goes with the next `sync`: the user hears of the digits first.
+            let _ = self.flush(report).await;
+            return Err(EngineError::DigitsDiffer);
         }
-        let pairing = record.pairing.map(PairingId);
-        let pairing = pairing.ok_or_else(|| EngineError::NoPairing(name.to_owned()))?;
-        let record = ChannelRecord { compared: Compared::Equal, ..record };
-        self.keep_channel(&id, &record)?;
-        match self.book().confirm_channel(pairing, ChannelTrust::Compared) {
-            Ok(progress) => self.follow_up(progress, report)?,
-            // A seed from a file needs no channel.
-            Err(BookError::Unfit { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if record.start == Some(Start::Hidden)
-            && matches!(self.book().load(pairing)?, PairingState::Seeded(_))
-        {
-            let suite = self.session.profile().suite;
-            let key_pair = generate_signature_key(self.crypto(), suite)?;
-            let channel = Channel::load(self.device(), &id)?.one_to_one(ChannelTrust::Compared);
-            let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
-            let progress = self.book().initiate(pairing, request)?;
-            self.follow_up(progress, report)?;
-        }
+        // The channel's record last: until then this can be done again.
+        let progress = self.book().confirm_channel(pairing, ChannelTrust::Compared)?;
+        self.follow_up(progress, report)?;
+        self.keep_channel(&id, &ChannelRecord { compared: Compared::Equal, ..record })?;
         self.flush(report).await?;
         self.sync_mailbox(report).await?;
         Ok(pairing)
     }
 
-    /// The channel that waits to be compared, by the pairing, the channel, or, if there is one only, by
-    /// nothing.
-    pub(super) fn invited(&self, name: &str) -> Result<(Vec<u8>, ChannelRecord), EngineError> {
-        let channels = self.channels()?.into_iter();
-        let mut open = channels.filter(|(_, record)| {
-            let id = record.pairing.map(|id| PairingId(id).to_string()).unwrap_or_default();
-            record.compared == Compared::NotYet && id.starts_with(name)
-        });
-        match (open.next(), open.next()) {
+    /// The channel that waits to be compared, by the pairing, or, if there is one only, by nothing. Those
+    /// that nobody has asked for anything over yet come last.
+    fn invited(&self, name: &str) -> Result<(Vec<u8>, ChannelRecord), EngineError> {
+        let (mut open, mut silent) = (Vec::new(), Vec::new());
+        for channel in self.channels()? {
+            match channel.1.pairing {
+                _ if channel.1.compared != Compared::NotYet => {}
+                Some(id) if PairingId(id).to_string().starts_with(name) => open.push(channel),
+                None if name.is_empty() => silent.push(channel),
+                _ => {}
+            }
+        }
+        let mut found = if open.is_empty() { silent } else { open }.into_iter();
+        match (found.next(), found.next()) {
             (Some(channel), None) => Ok(channel),
             (Some(_), Some(_)) => Err(EngineError::Ambiguous(name.to_owned())),
             (None, _) => Err(EngineError::NoPairing(name.to_owned())),
         }
     }
 
-    pub(super) fn give_up(&self, id: &[u8], record: &ChannelRecord) -> Result<(), EngineError> {
-        if let Some(pairing) = record.pairing {
-            self.book().abandon(PairingId(pairing))?;
-        }
-        self.close_channel(id)
+    /// Gives up a pairing that has not come about, and tells the other devices. Nothing of it stays.
+    pub(super) fn give_up(
+        &self,
+        pairing: PairingId,
+        why: AbandonReason,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let channel = self.channel_of(pairing)?;
+        // Who the partners are is read before the state goes.
+        let partners = self.partners_of(pairing).unwrap_or_default();
+        let progress = self.book().refuse(pairing, why)?;
+        self.device().provider().transaction(|| {
+            for outbound in &progress.send {
+                match &outbound.route {
+                    Route::OneToOne if channel.is_none() => {}
+                    Route::Partners(_) => {
+                        for (_, to) in &partners {
+                            let letter = Item::letter(to.clone(), outbound.message.expose())?;
+                            self.enqueue(&letter)?;
+                        }
+                    }
+                    _ => self.post(pairing, outbound)?,
+                }
+            }
+            match &channel {
+                Some((id, _)) => self.close_channel(id),
+                None => Ok(()),
+            }
+        })?;
+        report.add(Happening::Abandoned { pairing: pairing.to_string() });
+        Ok(())
     }
 
     pub(super) async fn look_up(&self, newcomer: &Newcomer) -> Result<DeviceView, EngineError> {

@@ -5,10 +5,8 @@ use paired_mls::{
     pairing::{AnchorKind, Mode, PairingState, Roster, StateName},
 };
 use paired_mls_api::DeviceId;
-use paired_mls_openmls::Channel;
 use serde::Serialize;
 
-use super::channel::Compared;
 use crate::{
     engine::{Engine, EngineError, leaf::terms_of},
     output::printable,
@@ -43,10 +41,9 @@ impl Engine {
         for pairing in self.book().pairings()? {
             views.push(self.pairing_view(pairing)?);
         }
-        for (id, record) in
+        for (_, record) in
             self.channels()?.into_iter().filter(|(_, record)| record.pairing.is_none())
         {
-            let digits = Channel::load(self.device(), &id)?.digits(self.device())?.to_string();
             let with = record.others(&self.party()).into_iter();
             let partner = |user| PartnerView { number: 0, user, device: String::new() };
             views.push(PairingView {
@@ -57,7 +54,8 @@ impl Engine {
                 own_device: None,
                 with: with.map(partner).collect(),
                 groups: Vec::new(),
-                digits: Some(digits),
+                // There is nothing yet that they could cover.
+                digits: None,
             });
         }
         Ok(views)
@@ -78,10 +76,8 @@ impl Engine {
         let state = self.book().load(pairing)?;
         let terms = terms_of(&state);
         let digits = match self.channel_of(pairing)? {
-            Some((id, record)) if record.compared == Compared::NotYet => {
-                Some(Channel::load(self.device(), &id)?.digits(self.device())?.to_string())
-            }
-            _ => None,
+            Some((id, record)) => self.digits(&id, &record)?,
+            None => None,
         };
         let roster = match &state {
             PairingState::Seeded(seeded) => Some(seeded.roster()),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Followed, Happening, PairingEvent, Report};
+use super::{DIGITS_DIFFER, Followed, Happening, PairingEvent, Report};
 use crate::output::short;
 
 impl PairingEvent {
@@ -53,6 +53,17 @@ impl fmt::Display for Happening {
                 "{} wants to pair with this device. Compare these digits with those on the other \
                  one, and then run `pmls pair confirm`:\n{digits}",
                 by.join(" and ")
+            ),
+            Self::PairingRefused { pairing, by, why } if *why == DIGITS_DIFFER => write!(
+                f,
+                "ALARM: pairing {}: {by} says that the digits differ, so somebody may be between the devices. \
+                 The pairing is given up; begin again over another network",
+                short(pairing)
+            ),
+            Self::PairingRefused { pairing, by, .. } => write!(
+                f,
+                "pairing {}: {by} has given it up, and so does this device",
+                short(pairing)
             ),
             Self::Pairing { pairing, state } => write!(f, "pairing {}: {state}", short(pairing)),
             Self::PairedIn { group, pairing, left_out } if left_out.is_empty() => {
