@@ -42,7 +42,10 @@ pub enum CounterError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// There is no counter.
-    #[error("there is no counter {name}: give the name of this vault's counter")]
+    #[error(
+        "there is no counter {name}: restore it, or open the vault with `forget_counter` (`pmls vault \
+         forget-counter`)"
+    )]
     Missing {
         /// What was looked for.
         name: String,
@@ -54,7 +57,10 @@ pub enum CounterError {
         name: String,
     },
     /// The counter's file holds something else.
-    #[error("{name} does not hold a number: restore it, or open the vault with `forget_counter`")]
+    #[error(
+        "{name} does not hold a number: restore it, or open the vault with `forget_counter` (`pmls vault \
+         forget-counter`)"
+    )]
     Damaged {
         /// The counter.
         name: String,

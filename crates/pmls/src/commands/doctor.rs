@@ -10,7 +10,7 @@ use crate::{
     engine::{Engine, EngineError, Finding, FindingKind, Report},
     failure::{Exit, Failure},
     output::Output,
-    session::{Keys, Session, SessionError, is_loss},
+    session::{Keys, Session, SessionError, is_counter_lost, is_loss},
     settings::GlobalOptions,
 };
 
@@ -46,11 +46,21 @@ fn of_home(error: SessionError) -> Result<Finding, Failure> {
     let kind = match &error {
         SessionError::NoState { .. } => FindingKind::StateLost,
         SessionError::Recovering { .. } => FindingKind::RecoveryBegun,
+        lost if is_counter_lost(lost) => FindingKind::CounterLost,
         lost if is_loss(lost) => FindingKind::VaultLost,
         _ => return Err(error.into()),
     };
     let what = Failure::from(error).message().to_string();
-    Ok(Finding::new(kind, what, "pmls recover"))
+    Ok(match kind {
+        FindingKind::CounterLost => {
+            let what = format!(
+                "{what}. If the vault is no older copy, this gives it a new counter; if it may be one, `pmls \
+                 recover` brings the device back with new keys"
+            );
+            Finding::new(kind, what, "pmls vault forget-counter")
+        }
+        _ => Finding::new(kind, what, "pmls recover"),
+    })
 }
 
 pub(super) async fn recover(

@@ -30,6 +30,8 @@ pub(crate) struct Finding {
 pub(crate) enum FindingKind {
     /// The vault is gone, or so old that its tapes must not be used.
     VaultLost,
+    /// The counter that tells an older copy of the vault is gone; the vault is there.
+    CounterLost,
     /// The MLS state is gone.
     StateLost,
     /// A recovery was begun and is not done.

@@ -170,6 +170,18 @@ pub(crate) enum SessionError {
     /// The bytes of a vault.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// The vault has no counter in a file.
+    #[error("this vault has no counter in a file of its own, so there is none to be replaced")]
+    NoCounterKind,
+    /// The counter is not lost.
+    #[error(
+        "the vault's counter {path} is there and is not replaced: if the vault is an older copy, `pmls recover` \
+         brings this device back with new keys"
+    )]
+    CounterThere {
+        /// The counter.
+        path: PathBuf,
+    },
     /// A roll-back counter.
     #[error(transparent)]
     Counter(#[from] CounterError),

@@ -32,7 +32,7 @@ pub(crate) use self::{
     home::{Holder, Home},
     key::{DeviceKey, KeyError, mls_suite},
     profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
-    recovery::{Keys, Known, KnownGroup, KnownPairing, Lost, Recovery, is_loss},
+    recovery::{Keys, Known, KnownGroup, KnownPairing, Lost, Recovery, is_counter_lost, is_loss},
     set_up::NewDevice,
     unlock::{Wanted, ask},
     vault::{OpenVault, Opening},

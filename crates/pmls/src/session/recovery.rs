@@ -12,14 +12,18 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use paired_mls_api::DeviceId;
-use paired_mls_vault::{CounterError, SealedError};
+use paired_mls_vault::{CounterError, SealedError, SealedFile};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{DeviceFile, Home, OpenVault, Opening, Session, SessionError, VaultPlace, device_key};
+use super::{
+    DeviceFile, Home, OpenVault, Opening, Session, SessionError, VaultPlace, device_key,
+    vault::renew_counter,
+};
 use crate::settings::GlobalOptions;
 
 /// What is lost.
@@ -123,6 +127,15 @@ impl Home {
 }
 
 impl Session {
+    /// Gives the vault of a home a new counter in the place of one that is lost.
+    pub(crate) fn renew_counter(options: &GlobalOptions) -> Result<Arc<SealedFile>, SessionError> {
+        let home = Home::open(options)?;
+        let path = home.device_file();
+        let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
+        let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
+        renew_counter(&file.vault.with(options)?, home.folder(), options)
+    }
+
     /// Begins to bring a device back, or goes on with it: afterwards the home has a vault, a key and an MLS
     /// state. The service knows nothing of it yet, and [`Home::recovered`] ends it.
     pub(crate) fn recover(
@@ -197,19 +210,29 @@ pub(crate) fn is_loss(error: &SessionError) -> bool {
     )
 }
 
+/// Whether all that is lost is the counter of the vault, which may be whole.
+pub(crate) fn is_counter_lost(error: &SessionError) -> bool {
+    matches!(
+        error,
+        SessionError::Counter(CounterError::Missing { .. } | CounterError::Damaged { .. })
+    )
+}
+
 /// Nothing is deleted: what is put aside may be of use to somebody who knows why.
 fn put_aside(home: &Home, place: &VaultPlace) -> Result<(), SessionError> {
     let mut paths = vec![home.mls_state(), home.folder().join(place.path())];
     if let VaultPlace::Sealed { counter, .. } | VaultPlace::SealedKeyring { counter, .. } = place {
         paths.push(home.folder().join(counter));
     }
+    paths.iter().filter(|path| path.exists()).try_for_each(|path| put_one_aside(path))
+}
+
+/// Moves a file or folder out of the way.
+pub(super) fn put_one_aside(path: &Path) -> Result<(), SessionError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    for path in paths.into_iter().filter(|path| path.exists()) {
-        let mut aside = path.clone().into_os_string();
-        aside.push(format!(".lost-{now}"));
-        fs::rename(&path, aside).map_err(SessionError::home("put aside", &path))?;
-    }
-    Ok(())
+    let mut aside = path.to_owned().into_os_string();
+    aside.push(format!(".lost-{now}"));
+    fs::rename(path, aside).map_err(SessionError::home("put aside", path))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SessionError> {

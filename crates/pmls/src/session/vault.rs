@@ -7,13 +7,14 @@ use std::{
 
 use paired_mls::{Secret, Vault};
 use paired_mls_vault::{
-    FileCounter, PlainFile, SealedError, SealedFile, TokenVault, pkcs11::Token,
+    CounterError, FileCounter, PlainFile, SealedError, SealedFile, TokenVault, pkcs11::Token,
 };
 
 use super::{
     SessionError,
     keyring::Remembered,
     profile::VaultPlace,
+    recovery::put_one_aside,
     unlock::{self, Wanted},
 };
 use crate::settings::GlobalOptions;
@@ -94,6 +95,40 @@ impl OpenVault {
             Self::Token(storage, _) => Vault::new(storage.clone()),
         }
     }
+}
+
+/// Gives a sealed vault a new counter in the place of one that is lost or damaged.
+///
+/// Nothing says any more whether the vault's file is the newest one: whoever calls this is sure of it. One that
+/// is there, and says that the file is an older copy, is believed.
+pub(super) fn renew_counter(
+    place: &VaultPlace,
+    home: &Path,
+    options: &GlobalOptions,
+) -> Result<Arc<SealedFile>, SessionError> {
+    let (VaultPlace::Sealed { counter, .. } | VaultPlace::SealedKeyring { counter, .. }) = place
+    else {
+        return Err(SessionError::NoCounterKind);
+    };
+    let (path, counter) = (home.join(place.path()), home.join(counter));
+    match FileCounter::open(&counter) {
+        Err(CounterError::Missing { .. }) => {}
+        Err(CounterError::Damaged { .. }) => put_one_aside(&counter)?,
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err(SessionError::CounterThere { path: counter }),
+    }
+    let remembered = match place {
+        VaultPlace::SealedKeyring { .. } => Remembered::of(&path)?.passphrase()?,
+        _ => None,
+    };
+    let passphrase = match remembered {
+        Some(passphrase) => passphrase,
+        None => unlock::ask(Wanted::Passphrase, options.passphrase_file.as_deref())?,
+    };
+    // Dies it in between, the counter is still missing, or stands at zero and is brought up.
+    drop(SealedFile::at(&path).forget_counter().open(&passphrase)?);
+    let counter = FileCounter::create(counter)?;
+    Ok(Arc::new(SealedFile::at(&path).counter(counter).open(&passphrase)?))
 }
 
 impl VaultPlace {

@@ -96,6 +96,72 @@ fn an_older_copy_is_noticed() {
     assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
 }
 
+/// The counter of a sealed vault is lost or damaged: `doctor` says so and names the command, which is for
+/// nothing else; the new counter notices an older copy as the old one did.
+#[test]
+fn a_lost_counter_is_replaced() {
+    let world = World::new();
+    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
+    let (home, counter) = (world.folder().join("home"), world.folder().join("home.vault-counter"));
+    let with =
+        |command: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], command].concat());
+    let id = device(&with(&["--server", &world.url, "device", "init", "--user", "alice"]));
+    let older = fs::read(home.join("vault")).unwrap();
+    report(&with(&["vault", "upgrade", "--memory-kib", "8192"]));
+
+    let refused = with(&["vault", "forget-counter"]);
+    assert_eq!(code(&refused), 3, "{}", told(&refused));
+    assert!(told(&refused).contains("is there and is not replaced"), "{}", told(&refused));
+
+    for damage in [None, Some("x")] {
+        match damage {
+            None => fs::remove_file(&counter).unwrap(),
+            Some(content) => fs::write(&counter, content).unwrap(),
+        }
+        let lost = with(&["device", "show"]);
+        assert_eq!(code(&lost), 3, "{}", told(&lost));
+        assert!(told(&lost).contains("`pmls vault forget-counter`"), "{}", told(&lost));
+        let doctor = with(&["doctor"]);
+        assert_eq!(code(&doctor), 8, "{}", told(&doctor));
+        let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
+        assert_eq!(found["findings"][0]["kind"], "counter-lost", "{found}");
+        assert_eq!(found["findings"][0]["run"], "pmls vault forget-counter");
+
+        assert_eq!(report(&with(&["vault", "forget-counter"]))["changed"], "counter");
+        assert_eq!(device(&with(&["device", "show"])), id);
+        let newest = fs::read(home.join("vault")).unwrap();
+        fs::write(home.join("vault"), &older).unwrap();
+        let noticed = with(&["device", "show"]);
+        assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
+        // A counter that says so is believed.
+        let refused = with(&["vault", "forget-counter"]);
+        assert_eq!(code(&refused), 3, "{}", told(&refused));
+        fs::write(home.join("vault"), newest).unwrap();
+        assert_eq!(device(&with(&["device", "show"])), id);
+    }
+}
+
+/// The counter alone comes from a backup: the vault goes on, and brings it up again.
+#[test]
+fn a_restored_counter_is_brought_up() {
+    let world = World::new();
+    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
+    let (home, counter) = (world.folder().join("home"), world.folder().join("home.vault-counter"));
+    let with =
+        |command: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], command].concat());
+    let id = device(&with(&["--server", &world.url, "device", "init", "--user", "alice"]));
+    let old_counter = fs::read(&counter).unwrap();
+    report(&with(&["vault", "upgrade", "--memory-kib", "8192"]));
+    let older = fs::read(home.join("vault")).unwrap();
+    report(&with(&["vault", "upgrade", "--memory-kib", "16384"]));
+    fs::write(&counter, &old_counter).unwrap();
+    assert_eq!(device(&with(&["device", "show"])), id);
+    assert_ne!(fs::read(&counter).unwrap(), old_counter);
+    fs::write(home.join("vault"), older).unwrap();
+    let noticed = with(&["device", "show"]);
+    assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
+}
+
 #[test]
 fn a_vault_can_lie_elsewhere() {
     let world = World::new();

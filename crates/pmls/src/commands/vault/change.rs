@@ -1,4 +1,4 @@
-//! `pmls vault passphrase` and `pmls vault upgrade`
+//! `pmls vault passphrase`, `pmls vault upgrade` and `pmls vault forget-counter`
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -67,6 +67,10 @@ pub(super) fn upgrade(args: &UpgradeArgs, options: &GlobalOptions) -> Result<Cha
     let passphrase = session.passphrase(options)?;
     vault.upgrade(&passphrase, parameters)?;
     Changed::of("parameters", vault)
+}
+
+pub(super) fn forget_counter(options: &GlobalOptions) -> Result<Changed, Failure> {
+    Changed::of("counter", Session::renew_counter(options)?.as_ref())
 }
 
 fn sealed(session: &Session) -> Result<&Arc<SealedFile>, Failure> {

@@ -17,6 +17,10 @@ pub(crate) enum VaultCommand {
     Passphrase(change::PassphraseArgs),
     /// Make guessing the passphrase of a sealed vault harder, or easier.
     Upgrade(change::UpgradeArgs),
+    /// Give a sealed vault a new counter, in the place of one that is lost or damaged. Only if the vault's file is
+    /// the newest one, and no copy from a backup: nothing can check that any more. An older copy draws from its
+    /// tapes a second time; `pmls recover` is for that.
+    ForgetCounter,
 }
 
 pub(super) fn run(
@@ -29,5 +33,6 @@ pub(super) fn run(
         VaultCommand::Status => output.show(&status::status(options, hardening)?),
         VaultCommand::Passphrase(args) => output.show(&change::passphrase(args, options)?),
         VaultCommand::Upgrade(args) => output.show(&change::upgrade(args, options)?),
+        VaultCommand::ForgetCounter => output.show(&change::forget_counter(options)?),
     }
 }
