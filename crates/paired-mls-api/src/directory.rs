@@ -42,7 +42,7 @@ pub struct Approval {
 pub struct ApprovalView {
     /// The device that may register.
     pub device: DeviceId,
-    /// The device that has approved it; absent if it was the operator of the service.
+    /// The device that has approved it; absent if it was the operator of the service, or the recovery key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<DeviceId>,
     /// When it ends, in seconds since 1970-01-01T00:00:00Z.

@@ -25,6 +25,7 @@ mod mailbox;
 mod media_type;
 pub mod path;
 mod problem;
+mod recovery;
 mod scheme;
 mod service;
 mod signing;
@@ -48,6 +49,7 @@ pub use self::{
     mailbox::{EnvelopeFor, MailboxItem, MailboxPage},
     media_type::{EVENT_STREAM, JSON, MLS_MESSAGE, PAIRING_MESSAGE, PROBLEM},
     problem::{Problem, ProblemKind},
+    recovery::{OldDevices, Recover, Recovered, RecoveryKey, RecoveryKeyView},
     scheme::{SchemeError, SignatureScheme},
     service::{ServiceLimits, ServiceView},
     signing::{

@@ -16,6 +16,10 @@ pub const USER: &str = "/v1/users/{user}";
 pub const APPROVALS: &str = "/v1/approvals";
 /// `DELETE`: take an approval back.
 pub const APPROVAL: &str = "/v1/approvals/{device}";
+/// `GET`: the recovery key of one's own user. `PUT`: replace it. `DELETE`: take it away.
+pub const RECOVERY_KEY: &str = "/v1/recovery-key";
+/// `POST`: let a device register for a user, signed by the user's recovery key.
+pub const RECOVERY: &str = "/v1/recovery";
 /// `POST`: ask for a pairing of standard mode.
 pub const PAIRINGS: &str = "/v1/pairings";
 /// `GET`: what is known of a pairing of standard mode.

@@ -62,6 +62,8 @@ problems! {
     Banned = 403, "banned", "The account is shut out";
     /// A further device of a user has to be approved by one that the user has.
     NotApproved = 403, "not-approved", "The device has not been approved by another one of its user";
+    /// The request is not signed by a recovery key of the account, or the account has none.
+    NotRecoverable = 403, "not-recoverable", "The account has no such recovery key";
     /// There is no such thing, or not for this account.
     NotFound = 404, "not-found", "There is no such thing";
     /// The path does not take this method.

@@ -1,8 +1,8 @@
 //! Users, devices, and pairings of standard mode.
 
 use paired_mls_api::{
-    Approval, ApprovalView, DeviceId, DeviceView, PAIRING_MESSAGE, PairingView, RegisterDevice,
-    RevokeDevice, UserId, UserView, path,
+    Approval, ApprovalView, DeviceId, DeviceView, PAIRING_MESSAGE, PairingView, Recover, Recovered,
+    RecoveryKey, RecoveryKeyView, RegisterDevice, RevokeDevice, UserId, UserView, path,
 };
 
 use crate::{Client, ClientError, ClientKey, request::Request};
@@ -71,6 +71,43 @@ impl<K: ClientKey> Client<K> {
     /// [`ClientError::Refused`] if the user has no such device.
     pub async fn revoke(&self, device: &DeviceId) -> Result<RevokeDevice, ClientError> {
         self.ask(Request::delete(path::of_device(path::DEVICE, device))).await?.json()
+    }
+
+    /// The recovery key of this device's user.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn recovery_key(&self) -> Result<RecoveryKeyView, ClientError> {
+        self.ask(Request::get(path::RECOVERY_KEY)).await?.json()
+    }
+
+    /// Gives this device's user a recovery key in place of the one that it has. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn set_recovery_key(&self, key: &RecoveryKey) -> Result<(), ClientError> {
+        self.ask(Request::put(path::RECOVERY_KEY).json(key)).await?.nothing()
+    }
+
+    /// Takes the recovery key of this device's user away. Doing it again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn drop_recovery_key(&self) -> Result<(), ClientError> {
+        self.ask(Request::delete(path::RECOVERY_KEY)).await?.nothing()
+    }
+
+    /// Lets a device register for a user: this client's key is the user's recovery key. Doing it again changes
+    /// nothing, and begins the day anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`]: there is no such user, it has no recovery key, or another one; it is shut out.
+    pub async fn recover(&self, recovery: &Recover) -> Result<Recovered, ClientError> {
+        self.ask(Request::post(path::RECOVERY).json(recovery)).await?.json()
     }
 
     /// Asks for a pairing of standard mode, with the message that each of its devices sends. Doing it

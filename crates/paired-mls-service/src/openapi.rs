@@ -3,8 +3,9 @@
 use paired_mls_api::{
     Approval, ApprovalView, CreateGroup, DeviceView, EVENT_STREAM, GroupView, JSON,
     KeyPackageCount, KeyPackageUpload, LogEntry, LogPage, MLS_MESSAGE, MailboxItem, MailboxPage,
-    PAIRING_MESSAGE, PROBLEM, PairingView, Problem, PublishCommit, Published, RegisterDevice,
-    RevokeDevice, RosterRepair, ServiceView, UserView, path,
+    PAIRING_MESSAGE, PROBLEM, PairingView, Problem, PublishCommit, Published, Recover, Recovered,
+    RecoveryKey, RecoveryKeyView, RegisterDevice, RevokeDevice, RosterRepair, ServiceView,
+    UserView, path,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -202,6 +203,30 @@ fn directory(generator: &mut SchemaGenerator) -> Vec<Operation> {
             "Take an approval of one's own user back.",
             Body::None,
             (204, Body::None),
+        ),
+        new(
+            ("get", path::RECOVERY_KEY),
+            "The recovery key of one's own user.",
+            Body::None,
+            (200, Body::Json(schema::<RecoveryKeyView>(g))),
+        ),
+        new(
+            ("put", path::RECOVERY_KEY),
+            "Give one's own user a recovery key in place of the one that it has.",
+            Body::Json(schema::<RecoveryKey>(g)),
+            (204, Body::None),
+        ),
+        new(
+            ("delete", path::RECOVERY_KEY),
+            "Take the recovery key of one's own user away.",
+            Body::None,
+            (204, Body::None),
+        ),
+        new(
+            ("post", path::RECOVERY),
+            "Let a device register for a user, for a day: signed by the user's recovery key.",
+            Body::Json(schema::<Recover>(g)),
+            (200, Body::Json(schema::<Recovered>(g))),
         ),
         new(
             ("post", path::PAIRINGS),

@@ -84,13 +84,16 @@ pub(crate) enum Failure {
     /// Another device of the user has to approve this one.
     #[error(
         "{user} has other devices, and one of them has to approve this one: run there\n\n    \
-         pmls device approve {device}\n\nand then here `pmls device register`"
+         pmls device approve {device}\n\nand then here `{again}`. If none of them is left, the recovery key lets \
+         this one in: `{again} --by-recovery-key --old-devices revoke`"
     )]
     NotApproved {
         /// The user.
         user: String,
         /// This device.
         device: DeviceId,
+        /// What to run then.
+        again: &'static str,
     },
     /// Nobody of that name has registered a device.
     #[error(

@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::{Admin, Backup, KeyPackages, Restored, ShutOutAgain};
 use crate::{
     Clock, StoreError,
-    store::{ByOperator, NewIncarnation, ShutOut, Store, Transaction, sqlite_file},
+    store::{ByOperator, KeyOfUser, NewIncarnation, ShutOut, Store, Transaction, sqlite_file},
 };
 
 /// Why a backup could not be written, or not be restored. What there was before is as it was.
@@ -278,5 +278,17 @@ fn shut_out(present: &Connection) -> rusqlite::Result<ShutOut> {
     Ok(ShutOut {
         devices: read("SELECT device_id, revoked_at FROM devices WHERE revoked_at IS NOT NULL")?,
         users: read("SELECT user_id, banned_at FROM users WHERE banned_at IS NOT NULL")?,
+        recovery_keys: recovery_keys(present)?,
     })
+}
+
+/// The recovery keys of all users; of none if the database is of a version that knows no such keys.
+fn recovery_keys(present: &Connection) -> rusqlite::Result<Vec<KeyOfUser>> {
+    let known = "SELECT COUNT(*) FROM pragma_table_info('users') WHERE name = 'recovery_key'";
+    if present.query_row(known, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(Vec::new());
+    }
+    let mut statement = present.prepare("SELECT user_id, recovery_key FROM users")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }

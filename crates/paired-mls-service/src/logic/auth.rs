@@ -113,7 +113,7 @@ pub(crate) async fn register(
 }
 
 /// Verifies the signature over the head, for a name of this service.
-fn verify(
+pub(super) fn verify(
     state: &AppState,
     head: &Head<'_>,
     signed: &SignedRequest,
@@ -149,7 +149,7 @@ fn verify(
     Err(failed.unwrap_or(SignatureError::Invalid).into())
 }
 
-fn within_rate(state: &AppState, device: &DeviceId) -> Result<(), Failure> {
+pub(super) fn within_rate(state: &AppState, device: &DeviceId) -> Result<(), Failure> {
     state.rate.check(device).map_err(|seconds| {
         state.metrics.refused(Refused::Rate);
         Failure::TooFast(seconds)

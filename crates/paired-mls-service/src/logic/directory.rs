@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long an approval is good for.
-const DAY: u64 = 24 * 60 * 60;
+pub(super) const DAY: u64 = 24 * 60 * 60;
 
 fn show(device: Device) -> DeviceView {
     let Device { device, user, scheme, signature_key, revoked_at, .. } = device;

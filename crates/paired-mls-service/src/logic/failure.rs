@@ -61,6 +61,11 @@ pub(crate) enum Failure {
     UnknownDevice,
     #[error("the operator of the service has shut the account out: ask there why")]
     Banned,
+    #[error(
+        "check the name and the recovery key; the key is another one if a device has replaced it. The \
+         operator of the service can let a device in"
+    )]
+    NotRecoverable,
     #[error("{0}")]
     Forbidden(Rule),
     #[error("approve this device by another one of the user, then register it again")]
@@ -341,6 +346,7 @@ impl Failure {
             Self::Replayed => ProblemKind::Replayed,
             Self::UnknownDevice => ProblemKind::UnknownDevice,
             Self::Banned => ProblemKind::Banned,
+            Self::NotRecoverable => ProblemKind::NotRecoverable,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
             Self::NotFound | Self::Prefix(_) | Self::StaleGroupInfo => ProblemKind::NotFound,

@@ -12,6 +12,7 @@ mod message;
 mod page;
 mod pairing;
 mod public;
+mod recovery;
 
 pub(crate) use self::{
     auth::{Forwarded, Head, admit, complete, fresh, register},
@@ -26,5 +27,6 @@ pub(crate) use self::{
     page::{Cut, Page, Wanted},
     pairing::{ask, look},
     public::Bases,
+    recovery::{drop_recovery_key, recover, recovery_key, set_recovery_key},
 };
 pub(crate) use crate::store::Device as Caller;

@@ -9,6 +9,7 @@ mod mailbox;
 mod meta;
 mod middleware;
 mod pairing;
+mod recovery;
 mod subscribe;
 
 use axum::{
@@ -29,6 +30,10 @@ pub fn app(state: AppState) -> Router {
         .route(path::USER, get(directory::user))
         .route(path::APPROVALS, post(directory::approve).get(directory::approvals))
         .route(path::APPROVAL, delete(directory::disapprove))
+        .route(
+            path::RECOVERY_KEY,
+            get(recovery::key).put(recovery::set_key).delete(recovery::drop_key),
+        )
         .route(path::PAIRINGS, post(pairing::ask))
         .route(path::PAIRING, get(pairing::look))
         .route(
@@ -49,6 +54,7 @@ pub fn app(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), middleware::authenticate));
     let open = Router::new()
         .route(path::DEVICES, post(directory::register))
+        .route(path::RECOVERY, post(recovery::recover))
         .route(path::SERVICE, get(meta::service))
         .route(path::OPENAPI, get(meta::openapi))
         .route(path::LIVE, get(meta::live))

@@ -31,6 +31,7 @@ mod pairing;
 mod part;
 mod probe;
 mod publish;
+mod recovery;
 mod repair;
 mod retention;
 mod row;
@@ -50,9 +51,9 @@ pub(crate) use self::connect::Database;
 pub(crate) use self::{
     admin::{
         Approvals, Ban, Bounds, Broken, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup,
-        DeleteLog, DeleteUser, Devices, DropDevices, Facts, FreeDevice, Groups, GroupsAlone, Keys,
-        Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages, ShutOut, Strays, Stretch,
-        Touched, Unban, Users, Walk, Walked,
+        DeleteLog, DeleteUser, Devices, DropDevices, Facts, FreeDevice, Groups, GroupsAlone,
+        KeyOfUser, Keys, Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages, ShutOut,
+        Strays, Stretch, Touched, Unban, Users, Walk, Walked,
     },
     approval::{ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen, sqlite_file},
@@ -70,6 +71,7 @@ pub(crate) use self::{
     nonce::Nonce,
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
     publish::{Age, Append, Appended, Joining, LogRoom, Members, Publish, Refusal, Room},
+    recovery::{RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
     repair::{PutBack, Reopen, RollBack},
     retention::{NoteReaders, Prune, PrunedThrough, Retention},
     size::{Size, Sizes},

@@ -10,7 +10,9 @@ use std::{
     },
 };
 
-use paired_mls_api::{Access, GroupId, LogPage, ProblemKind, RevokeDevice, path};
+use paired_mls_api::{
+    Access, GroupId, LogPage, ProblemKind, RecoveryKeyView, RequestKey as _, RevokeDevice, path,
+};
 use paired_mls_service::{
     Admin, KeyPackages, RestoreError, Restored, ShutOutAgain, StoreError, restore,
 };
@@ -145,6 +147,50 @@ async fn incarnation(backend: &Backend) -> Vec<u8> {
     let incarnation = sqlx::Row::get(&row, 0);
     pool.close().await;
     incarnation
+}
+
+/// A recovery key that was replaced since the backup is good for nothing: somebody else may have the paper.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replaced_recovery_key_stays_replaced() {
+    let backend = Backend::sqlite();
+    let replica = backend.replica().await;
+    let [alice, bob] = ["alice", "bob"].map(|user| Device::registered(&replica, user));
+    let (alice, bob) = (alice.await, bob.await);
+    let [old, new] = [(); 2].map(|()| Device::new("paper"));
+    for device in [&alice, &bob] {
+        crate::recovery::put(&replica, device, &old).await.done();
+    }
+    let admin = admin(&backend).await;
+    let backup = place(&backend);
+    admin.backup(&backup).await.unwrap();
+    admin.close().await;
+    crate::recovery::put(&replica, &alice, &new).await.done();
+    bob.delete(&replica, path::RECOVERY_KEY).await.done();
+    replica.state.close().await;
+    put_back(&backend, &backup).await.unwrap();
+
+    let replica = backend.replica().await;
+    let key: RecoveryKeyView = alice.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(key.signature_key, Some(new.public_key().into()));
+    let key: RecoveryKeyView = bob.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(key.signature_key, None);
+}
+
+/// The database that is replaced is of a version that knew no recovery keys: who was shut out there stays so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_of_before_recovery_keys_is_replaced() {
+    let backend = Backend::sqlite();
+    let (alice, backup) = backed_up(&backend).await;
+    let database = rusqlite::Connection::open(backend.folder.path().join("service.db")).unwrap();
+    let statements =
+        "UPDATE devices SET revoked_at = 1; ALTER TABLE users DROP COLUMN recovery_key;
+                      DELETE FROM _sqlx_migrations WHERE version = 210";
+    database.execute_batch(statements).unwrap();
+    drop(database);
+    let restored = put_back(&backend, &backup).await.unwrap();
+    assert_eq!(restored.shut_out, Some(ShutOutAgain { devices: 1, users: 0 }));
+    let replica = backend.replica().await;
+    alice.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

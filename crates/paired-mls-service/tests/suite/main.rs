@@ -24,6 +24,7 @@ mod pages;
 mod pairings;
 mod postgres;
 mod race;
+mod recovery;
 mod replicas;
 mod restart;
 mod restored;

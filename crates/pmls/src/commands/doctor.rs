@@ -70,7 +70,7 @@ pub(super) async fn recover(
 ) -> Result<(), Failure> {
     let keys = if args.new_keys { Keys::MakeNew } else { Keys::KeepThem };
     let (session, recovery) = Session::recover(options, keys)?;
-    register::register(&args.register, &session, output).await?;
+    register::register(&args.register, &session, "pmls recover", output).await?;
     let mut engine = Engine::of(session)?;
     let mut report = Report::default();
     let done = engine.recover(&recovery, &mut report).await;

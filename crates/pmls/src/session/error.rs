@@ -58,6 +58,20 @@ pub(crate) enum SessionError {
         /// Whose device, and its name.
         found: String,
     },
+    /// What was given is no recovery key.
+    #[error(
+        "this is no recovery key: it begins with pmlsr1 and has a check at its end, so compare it with the paper"
+    )]
+    NoRecoveryKey,
+    /// The recovery key could not be read.
+    #[error("cannot read the recovery key: {source}; type it, or correct --recovery-key-file")]
+    RecoveryKeyInput {
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes: try again")]
+    Randomness,
     /// `device init` without what it needs.
     #[error("a new device needs --user and --server")]
     WhoseDevice,

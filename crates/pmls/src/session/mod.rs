@@ -10,6 +10,7 @@ mod key;
 mod keyring;
 mod profile;
 mod recovery;
+mod recovery_key;
 mod roles;
 mod set_up;
 mod unlock;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     key::{DeviceKey, KeyError, mls_suite},
     profile::{DeviceFile, KeyPlace, Profile, ProfileError, ServerPlace, Transport, VaultPlace},
     recovery::{Keys, Known, KnownGroup, KnownPairing, Lost, Recovery, is_counter_lost, is_loss},
+    recovery_key::RecoveryKey,
     set_up::NewDevice,
     unlock::{Wanted, ask},
     vault::{OpenVault, Opening},

@@ -5,6 +5,7 @@
 mod admin;
 mod directory;
 mod init;
+mod recovery;
 mod serve;
 mod settings;
 mod vault;

@@ -35,7 +35,8 @@ fn word(word: &str) -> String {
             })
     };
     let base64 = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let random = of(43, base64)
+    let random = text.starts_with("pmlsr1-")
+        || of(43, base64)
         || of(22, base64)
         || of(16, |c| c.is_ascii_hexdigit())
         || of(5, |c| c.is_ascii_digit())

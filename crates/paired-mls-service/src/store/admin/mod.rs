@@ -20,7 +20,7 @@ pub(crate) use self::{
     },
     integrity::{Bounds, Broken, Facts, Keys, Orphans, Pages, Strays, Stretch, Walk, Walked},
     look::{Approvals, Devices, Groups, Members, OwnGroups, Users},
-    restored::{NewIncarnation, ShutOut},
+    restored::{KeyOfUser, NewIncarnation, ShutOut},
 };
 
 /// How much a page of a list or one step of something long has.

@@ -37,11 +37,16 @@ impl Transaction for NewIncarnation {
     }
 }
 
+/// A user, and its recovery key.
+pub(crate) type KeyOfUser = (Vec<u8>, Option<Vec<u8>>);
+
 /// Who is shut out: devices that were revoked, and users that were banned, each since when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShutOut {
     pub(crate) devices: Vec<(Vec<u8>, u64)>,
     pub(crate) users: Vec<(Vec<u8>, u64)>,
+    /// The recovery keys of all users: one that was replaced is not good any more.
+    pub(crate) recovery_keys: Vec<KeyOfUser>,
 }
 
 impl Transaction for ShutOut {
@@ -79,6 +84,13 @@ impl Transaction for ShutOut {
             .execute(tx.connection())
             .await?;
             users += banned.rows_affected();
+        }
+        for (user, key) in &self.recovery_keys {
+            sqlx::query("UPDATE users SET recovery_key = $2 WHERE user_id = $1")
+                .bind(user.as_slice())
+                .bind(key.as_deref())
+                .execute(tx.connection())
+                .await?;
         }
         Ok((devices, users))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use paired_mls::CipherSuite;
 
-use super::register::{RegisterArgs, Registered, register};
+use super::register::{Made, RegisterNowArgs, register_now};
 use crate::{
     failure::Failure,
     output::Output,
@@ -41,7 +41,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_enum, default_value_t = KeyKind::Vault)]
     signature_key: KeyKind,
     #[command(flatten)]
-    register: RegisterArgs,
+    register: RegisterNowArgs,
 }
 
 /// Where a signature key can be.
@@ -80,9 +80,9 @@ pub(super) async fn init(
     args: &InitArgs,
     options: &GlobalOptions,
     output: Output,
-) -> Result<Registered, Failure> {
+) -> Result<Made, Failure> {
     let session = Session::set_up(options, args.wanted(options)?)?;
-    register(&args.register, &session, output).await
+    register_now(&args.register, &session, output).await
 }
 
 impl InitArgs {

@@ -3,6 +3,7 @@
 mod directory;
 mod init;
 mod packages;
+mod recovery;
 pub(super) mod register;
 mod show;
 
@@ -18,7 +19,7 @@ pub(crate) enum DeviceCommand {
     /// Set this device up and register it; after an interruption, go on with it.
     Init(init::InitArgs),
     /// Register this device at the service, once another one of the user has approved it.
-    Register(register::RegisterArgs),
+    Register(register::RegisterNowArgs),
     /// Show who this device is.
     Show,
     /// List the devices of a user.
@@ -29,6 +30,8 @@ pub(crate) enum DeviceCommand {
     Approvals(directory::ApprovalsArgs),
     /// Shut out a device of the user, for ever.
     Revoke(directory::RevokeArgs),
+    /// Show whether the user has a recovery key, replace it, or take it away.
+    RecoveryKey(recovery::RecoveryKeyArgs),
     /// Publish KeyPackages, by which others add this device to groups.
     Publish(packages::PublishArgs),
     /// Withdraw all KeyPackages of this device.
@@ -49,12 +52,15 @@ pub(super) async fn run(
             output.show(&show::DeviceReport::of(&session))
         }
         DeviceCommand::Register(args) => {
-            output.show(&register::register(args, &session, output).await?)
+            output.show(&register::register_now(args, &session, output).await?)
         }
         DeviceCommand::List(args) => output.show(&directory::list(args, &session).await?),
         DeviceCommand::Approve(args) => output.show(&directory::approve(args, &session).await?),
         DeviceCommand::Approvals(args) => output.show(&directory::approvals(args, &session).await?),
         DeviceCommand::Revoke(args) => output.show(&directory::revoke(args, &session).await?),
+        DeviceCommand::RecoveryKey(args) => {
+            output.show(&recovery::recovery_key(args, &session).await?)
+        }
         DeviceCommand::Publish(args) => output.show(&packages::publish(args, &session).await?),
         DeviceCommand::Withdraw => output.show(&packages::withdraw(&session).await?),
     }

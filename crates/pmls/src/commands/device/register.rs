@@ -6,7 +6,10 @@ use clap::Args;
 use paired_mls_api::{ProblemKind, RegisterDevice, RequestKey as _};
 use serde::Serialize;
 
-use super::show::DeviceReport;
+use super::{
+    recovery::{FirstKeyArgs, RecoveryArgs, RecoveryReport, first, recover},
+    show::DeviceReport,
+};
 use crate::{failure::Failure, output::Output, output::printable, session::Session};
 
 /// How often the service is asked whether the device has been approved.
@@ -18,6 +21,17 @@ pub(crate) struct RegisterArgs {
     /// Wait until another device of the user has approved this one.
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    recovery: RecoveryArgs,
+}
+
+/// A device that has to be registered still.
+#[derive(Args)]
+pub(crate) struct RegisterNowArgs {
+    #[command(flatten)]
+    register: RegisterArgs,
+    #[command(flatten)]
+    first_key: FirstKeyArgs,
 }
 
 /// A device that the service knows.
@@ -28,6 +42,15 @@ pub(crate) struct Registered {
     device: DeviceReport,
 }
 
+/// A device that the service knows, and its user's recovery key.
+#[derive(Serialize)]
+pub(super) struct Made {
+    #[serde(flatten)]
+    registered: Registered,
+    #[serde(flatten)]
+    recovery: RecoveryReport,
+}
+
 /// A device that waits: one of the lines of `--wait`.
 #[derive(Serialize)]
 struct Waiting {
@@ -35,12 +58,26 @@ struct Waiting {
     waiting_for: String,
 }
 
-/// Registers the device. Doing it again changes nothing.
+/// Registers the device, and makes a recovery key for the first one of a user.
+pub(super) async fn register_now(
+    args: &RegisterNowArgs,
+    session: &Session,
+    output: Output,
+) -> Result<Made, Failure> {
+    let registered = register(&args.register, session, "pmls device register", output).await?;
+    let recovery = first(&args.first_key, session).await?;
+    Ok(Made { registered, recovery })
+}
+
+/// Registers the device, by the recovery key if that is asked for. Doing it again changes nothing; `again` is the
+/// command that does.
 pub(crate) async fn register(
     args: &RegisterArgs,
     session: &Session,
+    again: &'static str,
     output: Output,
 ) -> Result<Registered, Failure> {
+    recover(&args.recovery, session).await?;
     let profile = session.profile();
     let request = RegisterDevice {
         user: profile.user.clone(),
@@ -56,7 +93,7 @@ pub(crate) async fn register(
         }
         if !args.wait {
             let user = printable(profile.user.as_bytes());
-            return Err(Failure::NotApproved { user, device: profile.device.clone() });
+            return Err(Failure::NotApproved { user, device: profile.device.clone(), again });
         }
         if told.is_none() {
             let waiting_for = format!("pmls device approve {}", profile.device);
@@ -70,6 +107,12 @@ pub(crate) async fn register(
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nThe service knows the device.", self.device)
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.registered, self.recovery)
     }
 }
 
