@@ -16,8 +16,8 @@ use paired_mls::{
     leaf::{KeyProofs, SignatureKeys},
     pairing::{
         AnchorKind, ChannelTrust, Mode, OneToOne, Outbound, PairingBook, PairingDevice,
-        PairingState, Party, Progress, RegistryEntry, Request, Roster, Route, Source, StateName,
-        Terms,
+        PairingState, Party, Progress, RegistryEntry, Request, Roster, Route,
+        SignatureKeyPair as LeafKeyPair, Source, StateName, Terms,
     },
     vault::MemoryStorage,
 };
@@ -76,6 +76,14 @@ impl Gadget {
         let storage = MemoryStorage::new();
         let own = Rc::new(device(Vault::new(storage.clone()), identity, key.clone()));
         Self { own, party, key, storage, pairing: ID, channel: None }
+    }
+
+    /// Somebody with this device's signature key, and a vault of its own.
+    pub(crate) fn double(&self) -> Self {
+        let identity = String::from_utf8(self.party.identity.clone()).unwrap();
+        let storage = MemoryStorage::new();
+        let own = Rc::new(device(Vault::new(storage.clone()), &identity, self.key.clone()));
+        Self { own, storage, channel: None, ..self.in_pairing(self.pairing) }
     }
 
     /// The same device in another pairing.
@@ -181,7 +189,14 @@ pub(crate) struct Pairing {
     pub(crate) gadgets: Vec<Gadget>,
     pub(crate) directory: Option<RegistryEntry>,
     pub(crate) trust: ChannelTrust,
+    /// What partners have sent to each other over the relay.
+    pub(crate) relayed: Vec<Vec<u8>>,
+    /// What a liar sends to a device before each message that the relay has for it.
+    pub(crate) liar: Option<Liar>,
 }
+
+/// Makes forgeries of a message for a device.
+pub(crate) type Liar = Box<dyn Fn(&Gadget, &[u8]) -> Vec<Vec<u8>>>;
 
 impl Pairing {
     pub(crate) fn of(identities: &[&str]) -> Self {
@@ -189,7 +204,8 @@ impl Pairing {
     }
 
     pub(crate) fn between(gadgets: Vec<Gadget>) -> Self {
-        Self { gadgets, directory: None, trust: ChannelTrust::Compared }
+        let (directory, relayed, liar) = Default::default();
+        Self { gadgets, directory, trust: ChannelTrust::Compared, relayed, liar }
     }
 
     pub(crate) fn id(&self) -> PairingId {
@@ -251,8 +267,13 @@ impl Pairing {
 
     pub(crate) fn initiate_hidden(&mut self) {
         let key_pair = generate_signature_key(&RustCrypto::default(), SUITE).unwrap();
+        self.initiate_hidden_with(&key_pair);
+    }
+
+    /// The same, with this key pair of the leaf.
+    pub(crate) fn initiate_hidden_with(&mut self, key_pair: &LeafKeyPair) {
         let channel = self.one_to_one();
-        let request = Request::Hidden { key_pair: &key_pair, channel: &channel };
+        let request = Request::Hidden { key_pair, channel: &channel };
         let progress = self.gadgets[PHONE].book().initiate(self.id(), request).unwrap();
         self.post(PHONE, progress);
     }
@@ -268,11 +289,32 @@ impl Pairing {
                     for to in partners.iter().map(|device| usize::from(device.0)) {
                         self.gadgets[to].restart();
                         let message = outbound.message.expose();
+                        self.lie(to, message);
+                        self.relayed.push(message.to_vec());
                         let received = receive(&self.gadgets[to], Source::Relay, message);
                         self.post(to, received);
                     }
                 }
                 other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// A liar's forgeries come first: whatever they are, they move no device. One that confirmations are
+    /// awaited of refuses them.
+    fn lie(&self, to: usize, message: &[u8]) {
+        let Some(liar) = &self.liar else {
+            return;
+        };
+        let gadget = &self.gadgets[to];
+        let before = gadget.state();
+        for forged in liar(gadget, message) {
+            let is_pair =
+                |suite, pair: &LeafKeyPair| is_key_pair(&RustCrypto::default(), suite, pair);
+            let received = gadget.book().receive(Source::Relay, &forged, &is_pair);
+            assert_eq!(gadget.state(), before, "{received:?}");
+            if before == StateName::Invited {
+                received.unwrap_err();
             }
         }
     }

@@ -5,5 +5,6 @@ mod beginning;
 mod cast;
 mod ending;
 mod ending_leaf;
+mod forged;
 mod many;
 mod signal;
