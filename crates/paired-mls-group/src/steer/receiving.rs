@@ -73,3 +73,32 @@ impl Steering for Receiving<'_> {
         self.error.take()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::fake::pairing;
+
+    /// A Notify outside of an update path is not even looked at, though it is true.
+    #[test]
+    fn outside_of_an_update_path_nothing_is_opened() {
+        let (_, vault, tape) = pairing();
+        let spot = vault.draw(&tape, 1).unwrap().spot();
+        let context =
+            EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
+        let receiving = Receiving::new(&vault, &tape, context);
+        for (label, is_looked_at) in [("MLS 1.0 Welcome", false), ("MLS 1.0 UpdatePathNode", true)]
+        {
+            let info = [&[label.len() as u8], label.as_bytes(), &[0]].concat();
+            let sealed =
+                vault.seal_notify(&tape, &Notify { spot, level: 0 }, vec![7; 32], &info).unwrap();
+            let (kem_output, ciphertext) = (&*sealed.kem_output, &*sealed.ciphertext);
+            let opened = receiving.open(&Opening { kem_output, ciphertext, info: &info });
+            // It is this device's own, which it does not follow.
+            assert_eq!(opened.is_some(), is_looked_at, "{label}");
+            assert!(receiving.opened().is_none());
+        }
+    }
+}

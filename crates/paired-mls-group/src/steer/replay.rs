@@ -211,6 +211,18 @@ mod tests {
         Replay::new(vault.draw(&tape, 1).unwrap(), usage, &context, Vec::new()).unwrap()
     }
 
+    /// The reuse guard of a commit that was signed is drawn once, and only as long as it is.
+    #[test]
+    fn a_reuse_guard_is_drawn_once() {
+        for (length, first) in [(4, true), (3, false)] {
+            let replay = replay(LeafUse::Commit);
+            *replay.guard.lock() = Some(Secret::new(vec![5; 4]));
+            let draw = || replay.draw(Draw::ReuseGuard, length).unwrap();
+            assert_eq!(draw().is_ok(), first);
+            assert_eq!(draw(), Err(Refused), "with the same guard a nonce would be used twice");
+        }
+    }
+
     /// In whatever order, each draw is given once; and no other, so that the library's call fails.
     #[test]
     fn the_tape_provides_each_draw_once() {
