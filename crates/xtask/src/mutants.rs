@@ -19,7 +19,7 @@ use clap::Args;
 use crate::Failure;
 
 /// What decides about a group, a pairing or a tape.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "crates/paired-mls/src/anchor/**/*.rs",
     "crates/paired-mls/src/group/**/*.rs",
     "crates/paired-mls/src/leaf/**/*.rs",
@@ -27,10 +27,12 @@ const FILES: [&str; 9] = [
     "crates/paired-mls/src/pairing/**/*.rs",
     "crates/paired-mls/src/tape/**/*.rs",
     "crates/paired-mls/src/vault/**/*.rs",
+    "crates/paired-mls-group/src/**/*.rs",
     "crates/paired-mls-openmls/src/**/*.rs",
     "crates/pmls/src/engine/**/*.rs",
 ];
-const TESTED: [&str; 3] = ["paired-mls", "paired-mls-openmls", "paired-mls-peers"];
+const TESTED: [&str; 4] =
+    ["paired-mls", "paired-mls-group", "paired-mls-openmls", "paired-mls-peers"];
 const EXPLAINED: &str = "crates/xtask/mutants-explained.txt";
 const TICK: Duration = Duration::from_millis(500);
 
