@@ -17,19 +17,26 @@ use crate::{Error, Library, PeerError, Recorded, Replay, UsageError};
 /// How long after the end of a KeyPackage its device can still open a Welcome to it, in seconds: a year.
 const LATE_WELCOME: u64 = 366 * 24 * 60 * 60;
 
-/// Reserves the tape value of a new KeyPackage, and gives up those of this device that ended long ago.
+/// Reserves the tape value of a new KeyPackage, and [gives up](tidy) those that ended long ago.
 ///
 /// # Errors
 ///
 /// [`Error::Vault`].
 pub fn begin(vault: &Vault, pairing: PairingId, now: u64) -> Result<(Index, Replay), Error> {
-    // Long after its end a KeyPackage that nobody has used leads nowhere any more.
-    let own = vault.pairing_info(pairing)?.own_device;
-    let deadline = now.saturating_sub(LATE_WELCOME);
-    give_up(vault, pairing, |package| package.index.device() == own, deadline)?;
+    tidy(vault, pairing, now)?;
     let tape = vault.open_group(pairing, PACKAGES_GROUP_ID)?;
     let index = vault.reserve(&tape, LeafPackages::context().epoch)?.index;
     Ok((index, replay(vault, pairing, index, Vec::new())?))
+}
+
+/// Gives up the kept KeyPackages, whichever device made them, that ended so long ago that they lead nowhere any
+/// more.
+///
+/// # Errors
+///
+/// [`Error::Vault`], [`Error::LeafRecord`].
+pub fn tidy(vault: &Vault, pairing: PairingId, now: u64) -> Result<(), Error> {
+    give_up(vault, pairing, |_| true, now.saturating_sub(LATE_WELCOME))
 }
 
 /// What makes a kept KeyPackage again, with the signatures that it has.

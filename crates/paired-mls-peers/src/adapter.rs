@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite,
-    conformance::{Adapter, Framing, Impostor, Member, Signs, liar::Liar},
+    conformance::{Adapter, Framing, Impostor, Member, Refused, Signs, liar::Liar},
 };
 use paired_mls_openmls::MemoryProvider;
 
@@ -43,6 +43,17 @@ impl<C: TestCrypto> Adapter for OpenMlsAdapter<C> {
 
     fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar> {
         Box::new(StockOpenMls::new(suite, framing, identity).expect("a known suite"))
+    }
+
+    fn ended(
+        &self,
+        suite: CipherSuite,
+        framing: Framing,
+        key_packages: &[Vec<u8>],
+    ) -> Result<(Box<dyn Liar>, Vec<u8>), Refused> {
+        let mut ended = StockOpenMls::new(suite, framing, "somebody whose leaf has ended")?;
+        let welcome = ended.create_ended(b"a group with an ended leaf", key_packages)?;
+        Ok((Box::new(ended), welcome))
     }
 
     fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>> {

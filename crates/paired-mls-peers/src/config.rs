@@ -1,8 +1,9 @@
 //! How all members on OpenMLS are configured.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, Extensions, GroupContext, MlsGroupCreateConfig, MlsGroupJoinConfig,
-    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, WireFormatPolicy,
+    Capabilities, Ciphersuite, Extensions, GroupContext, Lifetime, MlsGroupCreateConfig,
+    MlsGroupJoinConfig, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
+    WireFormatPolicy,
 };
 use paired_mls::{
     CipherSuite,
@@ -55,8 +56,19 @@ pub(crate) fn create(
     framing: Framing,
     door: Door,
 ) -> Result<MlsGroupCreateConfig, Refused> {
+    create_for(ciphersuite, framing, door, Lifetime::default())
+}
+
+/// The same, with this lifetime of the creator's leaf.
+pub(crate) fn create_for(
+    ciphersuite: Ciphersuite,
+    framing: Framing,
+    door: Door,
+    lifetime: Lifetime,
+) -> Result<MlsGroupCreateConfig, Refused> {
     Ok(MlsGroupCreateConfig::builder()
         .ciphersuite(ciphersuite)
+        .lifetime(lifetime)
         .wire_format_policy(wire_format(framing))
         .use_ratchet_tree_extension(true)
         .capabilities(door.capabilities())

@@ -79,6 +79,28 @@ impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
         }
     }
 
+    fn ended(
+        &self,
+        suite: CipherSuite,
+        framing: Framing,
+        key_packages: &[Vec<u8>],
+    ) -> Result<(Box<dyn Liar>, Vec<u8>), Refused> {
+        const NAME: &str = "somebody whose leaf has ended";
+        const GROUP: &[u8] = b"a group with an ended leaf";
+        Ok(match self.mode {
+            LeafMode::Hidden => {
+                let mut ended = StockOpenMls::new(suite, framing, NAME)?;
+                let welcome = ended.create_ended(GROUP, key_packages)?;
+                (Box::new(ended), welcome)
+            }
+            LeafMode::Standard => {
+                let mut ended = StockOpenMls::<C>::behind(Door::Gated, suite, framing, NAME)?;
+                let welcome = ended.create_ended(GROUP, key_packages)?;
+                (Box::new(ended), welcome)
+            }
+        })
+    }
+
     fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member> {
         match self.mode {
             LeafMode::Hidden => {

@@ -1,6 +1,12 @@
 //! A device that shares its leaf with others, with the adapter for OpenMLS.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use openmls::prelude::{BasicCredential, Ciphersuite, CredentialWithKey, Lifetime};
 use openmls_basic_credential::SignatureKeyPair;
@@ -22,7 +28,9 @@ use paired_mls::{
     vault::MemoryStorage,
     wire::Credential,
 };
-use paired_mls_openmls::{Device, LeafGroup, PackageKind, Received, Rejoin};
+use paired_mls_openmls::{
+    Clock as _, Device, LeafGroup, PackageKind, Received, Rejoin, SystemClock,
+};
 
 use crate::{
     Door, StockOpenMls, TestPlatform, config,
@@ -62,6 +70,8 @@ struct Parts {
     strictness: Strictness,
     pairing: Option<PairingId>,
     proofs: Option<KeyProofs>,
+    /// How many seconds the device's clock is ahead of the system's.
+    ahead: Arc<AtomicU64>,
 }
 
 impl<C: TestCrypto> OpenMlsLeafDevice<C> {
@@ -123,6 +133,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
                 strictness: Strictness::default(),
                 pairing: None,
                 proofs: None,
+                ahead: Arc::default(),
             };
             Self::assemble(parts, HashMap::new(), None)
         };
@@ -261,13 +272,24 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         let signer = SignatureKeyPair::from_raw(scheme, private, public);
         let vault = Vault::new(parts.vault.clone());
         let policy = PinFirstSeen::new(vault.clone(), parts.strictness);
-        let device = Device::new(provider, vault, signer, credential, policy);
+        let ahead = Arc::clone(&parts.ahead);
+        let clock = move || SystemClock.now().saturating_add(ahead.load(Ordering::Relaxed));
+        let device = Device::new(provider, vault, signer, credential, policy).with_clock(clock);
         let device = match parts.proofs.clone() {
             Some(proofs) => device.with_key_proofs(proofs),
             None => device,
         };
         let group = group_id.map(|id| LeafGroup::load(&device, id)).transpose()?;
         Ok(Self { device, parts, heard_from: None, group, rejoin: None })
+    }
+
+    fn publish_with(&self, usage: Use, lifetime: Lifetime) -> Result<Vec<u8>, Refused> {
+        let kind = match usage {
+            Use::Once => PackageKind::Once,
+            Use::LastResort => PackageKind::LastResort,
+        };
+        let (pairing, capabilities) = (self.pairing()?, self.parts.door.capabilities());
+        Ok(LeafGroup::publish(&self.device, pairing, kind, lifetime, capabilities)?)
     }
 
     fn pairing(&self) -> Result<PairingId, Refused> {
@@ -403,13 +425,28 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
     }
 
     fn publish(&mut self, usage: Use) -> Result<Vec<u8>, Refused> {
-        let kind = match usage {
-            Use::Once => PackageKind::Once,
-            Use::LastResort => PackageKind::LastResort,
-        };
-        let (pairing, capabilities) = (self.pairing()?, self.parts.door.capabilities());
-        let lifetime = Lifetime::default();
-        Ok(LeafGroup::publish(&self.device, pairing, kind, lifetime, capabilities)?)
+        self.publish_with(usage, Lifetime::default())
+    }
+
+    fn publish_for(
+        &mut self,
+        usage: Use,
+        not_before: u64,
+        not_after: u64,
+    ) -> Result<Vec<u8>, Refused> {
+        self.publish_with(usage, Lifetime::init(not_before, not_after))
+    }
+
+    fn packages(&self) -> Result<Vec<Vec<u8>>, Refused> {
+        Ok(LeafGroup::packages(&self.device, self.pairing()?)?)
+    }
+
+    fn now(&self) -> u64 {
+        self.device.now()
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.parts.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
     fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {

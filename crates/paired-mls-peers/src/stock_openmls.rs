@@ -25,7 +25,7 @@ pub struct StockOpenMls<C = RustCrypto> {
     pub(crate) provider: MemoryProvider<C>,
     pub(crate) signer: Arc<SignatureKeyPair>,
     pub(crate) credential: CredentialWithKey,
-    ciphersuite: Ciphersuite,
+    pub(crate) ciphersuite: Ciphersuite,
     pub(crate) framing: Framing,
     pub(crate) door: Door,
     pub(crate) group: Option<MlsGroup>,

@@ -2,7 +2,7 @@
 
 use openmls::prelude::{Capabilities, Credential, Lifetime};
 use paired_mls::{PairingId, leaf::LeafPackage};
-use paired_mls_group::packages::{authenticate, keep, read};
+use paired_mls_group::packages::{authenticate, keep, read, tidy};
 
 use super::{LeafGroup, again};
 use crate::{
@@ -58,6 +58,7 @@ impl LeafGroup {
         let package = LeafPackage { index, key_package: key_package.to_vec() };
         // Made again, with the signatures of the partner: so they are valid, and all fields are the tape's.
         undone(device.provider(), || restore(device, pairing, device.credential(), &package))?;
+        tidy(device.vault(), pairing, device.now())?;
         keep(device.vault(), pairing, package)
     }
 

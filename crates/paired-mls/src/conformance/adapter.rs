@@ -252,6 +252,15 @@ pub trait Adapter {
     /// A member on a stock implementation who can lie.
     fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar>;
 
+    /// Somebody on a stock implementation whose leaf has ended, in a group of its own with those of these
+    /// KeyPackages; and their Welcome.
+    fn ended(
+        &self,
+        suite: CipherSuite,
+        framing: Framing,
+        key_packages: &[Vec<u8>],
+    ) -> Result<(Box<dyn Liar>, Vec<u8>), Refused>;
+
     /// One member on each stock implementation that knows the suite.
     fn stock(&self, suite: CipherSuite, framing: Framing) -> Vec<Box<dyn Member>>;
 

@@ -4,7 +4,7 @@ use super::{
     Adapter, Content, Heard, Listener as _, Member as _, PairedMember as _, Who, World, for_each,
     healing::chain,
 };
-use crate::{DeviceId, Event, HealPolicy};
+use crate::{DeviceId, Event, HealPolicy, Pairing, PairingId, Secret, Seed};
 
 const PHONE: usize = 0;
 const HOUR: u64 = 60 * 60;
@@ -83,5 +83,40 @@ pub fn what_has_ended_is_skipped<A: Adapter>(adapter: &A) {
             member.process(&heal.commit).unwrap();
         }
         world.assert_together();
+    });
+}
+
+/// The leaf of somebody else has ended. It closes the group to stock members that come now, which is the control,
+/// and not to the devices of the pairing: by a Welcome, by the Welcome of a refresh, and from outside.
+pub fn an_ended_leaf_closes_no_group<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut devices = ["phone", "sensor"].map(|name| adapter.device(suite, framing, name));
+        let mut guest = adapter.liar(suite, framing, "a guest");
+        let mut packages = vec![guest.key_package().unwrap()];
+        packages.extend(devices.iter_mut().map(|device| device.key_package().unwrap()));
+        let (mut ended, welcome) = adapter.ended(suite, framing, &packages).unwrap();
+        assert!(guest.join(&welcome).is_err(), "the control");
+
+        let keys = devices.iter().map(|device| device.signature_key());
+        let pairing = Pairing::new(PairingId([7; 16]), keys);
+        for (device, own) in devices.iter_mut().zip((0..).map(DeviceId)) {
+            device.join(&welcome).unwrap();
+            let seed = Seed::new(suite, Secret::new(vec![0x5e; suite.kdf_len()])).unwrap();
+            pairing.install(device.vault(), suite, seed, own).unwrap();
+            device.pair(&pairing).unwrap();
+        }
+        let [phone, sensor] = &mut devices;
+        let package = sensor.publish(pairing.id).unwrap();
+        let sent = phone.refresh(&package).unwrap();
+        phone.confirm().unwrap();
+        sensor.process_refresh(&sent.commit, &sent.refresh.unwrap()).unwrap();
+        ended.process(&sent.commit).unwrap();
+
+        let sent = sensor.rejoin(&ended.group_info().unwrap()).unwrap();
+        phone.process(&sent.commit).unwrap();
+        ended.process(&sent.commit).unwrap();
+        for device in [phone, sensor] {
+            assert_eq!(device.epoch_authenticator(), ended.epoch_authenticator());
+        }
     });
 }

@@ -4,7 +4,12 @@
 //! another's name there is the control: a stock member takes the lie.
 
 use super::{Heard, Member, Refused, Sent, Sign};
-use crate::{Event, anchor::LeafIndex, group::credential::Identity, wire::Credential};
+use crate::{
+    Event, SealedNotify, anchor::LeafIndex, group::credential::Identity, wire::Credential,
+};
+
+/// Makes a Notify for the `info` that a ciphertext is sealed with.
+pub type ForgeNotify<'a> = dyn Fn(&[u8]) -> SealedNotify + Send + Sync + 'a;
 
 /// A member on a stock library that can say that it is somebody else.
 pub trait Liar: Member {
@@ -21,6 +26,17 @@ pub trait Liar: Member {
         key_package: &[u8],
         signer: LeafIndex,
         sign: &Sign,
+    ) -> Result<Vec<u8>, Refused>;
+
+    /// The public keys that the path of her next commit is sealed to.
+    fn recipients(&mut self) -> Result<Vec<Vec<u8>>, Refused>;
+
+    /// A commit of nothing but a path, which has a Notify where it would be sealed to `recipient`. It waits to be
+    /// discarded.
+    fn commit_with_notify(
+        &mut self,
+        recipient: &[u8],
+        forge: &ForgeNotify<'_>,
     ) -> Result<Vec<u8>, Refused>;
 
     /// Signs as herself, and her leaf.
@@ -78,7 +94,7 @@ pub struct Party<'a, D> {
 
 /// Who commits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Device,
     Bob,
     Mallory,
@@ -107,7 +123,7 @@ impl<'a, D: Knowing> Party<'a, D> {
     }
 
     /// The delivery service accepts a commit, and everybody follows. Returns the events at each device.
-    fn deliver(&mut self, by: By, sent: &Sent) -> Vec<Vec<Event>> {
+    pub(super) fn deliver(&mut self, by: By, sent: &Sent) -> Vec<Vec<Event>> {
         let mut events = Vec::new();
         for (n, device) in self.devices.iter_mut().enumerate() {
             events.push(match (by, n) {
@@ -134,7 +150,7 @@ impl<'a, D: Knowing> Party<'a, D> {
         self.bob.process(proposal).unwrap();
     }
 
-    fn assert_together(&self) {
+    pub(super) fn assert_together(&self) {
         let expected = self.bob.epoch_authenticator();
         assert_eq!(self.mallory.epoch_authenticator(), expected, "Mallory");
         for (n, device) in self.devices.iter().enumerate() {

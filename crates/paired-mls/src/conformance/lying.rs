@@ -7,7 +7,11 @@ use super::{
 use crate::CipherSuite;
 
 /// Two paired devices, honest Bob and Mallory. Whoever else is in the group sleeps.
-fn party<A: Adapter>(adapter: &A, suite: CipherSuite, framing: Framing) -> Party<'_, A::Device> {
+pub(super) fn party<A: Adapter>(
+    adapter: &A,
+    suite: CipherSuite,
+    framing: Framing,
+) -> Party<'_, A::Device> {
     let World { devices, .. } = World::paired(adapter, suite, framing, 2).unwrap();
     let liar = move |name: &str| adapter.liar(suite, framing, name);
     Party::gather(devices, Box::new(liar)).unwrap()

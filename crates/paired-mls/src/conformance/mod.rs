@@ -23,6 +23,7 @@ pub mod backup;
 pub mod calendar;
 pub mod claims;
 pub mod failures;
+pub mod forged;
 pub mod healing;
 pub mod impostor;
 pub mod keeping;
@@ -60,6 +61,7 @@ macro_rules! leaf_anchor_conformance {
                 a_duplicate_changes_nothing,
                 they_come_in_any_order,
                 forged_ones_are_refused,
+                a_members_notify_moves_nobody,
                 it_looks_like_a_commit;
             failures: a_refused_commit_burns_its_index,
                 two_devices_at_once_lose_nothing,
@@ -67,6 +69,10 @@ macro_rules! leaf_anchor_conformance {
                 a_replay_is_refused,
                 a_crash_at_any_point_loses_nothing,
                 what_was_announced_outlives_a_kill;
+            calendar: wrong_clocks_stop_no_commit,
+                a_newcomer_that_has_ended_is_named,
+                what_has_ended_is_skipped_and_burned,
+                an_ended_leaf_closes_no_group;
             entering: a_forged_key_package_is_refused,
                 a_last_resort_serves_twice,
                 a_batch_serves_in_any_order,
@@ -158,7 +164,8 @@ macro_rules! node_anchor_conformance {
                 the_policy_refreshes;
             calendar: wrong_clocks_stop_no_commit,
                 a_newcomer_that_has_ended_is_named,
-                what_has_ended_is_skipped;
+                what_has_ended_is_skipped,
+                an_ended_leaf_closes_no_group;
             membership: removed_and_added_in_one_commit,
                 removed_and_added_while_away,
                 a_partner_commits_proposals_of_others,
@@ -170,6 +177,7 @@ macro_rules! node_anchor_conformance {
                 a_state_of_yesterday_sends_nothing_and_comes_back,
                 both_of_yesterday_come_back,
                 a_passive_device_of_yesterday_follows_the_log;
+            forged: a_members_notify_moves_nobody;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,
                 forged_commits_are_refused,

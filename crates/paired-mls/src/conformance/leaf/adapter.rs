@@ -39,6 +39,23 @@ pub trait LeafMember: Knowing {
     /// Makes a KeyPackage from the tape.
     fn publish(&mut self, usage: Use) -> Result<Vec<u8>, Refused>;
 
+    /// The same, valid from the first time until the second one, in seconds since 1970.
+    fn publish_for(
+        &mut self,
+        usage: Use,
+        not_before: u64,
+        not_after: u64,
+    ) -> Result<Vec<u8>, Refused>;
+
+    /// The KeyPackages that are kept until a Welcome uses them.
+    fn packages(&self) -> Result<Vec<Vec<u8>>, Refused>;
+
+    /// The time by the device's clock, in seconds since 1970. It begins with that of the system.
+    fn now(&self) -> u64;
+
+    /// The device's clock goes forward, as over the years, or because it is wrong.
+    fn wait(&mut self, seconds: u64);
+
     /// Takes over a KeyPackage of another device.
     fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused>;
 
@@ -110,6 +127,15 @@ pub trait LeafAdapter {
 
     /// A member who can lie.
     fn liar(&self, suite: CipherSuite, framing: Framing, identity: &str) -> Box<dyn Liar>;
+
+    /// Somebody on a stock implementation whose leaf has ended, in a group of its own with those of these
+    /// KeyPackages; and their Welcome.
+    fn ended(
+        &self,
+        suite: CipherSuite,
+        framing: Framing,
+        key_packages: &[Vec<u8>],
+    ) -> Result<(Box<dyn Liar>, Vec<u8>), Refused>;
 
     /// One more member, of a name of its own.
     fn guest(&self, suite: CipherSuite, framing: Framing, name: &str) -> Box<dyn Member>;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Two devices of one leaf, honest Bob and Mallory. Whoever else is in the group sleeps.
-fn party<A: LeafAdapter>(
+pub(super) fn party<A: LeafAdapter>(
     adapter: &A,
     suite: CipherSuite,
     framing: Framing,

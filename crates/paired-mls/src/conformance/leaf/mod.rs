@@ -2,6 +2,7 @@
 
 mod adapter;
 pub mod backup;
+pub mod calendar;
 pub mod entering;
 pub mod failures;
 pub mod following;

@@ -3,8 +3,14 @@
 use super::{
     LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, follows_without_notify,
     for_each,
+    lying::party,
+    world::{PAIRING, healed_by},
 };
-use crate::conformance::{Content, Framing, Heard, Listener as _, Member as _};
+use crate::{
+    DeviceId, FIRST_OPENING, Index, Spot,
+    conformance::{Content, Framing, Heard, Listener as _, Member as _, forged::guessed, liar::By},
+    leaf::{LeafMessage, LeafNotify, SALT_LEN},
+};
 
 /// Without a Notify the follower finds the index by itself; of an encrypted commit, if nothing is in
 /// it but a path and the devices have the same signature key. Otherwise it has to wait for the Notify.
@@ -150,4 +156,60 @@ pub fn it_looks_like_a_commit<A: LeafAdapter>(adapter: &A) {
         }
         world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
     }
+}
+
+/// A member of the group sends what would be a Notify, or the token, if her tape were the leaf's: under a tape of
+/// her own, in the name of either device, for this epoch and the next, and one that she has seen, with another
+/// header. Nothing is announced, nothing changes, and the token stays where it is. The control: the true Notify,
+/// after each of them.
+pub fn a_members_notify_moves_nobody<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut party = party(adapter, suite, framing);
+        let other = guessed(suite, PAIRING);
+        let tape = other.open_group(PAIRING, b"conformance").unwrap();
+        let mut seen: Option<Vec<u8>> = None;
+        for round in 0..2 {
+            let epoch = party.devices[PHONE].epoch();
+            let index = Index::first_for(DeviceId(0), epoch + 1).unwrap();
+            let notify = LeafNotify {
+                spot: Spot { opening: FIRST_OPENING, index },
+                proposals: Vec::new(),
+                authenticated_data: Vec::new(),
+                leaf_node: Vec::new(),
+                signature: vec![1; 64],
+            };
+            let said = [
+                LeafMessage::Commit(notify),
+                LeafMessage::TokenWanted(DeviceId(0)),
+                LeafMessage::TokenGiven(DeviceId(0)),
+                LeafMessage::TokenGiven(DeviceId(1)),
+            ];
+            let mut forged = Vec::new();
+            for (said, epoch) in said.iter().flat_map(|said| [(said, epoch), (said, epoch + 1)]) {
+                forged.push(other.seal_leaf_message(&tape, said, epoch, [3; SALT_LEN]).unwrap());
+            }
+            if let Some(mut seen) = seen.take() {
+                forged.push(seen.clone());
+                // MLSMessage, and a group identifier with its length in one byte, before the epoch.
+                let at = 4 + 1 + b"conformance".len();
+                seen[at..at + 8].copy_from_slice(&epoch.to_be_bytes());
+                forged.push(seen);
+            }
+            let token = party.devices[PHONE].token();
+            for device in &mut party.devices {
+                let before = device.stored();
+                for forged in &forged {
+                    let heard = device.process(forged);
+                    assert!(!matches!(heard, Ok(ref heard) if *heard != Heard::Own), "{heard:?}");
+                    assert_eq!(device.stored(), before);
+                    assert_eq!(device.token(), token);
+                }
+            }
+            party.devices[SENSOR].send(b"the token was not given").unwrap_err();
+            let sent = party.devices[PHONE].commit(&Content::default()).unwrap();
+            let events = party.deliver(By::Device, &sent);
+            assert!(healed_by(&events[SENSOR], 0), "round {round}: {events:?}");
+            seen = sent.notify;
+        }
+    });
 }
