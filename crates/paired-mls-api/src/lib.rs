@@ -51,7 +51,7 @@ pub use self::{
     problem::{Problem, ProblemKind},
     recovery::{OldDevices, Recover, Recovered, RecoveryKey, RecoveryKeyView},
     scheme::{SchemeError, SignatureScheme},
-    service::{ServiceLimits, ServiceView},
+    service::{INCARNATION, ServiceLimits, ServiceView},
     signing::{
         COVERED, Fields, RequestKey, SignatureError, SignedRequest, SigningError, Target,
         content_digest, sign_request,

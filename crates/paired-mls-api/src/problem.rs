@@ -74,6 +74,8 @@ problems! {
     WrongEpoch = 409, "wrong-epoch", "The group is in another epoch";
     /// A cursor is beyond the end of a log or mailbox. The member `head` says where that is.
     Beyond = 409, "beyond-head", "The position is beyond the end";
+    /// The service was restored from a backup since the client has read there.
+    OtherIncarnation = 409, "other-incarnation", "The service was restored from a backup";
     /// A commit from outside cannot be verified: a member has to publish the GroupInfo of the epoch first.
     NoGroupInfo = 409, "no-group-info", "Nobody can join the group from outside now";
     /// What the cursor stands before is gone. The member `pruned_through` says up to where.

@@ -3,6 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The header that names the incarnation of the service: in each answer the present one, and in a request the
+/// one that the client knows, if it says so.
+pub const INCARNATION: &str = "pmls-incarnation";
+
 /// What a client has to know of a service before it asks for anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceView {

@@ -1,14 +1,20 @@
 //! Signed requests, and their answers.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration, time::SystemTime};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use paired_mls_api::{
-    DeviceId, Fields, PROBLEM, Problem, ProblemKind, RequestKey, SigningError, Target, sign_request,
+    DeviceId, Fields, INCARNATION, PROBLEM, Problem, ProblemKind, RequestKey, SigningError, Target,
+    sign_request,
 };
 use reqwest::{
     Response, StatusCode,
-    header::{CONTENT_TYPE, DATE, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
 
@@ -60,6 +66,16 @@ struct Inner<K> {
     device: DeviceId,
     clock: Clock,
     longest_body: OnceCell<u64>,
+    incarnation: Mutex<Incarnation>,
+}
+
+/// What is known of the incarnation of the service: it is another one once a backup was restored.
+#[derive(Debug, Default)]
+struct Incarnation {
+    /// The one that requests are for; none for any.
+    known: Option<String>,
+    /// That of the last answer.
+    seen: Option<String>,
 }
 
 impl<K> Clone for Client<K> {
@@ -109,7 +125,9 @@ impl<K: ClientKey> Client<K> {
         let device = DeviceId::of_key(key.scheme(), &key.public_key());
         let clock = Clock::new(now);
         let longest_body = OnceCell::new();
-        let inner = Arc::new(Inner { server, http, key, device, clock, longest_body });
+        let incarnation = Mutex::default();
+        let inner = Inner { server, http, key, device, clock, longest_body, incarnation };
+        let inner = Arc::new(inner);
         Ok(Self { inner, total: TOTAL })
     }
 
@@ -123,6 +141,26 @@ impl<K: ClientKey> Client<K> {
     /// The id of the device, which is that of its key.
     pub fn device(&self) -> &DeviceId {
         &self.inner.device
+    }
+
+    /// From now on, requests are for this incarnation of the service. A service of another one, since it was
+    /// restored from a backup, refuses them by [`ProblemKind::OtherIncarnation`].
+    pub fn know_incarnation(&self, incarnation: &str) {
+        self.incarnation_now().known = Some(incarnation.to_owned());
+    }
+
+    /// The incarnation that requests are for, if somebody has said one.
+    pub fn known_incarnation(&self) -> Option<String> {
+        self.incarnation_now().known.clone()
+    }
+
+    /// The incarnation of the service by its last answer, if it has said one.
+    pub fn incarnation(&self) -> Option<String> {
+        self.incarnation_now().seen.clone()
+    }
+
+    fn incarnation_now(&self) -> MutexGuard<'_, Incarnation> {
+        self.inner.incarnation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a request, and makes it again where that may help and does not harm, until the time is over.
@@ -189,8 +227,14 @@ impl<K: ClientKey> Client<K> {
         if !request.media_type.is_empty() {
             sent = sent.header(CONTENT_TYPE, request.media_type);
         }
+        if let Some(known) = self.known_incarnation() {
+            sent = sent.header(INCARNATION, known);
+        }
         let answer = sent.body(request.body.clone()).send().await;
         let answer = answer.map_err(|error| ClientError::no_answer(server, error))?;
+        if let Some(seen) = incarnation_of(answer.headers()) {
+            self.incarnation_now().seen = Some(seen);
+        }
         if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer, now).await) }
     }
 
@@ -262,6 +306,13 @@ impl<K: ClientKey> Client<K> {
         let server = self.inner.server.to_string();
         ClientError::NotTheService { server, status: status.as_u16() }
     }
+}
+
+/// The incarnation that an answer names. What cannot be one is none.
+fn incarnation_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(INCARNATION)?.to_str().ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    ((1..=64).contains(&value.len()) && value.bytes().all(fits)).then(|| value.to_owned())
 }
 
 fn may_repeat(error: &ClientError, repeat: Repeat) -> bool {

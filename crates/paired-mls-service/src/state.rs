@@ -2,11 +2,11 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
-use paired_mls_api::{DeviceId, GroupId};
+use paired_mls_api::{Base64Url, DeviceId, GroupId};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -18,14 +18,14 @@ use crate::{
     rate::Rate,
     readers::Readers,
     store::{
-        Database, Heard, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack,
+        Heard, Incarnation, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack,
         Store, Sweep, Touched, Unread, listen,
     },
 };
 
 /// How often what has expired is dropped.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How often it is looked whether an operator has changed something, on SQLite.
+/// How often it is looked whether an operator has changed something.
 const LOOK: Duration = Duration::from_secs(1);
 /// With which of these sweeps it is looked for what is not kept any longer.
 const RETAIN: u64 = 60;
@@ -48,9 +48,28 @@ pub struct AppState {
     pub(crate) bodies: Arc<Budget>,
     pub(crate) bases: Arc<Bases>,
     pub(crate) answers: Arc<Budget>,
+    incarnation: Known,
     stopping: watch::Sender<Phase>,
     /// Ends with the last clone, or when the database is closed.
     background: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// The incarnation, as text. It changes under a service that runs only if an operator marks its database.
+#[derive(Clone, Debug, Default)]
+struct Known(Arc<RwLock<Arc<str>>>);
+
+impl Known {
+    fn now(&self) -> Arc<str> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, Incarnation(bytes): Incarnation) {
+        let text = Base64Url(bytes).to_string();
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != *text {
+            *known = text.into();
+        }
+    }
 }
 
 /// Whether the replica takes new work.
@@ -82,6 +101,8 @@ impl AppState {
         let store = Arc::new(
             Store::open(&config.database, config.connections, config.database_bytes, waker).await?,
         );
+        let incarnation = Known::default();
+        incarnation.set(store.run(&Touched).await?.1);
         let rate = Arc::new(Rate::new(&config.limits));
         let metrics = Arc::new(Metrics::new(store.counts()));
         let limits = LiveLimits::new(config.limits);
@@ -94,6 +115,7 @@ impl AppState {
             metrics: Arc::clone(&metrics),
             read_by: Arc::clone(&read_by),
             limits: limits.clone(),
+            incarnation: incarnation.clone(),
         });
         Ok(Self {
             store,
@@ -111,9 +133,15 @@ impl AppState {
             bodies: Arc::new(Budget::new(config.limits.bodies)),
             bases: Arc::default(),
             answers: Arc::new(Budget::new(config.limits.answers)),
+            incarnation,
             stopping: watch::channel(Phase::Running).0,
             background: Arc::new(Mutex::new(background)),
         })
+    }
+
+    /// Which history of the service this is.
+    pub(crate) fn incarnation(&self) -> Arc<str> {
+        self.incarnation.now()
     }
 
     /// Ends all subscriptions. Their clients resume at another replica, by their cursors.
@@ -149,12 +177,13 @@ impl AppState {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        let Self { store, hub, rate, clock, metrics, read_by, limits, .. } = self;
+        let Self { store, hub, rate, clock, metrics, read_by, limits, incarnation, .. } = self;
         let (store, hub, rate) = (Arc::clone(store), Arc::clone(hub), Arc::clone(rate));
         let (clock, metrics, read_by) =
             (Arc::clone(clock), Arc::clone(metrics), Arc::clone(read_by));
+        let (limits, incarnation) = (limits.clone(), incarnation.clone());
         let housekeeping =
-            Housekeeping { store, hub, rate, clock, metrics, read_by, limits: limits.clone() };
+            Housekeeping { store, hub, rate, clock, metrics, read_by, limits, incarnation };
         let gone = housekeeping.sweep().await?;
         Ok(gone.saturating_add(housekeeping.retain().await?))
     }
@@ -233,6 +262,7 @@ struct Housekeeping {
     metrics: Arc<Metrics>,
     read_by: Arc<Readers>,
     limits: LiveLimits,
+    incarnation: Known,
 }
 
 impl Housekeeping {
@@ -260,11 +290,12 @@ impl Housekeeping {
 }
 
 /// Wakes all subscribers when an operator has changed something by another process.
-async fn look(store: &Store, hub: &Hub) {
+async fn look(store: &Store, hub: &Hub, incarnation: &Known) {
     let mut seen = None;
     loop {
         // A database that fails is seen by those who need it.
-        if let Ok(touched) = store.run(&Touched).await {
+        if let Ok((touched, now)) = store.run(&Touched).await {
+            incarnation.set(now);
             if seen.is_some_and(|seen| seen != touched) {
                 hub.wake_all();
             }
@@ -284,10 +315,9 @@ fn background(housekeeping: Housekeeping) -> JoinSet<()> {
             Heard::Everything => hub.wake_all(),
         })
     };
-    if let Database::Sqlite { .. } = database {
-        let (store, hub) = (Arc::clone(&housekeeping.store), Arc::clone(&housekeeping.hub));
-        tasks.spawn(async move { look(&store, &hub).await });
-    }
+    let (store, hub) = (Arc::clone(&housekeeping.store), Arc::clone(&housekeeping.hub));
+    let incarnation = housekeeping.incarnation.clone();
+    tasks.spawn(async move { look(&store, &hub, &incarnation).await });
     tasks.spawn(async move { listen(&database, heard).await });
     tasks.spawn(async move {
         for sweep in 1_u64.. {

@@ -107,6 +107,10 @@ pub(crate) enum Failure {
     )]
     Beyond { head: u64 },
     #[error(
+        "synchronize first: what was read here is of before, and what came since may be missing"
+    )]
+    OtherIncarnation,
+    #[error(
         "the entries up to position {through} were not kept any longer: come back into the group from \
          outside, or ask a member to add the device again"
     )]
@@ -334,6 +338,7 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::OutOfRange => ProblemKind::Malformed,
             Self::Beyond { .. } => ProblemKind::Beyond,
+            Self::OtherIncarnation => ProblemKind::OtherIncarnation,
             Self::Pruned { .. } => ProblemKind::Pruned,
             Self::MediaType(_) => ProblemKind::MediaType,
             Self::TooLarge(_) | Self::TooMuch(_) => ProblemKind::TooLarge,

@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use paired_mls_api::{DeviceId, Fields, Problem, Target};
+use paired_mls_api::{DeviceId, Fields, INCARNATION, Problem, Target};
 use tokio::time::timeout;
 
 use crate::{
@@ -157,6 +157,7 @@ pub(super) async fn authenticate(
         if let Some(Err(TooMany)) = connection.map(|c| belongs(&state, c, &caller.device)) {
             return Err(Failure::Connected(state.limits.now().device_connections));
         }
+        same_incarnation(&state, &parts.headers)?;
         let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
             state.metrics.refused(Refused::RequestsOfDevice);
             Failure::AtOnce(state.limits.now().device_requests)
@@ -192,6 +193,16 @@ pub(super) async fn authenticate(
     let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
     let served = in_time(&state, serve).await?;
     Ok(served.map_err(|_| Failure::Broken)??)
+}
+
+/// Refuses a client that knows the service as it was before a backup was restored: what it goes on from may not
+/// be there. One that does not say what it knows is not refused.
+fn same_incarnation(state: &AppState, headers: &HeaderMap) -> Result<(), Failure> {
+    let known = headers.get(INCARNATION);
+    match known.is_none_or(|known| known.as_bytes() == state.incarnation().as_bytes()) {
+        true => Ok(()),
+        false => Err(Failure::OtherIncarnation),
+    }
 }
 
 /// Counts and logs a request, its route and never what is in it, gives it a number, and keeps it under
@@ -248,11 +259,19 @@ fn known_method(method: &Method) -> &'static str {
     known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
-/// Answers are for one device: no cache keeps them, and no browser guesses what they are.
-pub(super) async fn headers(request: Request, next: Next) -> Response {
+/// Answers are for one device: no cache keeps them, and no browser guesses what they are. They say of which
+/// incarnation they are.
+pub(super) async fn headers(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(incarnation) = HeaderValue::from_str(&state.incarnation()) {
+        headers.insert(INCARNATION, incarnation);
+    }
     response
 }

@@ -14,7 +14,7 @@ mod subscribe;
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{delete, get, post},
 };
 use paired_mls_api::path;
@@ -64,7 +64,7 @@ pub fn app(state: AppState) -> Router {
         .fallback(meta::not_found)
         .method_not_allowed_fallback(meta::method)
         .layer(from_fn_with_state(state.clone(), middleware::observe))
-        .layer(from_fn(middleware::headers))
+        .layer(from_fn_with_state(state.clone(), middleware::headers))
         .with_state(state)
 }
 

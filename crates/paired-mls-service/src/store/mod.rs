@@ -52,8 +52,8 @@ pub(crate) use self::{
     admin::{
         Approvals, Ban, Bounds, Broken, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup,
         DeleteLog, DeleteUser, Devices, DropDevices, Facts, FreeDevice, Groups, GroupsAlone,
-        KeyOfUser, Keys, Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages, ShutOut,
-        Strays, Stretch, Touched, Unban, Users, Walk, Walked,
+        Incarnation, KeyOfUser, Keys, Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages,
+        ShutOut, Strays, Stretch, Touched, Unban, Users, Walk, Walked,
     },
     approval::{ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen, sqlite_file},

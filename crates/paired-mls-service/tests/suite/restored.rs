@@ -1,12 +1,16 @@
 //! A database that was restored from an older copy, or rewritten, is noticed.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
-use paired_mls_api::{Access, GroupId, LogChain, LogPage, MailboxPage, ProblemKind, path};
+use paired_mls_api::{
+    Access, GroupId, INCARNATION, LogChain, LogPage, MLS_MESSAGE, MailboxPage, ProblemKind, path,
+};
+use paired_mls_service::{Admin, Clock as _, KeyPackages};
+use tower::ServiceExt as _;
 
 use crate::{
     backend::{Backend, Replica, on_both},
-    device::Device,
+    device::{Answer, Device},
     messages::*,
     postgres as server,
 };
@@ -16,6 +20,7 @@ on_both!(
     entries_of_before_get_their_hash,
     a_restored_database_is_noticed,
     no_position_of_a_mailbox_is_given_twice,
+    who_knows_another_incarnation_is_refused,
 );
 
 async fn page(replica: &Replica, device: &Device, group: &GroupId, after: u64) -> LogPage {
@@ -162,4 +167,44 @@ async fn no_position_of_a_mailbox_is_given_twice(backend: Backend) {
     pool.close().await;
     backend.clock.forward(1);
     assert!(post().await > second);
+}
+
+/// A request that names the incarnation that it knows takes effect in that one only.
+async fn who_knows_another_incarnation_is_refused(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let ask = async |method: &str, path: &str, body: Vec<u8>, known: Option<&str>| {
+        let now = backend.clock.now();
+        let media = if body.is_empty() { "" } else { MLS_MESSAGE };
+        let mut request = alice.request(now, method, path, media, body);
+        if let Some(known) = known {
+            request.headers_mut().insert(INCARNATION, known.parse().unwrap());
+        }
+        let response = replica.app.clone().oneshot(request).await.unwrap();
+        let named = response.headers()[INCARNATION].to_str().unwrap().to_owned();
+        (named, Answer::of(response).await)
+    };
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    let (old, answer) = ask("GET", path::MAILBOX, Vec::new(), None).await;
+    assert_eq!(answer.status, 200);
+    let known = Some(old.as_str());
+    assert_eq!(ask("POST", &messages, application(&group, 0), known).await.1.status, 201);
+
+    let admin = Admin::open(&backend.config.database, backend.clock.clone()).await.unwrap();
+    admin.mark_restored(KeyPackages::Kept, [7; 16]).await.unwrap();
+    // A replica that runs hears of it by itself.
+    let new = loop {
+        let (now, answer) = ask("GET", path::MAILBOX, Vec::new(), known).await;
+        if now != old {
+            answer.problem(ProblemKind::OtherIncarnation);
+            break now;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let refused = ask("POST", &messages, application(&group, 0), known).await.1;
+    refused.problem(ProblemKind::OtherIncarnation);
+    assert_eq!(page(&replica, &alice, &group, 0).await.entries.len(), 1, "nothing was written");
+    let answer = ask("POST", &messages, application(&group, 0), Some(&new)).await.1;
+    assert_eq!(answer.status, 201);
 }

@@ -6,7 +6,8 @@ use paired_mls_client::ClientError;
 use serde::Serialize;
 
 use super::{
-    Engine, EngineError, Group, Offers,
+    Engine, EngineError, Group, Offers, Report,
+    incarnation::is_restored,
     store::{from_sql, seconds},
 };
 
@@ -79,7 +80,13 @@ impl Engine {
     /// nothing is sent.
     pub(crate) async fn examine(&mut self) -> Result<Vec<Finding>, EngineError> {
         let mut findings = Vec::new();
-        match self.examine_service(&mut findings).await {
+        let mut looked = self.examine_service(&mut findings).await;
+        if is_restored(&looked) {
+            findings.clear();
+            self.restored(&mut Report::default())?;
+            looked = self.examine_service(&mut findings).await;
+        }
+        match looked {
             Err(EngineError::Client(error)) if error.is_transient() => {
                 let what = format!("the service does not answer: {error}");
                 findings.push(Finding::new(FindingKind::ServiceAway, what, "pmls doctor"));
@@ -123,7 +130,14 @@ impl Engine {
             )),
             Freshness::Current => {}
         }
-        if let Some(trouble) = self.store().trouble(&group.row.id)? {
+        let told = |finding: &Finding| finding.group.as_ref() == Some(&name);
+        if self.store().stands_still(&group.row.id)? {
+            if !findings.iter().any(told) {
+                let what = EngineError::Restored(name.clone()).to_string();
+                let kind = FindingKind::ServiceOlder;
+                findings.push(Finding::of_group(kind, &name, what, REJOIN));
+            }
+        } else if let Some(trouble) = self.store().trouble(&group.row.id)? {
             let finding = Finding::of_group(FindingKind::Stuck, &name, trouble.why, REJOIN);
             findings.push(Finding { position: trouble.position, ..finding });
         }

@@ -182,6 +182,13 @@ pub(crate) enum EngineError {
         /// What was found.
         source: ClientError,
     },
+    /// The service was restored from a backup since a group was read there.
+    #[error(
+        "the service was restored from a backup since {0} was read there: what was sent in between may be missing, \
+         and whoever was removed may be back. Nothing is read or sent in {0}, and what this device has is kept; \
+         `pmls group rejoin {0}` goes on from what the service has"
+    )]
+    Restored(String),
     /// The service does not know a group.
     #[error(
         "the service has no group {0}, or this account is not on its list: if it was taken off against the members' \
@@ -337,6 +344,7 @@ impl EngineError {
                 | Self::Missing { .. }
                 | Self::Hole { .. }
                 | Self::OtherHistory { .. }
+                | Self::Restored(_)
                 | Self::Pruned { .. }
                 | Self::NoGroupInfo(_)
                 | Self::NotAtTheService(_)

@@ -180,6 +180,11 @@ impl Store<'_> {
         until.map_or(Ok(()), |until| self.set_cursor(UNTIL, until))
     }
 
+    /// What the service has said of this device's KeyPackages does not hold any more.
+    pub(super) fn forget_counted(&self) -> Result<(), EngineError> {
+        self.set_cursor(COUNTED, 0)
+    }
+
     pub(super) fn counted(&self) -> Result<Option<Counted>, EngineError> {
         let at = self.cursor(COUNTED)?;
         if at == 0 {

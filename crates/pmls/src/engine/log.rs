@@ -23,7 +23,23 @@ pub(super) enum Next {
 
 impl Engine {
     /// Reads the log of a group, from where it was read last.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Restored`] if that was in an earlier incarnation of the service.
     pub(crate) async fn catch_up(
+        &mut self,
+        row: &GroupRow,
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        if self.store().stands_still(&row.id)? {
+            return Err(EngineError::Restored(row.name.clone()));
+        }
+        self.read_log(row, report).await
+    }
+
+    /// The same, also of a group that stands still.
+    pub(super) async fn read_log(
         &mut self,
         row: &GroupRow,
         report: &mut Report,

@@ -19,6 +19,7 @@ use paired_mls_openmls::{
 use super::{
     Engine, EngineError, Happening, Membership, Report,
     group::join_config,
+    incarnation::is_restored,
     leaf::{anchor_client, terms_of},
     pairing::CHANNEL_PREFIX,
 };
@@ -44,6 +45,16 @@ impl Engine {
     /// Reads the mailbox, from where it was read last. What was stored to be sent is sent first, and
     /// what comes of the messages afterwards.
     pub(crate) async fn sync_mailbox(&mut self, report: &mut Report) -> Result<(), EngineError> {
+        let mut read = self.read_mailbox(report).await;
+        if is_restored(&read) {
+            self.restored(report)?;
+            read = self.read_mailbox(report).await;
+        }
+        read?;
+        self.hear_incarnation()
+    }
+
+    async fn read_mailbox(&mut self, report: &mut Report) -> Result<(), EngineError> {
         self.flush(report).await?;
         loop {
             let after = self.store().cursor(CURSOR)?;

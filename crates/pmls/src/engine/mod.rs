@@ -28,6 +28,7 @@ mod group;
 mod health;
 mod identity;
 mod inbox;
+mod incarnation;
 mod item;
 mod leaf;
 mod log;
@@ -120,7 +121,14 @@ impl Engine {
     }
 
     fn client(&self) -> Result<&Client, EngineError> {
-        Ok(self.session.client()?)
+        let client = self.session.client()?;
+        // It says so with each request.
+        if client.known_incarnation().is_none()
+            && let Some(known) = self.store().incarnation()?
+        {
+            client.know_incarnation(&known);
+        }
+        Ok(client)
     }
 
     fn crypto(&self) -> &Crypto {

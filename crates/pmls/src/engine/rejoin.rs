@@ -37,7 +37,9 @@ impl Engine {
             match self.rejoin_once(&row, report).await? {
                 Some(Fate::Taken { .. }) => {
                     let row = self.find(name)?;
-                    return self.catch_up(&row, report).await;
+                    self.catch_up(&row, report).await?;
+                    self.renew_late(report)?;
+                    return self.flush(report).await.map(drop);
                 }
                 Some(Fate::Refused(refused)) => {
                     return Err(EngineError::Refused(Box::new(refused)));
@@ -144,7 +146,20 @@ impl Engine {
         }
         let epoch = self.load(&row)?.epoch();
         self.store().back_since(id, epoch, position)?;
+        self.make_waiting_anew(id)?;
         report.add(Happening::Rejoined { group: row.name, id: id.to_string(), epoch });
+        Ok(())
+    }
+
+    /// What waits of before: a message is made again, and a commit was of an epoch that this device has left.
+    fn make_waiting_anew(&self, id: &GroupId) -> Result<(), EngineError> {
+        for (number, item) in self.store().outbox()? {
+            match item {
+                Item::Message { group, .. } if group == *id => self.store().late(number)?,
+                Item::Commit { group, .. } if group == *id => self.store().sent(number)?,
+                _ => {}
+            }
+        }
         Ok(())
     }
 

@@ -35,7 +35,8 @@ impl Engine {
     ) -> Result<(), EngineError> {
         self.sync_mailbox(report).await?;
         let row = self.find(name)?;
-        self.catch_up(&row, report).await?;
+        // Also of one that stands still: others may need it to come back.
+        self.read_log(&row, report).await?;
         let mut group = self.group(name)?;
         let info = group.group_info()?;
         self.client()?.publish_group_info(&row.id, &info).await?;

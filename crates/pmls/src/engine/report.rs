@@ -73,6 +73,8 @@ pub(crate) enum Happening {
     TokenWanted { group: String, by: u16 },
     /// A partner behind the shared leaf sends no more.
     TokenGiven { group: String, by: u16 },
+    /// The service was restored from a backup.
+    ServiceRestored,
     /// The service has an older copy of the mailbox than the one that was read.
     MailboxRestored,
     /// Something came that somebody may have meant harm by; nothing was done with it.

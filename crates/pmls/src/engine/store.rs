@@ -181,6 +181,7 @@ impl Store<'_> {
         self.0.execute_batch(SCHEMA)?;
         self.0.execute_batch(super::health::SCHEMA)?;
         self.0.execute_batch(super::claim::SCHEMA)?;
+        self.0.execute_batch(super::incarnation::SCHEMA)?;
         for (table, column, kind) in LATER {
             let sql = "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2";
             if !self.0.prepare(sql)?.exists([table, column])? {
@@ -233,7 +234,7 @@ impl Store<'_> {
                  name = ?2, pairing = ?3, state = 'active', since = ?4, behind = NULL",
             params![id.as_bytes(), free, pairing, to_sql(since)],
         )?;
-        Ok(())
+        self.goes_on(id)
     }
 
     /// Gives a group another name.
@@ -269,7 +270,7 @@ impl Store<'_> {
         self.0.execute(sql, params![id.as_bytes(), to_sql(since), before])?;
         // What was read before it may have been another log.
         self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
-        Ok(())
+        self.goes_on(id)
     }
 
     /// This device has sent more in this epoch than it knows.
@@ -286,6 +287,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_heard WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
+        self.goes_on(id)?;
         self.forget_health(id)
     }
 

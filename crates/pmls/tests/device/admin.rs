@@ -133,6 +133,10 @@ fn a_backup_is_restored_with_the_service_stopped() {
     let restored = Operator(&world).does(&["restore", &backup, "--yes"]);
     assert!(restored["key_packages"].as_u64().unwrap() > 0, "{restored}");
     world.restart();
+    let (failed, why) = alice.fails(&["sync"]);
+    assert_eq!(failed, 3, "{why}");
+    assert!(why.contains("pmls group rejoin club"), "{why}");
+    alice.run(&["group", "rejoin", "club"]);
     alice.run(&["sync"]);
     assert_eq!(bob.fails(&["device", "list"]).0, 3, "it came after the backup");
     assert_eq!(Operator(&world).does(&["check"])["findings"], json!([]));

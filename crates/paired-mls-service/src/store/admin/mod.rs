@@ -11,7 +11,10 @@ mod restored;
 
 use sqlx::AnyConnection;
 
-use super::{StoreError, Transaction, Tx, row::uint};
+use super::{
+    StoreError, Transaction, Tx,
+    row::{bytes, uint},
+};
 
 pub(crate) use self::{
     ban::{Ban, FreeDevice, Unban},
@@ -49,18 +52,23 @@ impl<T: Transaction> Transaction for ByOperator<T> {
     }
 }
 
-/// How often an operator has changed something.
+/// Which history of the service this is: it begins anew when a backup is restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Incarnation(pub(crate) Vec<u8>);
+
+/// How often an operator has changed something, and the incarnation.
 pub(crate) struct Touched;
 
 impl Transaction for Touched {
     const NAME: &'static str = "touched";
     const WRITES: bool = false;
     const ONE: bool = true;
-    type Output = u64;
+    type Output = (u64, Incarnation);
 
-    async fn run(&self, tx: &mut Tx) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT touched FROM service").fetch_one(tx.connection()).await?;
-        uint(&row, 0)
+    async fn run(&self, tx: &mut Tx) -> Result<(u64, Incarnation), StoreError> {
+        let query = sqlx::query("SELECT touched, incarnation FROM service");
+        let row = query.fetch_one(tx.connection()).await?;
+        Ok((uint(&row, 0)?, Incarnation(bytes(&row, 1)?)))
     }
 }
 

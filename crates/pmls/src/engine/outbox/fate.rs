@@ -47,6 +47,7 @@ impl Fate {
                     | ProblemKind::NotFresh
                     | ProblemKind::Replayed
                     | ProblemKind::UnknownDevice
+                    | ProblemKind::OtherIncarnation
                     | ProblemKind::Unavailable,
                 ),
                 _,

@@ -48,6 +48,11 @@ impl Engine {
     pub(super) async fn flush(&mut self, report: &mut Report) -> Result<Sent, EngineError> {
         let mut sent = Sent::default();
         for (id, item) in self.store().outbox()? {
+            if self.waits_for_rejoin(&item)? {
+                self.store()
+                    .put_off(id, "the service was restored: come back into the group first")?;
+                continue;
+            }
             let fate = match self.dispatch(&item).await {
                 Ok(fate) => fate,
                 Err(error) => match Fate::of(&item, error) {
@@ -61,8 +66,17 @@ impl Engine {
             };
             self.conclude(id, &item, &fate, report)?;
             sent.note(id, fate);
+            self.hear_incarnation()?;
         }
         Ok(sent)
+    }
+
+    /// Whether a request is about a group that stands still since the service was restored.
+    fn waits_for_rejoin(&self, item: &Item) -> Result<bool, EngineError> {
+        match (item, item.group()) {
+            (Item::Rejoin { .. } | Item::Group(_), _) | (_, None) => Ok(false),
+            (_, Some(group)) => self.store().stands_still(group),
+        }
     }
 
     /// What follows from what became of a request.

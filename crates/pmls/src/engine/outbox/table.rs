@@ -99,7 +99,7 @@ impl Store<'_> {
         Ok(self.outbox()?.len())
     }
 
-    pub(super) fn late(&self, id: i64) -> Result<(), EngineError> {
+    pub(in crate::engine) fn late(&self, id: i64) -> Result<(), EngineError> {
         let sql = "UPDATE pmls_outbox SET state = 'late', tries = tries + 1 WHERE id = ?1";
         self.0.execute(sql, [id])?;
         Ok(())

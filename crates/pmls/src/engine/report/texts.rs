@@ -133,6 +133,9 @@ impl fmt::Display for Happening {
                 f,
                 "{group}: device {by} sends no more: `pmls update {group}` takes the token"
             ),
+            Self::ServiceRestored => f.write_str(
+                "the service was restored from a backup: each group stands still until `pmls group rejoin` of it",
+            ),
             Self::MailboxRestored => f.write_str(
                 "the service was restored from a backup: the mailbox is read again, what came since that \
                  backup and was not read is lost, and KeyPackages may be given out twice: `pmls device \
