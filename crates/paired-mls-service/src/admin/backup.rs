@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -51,9 +51,12 @@ pub enum RestoreError {
     /// A backup replaces no other file.
     #[error("{0} is there already: give another name")]
     Exists(PathBuf),
-    /// Another one is at work, or was ended.
-    #[error("{0} is there: another backup or restore is under way; if none is, remove that file")]
+    /// Another one is at work.
+    #[error("another backup or restore is under way with {0}: wait until it has ended")]
     UnderWay(PathBuf),
+    /// A journal without its database would be taken for one of the restored database.
+    #[error("{0} is of a database that is not there: move it away, and restore again")]
+    Leftover(PathBuf),
     /// SQLite takes names in UTF-8 only.
     #[error("{0} is no name in UTF-8: give another one")]
     Name(PathBuf),
@@ -83,10 +86,10 @@ impl Admin {
             return Err(RestoreError::Exists(to.to_owned()));
         }
         let partial = Partial::create(beside(to, ".partial"))?;
-        let name = partial.0.to_str().ok_or_else(|| RestoreError::Name(to.to_owned()))?;
+        let name = partial.path.to_str().ok_or_else(|| RestoreError::Name(to.to_owned()))?;
         self.store.vacuum_into(name).await?;
-        if !sound(&open(&partial.0)?) {
-            return Err(RestoreError::DamagedBackup(partial.0.clone()));
+        if !sound(&open(&partial.path)?) {
+            return Err(RestoreError::DamagedBackup(partial.path.clone()));
         }
         let bytes = partial.publish(to)?;
         Ok(Backup { bytes })
@@ -112,20 +115,27 @@ pub async fn restore(
     if !is_ours(&source) {
         return Err(RestoreError::NoBackup(backup.to_owned()));
     }
+    // First of all: what was left may be the database by another name, whose locks it would take away.
+    let partial = Partial::create(beside(&place, ".restoring"))?;
     let present = match place.exists() {
         true => Some(take(&place)?),
-        false => None,
+        false => {
+            let journals = ["-wal", "-journal"].map(|suffix| beside(&place, suffix));
+            if let Some(journal) = journals.into_iter().find(|journal| journal.exists()) {
+                return Err(RestoreError::Leftover(journal));
+            }
+            None
+        }
     };
-    let partial = Partial::create(beside(&place, ".restoring"))?;
     {
-        let mut target = Connection::open(&partial.0).map_err(sqlite("open", &partial.0))?;
-        copy(&source, &mut target, &partial.0)?;
+        let mut target = Connection::open(&partial.path).map_err(sqlite("open", &partial.path))?;
+        copy(&source, &mut target, &partial.path)?;
         if !sound(&target) {
             return Err(RestoreError::DamagedBackup(backup.to_owned()));
         }
     }
     let shut_out = present.as_ref().and_then(|present| shut_out(present).ok());
-    let name = partial.0.to_str().ok_or_else(|| RestoreError::Name(partial.0.clone()))?;
+    let name = partial.path.to_str().ok_or_else(|| RestoreError::Name(partial.path.clone()))?;
     let store = Store::open(&format!("sqlite://{name}"), 1, None, Arc::new(|_| {})).await?;
     let changed = async {
         let new = NewIncarnation { incarnation, key_packages, now: clock.now() };
@@ -142,8 +152,9 @@ pub async fn restore(
     let restored = changed.await;
     store.close().await;
     let restored = restored?;
+    settle(&partial.path)?;
     match present {
-        Some(mut present) => copy(&open(&partial.0)?, &mut present, &place)?,
+        Some(mut present) => copy(&open(&partial.path)?, &mut present, &place)?,
         None => _ = partial.publish(&place)?,
     }
     Ok(restored)
@@ -153,18 +164,50 @@ async fn again<T: Transaction>(store: &Store, shut_out: T) -> Result<T::Output, 
     store.run(&ByOperator(shut_out)).await
 }
 
-/// A file that is not complete yet, and is removed unless it becomes so.
-struct Partial(PathBuf);
+/// A file that is not complete yet, and is removed unless it becomes so. Its lock goes with the process: what one that
+/// was killed has left is known by that.
+struct Partial {
+    path: PathBuf,
+    /// Held open until the end: SQLite loses its own locks of a file when another handle of it is closed.
+    _lock: File,
+}
 
 impl Partial {
     fn create(path: PathBuf) -> Result<Self, RestoreError> {
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(_) => Ok(Self(path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(RestoreError::UnderWay(path))
+        loop {
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let file = match made {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Self::remove_left(&path)?;
+                    continue;
+                }
+                Err(source) => return Err(RestoreError::Io { action: "create", path, source }),
+            };
+            lock(&file, &path)?;
+            // Between the two, another one may have taken it for one that was left.
+            if is_at(&file, &path) {
+                return Ok(Self { path, _lock: file });
             }
-            Err(source) => Err(RestoreError::Io { action: "create", path, source }),
         }
+    }
+
+    /// Removes the name of what a killed process has left. The file itself may be the database already, by its other
+    /// name.
+    fn remove_left(path: &Path) -> Result<(), RestoreError> {
+        let failed = |source| RestoreError::Io { action: "remove", path: path.to_owned(), source };
+        let left = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            left => left.map_err(failed)?,
+        };
+        lock(&left, path)?;
+        if is_at(&left, path) {
+            remove_with_journals(path);
+            if path.exists() {
+                return Err(failed(io::ErrorKind::PermissionDenied.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Gives it a name that no file has, once it is on the disk. Returns how long it is.
@@ -173,10 +216,10 @@ impl Partial {
             let path = to.to_owned();
             move |source| RestoreError::Io { action, path, source }
         };
-        let file = File::open(&self.0).map_err(failed("write"))?;
+        let file = File::open(&self.path).map_err(failed("write"))?;
         file.sync_all().map_err(failed("write"))?;
         let bytes = file.metadata().map_err(failed("write"))?.len();
-        fs::hard_link(&self.0, to).map_err(|source| match source.kind() {
+        fs::hard_link(&self.path, to).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => RestoreError::Exists(to.to_owned()),
             _ => RestoreError::Io { action: "create", path: to.to_owned(), source },
         })?;
@@ -189,11 +232,31 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            // What cannot be removed is named by the next one.
-            let _gone = fs::remove_file(beside(&self.0, suffix));
-        }
+        remove_with_journals(&self.path);
     }
+}
+
+fn remove_with_journals(path: &Path) {
+    for suffix in ["-wal", "-shm", "-journal", ""] {
+        // What cannot be removed is found by the next one.
+        let _gone = fs::remove_file(beside(path, suffix));
+    }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), RestoreError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => RestoreError::UnderWay(path.to_owned()),
+        TryLockError::Error(source) => {
+            RestoreError::Io { action: "lock", path: path.to_owned(), source }
+        }
+    })
+}
+
+/// Whether this is the file that has the name now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (open, named) = (file.metadata().map(id), fs::metadata(path).map(id));
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -205,6 +268,18 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 fn sqlite(action: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> RestoreError {
     let path = path.to_owned();
     move |source| RestoreError::Sqlite { action, path, source }
+}
+
+/// Brings everything that is in the journal of a database into its file, which is whole by itself then.
+fn settle(path: &Path) -> Result<(), RestoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        .map_err(sqlite("open", path))?;
+    let mode =
+        connection.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0));
+    match mode.map_err(sqlite("write", path))?.as_str() {
+        "delete" => Ok(()),
+        _ => Err(RestoreError::UnderWay(path.to_owned())),
+    }
 }
 
 /// Opens a file that is there, to read it.

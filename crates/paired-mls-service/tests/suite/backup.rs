@@ -235,13 +235,37 @@ async fn what_is_no_backup_replaces_nothing() {
     assert_eq!(left, ["backup.db", "other.db"]);
     let partial = format!("{}.restoring", backend.folder.path().join("service.db").display());
     assert!(!Path::new(&partial).exists());
-    // One that was killed is named.
-    fs::write(&partial, "").unwrap();
+    // One that is at work is waited for.
+    let at_work = fs::File::create(&partial).unwrap();
+    at_work.lock().unwrap();
     let under_way = put_back(&backend, &backup).await;
     assert!(matches!(under_way, Err(RestoreError::UnderWay(_))), "{under_way:?}");
+    drop(at_work);
 
     let replica = backend.replica().await;
     assert_eq!(alice.get(&replica, path::MAILBOX).await.status, 200, "all is as it was");
+    replica.state.close().await;
+
+    // What a killed one has left stands in nobody's way, also if it is the database itself by another name.
+    fs::remove_file(&partial).unwrap();
+    let database = backend.folder.path().join("service.db");
+    fs::hard_link(&database, &partial).unwrap();
+    fs::write(format!("{partial}-journal"), "junk").unwrap();
+    put_back(&backend, &backup).await.unwrap();
+    assert!(!Path::new(&partial).exists() && !Path::new(&format!("{partial}-journal")).exists());
+    let replica = backend.replica().await;
+    assert_eq!(alice.get(&replica, path::MAILBOX).await.status, 200);
+    replica.state.close().await;
+
+    // A journal without its database would be read as one of the new one.
+    fs::remove_file(&database).unwrap();
+    let journal = format!("{}-wal", database.display());
+    fs::write(&journal, "of before").unwrap();
+    let leftover = put_back(&backend, &backup).await;
+    assert!(matches!(leftover, Err(RestoreError::Leftover(_))), "{leftover:?}");
+    assert!(!database.exists());
+    fs::remove_file(&journal).unwrap();
+    put_back(&backend, &backup).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -276,4 +300,55 @@ async fn postgres_has_backups_of_its_own() {
         assert!(error.to_string().contains("pg_dump"));
     }
     assert_eq!(others(&backend), [""; 0]);
+}
+
+/// However little room there is: the database is the old one or the restored one, and the same command works once
+/// there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_restore_that_does_not_fit_changes_nothing() {
+    let Some(small) = Small::mount("16m") else { return };
+    let mut backend = Backend::sqlite();
+    backend.config.database = format!("sqlite://{}", small.folder.join("service.db").display());
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let group = new_group(&replica, &alice, Access::Roster).await;
+    let messages = path::of_group(path::GROUP_MESSAGES, &group);
+    for _ in 0..60 {
+        let message = long_application(&group, 0, 16_000);
+        assert_eq!(alice.post_mls(&replica, &messages, &message).await.status, 201);
+    }
+    let admin = admin(&backend).await;
+    let backup = place(&backend);
+    admin.backup(&backup).await.unwrap();
+    admin.close().await;
+    let message = application(&group, 0);
+    assert_eq!(alice.post_mls(&replica, &messages, &message).await.status, 201);
+    replica.state.close().await;
+
+    let mut refused = 0;
+    for free in (0..).step_by(128 << 10) {
+        small.fill_but(free);
+        let restored = put_back(&backend, &backup).await;
+        small.empty();
+        let left: Vec<_> = fs::read_dir(&small.folder).unwrap().map(|it| it.unwrap()).collect();
+        let restoring = |name: &str| name.contains(".restoring") || name.ends_with("-journal");
+        let left: Vec<_> = left.iter().map(|it| it.file_name().into_string().unwrap()).collect();
+        assert!(!left.iter().any(|name| restoring(name)), "{left:?}");
+        let replica = backend.replica().await;
+        let head = page(&replica, &alice, &group).await.head;
+        replica.state.close().await;
+        assert_eq!(crate::backup::admin(&backend).await.check().await.unwrap().findings, []);
+        match restored {
+            Ok(_) => {
+                assert_eq!(head, 60);
+                break;
+            }
+            Err(RestoreError::Store(_) | RestoreError::Sqlite { .. } | RestoreError::Io { .. }) => {
+                assert_eq!(head, 61, "with {free} bytes");
+                refused += 1;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert!(refused > 4, "it was full at several places: {refused}");
 }

@@ -61,6 +61,19 @@ impl Small {
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
+    /// Takes all the room but so many bytes.
+    pub(crate) fn fill_but(&self, free: u64) {
+        self.fill();
+        let ballast = File::options().write(true).open(self.ballast()).unwrap();
+        let length = ballast.metadata().unwrap().len();
+        ballast.set_len(length.saturating_sub(free)).unwrap();
+    }
+
+    /// Gives it back.
+    pub(crate) fn empty(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
     fn ballast(&self) -> PathBuf {
         self.folder.join("ballast")
     }

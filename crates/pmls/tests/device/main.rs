@@ -6,6 +6,7 @@ mod admin;
 mod directory;
 mod init;
 mod recovery;
+mod restore;
 mod serve;
 mod settings;
 mod vault;
