@@ -80,6 +80,8 @@ problems! {
     NoGroupInfo = 409, "no-group-info", "Nobody can join the group from outside now";
     /// What the cursor stands before is gone. The member `pruned_through` says up to where.
     Pruned = 410, "pruned", "A part of the log was not kept";
+    /// Nobody has used it for longer than the service keeps what is unused.
+    Ended = 410, "ended", "It has ended, because nobody used it";
     /// The request contradicts an earlier one.
     Conflict = 409, "conflict", "The request contradicts an earlier one";
     /// Bytes are not the MLS message that they were said to be, or are not valid.

@@ -45,6 +45,18 @@ pub struct ServiceLimits {
     pub key_packages: u64,
     /// Devices of one user.
     pub devices: u64,
+    /// After how many days a group ends that nobody uses, and in which nobody has missed anything; never if there is none.
+    #[serde(default)]
+    pub group_days: Option<u64>,
+    /// The same, though somebody has not read all of it.
+    #[serde(default)]
+    pub group_unread_days: Option<u64>,
+    /// After how many days a user ends that is not seen, and that nothing needs.
+    #[serde(default)]
+    pub user_days: Option<u64>,
+    /// After how many days a pairing ends that has not come about, or of which no two devices are left.
+    #[serde(default)]
+    pub pairing_days: Option<u64>,
     /// Requests of one device in one second.
     pub requests_per_second: u64,
     /// Requests of one device at once.

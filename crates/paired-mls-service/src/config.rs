@@ -115,6 +115,18 @@ pub struct Limits {
     /// After how many days an entry of a log goes that somebody has not read. Never if `None`: then a device
     /// that sleeps for years finds what it needs.
     pub log_unread_days: Option<u64>,
+    /// After how many days a group ends that no member has read or written to, and in which nobody has missed anything. Never
+    /// if `None`.
+    pub group_days: Option<u64>,
+    /// The same, though somebody has not read all of it. Never if `None`: then a device that sleeps for years finds its
+    /// groups.
+    pub group_unread_days: Option<u64>,
+    /// After how many days a user ends that has made no request, is in no group, has no KeyPackage that has not
+    /// ended, and no partner that is used. Never if `None`.
+    pub user_days: Option<u64>,
+    /// After how many days a pairing ends that has not come about, or of which no two devices are left. Never if
+    /// `None`.
+    pub pairing_days: Option<u64>,
     /// KeyPackages of one device that one account can claim in a day. The device's own account and its partners
     /// can claim all, and the last quarter is theirs.
     pub claims: u64,
@@ -182,6 +194,10 @@ impl Limits {
             mailbox_seconds: self.mailbox_seconds,
             key_packages: self.key_packages,
             devices: self.devices,
+            group_days: self.group_days,
+            group_unread_days: self.group_unread_days,
+            user_days: self.user_days,
+            pairing_days: self.pairing_days,
             requests_per_second: self.requests_per_second.into(),
             device_requests: size(self.device_requests),
             device_subscriptions: size(self.device_subscriptions),
@@ -213,6 +229,10 @@ impl Limits {
             ("log-days", self.log_days.unwrap_or(1), 1, any),
             ("log-bytes", self.log_bytes.unwrap_or(1), 1, any),
             ("log-unread-days", self.log_unread_days.unwrap_or(1), 1, any),
+            ("group-days", self.group_days.unwrap_or(1), 1, any),
+            ("group-unread-days", self.group_unread_days.unwrap_or(1), 1, any),
+            ("user-days", self.user_days.unwrap_or(1), 1, any),
+            ("pairing-days", self.pairing_days.unwrap_or(1), 1, any),
             ("claims", self.claims, 1, any),
             ("devices", self.devices, 1, any),
             ("recipients", size(self.recipients), 1, any),
@@ -259,6 +279,10 @@ impl Default for Limits {
             log_days: Some(90),
             log_bytes: Some(1 << 30),
             log_unread_days: None,
+            group_days: Some(2 * 365),
+            group_unread_days: None,
+            user_days: Some(2 * 365),
+            pairing_days: Some(90),
             key_packages: 200,
             claims: 20,
             devices: 100,

@@ -18,8 +18,8 @@ use crate::{
     rate::Rate,
     readers::Readers,
     store::{
-        Heard, Incarnation, Measure, NoteReaders, Prune, Reopen, Retention, RollBack, RolledBack,
-        Store, Sweep, Touched, Unread, listen,
+        HaveEnded, Heard, Incarnation, Measure, NoteReaders, Prune, Reopen, Retention, RollBack,
+        RolledBack, Store, Sweep, Touched, Unread, Unused, listen,
     },
 };
 
@@ -253,6 +253,18 @@ fn retention(limits: &Limits, now: u64) -> Retention {
     }
 }
 
+/// How long what nobody uses is kept, as it is today.
+fn unused(limits: &Limits, now: u64) -> Unused {
+    Unused {
+        day: now / (24 * 60 * 60),
+        now,
+        groups: limits.group_days,
+        unread_groups: limits.group_unread_days,
+        users: limits.user_days,
+        pairings: limits.pairing_days,
+    }
+}
+
 /// What is done beside the requests.
 struct Housekeeping {
     store: Arc<Store>,
@@ -281,9 +293,20 @@ impl Housekeeping {
         Ok(gone)
     }
 
-    /// Drops what of the logs is not kept any longer. Returns how many entries went.
+    /// Drops what of the logs is not kept any longer, and ends what nobody uses. Returns how many entries, groups, users and
+    /// pairings went.
     async fn retain(&self) -> Result<u64, StoreError> {
-        let entries = self.store.retain(retention(&self.limits.now(), self.clock.now())).await?;
+        let (limits, now) = (self.limits.now(), self.clock.now());
+        let entries = self.store.retain(retention(&limits, now)).await?;
+        let ended = self.store.end_unused(unused(&limits, now)).await?;
+        let entries = entries
+            .saturating_add(ended.groups)
+            .saturating_add(ended.users)
+            .saturating_add(ended.pairings);
+        if ended != HaveEnded::default() {
+            let HaveEnded { groups, users, pairings } = ended;
+            tracing::info!(groups, users, pairings, "what nobody used has ended");
+        }
         self.store.cut_journal().await?;
         Ok(entries)
     }

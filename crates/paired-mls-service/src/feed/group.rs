@@ -13,7 +13,7 @@ use super::{
 use crate::{
     AppState,
     edge::{Budget, Share},
-    logic::{Caller, Cut, Failure, kept_after, visible},
+    logic::{Caller, Cut, Failure, kept_after, use_group, visible},
     store::{EntriesAfter, GroupById, Removed, Sizes, Standing, Store, StoreError, Topic},
 };
 
@@ -49,6 +49,9 @@ pub(crate) async fn group_events(
         return Err(Failure::Beyond { head });
     }
     let after = kept_after(state, &group, after).await?;
+    if known.standing == Standing::Listed {
+        use_group(state, &group, &known).await;
+    }
     let topic = Topic::group(&group);
     // First the channel, then the database: nothing falls in between.
     let (passed, unread) = state.hub.join(&topic, CHANNEL);

@@ -5,7 +5,11 @@ use paired_mls_api::{
     Target,
 };
 
-use super::{Caller, Failure, failure::Rule};
+use super::{
+    Caller, Failure,
+    failure::{Over, Rule},
+    unused::{unknown_device, use_user},
+};
 use crate::{
     AppState,
     metrics::Refused,
@@ -40,12 +44,13 @@ pub(crate) async fn admit(
     let signed = fresh(state, head)?;
     let found = state.store.run(&DeviceById(signed.device())).await?;
     let caller = found.filter(|device| device.revoked_at.is_none());
-    let caller = caller.ok_or(Failure::UnknownDevice)?;
+    let Some(caller) = caller else { return Err(unknown_device(state, signed.device()).await) };
     verify(state, head, &signed, caller.scheme, &caller.signature_key)?;
     if caller.banned_at.is_some() {
         return Err(Failure::Banned);
     }
     within_rate(state, signed.device())?;
+    use_user(state, &caller).await;
     Ok((caller, signed))
 }
 
@@ -104,6 +109,7 @@ pub(crate) async fn register(
         Registration::Registered => {}
         Registration::Revoked => return Err(Failure::UnknownDevice),
         Registration::OtherUser => return Err(Rule::OtherUser.into()),
+        Registration::Ended => return Err(Failure::Ended(Over::Name)),
         Registration::Banned => return Err(Failure::Banned),
         Registration::NotApproved => return Err(Failure::NotApproved(device)),
         Registration::Full => return Err(Failure::Full(None)),

@@ -120,8 +120,35 @@ pub(crate) enum Failure {
          by each device of its members: commit, fetch the log with all of them, or ask the operator"
     )]
     LogFull { most: u64 },
+    #[error("{0}")]
+    Ended(Over),
     #[error("{}", told(.0))]
     Store(Arc<StoreError>),
+}
+
+/// What has ended because nobody used it, and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub(crate) enum Over {
+    #[error(
+        "nobody read the log of this group or wrote to it for longer than the service keeps an unused group: what the \
+         device has of it stays there, and a new group has to be created"
+    )]
+    Group,
+    #[error(
+        "no device of the account made a request for longer than the service keeps an unused account: register this \
+         device again, under the same name, and publish KeyPackages"
+    )]
+    Device,
+    #[error(
+        "the name is that of an account that has ended because nobody used it, and is kept for its devices: take \
+         another name, or register a device that the account had"
+    )]
+    Name,
+    #[error(
+        "the pairing has ended, because its devices did not all ask for it, or no two of them are left: pair again"
+    )]
+    Pairing,
 }
 
 /// For whom the KeyPackages are kept that there are.
@@ -349,13 +376,14 @@ impl Failure {
             Self::Subscribed(_) => ProblemKind::Full,
             Self::NotFresh(_) => ProblemKind::NotFresh,
             Self::Replayed => ProblemKind::Replayed,
-            Self::UnknownDevice => ProblemKind::UnknownDevice,
+            Self::UnknownDevice | Self::Ended(Over::Device) => ProblemKind::UnknownDevice,
             Self::Banned => ProblemKind::Banned,
             Self::NotRecoverable => ProblemKind::NotRecoverable,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
             Self::NotFound | Self::Prefix(_) | Self::StaleGroupInfo => ProblemKind::NotFound,
             Self::NoBase(_) => ProblemKind::NoGroupInfo,
+            Self::Ended(Over::Group | Over::Name | Over::Pairing) => ProblemKind::Ended,
             Self::Method => ProblemKind::Method,
             Self::Exists => ProblemKind::Exists,
             Self::WrongEpoch(_) => ProblemKind::WrongEpoch,

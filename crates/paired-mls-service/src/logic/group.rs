@@ -12,6 +12,7 @@ use super::{
     failure::{MessageFault, Rule},
     message::{digest, envelope, header},
     page::room,
+    unused::use_group,
 };
 use crate::{
     AppState,
@@ -212,6 +213,7 @@ pub(crate) async fn log(
     let limit = wanted.count(state);
     let after = kept_after(state, group, after.max(found.start)).await?;
     if found.standing == Standing::Listed {
+        use_group(state, group, &found).await;
         state.read_by.note(group, &caller.device, after);
     }
     let entries = EntriesAfter { group, after, through: head, limit };

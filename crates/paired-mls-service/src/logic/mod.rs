@@ -13,6 +13,7 @@ mod page;
 mod pairing;
 mod public;
 mod recovery;
+mod unused;
 
 pub(crate) use self::{
     auth::{Forwarded, Head, admit, complete, fresh, register},
@@ -28,5 +29,6 @@ pub(crate) use self::{
     pairing::{ask, look},
     public::Bases,
     recovery::{drop_recovery_key, recover, recovery_key, set_recovery_key},
+    unused::{told_if_ended, use_group},
 };
 pub(crate) use crate::store::Device as Caller;

@@ -3,7 +3,7 @@
 use paired_mls::pairing::{Party, RegistryEntry};
 use paired_mls_api::{Base64Url, DeviceId, Envelope, PairingState, PairingView, SignatureScheme};
 
-use super::{Caller, Failure, group::letter};
+use super::{Caller, Failure, group::letter, unused::no_pairing};
 use crate::{
     AppState,
     store::{AskForPairing, DeviceById, Letter, PairingById, StoreError, StoredPairing},
@@ -82,7 +82,9 @@ pub(crate) async fn look(
     caller: &Caller,
     pairing: &[u8],
 ) -> Result<PairingView, Failure> {
-    let stored = state.store.run(&PairingById(pairing)).await?.ok_or(Failure::NotFound)?;
+    let Some(stored) = state.store.run(&PairingById(pairing)).await? else {
+        return Err(no_pairing(state, pairing, caller).await);
+    };
     let entry = replay(state, &stored).await?;
     let listed = entry.terms().roster().number_of(&party(caller)).is_some();
     show(&entry, if listed { Reader::Party } else { Reader::Stranger })

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     AppState, feed,
-    logic::{self, Caller, Failure, Page},
+    logic::{self, Caller, Failure, Page, told_if_ended},
 };
 
 pub(super) async fn create(
@@ -32,7 +32,8 @@ pub(super) async fn view(
     caller: Caller,
     Id(group): Id<GroupId>,
 ) -> Result<Json<GroupView>, Failure> {
-    logic::view(&state, &caller, group).await.map(Json)
+    let answer = logic::view(&state, &caller, group.clone()).await;
+    told_if_ended(&state, &caller.user, &group, answer).await.map(Json)
 }
 
 pub(super) async fn publish_commit(
@@ -41,7 +42,8 @@ pub(super) async fn publish_commit(
     Id(group): Id<GroupId>,
     JsonBody(request): JsonBody<PublishCommit>,
 ) -> Result<impl IntoResponse, Failure> {
-    logic::publish_commit(&state, &caller, &group, request).await.map(published)
+    let answer = logic::publish_commit(&state, &caller, &group, request).await;
+    told_if_ended(&state, &caller.user, &group, answer).await.map(published)
 }
 
 pub(super) async fn publish_message(
@@ -50,7 +52,8 @@ pub(super) async fn publish_message(
     Id(group): Id<GroupId>,
     MlsBody(message): MlsBody,
 ) -> Result<impl IntoResponse, Failure> {
-    logic::publish_message(&state, &caller, &group, &message).await.map(published)
+    let answer = logic::publish_message(&state, &caller, &group, &message).await;
+    told_if_ended(&state, &caller.user, &group, answer).await.map(published)
 }
 
 pub(super) async fn log(
@@ -59,7 +62,8 @@ pub(super) async fn log(
     Id(group): Id<GroupId>,
     Params(cursor): Params<Cursor>,
 ) -> Result<Page<LogPage>, Failure> {
-    logic::log(&state, &caller, &group, cursor.after.0, cursor.wanted()).await
+    let answer = logic::log(&state, &caller, &group, cursor.after.0, cursor.wanted()).await;
+    told_if_ended(&state, &caller.user, &group, answer).await
 }
 
 pub(super) async fn group_info(
@@ -67,7 +71,8 @@ pub(super) async fn group_info(
     caller: Caller,
     Id(group): Id<GroupId>,
 ) -> Result<LongMls, Failure> {
-    logic::group_info(&state, &caller, &group).await.map(LongMls)
+    let answer = logic::group_info(&state, &caller, &group).await;
+    told_if_ended(&state, &caller.user, &group, answer).await.map(LongMls)
 }
 
 pub(super) async fn set_group_info(
@@ -76,7 +81,8 @@ pub(super) async fn set_group_info(
     Id(group): Id<GroupId>,
     MlsBody(group_info): MlsBody,
 ) -> Result<StatusCode, Failure> {
-    logic::set_group_info(&state, &caller, &group, &group_info).await?;
+    let answer = logic::set_group_info(&state, &caller, &group, &group_info).await;
+    told_if_ended(&state, &caller.user, &group, answer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -86,7 +92,8 @@ pub(super) async fn repair(
     Id(group): Id<GroupId>,
     JsonBody(request): JsonBody<RosterRepair>,
 ) -> Result<StatusCode, Failure> {
-    logic::repair(&state, &caller, &group, request).await?;
+    let answer = logic::repair(&state, &caller, &group, request).await;
+    told_if_ended(&state, &caller.user, &group, answer).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -96,7 +103,8 @@ pub(super) async fn events(
     Id(group): Id<GroupId>,
     Resume(after): Resume,
 ) -> Result<Response, Failure> {
-    feed::group_events(&state, &caller, group, after).await.map(subscribe::server_sent)
+    let answer = feed::group_events(&state, &caller, group.clone(), after).await;
+    told_if_ended(&state, &caller.user, &group, answer).await.map(subscribe::server_sent)
 }
 
 pub(super) async fn socket(
@@ -107,6 +115,7 @@ pub(super) async fn socket(
     By(connection): By,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
-    let events = feed::group_events(&state, &caller, group, after).await?;
+    let events = feed::group_events(&state, &caller, group.clone(), after).await;
+    let events = told_if_ended(&state, &caller.user, &group, events).await?;
     Ok(subscribe::web_socket(&state, connection, upgrade, events))
 }

@@ -6,6 +6,7 @@ use sqlx::any::AnyRow;
 use super::{
     StoreError, Topic, Transaction, Tx,
     row::{bytes, device, int, optional_uint, scheme, uint, user},
+    unused::{HasEnded, Subject, forget},
 };
 
 /// A registered device.
@@ -18,6 +19,8 @@ pub(crate) struct Device {
     pub(crate) revoked_at: Option<u64>,
     /// Since when no device of its user may make requests.
     pub(crate) banned_at: Option<u64>,
+    /// On which day its user was seen last, counted from 1970-01-01; nothing: since it was looked last.
+    pub(crate) used_day: Option<u64>,
 }
 
 impl Device {
@@ -29,6 +32,7 @@ impl Device {
             signature_key: bytes(row, 3)?,
             revoked_at: optional_uint(row, 4)?,
             banned_at: optional_uint(row, 5)?,
+            used_day: optional_uint(row, 6)?,
         })
     }
 }
@@ -44,7 +48,8 @@ impl Transaction for DeviceById<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Device>, StoreError> {
         let row = sqlx::query(
-            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at
+            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at,
+                 u.used_day
              FROM devices d JOIN users u ON u.user_id = d.user_id WHERE d.device_id = $1",
         )
         .bind(self.0.as_bytes())
@@ -65,7 +70,8 @@ impl Transaction for DevicesOfUser<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Vec<Device>, StoreError> {
         let rows = sqlx::query(
-            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at
+            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at,
+                 u.used_day
              FROM devices d JOIN users u ON u.user_id = d.user_id
              WHERE d.user_id = $1 ORDER BY d.device_id",
         )
@@ -87,6 +93,8 @@ pub(crate) enum Registration {
     OtherUser,
     /// No device of the user has approved it.
     NotApproved,
+    /// The user of this name has ended, and the name is kept for its devices.
+    Ended,
     /// The operator has shut the user out.
     Banned,
     /// The user has as many as it can have.
@@ -116,6 +124,10 @@ impl Transaction for TakeDevice<'_> {
                 _ => Registration::Registered,
             });
         }
+        match self.name_is_free(tx).await? {
+            Name::Kept => return Ok(Registration::Ended),
+            Name::Free => {}
+        }
         // Of two devices that both want to be the first, one inserts the user.
         let first = sqlx::query("INSERT INTO users (user_id) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(self.user.as_bytes())
@@ -143,6 +155,11 @@ impl Transaction for TakeDevice<'_> {
                 return Ok(Registration::Full);
             }
         }
+        // It is used.
+        sqlx::query("UPDATE users SET used_day = NULL WHERE user_id = $1")
+            .bind(self.user.as_bytes())
+            .execute(tx.connection())
+            .await?;
         sqlx::query(
             "INSERT INTO devices (device_id, user_id, scheme, signature_key) VALUES ($1, $2, $3, $4)",
         )
@@ -153,6 +170,32 @@ impl Transaction for TakeDevice<'_> {
         .execute(tx.connection())
         .await?;
         Ok(Registration::Registered)
+    }
+}
+
+/// Whether anybody may take the name of a user.
+enum Name {
+    Free,
+    Kept,
+}
+
+impl TakeDevice<'_> {
+    /// The name of a user that has ended is for its own devices; the first that comes back takes it.
+    async fn name_is_free(&self, tx: &mut Tx) -> Result<Name, StoreError> {
+        if !HasEnded(Subject::User(self.user)).run(tx).await? {
+            return Ok(Name::Free);
+        }
+        if !HasEnded(Subject::DeviceOf(self.user, self.device)).run(tx).await? {
+            return Ok(Name::Kept);
+        }
+        for subject in [
+            Subject::User(self.user),
+            Subject::Device(self.device),
+            Subject::DeviceOf(self.user, self.device),
+        ] {
+            forget(tx, subject).await?;
+        }
+        Ok(Name::Free)
     }
 }
 

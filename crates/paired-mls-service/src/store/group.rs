@@ -17,6 +17,8 @@ pub(crate) struct Group {
     pub(crate) standing: Standing,
     /// The position before the first that the account may read: before the commit that has added it first.
     pub(crate) start: u64,
+    /// On which day it was used last, counted from 1970-01-01; nothing: since it was looked last.
+    pub(crate) used_day: Option<u64>,
 }
 
 /// What an account is to a group.
@@ -60,7 +62,8 @@ impl Transaction for GroupById<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Group>, StoreError> {
         let row = sqlx::query(
-            "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at, r.joined_at FROM groups g
+            "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at, r.joined_at,
+                 g.used_day FROM groups g
              LEFT JOIN roster r ON r.group_id = g.group_id AND r.user_id = $2
              WHERE g.group_id = $1",
         )
@@ -82,6 +85,7 @@ impl Transaction for GroupById<'_> {
             access: access_of(&access)?,
             standing,
             start: optional_uint(&row, 5)?.unwrap_or_default().saturating_sub(1),
+            used_day: optional_uint(&row, 6)?,
         }))
     }
 }

@@ -37,6 +37,7 @@ mod retention;
 mod row;
 mod size;
 mod topic;
+mod unused;
 
 use std::{
     error::Error as _,
@@ -76,6 +77,7 @@ pub(crate) use self::{
     retention::{NoteReaders, Prune, PrunedThrough, Retention},
     size::{Size, Sizes},
     topic::Topic,
+    unused::{HasEnded, HaveEnded, NoteUse, Subject, Unused, Used},
 };
 use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};
 pub use self::{

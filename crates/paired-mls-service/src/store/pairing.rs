@@ -88,7 +88,7 @@ impl Transaction for AskForPairing<'_> {
         // Locks the pairing, whether it is new or not.
         sqlx::query(
             "INSERT INTO pairings (pairing_id, request) VALUES ($1, $2)
-             ON CONFLICT (pairing_id) DO UPDATE SET request = pairings.request",
+             ON CONFLICT (pairing_id) DO UPDATE SET request = pairings.request, used_day = NULL",
         )
         .bind(self.pairing)
         .bind(self.request)

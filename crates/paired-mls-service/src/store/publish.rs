@@ -170,7 +170,7 @@ impl Transaction for Publish<'_> {
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         // The compare-and-swap, which also locks the group.
         let head = sqlx::query(
-            "UPDATE groups SET epoch = epoch + 1, head = head + 1,
+            "UPDATE groups SET epoch = epoch + 1, head = head + 1, used_day = NULL,
                  group_info_epoch = CASE WHEN $3 IS NULL THEN group_info_epoch ELSE epoch + 1 END,
                  group_info_anchored = CASE WHEN $3 IS NULL THEN group_info_anchored ELSE $4 END,
                  group_info = COALESCE($3, group_info)
@@ -334,7 +334,7 @@ impl Transaction for Append<'_> {
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         let row = sqlx::query(
-            "UPDATE groups SET head = head + 1 WHERE group_id = $1
+            "UPDATE groups SET head = head + 1, used_day = NULL WHERE group_id = $1
              RETURNING head, epoch, contested",
         )
         .bind(self.group.as_bytes())

@@ -69,6 +69,14 @@ fn own(device: &Device) -> Vec<u8> {
     key_package(device, device.user.as_bytes(), WEEK)
 }
 
+/// Uploads a KeyPackage whose time begins in four weeks, and lasts for twelve weeks.
+pub(crate) async fn future_package(replica: &Replica, device: &Device, now: u64) {
+    let begins = now + 4 * WEEK;
+    let package = lasting(device, begins, begins + 12 * WEEK);
+    let answer = upload(replica, device, vec![package], Vec::new()).await;
+    assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
+}
+
 async fn upload(
     replica: &Replica,
     device: &Device,

@@ -35,4 +35,5 @@ mod sockets;
 mod strangers;
 mod subscriptions;
 mod trace;
+mod unused;
 mod welcomes;

@@ -34,7 +34,7 @@ fn party(device: &Device) -> Party {
 }
 
 /// What the first of the devices asks for.
-fn request(pairing: PairingId, devices: &[&Device]) -> Vec<u8> {
+pub(crate) fn request(pairing: PairingId, devices: &[&Device]) -> Vec<u8> {
     let listed = devices.iter().enumerate().map(|(number, device)| PairingDevice {
         device: Number(number as u16),
         party: party(device),
@@ -47,7 +47,7 @@ fn request(pairing: PairingId, devices: &[&Device]) -> Vec<u8> {
     outbound.message.expose().to_vec()
 }
 
-async fn ask(replica: &Replica, device: &Device, request: &[u8]) -> Answer {
+pub(crate) async fn ask(replica: &Replica, device: &Device, request: &[u8]) -> Answer {
     device.send(replica, "POST", path::PAIRINGS, PAIRING_MESSAGE, request.to_vec()).await
 }
 

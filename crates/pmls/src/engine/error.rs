@@ -196,6 +196,13 @@ pub(crate) enum EngineError {
          group by `pmls group forget {0} --still-in`"
     )]
     NotAtTheService(String),
+    /// The service keeps nothing for ever that nobody uses.
+    #[error(
+        "the service has ended {0}, because nobody read it or wrote to it for longer than it keeps an unused group: \
+         nothing can be fetched or sent there any more, and what this device has of it is kept; `pmls group create` makes \
+         a new one, and `pmls group forget {0} --still-in` clears this one up"
+    )]
+    Ended(String),
     /// The service has no GroupInfo.
     #[error(
         "the service has no GroupInfo of the epoch that {0} is in, or this account may not have it: ask a member \
@@ -348,6 +355,7 @@ impl EngineError {
                 | Self::Pruned { .. }
                 | Self::NoGroupInfo(_)
                 | Self::NotAtTheService(_)
+                | Self::Ended(_)
         )
     }
 

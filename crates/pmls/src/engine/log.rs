@@ -302,6 +302,7 @@ fn of_group(group: &Group, error: ClientError) -> EngineError {
         ClientError::Pruned { .. } => EngineError::Pruned { group, source: error },
         ClientError::OtherHistory { .. } => EngineError::OtherHistory { group, source: error },
         error => match error.problem() {
+            Some(ProblemKind::Ended) => EngineError::Ended(group),
             Some(ProblemKind::NotFound | ProblemKind::Forbidden) => {
                 EngineError::NotAtTheService(group)
             }

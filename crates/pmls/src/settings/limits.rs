@@ -56,6 +56,22 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_LOG_UNREAD_DAYS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_unread_days: Option<u64>,
+    /// After how many days a group ends that nobody uses, and in which nobody has missed anything.
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_GROUP_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_days: Option<u64>,
+    /// After how many days a group ends that nobody uses, though somebody has not read it [default: never].
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_GROUP_UNREAD_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_unread_days: Option<u64>,
+    /// After how many days a user ends that is not seen, and that nothing needs.
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_USER_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_days: Option<u64>,
+    /// After how many days a pairing ends that has not come about, or has lost its devices.
+    #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_PAIRING_DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_days: Option<u64>,
     /// How long the KeyPackages of one device are together.
     #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_KEY_PACKAGE_BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +185,10 @@ impl From<Limits> for LimitSettings {
             log_days: limits.log_days,
             log_bytes: limits.log_bytes,
             log_unread_days: limits.log_unread_days,
+            group_days: limits.group_days,
+            group_unread_days: limits.group_unread_days,
+            user_days: limits.user_days,
+            pairing_days: limits.pairing_days,
             key_package_bytes: Some(limits.key_package_bytes),
             key_packages: Some(limits.key_packages),
             claims: Some(limits.claims),
@@ -209,6 +229,10 @@ impl From<LimitSettings> for Limits {
             log_days: settings.log_days.or(usual.log_days),
             log_bytes: settings.log_bytes.or(usual.log_bytes),
             log_unread_days: settings.log_unread_days.or(usual.log_unread_days),
+            group_days: settings.group_days.or(usual.group_days),
+            group_unread_days: settings.group_unread_days.or(usual.group_unread_days),
+            user_days: settings.user_days.or(usual.user_days),
+            pairing_days: settings.pairing_days.or(usual.pairing_days),
             key_package_bytes: settings.key_package_bytes.unwrap_or(usual.key_package_bytes),
             key_packages: settings.key_packages.unwrap_or(usual.key_packages),
             claims: settings.claims.unwrap_or(usual.claims),

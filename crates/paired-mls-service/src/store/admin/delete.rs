@@ -45,7 +45,10 @@ impl Transaction for DropDevices<'_> {
     }
 }
 
-async fn drop_device(tx: &mut Tx, device: &DeviceId) -> Result<u64, StoreError> {
+pub(in crate::store) async fn drop_device(
+    tx: &mut Tx,
+    device: &DeviceId,
+) -> Result<u64, StoreError> {
     let statements = [
         "DELETE FROM approvals WHERE approved_by = $1",
         "DELETE FROM mailbox WHERE device_id = $1",
@@ -62,7 +65,7 @@ async fn drop_device(tx: &mut Tx, device: &DeviceId) -> Result<u64, StoreError> 
 }
 
 /// Those that no device is left of.
-async fn drop_pairings(tx: &mut Tx) -> Result<(), StoreError> {
+pub(in crate::store) async fn drop_pairings(tx: &mut Tx) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM pairings WHERE NOT EXISTS
              (SELECT 1 FROM pairing_requests r WHERE r.pairing_id = pairings.pairing_id)",

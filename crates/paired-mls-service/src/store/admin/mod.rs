@@ -16,6 +16,7 @@ use super::{
     row::{bytes, uint},
 };
 
+pub(super) use self::delete::{drop_device, drop_pairings};
 pub(crate) use self::{
     ban::{Ban, FreeDevice, Unban},
     delete::{
