@@ -2,6 +2,7 @@
 //! that the suite starts.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails, fails")]
 
+mod accounts;
 mod admin;
 mod backend;
 mod backup;

@@ -32,14 +32,14 @@ on_both!(a_paired_and_an_ordinary_commit_leave_the_same_trace);
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
 /// The group of two, which one of them has created elsewhere.
-fn group_of_two() -> GroupId {
-    GroupId::of_creator(&UserId::new("alice").unwrap(), *b"the two of us, 1")
+pub(crate) fn group_of_two(user: &UserId) -> GroupId {
+    GroupId::of_creator(user, *b"the two of us, 1")
 }
 
 /// A commit as a device sends it.
-struct Sent {
-    commit: Vec<u8>,
-    notify: Option<Vec<u8>>,
+pub(crate) struct Sent {
+    pub(crate) commit: Vec<u8>,
+    pub(crate) notify: Option<Vec<u8>>,
 }
 
 fn mls_device(identity: &[u8], keys: (&[u8], &[u8])) -> MlsDevice<MemoryProvider<RustCrypto>> {
@@ -77,10 +77,10 @@ fn join_config() -> MlsGroupJoinConfig {
 }
 
 /// A commit by a hidden pairing behind one leaf, in a group of two members, and its Notify.
-fn paired_commit(sender: &Device) -> Sent {
+pub(crate) fn paired_commit(sender: &Device) -> Sent {
     let (private, public) = (sender.key.to_bytes(), sender.public_key());
     let (bob_private, bob_public) = key_pair();
-    let alice = mls_device(b"alice", (&private, &public));
+    let alice = mls_device(sender.user.as_bytes(), (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let pairing = Pairing::new(PairingId([1; 16]), [public.as_slice(), public.as_slice()]);
     let suite = CipherSuite::X25519Aes128;
@@ -89,7 +89,8 @@ fn paired_commit(sender: &Device) -> Sent {
     let once = PackageKind::Once;
     let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
     let package = LeafGroup::publish(&alice, pairing.id, once, lifetime, capabilities).unwrap();
-    let mut at_bob = PairedGroup::create(&bob, group_of_two().as_bytes(), &config()).unwrap();
+    let mut at_bob =
+        PairedGroup::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
     let mut at_alice = LeafGroup::join(&alice, pairing.id, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
@@ -98,13 +99,14 @@ fn paired_commit(sender: &Device) -> Sent {
 }
 
 /// A commit by an ordinary member in the same place.
-fn ordinary_commit(sender: &Device) -> Sent {
+pub(crate) fn ordinary_commit(sender: &Device) -> Sent {
     let (private, public) = (sender.key.to_bytes(), sender.public_key());
     let (bob_private, bob_public) = key_pair();
-    let alice = mls_device(b"alice", (&private, &public));
+    let alice = mls_device(sender.user.as_bytes(), (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let package = alice.key_package(SUITE).unwrap();
-    let mut at_bob = PairedGroup::create(&bob, group_of_two().as_bytes(), &config()).unwrap();
+    let mut at_bob =
+        PairedGroup::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
     let mut at_alice = PairedGroup::join(&alice, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
@@ -137,7 +139,7 @@ async fn trace(
     assert_eq!(alice.register(&replica).await.status, 201);
     let partner = alice.sibling(&replica).await;
     let bob = Device::registered(&replica, "bob").await;
-    let group = group_of_two();
+    let group = group_of_two(&alice.user);
     let create = CreateGroup {
         group: group.clone(),
         epoch: 1,
