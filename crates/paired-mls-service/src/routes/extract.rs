@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::{Bytes, to_bytes},
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, WebSocketUpgrade},
     http::{HeaderMap, header, request::Parts},
 };
 use paired_mls_api::{JSON, MLS_MESSAGE, PAIRING_MESSAGE};
@@ -112,6 +112,18 @@ impl FromRequestParts<AppState> for By {
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Failure> {
         Ok(Self(parts.extensions.get().cloned()))
+    }
+}
+
+/// A request that becomes a WebSocket.
+pub(super) struct Upgrade(pub(super) WebSocketUpgrade);
+
+impl FromRequestParts<AppState> for Upgrade {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Failure> {
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;
+        upgrade.map(Self).map_err(|_| Failure::Malformed("upgrade to a WebSocket (RFC 6455)"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{State, WebSocketUpgrade},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -10,7 +10,7 @@ use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit, Ro
 
 use super::{
     answer::{LongMls, published},
-    extract::{By, Cursor, Id, JsonBody, MlsBody, Params, Resume},
+    extract::{By, Cursor, Id, JsonBody, MlsBody, Params, Resume, Upgrade},
     subscribe,
 };
 use crate::{
@@ -113,7 +113,7 @@ pub(super) async fn socket(
     Id(group): Id<GroupId>,
     Resume(after): Resume,
     By(connection): By,
-    upgrade: WebSocketUpgrade,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, Failure> {
     let events = feed::group_events(&state, &caller, group.clone(), after).await;
     let events = told_if_ended(&state, &caller.user, &group, events).await?;

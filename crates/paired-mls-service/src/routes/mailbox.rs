@@ -1,15 +1,11 @@
 //! Mailboxes.
 
-use axum::{
-    extract::{State, WebSocketUpgrade},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use paired_mls_api::{DeviceId, MailboxPage};
 use serde::Deserialize;
 
 use super::{
-    extract::{By, Cursor, Id, OctetBody, Params, Position, Resume},
+    extract::{By, Cursor, Id, OctetBody, Params, Position, Resume, Upgrade},
     subscribe,
 };
 use crate::{
@@ -64,7 +60,7 @@ pub(super) async fn socket(
     caller: Caller,
     Resume(after): Resume,
     By(connection): By,
-    upgrade: WebSocketUpgrade,
+    Upgrade(upgrade): Upgrade,
 ) -> Result<Response, Failure> {
     let events = feed::mailbox_events(&state, &caller, after).await?;
     Ok(subscribe::web_socket(&state, connection, upgrade, events))

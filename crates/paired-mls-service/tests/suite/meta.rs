@@ -128,6 +128,10 @@ async fn unknown_paths_and_methods_are_problems(backend: Backend) {
     bad.problem(ProblemKind::Malformed);
     let bad = alice.get(&replica, "/v1/mailbox?after=x").await;
     bad.problem(ProblemKind::Malformed);
+    let no_upgrade = alice.get(&replica, path::MAILBOX_SOCKET).await;
+    no_upgrade.problem(ProblemKind::Malformed);
+    let no_upgrade = alice.get(&replica, "/v1/groups/AAAA/socket").await;
+    no_upgrade.problem(ProblemKind::Malformed);
 }
 
 async fn a_database_is_opened_twice(backend: Backend) {
