@@ -5,6 +5,7 @@ mod crash;
 mod load;
 mod mutants;
 mod peers;
+mod service;
 mod soak;
 
 use std::process::ExitCode;

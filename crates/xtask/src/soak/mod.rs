@@ -9,7 +9,6 @@ mod disk;
 mod honest;
 mod hostile;
 mod report;
-mod service;
 mod slow;
 
 use std::{
@@ -25,9 +24,11 @@ use self::{
     disk::Disk,
     honest::{Honest, Skew},
     report::{Report, Waits},
+};
+use crate::{
+    Failure,
     service::{Memory, Service},
 };
-use crate::Failure;
 
 /// What `soak` can be told.
 #[derive(Args)]

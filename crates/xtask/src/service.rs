@@ -22,7 +22,7 @@ use crate::Failure;
 const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(200);
 
-pub(super) struct Service {
+pub(crate) struct Service {
     program: PathBuf,
     address: SocketAddr,
     url: String,
@@ -32,7 +32,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn start(
+    pub(crate) fn start(
         program: Option<&Path>,
         database: &str,
         folder: &Path,
@@ -55,15 +55,15 @@ impl Service {
         Ok(service)
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn kill_and_restart(&mut self) -> Result<(), Failure> {
+    pub(crate) fn kill_and_restart(&mut self) -> Result<(), Failure> {
         self.process.kill()?;
         self.process.wait()?;
         self.process = launch(&self.program, self.address, &self.database, &self.log)?;
@@ -71,7 +71,7 @@ impl Service {
     }
 
     /// Waits until the service says that it is ready.
-    pub(super) async fn wait_until_ready(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
         while !self.is_ready() {
             if let Some(status) = self.process.try_wait()? {
@@ -130,7 +130,7 @@ impl Service {
         lines.into_iter().rev().fold(String::new(), |all, line| format!("{all}\n  {line}"))
     }
 
-    pub(super) fn stop(mut self) -> Result<(), Failure> {
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
@@ -163,11 +163,11 @@ fn launch(
 
 /// The most resident memory that any of the service's processes took.
 #[derive(Clone, Default)]
-pub(super) struct Memory(Arc<AtomicU64>);
+pub(crate) struct Memory(Arc<AtomicU64>);
 
 impl Memory {
     /// Looks at the service for a while.
-    pub(super) async fn watch(&self, service: &mut Service, time: Duration) -> Result<(), Failure> {
+    pub(crate) async fn watch(&self, service: &mut Service, time: Duration) -> Result<(), Failure> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if let Some(bytes) = service.memory() {
@@ -182,7 +182,7 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
