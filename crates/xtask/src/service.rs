@@ -28,6 +28,7 @@ pub(crate) struct Service {
     url: String,
     database: String,
     log: PathBuf,
+    options: Vec<String>,
     process: Child,
 }
 
@@ -36,6 +37,7 @@ impl Service {
         program: Option<&Path>,
         database: &str,
         folder: &Path,
+        options: Vec<String>,
     ) -> Result<Self, Failure> {
         let program = match program {
             Some(program) => program.to_owned(),
@@ -48,9 +50,10 @@ impl Service {
         // Free now; nobody else on this machine is expected to take it.
         let address = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let log = folder.join("service.log");
-        let process = launch(&program, address, database, &log)?;
+        let process = launch(&program, address, database, &log, &options)?;
         let url = format!("http://{address}");
-        let service = Self { program, address, url, database: database.to_owned(), log, process };
+        let database = database.to_owned();
+        let service = Self { program, address, url, database, log, options, process };
         service.wait_blocking()?;
         Ok(service)
     }
@@ -66,7 +69,8 @@ impl Service {
     pub(crate) fn kill_and_restart(&mut self) -> Result<(), Failure> {
         self.process.kill()?;
         self.process.wait()?;
-        self.process = launch(&self.program, self.address, &self.database, &self.log)?;
+        self.process =
+            launch(&self.program, self.address, &self.database, &self.log, &self.options)?;
         Ok(())
     }
 
@@ -116,8 +120,8 @@ impl Service {
         asked.is_ok() && answer.starts_with(b"HTTP/1.1 20")
     }
 
-    /// Resident memory in bytes; `None` if the process is gone.
-    fn memory(&self) -> Option<u64> {
+    /// The most resident memory so far, in bytes; `None` if the process is gone.
+    pub(crate) fn memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
@@ -149,11 +153,13 @@ fn launch(
     address: SocketAddr,
     database: &str,
     log: &Path,
+    options: &[String],
 ) -> Result<Child, Failure> {
     let log = File::options().create(true).append(true).open(log)?;
     Ok(Command::new(program)
         .args(["serve", "--until-stdin-ends", "--listen", &address.to_string()])
         .args(["--database", database])
+        .args(options)
         .env("RUST_LOG", "warn")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,5 +1,5 @@
-//! Load on the service, over loopback, in this process: how many requests it serves in a second, and how
-//! long a commit takes to reach its subscribers. Beside it, in the same run: requests that are not signed
+//! Load on the service, over loopback: how many requests it serves in a second, in this process, and how
+//! long a commit takes to reach the subscribers of one that is a process of its own, and in what memory. Beside it, in the same run: requests that are not signed
 //! and need no database, and what the bare database does with the same transactions, each committed by
 //! itself.
 
@@ -10,6 +10,7 @@ mod rate;
 
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Mutex,
     time::{Duration, Instant},
@@ -25,7 +26,7 @@ use self::{
     client::{Client, commit, create_group, register, send},
     rate::Rate,
 };
-use crate::Failure;
+use crate::{Failure, service::Service};
 
 /// What `load` can be told.
 #[derive(Args)]
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Commits that are sent to them, one after the other.
     #[arg(long, default_value_t = 20)]
     commits: u64,
+    /// The program of the service that the subscribers listen to; `pmls` beside this one if it is left out.
+    #[arg(long)]
+    pmls: Option<PathBuf>,
 }
 
 /// Measures and prints.
@@ -88,14 +92,38 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     println!("  messages:       {rate}, {:.2} of bare", rate.rate / bare_messages.rate);
     let rate = commits(&client, 1, seconds).await?;
     println!("  commits, alone: {rate}");
-    let reached = fan_out::measure(&client, options.subscribers, options.commits).await?;
-    println!("fan-out of one commit to {} subscribers:", options.subscribers);
+    server.stop().await?;
+    fan_out(options, folder.path()).await
+}
+
+/// How a commit reaches subscribers of a service that is a process of its own, and what memory that takes.
+async fn fan_out(options: &Options, folder: &Path) -> Result<(), Failure> {
+    let (subscribers, most) = (options.subscribers, options.subscribers + 16);
+    let limits = [
+        ("--requests-per-second", usize::try_from(u32::MAX)?),
+        ("--request-burst", usize::try_from(u32::MAX)?),
+        ("--subscriptions", most),
+        ("--device-subscriptions", most),
+        ("--client-connections", most),
+        ("--connections-per-address", most),
+    ];
+    let limits = limits.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+    let database = match &options.database {
+        Some(database) => database.clone(),
+        None => format!("sqlite://{}", folder.join("fan-out.db").display()),
+    };
+    let service = Service::start(options.pmls.as_deref(), &database, folder, limits.collect())?;
+    let client = register(service.address()).await?;
+    let mib = |bytes: Option<u64>| bytes.unwrap_or_default() >> 20;
+    let before = mib(service.memory());
+    let reached = fan_out::measure(&client, subscribers, options.commits).await?;
+    println!("fan-out of one commit to {subscribers} subscribers of a process:");
     println!("  answered to its sender after (median):          {:>8.1?}", reached.answered);
     println!("  half of the subscribers have it after (median): {:>8.1?}", reached.half);
     println!("  all of them have it after (median):             {:>8.1?}", reached.all);
     println!("  deliveries: {:.0} /s", reached.rate);
-    server.stop().await?;
-    Ok(())
+    println!("  resident memory: {before} MiB before, {} MiB at most", mib(service.memory()));
+    service.stop()
 }
 
 /// A service that one device can load, and with it one address.

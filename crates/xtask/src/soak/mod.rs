@@ -94,7 +94,8 @@ async fn soak(options: &Options) -> Result<(), Failure> {
     let disk = Disk::mount(folder.path())?;
     println!("disk: {}", disk.says());
     let database = Database::start(options.database, disk.path())?;
-    let mut service = Service::start(options.pmls.as_deref(), &database.url(), folder.path())?;
+    let mut service =
+        Service::start(options.pmls.as_deref(), &database.url(), folder.path(), Vec::new())?;
     let memory = Memory::default();
 
     let (stop, stopped) = watch::channel(false);
