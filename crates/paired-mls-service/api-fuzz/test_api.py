@@ -62,8 +62,10 @@ class World:
 
 
 def new_group(device):
-    """An id that the service takes from this user."""
-    return os.urandom(16)
+    """An id that says who creates the group."""
+    nonce = os.urandom(16)
+    made_by = hashlib.sha256(b"Paired MLS group\0" + device.user_bytes + nonce)
+    return nonce + made_by.digest()[:16]
 
 
 world = World()

@@ -104,6 +104,8 @@ async fn fan_out(options: &Options, folder: &Path) -> Result<(), Failure> {
         ("--request-burst", usize::try_from(u32::MAX)?),
         ("--subscriptions", most),
         ("--device-subscriptions", most),
+        ("--device-requests", most),
+        ("--device-connections", most),
         ("--client-connections", most),
         ("--connections-per-address", most),
     ];
