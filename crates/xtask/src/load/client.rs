@@ -104,7 +104,9 @@ pub(crate) fn message(group: &GroupId, epoch: u64) -> Result<Vec<u8>, Failure> {
 
 /// `MLSMessage` of RFC 9420 section 6.3 with random ciphertexts.
 fn private_message(group: &GroupId, epoch: u64, content_type: u8) -> Result<Vec<u8>, Failure> {
-    let mut message = vec![0, 1, 0, 2, 16];
+    let mut message = vec![0, 1, 0, 2];
+    // A vector of less than 64 bytes has one byte of length.
+    message.push(u8::try_from(group.as_bytes().len())?);
     message.extend_from_slice(group.as_bytes());
     message.extend_from_slice(&epoch.to_be_bytes());
     message.extend_from_slice(&[content_type, 0, 28]);
