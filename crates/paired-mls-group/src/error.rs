@@ -229,6 +229,12 @@ pub enum UsageError {
          remove it, before the group requires `paired_mls`", .0.value()
     )]
     GateWouldStrand(LeafIndex),
+    /// A device behind a leaf that it shares creates no group.
+    #[error(
+        "a leaf that several devices share joins groups and creates none: create the group with another device, and \
+         let it add the leaf"
+    )]
+    SharedLeaf,
     /// This device cannot sign for the leaf that it shares.
     #[error(
         "the leaf does not list this device's signature key: another device has to add it, by \

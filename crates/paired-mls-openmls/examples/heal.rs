@@ -8,7 +8,7 @@ use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
     group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_openmls::{Device, MemoryProvider, PairedGroup, Received};
+use paired_mls_openmls::{Device, Group, MemoryProvider, Received};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -32,13 +32,13 @@ fn main() -> Result<(), Failure> {
         .use_ratchet_tree_extension(true)
         .build();
     let join = MlsGroupJoinConfig::builder().build();
-    let mut at_phone = PairedGroup::create(&phone, b"family", &create)?;
+    let mut at_phone = Group::create(&phone, b"family", &create)?;
     let key_packages = [sensor.key_package(CIPHERSUITE)?, bob.key_package(CIPHERSUITE)?];
     let sent = at_phone.add(&phone, &key_packages)?;
     at_phone.confirm(&phone)?; // the delivery service has accepted the commit
     let welcome = sent.welcome.ok_or("an Add gives a Welcome")?; // -> Welcome to the sensor and Bob
-    let mut at_sensor = PairedGroup::join(&sensor, &welcome, &join)?;
-    let mut at_bob = PairedGroup::join(&bob, &welcome, &join)?;
+    let mut at_sensor = Group::join(&sensor, &welcome, &join)?;
+    let mut at_bob = Group::join(&bob, &welcome, &join)?;
 
     // The phone and the sensor share a tape. The seed should come from hardware or an offline file.
     let pairing = Pairing::new(PairingId([1; 16]), [phone.signature_key(), sensor.signature_key()]);

@@ -13,7 +13,7 @@ use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed, Vault,
     group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_openmls::{Device, LeafGroup, MemoryProvider, PackageKind, PairedGroup, Received};
+use paired_mls_openmls::{Device, Group, LeafGroup, MemoryProvider, PackageKind, Received};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -25,6 +25,7 @@ fn main() -> Result<(), Failure> {
     // 1-to-1 channel.
     let scheme = CIPHERSUITE.signature_algorithm();
     let (private, public) = RustCrypto::default().signature_key_gen(scheme)?;
+    let pairing = Pairing::new(PairingId([1; 16]), [public.as_slice(), public.as_slice()]);
     let alice = || {
         // In a product the vault is a sealed file or hardware, and never lies with the MLS state.
         let vault = Vault::new(MemoryStorage::new());
@@ -35,6 +36,7 @@ fn main() -> Result<(), Failure> {
         };
         let signer = SignatureKeyPair::from_raw(scheme, private.clone(), public.clone());
         Device::new(provider, vault, signer, credential, AcceptAnyIdentity)
+            .with_shared_leaf(pairing.id)
     };
     let (phone, sensor) = (alice(), alice());
     let vault = Vault::new(MemoryStorage::new());
@@ -42,7 +44,6 @@ fn main() -> Result<(), Failure> {
     let bob = Device::generate(provider, vault, CIPHERSUITE, b"Bob", AcceptAnyIdentity)?;
 
     // They share a tape. The seed should come from hardware or an offline file.
-    let pairing = Pairing::new(PairingId([1; 16]), [public.as_slice(), public.as_slice()]);
     for (device, own) in [(&phone, DeviceId(0)), (&sensor, DeviceId(1))] {
         let seed = Seed::new(SUITE, Secret::new(vec![42; 32]))?; // random bytes, for real
         pairing.install(device.vault(), SUITE, seed, own)?;
@@ -63,12 +64,12 @@ fn main() -> Result<(), Failure> {
         .use_ratchet_tree_extension(true)
         .build();
     let join = MlsGroupJoinConfig::builder().build();
-    let mut at_bob = PairedGroup::create(&bob, b"two of us", &create)?;
+    let mut at_bob = Group::create(&bob, b"two of us", &create)?;
     let sent = at_bob.add(&bob, &[key_package])?;
     at_bob.confirm(&bob)?;
     let welcome = sent.welcome.ok_or("an Add gives a Welcome")?; // -> Welcome, to both devices
-    let mut at_phone = LeafGroup::join(&phone, pairing.id, &welcome, &join)?;
-    let mut at_sensor = LeafGroup::join(&sensor, pairing.id, &welcome, &join)?;
+    let mut at_phone = Group::join(&phone, &welcome, &join)?;
+    let mut at_sensor = Group::join(&sensor, &welcome, &join)?;
 
     // One commit from the tape. The sensor makes it again, compares it, and merges its own.
     let sent = at_phone.update(&phone)?;

@@ -7,7 +7,7 @@ use openmls_traits::{
     signatures::{Signer, SignerError},
     types::SignatureScheme,
 };
-use paired_mls::{Vault, group::credential::CredentialPolicy, leaf::KeyProofs};
+use paired_mls::{PairingId, Vault, group::credential::CredentialPolicy, leaf::KeyProofs};
 
 use paired_mls_group::ThisDevice;
 
@@ -26,6 +26,7 @@ pub struct Device<P> {
     credentials: Box<dyn CredentialPolicy>,
     clock: Box<dyn Clock>,
     key_proofs: Option<KeyProofs>,
+    shared_leaf: Option<PairingId>,
 }
 
 impl<P: Platform> Device<P> {
@@ -40,7 +41,8 @@ impl<P: Platform> Device<P> {
     ) -> Self {
         let (signer, credentials) = (AnySigner(Box::new(signer)), Box::new(credentials));
         let clock = Box::new(SystemClock);
-        Self { provider, vault, signer, credential, credentials, clock, key_proofs: None }
+        let (key_proofs, shared_leaf) = (None, None);
+        Self { provider, vault, signer, credential, credentials, clock, key_proofs, shared_leaf }
     }
 
     /// The same device with another clock than the system's.
@@ -54,6 +56,18 @@ impl<P: Platform> Device<P> {
     #[must_use]
     pub fn with_key_proofs(self, proofs: KeyProofs) -> Self {
         Self { key_proofs: Some(proofs), ..self }
+    }
+
+    /// The same device behind the leaf that the devices of a pairing share, whose credential and signature keys
+    /// it has: [`Group::join`](crate::Group::join) then knows the KeyPackages from that pairing's tape.
+    #[must_use]
+    pub fn with_shared_leaf(self, pairing: PairingId) -> Self {
+        Self { shared_leaf: Some(pairing), ..self }
+    }
+
+    /// The pairing whose devices share this device's leaf; `None` if its leaves are its own.
+    pub fn shared_leaf(&self) -> Option<PairingId> {
+        self.shared_leaf
     }
 
     /// The proof that this device agrees to share a leaf of its credential, with the keys that it lists.

@@ -1,14 +1,17 @@
 //! Paired MLS on unmodified OpenMLS.
 //!
-//! A [`Device`] is one member's cryptography, storage, signer and vault; a [`PairedGroup`] is an MLS
+//! A [`Device`] is one member's cryptography, storage, signer and vault; a [`Group`] is an MLS
 //! group whose commits, once the device is paired in it, heal its partners. Other members run any
-//! implementation of RFC 9420 and notice nothing.
+//! implementation of RFC 9420 and notice nothing. What a group has only at one of the two anchors is in
+//! [`PairedGroup`], for a node, and in [`LeafGroup`], for a shared leaf.
 //!
 //! [`openmls`] is re-exported, since its types stand in this interface, and since this crate steers
 //! the randomness of exactly that version.
 
 mod clock;
+mod content;
 mod device;
+mod facade;
 mod gate;
 mod group;
 mod leaf;
@@ -25,7 +28,9 @@ mod view;
 pub use openmls;
 
 pub use clock::{Clock, SystemClock};
+pub use content::Content;
 pub use device::Device;
+pub use facade::Group;
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves, proofs_extension};
 pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
 pub use leaf::{LeafGroup, Rejoin};

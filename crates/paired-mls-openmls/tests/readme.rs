@@ -6,7 +6,7 @@ use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, Pairing, PairingId, Secret, Seed, Vault,
     group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_openmls::{Device, MemoryProvider, PairedGroup, Received};
+use paired_mls_openmls::{Device, Group, MemoryProvider, Received};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -28,10 +28,10 @@ fn the_code_of_readme_heals() -> Result<(), Failure> {
     let seed = Seed::new(CipherSuite::X25519Aes128, bytes())?;
     let received = {
         // README begins
-        let mut at_phone = PairedGroup::create(&phone, b"family", &config)?;
+        let mut at_phone = Group::create(&phone, b"family", &config)?;
         let sent = at_phone.add(&phone, &[sensor.key_package(suite)?, bob.key_package(suite)?])?;
         at_phone.confirm(&phone)?; // the delivery service accepted it
-        let mut at_sensor = PairedGroup::join(&sensor, &sent.welcome.unwrap(), &join)?;
+        let mut at_sensor = Group::join(&sensor, &sent.welcome.unwrap(), &join)?;
 
         let pairing = Pairing::new(id, [phone.signature_key(), sensor.signature_key()]);
         pairing.install(phone.vault(), CipherSuite::X25519Aes128, seed, DeviceId(0))?;

@@ -2,7 +2,7 @@
 
 use paired_mls::HealPolicy;
 
-use super::{PairedGroup, send::Content};
+use super::{PairedGroup, send::Prepared};
 use crate::{Device, Error, Outgoing, Platform};
 
 impl PairedGroup {
@@ -34,7 +34,7 @@ impl PairedGroup {
         match self.paired.as_ref().filter(|_| idle) {
             Some(paired) => paired.due(|| {
                 let waiting = self.kept(&self.left_out(device)?)?;
-                self.aim(&Content::default(), &waiting)
+                self.aim(&Prepared::default(), &waiting)
             }),
             None => Ok(HealPolicy::Manual),
         }

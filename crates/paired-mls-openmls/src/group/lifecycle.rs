@@ -33,6 +33,7 @@ impl PairedGroup {
         require_free(group_id)?;
         let provider = device.provider();
         let mls = atomically(provider, || {
+            forget_shared(device, group_id)?;
             MlsGroup::new_with_group_id(
                 provider,
                 device.signer(),
@@ -75,6 +76,7 @@ impl PairedGroup {
             let group_id = processed.unverified_group_info().group_id();
             require_unreserved(group_id.as_slice())?;
             forget_inactive(device, group_id)?;
+            forget_shared(device, group_id.as_slice())?;
             let mls = enter(device, processed, None)?;
             check_signature_keys(device, &mls, &[])?;
             let paired = came_back(device, &mls)?;
@@ -114,6 +116,15 @@ impl PairedGroup {
             record.map(|record| Paired::load(device, device.vault(), &mls, record)).transpose()?;
         let identities = device.vault().load_identities(group_id)?;
         Ok(Self { mls, identities, paired: paired.flatten() })
+    }
+}
+
+/// From now on the device has a leaf of its own in the group: what the vault has of a leaf that it shared there
+/// before is not so any more.
+pub(super) fn forget_shared<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<(), Error> {
+    match device.vault().load_leaf(group_id)? {
+        Some(_) => Ok(device.vault().erase(&RecordName::Leaf(group_id.to_vec()))?),
+        None => Ok(()),
     }
 }
 

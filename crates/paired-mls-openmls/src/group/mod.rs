@@ -137,6 +137,11 @@ impl PairedGroup {
         self.paired.as_ref().map(|paired| paired.record.tape.clone())
     }
 
+    /// The same, to look at.
+    pub(crate) fn tape(&self) -> Option<&TapeId> {
+        self.paired.as_ref().map(|paired| &paired.record.tape)
+    }
+
     /// The tape index of the own paired commit that waits; `None` if none does.
     pub fn pending_index(&self) -> Option<Index> {
         self.mls.pending_commit()?;

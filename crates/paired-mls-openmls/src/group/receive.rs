@@ -17,7 +17,7 @@ use paired_mls::{
 use super::{
     PairedGroup,
     lifecycle::parse,
-    merge::{merge_other, merge_own},
+    merge::{Merged, merge_other, merge_own},
     refresh::renews_own_leaf,
     send::message_hash,
 };
@@ -79,6 +79,14 @@ pub enum Received {
     /// A message of this device itself, which the delivery service sent back. An own commit that
     /// cannot be told from another of the same device waits for `confirm` or `discard`.
     Own,
+}
+
+/// What became of a message within the transaction.
+enum Done {
+    /// It was no commit, or nothing that is merged here.
+    Heard(Received),
+    /// A commit was merged.
+    Followed(Merged),
 }
 
 impl PairedGroup {
@@ -147,7 +155,7 @@ impl PairedGroup {
         let receiving = tape.as_ref().map(|tape| Receiving::new(device.vault(), tape, next_epoch));
 
         let identities = self.identities.clone();
-        let (received, merged) = self.transact(device, |mls, paired| {
+        let done = self.transact(device, |mls, paired| {
             let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
             let (epoch, claims) = (processed.epoch().as_u64(), credential(processed.credential()));
             let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
@@ -160,7 +168,7 @@ impl PairedGroup {
                     let message = message.into_bytes();
                     let identity = identities.of(sender, epoch, claims);
                     let received = Received::Application { sender, identity, message };
-                    return Ok(((received, None), None));
+                    return Ok((Done::Heard(received), None));
                 }
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
@@ -172,9 +180,10 @@ impl PairedGroup {
                         .map_err(Error::storage("store a proposal"))?;
                     return Ok(match heard {
                         Some((events, next)) => {
-                            ((Received::Impostor { events, heal: None }, None), Some(next))
+                            let received = Received::Impostor { events, heal: None };
+                            (Done::Heard(received), Some(next))
                         }
-                        None => ((Received::Proposal, None), None),
+                        None => (Done::Heard(Received::Proposal), None),
                     });
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
@@ -212,18 +221,19 @@ impl PairedGroup {
                     match own_private(mls, paired, device, message)? {
                         OwnPrivate::Pending => merge_own(mls, paired, device, &identities)?,
                         OwnPrivate::Forged => return Err(PeerError::InOwnName.into()),
-                        OwnPrivate::Other => return Ok(((Received::Own, None), None)),
+                        OwnPrivate::Other => return Ok((Done::Heard(Received::Own), None)),
                     }
                 }
             };
-            Ok(((Received::Own, Some(merged)), next))
+            Ok((Done::Followed(merged), next))
         })?;
-
-        let Some(mut merged) = merged else {
-            return Ok(received);
-        };
-        self.settle(device, &mut merged);
-        Ok(Received::Commit { events: merged.events, heal: None })
+        match done {
+            Done::Heard(received) => Ok(received),
+            Done::Followed(mut merged) => {
+                self.settle(device, &mut merged);
+                Ok(Received::Commit { events: merged.events, heal: None })
+            }
+        }
     }
 }
 

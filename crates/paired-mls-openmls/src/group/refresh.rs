@@ -37,7 +37,7 @@ use super::{
     PairedGroup,
     lifecycle::{parse, staged_welcome},
     merge::Merged,
-    send::Content,
+    send::Prepared,
 };
 use crate::{
     Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
@@ -113,7 +113,7 @@ impl PairedGroup {
         proposals.remove(seat);
         paired.require_place(&proposals, partner)?;
         let (adds, removes, renews) = (vec![parsed], vec![seat], vec![partner]);
-        self.commit(device, Content { adds, removes, renews, ..Content::default() })
+        self.make(device, Prepared { adds, removes, renews, ..Prepared::default() })
     }
 
     /// Whether a message is the Welcome of a refresh of this device's leaf that a partner has made: what to

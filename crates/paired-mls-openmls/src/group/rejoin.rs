@@ -18,7 +18,7 @@ use tls_codec::Serialize as _;
 
 use super::{
     PairedGroup,
-    lifecycle::{delete, parse, require_unreserved},
+    lifecycle::{delete, forget_shared, parse, require_unreserved},
     suite_of,
 };
 use crate::{
@@ -75,6 +75,7 @@ impl PairedGroup {
         let provider = device.provider();
         let (mls, identities, outgoing) = atomically(provider, || {
             forget(device, &group_id)?;
+            forget_shared(device, group_id.as_slice())?;
             let commit = MlsGroup::external_commit_builder()
                 .with_config(config.clone())
                 .skip_lifetime_validation()

@@ -1,13 +1,17 @@
 //! What this device sends: commits, application messages, and the proposal to leave.
 
-use openmls::prelude::{
-    CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex, LeafNodeParameters,
-    LoadedPsks, MlsGroup,
+use openmls::{
+    extensions::Extensions,
+    group::GroupContext,
+    prelude::{
+        CommitBuilder, CommitMessageBundle, Complete, KeyPackage, LeafNodeIndex,
+        LeafNodeParameters, LoadedPsks, MlsGroup, Proposal,
+    },
 };
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{DeviceId, Event, anchor::LeafIndex, group::PendingCommit};
 use paired_mls_group::{
-    Proposed, Sending,
+    Library as _, Proposed, Sending,
     gate::check_staged,
     identity::LeftOut,
     node::{Aim, Paired, Proposals},
@@ -15,7 +19,8 @@ use paired_mls_group::{
 
 use super::{PairedGroup, merge::merge_own, suite_of};
 use crate::{
-    Device, Error, Outgoing, Platform, UsageError,
+    Content, Device, Error, Outgoing, Platform, UsageError,
+    gate::gate_of,
     outgoing::message_bytes,
     package::newcomers,
     signal::next_leaf,
@@ -23,11 +28,15 @@ use crate::{
     view::{self, reference_of},
 };
 
-/// What a commit of this device does, by value.
+/// What a commit of this device does, by value: checked and parsed.
 #[derive(Default)]
-pub(super) struct Content {
+pub(super) struct Prepared {
     pub(super) adds: Vec<KeyPackage>,
     pub(super) removes: Vec<LeafIndex>,
+    pub(super) extensions: Option<Extensions<GroupContext>>,
+    /// Pre-shared keys, and proposals that RFC 9420 does not define.
+    pub(super) others: Vec<Proposal>,
+    pub(super) authenticated_data: Vec<u8>,
     /// The partners that the commit removes and adds again with new leaves.
     pub(super) renews: Vec<DeviceId>,
     /// A change of the own leaf; the keys change in any case.
@@ -41,7 +50,7 @@ impl PairedGroup {
     ///
     /// As [`PairedGroup::add`].
     pub fn update<P: Platform>(&mut self, device: &Device<P>) -> Result<Outgoing, Error> {
-        self.commit(device, Content::default())
+        self.commit(device, Content::new())
     }
 
     /// Adds the members of these KeyPackages, each a serialized `MLSMessage`, in this order: the
@@ -60,8 +69,7 @@ impl PairedGroup {
         device: &Device<P>,
         key_packages: &[Vec<u8>],
     ) -> Result<Outgoing, Error> {
-        let adds = newcomers(&self.mls, device, key_packages)?;
-        self.commit(device, Content { adds, ..Content::default() })
+        self.commit(device, Content::new().adds(key_packages.iter().cloned()))
     }
 
     /// Removes the members at these leaves.
@@ -74,7 +82,34 @@ impl PairedGroup {
         device: &Device<P>,
         leaves: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
-        self.commit(device, Content { removes: leaves.to_vec(), ..Content::default() })
+        self.commit(device, Content::new().removes(leaves.iter().copied()))
+    }
+
+    /// Commits with this content and the proposals that were received.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::GateWouldStrand`] for a [gate](crate::gate()) that a member would not pass; otherwise as
+    /// [`PairedGroup::add`].
+    pub fn commit<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        content: Content,
+    ) -> Result<Outgoing, Error> {
+        let Content { adds, removes, extensions, others, authenticated_data } = content;
+        let adds = newcomers(&self.mls, device, &adds)?;
+        if let Some(extensions) = &extensions {
+            gate_of(extensions).check_members(&device.leaves(&self.mls)?)?;
+        }
+        let prepared = Prepared {
+            adds,
+            removes,
+            extensions,
+            others,
+            authenticated_data,
+            ..Prepared::default()
+        };
+        self.make(device, prepared)
     }
 
     /// Encrypts an application message; returns its `MLSMessage`.
@@ -143,10 +178,10 @@ impl PairedGroup {
         })
     }
 
-    pub(super) fn commit<P: Platform>(
+    pub(super) fn make<P: Platform>(
         &mut self,
         device: &Device<P>,
-        mut content: Content,
+        mut content: Prepared,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
         self.check_vault(device)?;
@@ -213,7 +248,7 @@ impl PairedGroup {
     }
 
     /// Whom a commit with this content reaches, and these proposals that wait.
-    pub(super) fn aim(&self, content: &Content, waiting: &[Proposed]) -> Result<Aim, Error> {
+    pub(super) fn aim(&self, content: &Prepared, waiting: &[Proposed]) -> Result<Aim, Error> {
         let Some(paired) = &self.paired else {
             return Ok(Aim::default());
         };
@@ -255,14 +290,23 @@ type Built<'a> = CommitBuilder<'a, Complete, &'a mut MlsGroup>;
 fn load<'a, P: Platform>(
     mls: &'a mut MlsGroup,
     device: &'a Device<P>,
-    content: Content,
+    content: Prepared,
 ) -> Result<Loaded<'a>, Error> {
     let removes = content.removes.iter().map(|leaf| LeafNodeIndex::new(leaf.value()));
-    mls.commit_builder()
+    mls.set_aad(content.authenticated_data);
+    let mut builder = mls
+        .commit_builder()
         .propose_adds(content.adds)
         .propose_removals(removes)
+        .add_proposals(content.others)
         .force_self_update(true)
-        .leaf_node_parameters(content.leaf.unwrap_or_default())
+        .leaf_node_parameters(content.leaf.unwrap_or_default());
+    if let Some(extensions) = content.extensions {
+        builder = builder
+            .propose_group_context_extensions(extensions)
+            .map_err(Error::mls("propose extensions of the group"))?;
+    }
+    builder
         .load_psks(device.provider().storage())
         .map_err(Error::mls("load the pre-shared keys of a commit"))
 }

@@ -4,8 +4,9 @@ use openmls::{
     extensions::Extensions,
     group::GroupContext,
     prelude::{
-        Capabilities, Credential, CredentialWithKey, KeyPackage, KeyPackageIn, LeafNode,
-        LeafNodeIndex, LeafNodeParameters, MlsGroup, ProposalType, ProtocolVersion, QueuedProposal,
+        Capabilities, Credential, CredentialWithKey, CustomProposal, KeyPackage, KeyPackageIn,
+        LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, PreSharedKeyProposal, Proposal,
+        ProposalType, ProtocolVersion, QueuedProposal,
     },
 };
 use openmls_traits::crypto::OpenMlsCrypto;
@@ -18,21 +19,23 @@ use crate::{
     view::{leaf, reference_of},
 };
 
-/// What a commit does. Its order is the one in which OpenMLS commits: Adds, then what concerns the
-/// group, then the one proposal that concerns a leaf.
+/// What a commit does: checked and parsed. Its order is the one in which OpenMLS commits: Adds, then what
+/// concerns the group, then the one proposal that concerns a leaf.
 #[derive(Default)]
-pub(super) struct Content {
+pub(super) struct Prepared {
     /// Proposals of others, in this order.
     pub(super) references: Vec<Vec<u8>>,
     pub(super) adds: Vec<KeyPackage>,
     pub(super) removes: Vec<LeafIndex>,
     pub(super) extensions: Option<Extensions<GroupContext>>,
+    /// Pre-shared keys, and proposals that RFC 9420 does not define.
+    pub(super) others: Vec<Proposal>,
     /// A change of the own leaf; the keys change in any case.
     pub(super) leaf: Option<LeafNodeParameters>,
     pub(super) authenticated_data: Vec<u8>,
 }
 
-impl Content {
+impl Prepared {
     /// Has the proposals of others that were taken up, and removes whom it is to remove.
     pub(super) fn with(self, taken: TakenUp) -> Self {
         Self { references: taken.references, removes: taken.removes, ..self }
@@ -83,6 +86,17 @@ impl Content {
             ProposalType::GroupContextExtensions => {
                 let (extensions, rest) = next(rest)?;
                 self.extensions = Some(extensions);
+                Ok(rest)
+            }
+            ProposalType::PreSharedKey => {
+                let (psk, rest) = next::<PreSharedKeyProposal>(rest)?;
+                self.others.push(Proposal::PreSharedKey(Box::new(psk)));
+                Ok(rest)
+            }
+            ProposalType::Custom(proposal_type) => {
+                let (payload, rest) = next::<VLBytes>(rest)?;
+                let custom = CustomProposal::new(proposal_type, payload.into());
+                self.others.push(Proposal::Custom(Box::new(custom)));
                 Ok(rest)
             }
             other => Err(PeerError::Proposal(u16::from(other))),

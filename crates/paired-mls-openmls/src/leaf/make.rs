@@ -9,7 +9,7 @@ use paired_mls::{
 };
 use paired_mls_group::{Recorded, Replay};
 
-use super::{content::Content, next_epoch, reload};
+use super::{content::Prepared, next_epoch, reload};
 use crate::{
     Device, Error, GuardError, Outgoing, PeerError, Platform,
     provider::undone,
@@ -31,7 +31,7 @@ pub(super) fn make<P: Platform>(
     device: &Device<P>,
     tape: &TapeId,
     spot: Spot,
-    content: Content,
+    content: Prepared,
     recorded: Vec<Recorded>,
 ) -> Result<Made, Error> {
     let value = device.vault().preview(tape, spot)?;
@@ -48,6 +48,7 @@ pub(super) fn make<P: Platform>(
         .commit_builder()
         .propose_adds(content.adds)
         .propose_removals(removes)
+        .add_proposals(content.others)
         .force_self_update(true);
     if let Some(extensions) = content.extensions {
         builder = builder
@@ -92,7 +93,7 @@ pub(super) fn remake<P: Platform>(
     tape: &TapeId,
     notify: &LeafNotify,
 ) -> Result<Made, Error> {
-    let content = Content::from_notify(mls, device, notify)?;
+    let content = Prepared::from_notify(mls, device, notify)?;
     let leaf = wire::LeafNode::decode(&notify.leaf_node).map_err(PeerError::message)?;
     let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
     let recorded = vec![

@@ -16,11 +16,11 @@ use paired_mls_group::{Library as _, gate::check_staged, identity::LeftOut, shar
 
 use super::{
     LeafGroup,
-    content::Content,
+    content::Prepared,
     make::{make, message_hash, rehearse},
 };
 use crate::{
-    Device, Error, Outgoing, Platform, Received, UsageError,
+    Content, Device, Error, Outgoing, Platform, Received, UsageError,
     gate::gate_of,
     outgoing::message_bytes,
     package::newcomers,
@@ -35,7 +35,7 @@ impl LeafGroup {
     ///
     /// As [`LeafGroup::add`].
     pub fn update<P: Platform>(&mut self, device: &Device<P>) -> Result<Outgoing, Error> {
-        self.commit(device, Content::default(), &[])
+        self.commit(device, Content::new())
     }
 
     /// Adds the members of these KeyPackages, each a serialized `MLSMessage`.
@@ -53,8 +53,7 @@ impl LeafGroup {
         device: &Device<P>,
         key_packages: &[Vec<u8>],
     ) -> Result<Outgoing, Error> {
-        let adds = newcomers(&self.mls, device, key_packages)?;
-        self.commit(device, Content { adds, ..Content::default() }, &[])
+        self.commit(device, Content::new().adds(key_packages.iter().cloned()))
     }
 
     /// Removes the members at these leaves: the first with this commit, and each further one with one
@@ -69,12 +68,32 @@ impl LeafGroup {
         device: &Device<P>,
         leaves: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
-        let others: Vec<_> = self.mls.members().map(|member| leaf(member.index)).collect();
-        let is_other = |leaf: &&LeafIndex| others.contains(leaf) && **leaf != self.own_leaf();
-        if let Some(stranger) = leaves.iter().find(|leaf| !is_other(leaf)) {
+        self.commit(device, Content::new().removes(leaves.iter().copied()))
+    }
+
+    /// Commits with this content and the proposals that were received: what waits to be removed too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LeafGroup::add`], [`LeafGroup::remove`] and [`LeafGroup::update_extensions`].
+    pub fn commit<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        content: Content,
+    ) -> Result<Outgoing, Error> {
+        let Content { adds, removes, extensions, others, authenticated_data } = content;
+        let members: Vec<_> = self.mls.members().map(|member| leaf(member.index)).collect();
+        let is_other = |leaf: &&LeafIndex| members.contains(leaf) && **leaf != self.own_leaf();
+        if let Some(stranger) = removes.iter().find(|leaf| !is_other(leaf)) {
             return Err(UsageError::NoSuchMember(*stranger).into());
         }
-        self.commit(device, Content::default(), leaves)
+        let adds = newcomers(&self.mls, device, &adds)?;
+        if let Some(extensions) = &extensions {
+            gate_of(extensions).check_members(&device.leaves(&self.mls)?)?;
+        }
+        let prepared =
+            Prepared { adds, extensions, others, authenticated_data, ..Prepared::default() };
+        self.make(device, prepared, &removes)
     }
 
     /// Changes the leaf: its credential, signature keys, capabilities or extensions. This device signs
@@ -89,7 +108,7 @@ impl LeafGroup {
         device: &Device<P>,
         parameters: LeafNodeParameters,
     ) -> Result<Outgoing, Error> {
-        self.commit(device, Content { leaf: Some(parameters), ..Content::default() }, &[])
+        self.make(device, Prepared { leaf: Some(parameters), ..Prepared::default() }, &[])
     }
 
     /// Changes the extensions of the group's context, all at once (RFC 9420 section 12.1.7).
@@ -102,8 +121,7 @@ impl LeafGroup {
         device: &Device<P>,
         extensions: Extensions<GroupContext>,
     ) -> Result<Outgoing, Error> {
-        gate_of(&extensions).check_members(&device.leaves(&self.mls)?)?;
-        self.commit(device, Content { extensions: Some(extensions), ..Content::default() }, &[])
+        self.commit(device, Content::new().extensions(extensions))
     }
 
     /// Encrypts an application message; returns its `MLSMessage`.
@@ -179,10 +197,10 @@ impl LeafGroup {
         Ok(Received::Commit { events: self.confirm(device)?, heal: None })
     }
 
-    fn commit<P: Platform>(
+    fn make<P: Platform>(
         &mut self,
         device: &Device<P>,
-        content: Content,
+        content: Prepared,
         removes: &[LeafIndex],
     ) -> Result<Outgoing, Error> {
         self.require_membership()?;

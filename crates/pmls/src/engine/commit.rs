@@ -6,7 +6,7 @@ use paired_mls_api::{
     Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
     WelcomeFor,
 };
-use paired_mls_openmls::{Outgoing, PairedGroup, UsageError};
+use paired_mls_openmls::{Group as MlsPaired, Outgoing, UsageError};
 
 use super::{
     Change, Engine, EngineError, Group, GroupRow, Membership, Report,
@@ -40,7 +40,7 @@ impl Engine {
         let id = self.new_group_id()?;
         let config = create_config(self, door)?;
         self.device().provider().transaction(|| {
-            let created = PairedGroup::create(self.device(), id.as_bytes(), &config)?;
+            let created = MlsPaired::create(self.device(), id.as_bytes(), &config)?;
             // The service verifies what comes after by it.
             let group_info = Some(created.group_info(self.device())?.into());
             self.store().enter_group(&id, name, None, 0)?;

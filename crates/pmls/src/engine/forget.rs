@@ -4,7 +4,7 @@ use openmls_traits::OpenMlsProvider as _;
 use paired_mls_api::GroupId;
 use paired_mls_openmls::openmls::prelude::{GroupId as MlsGroupId, MlsGroup};
 
-use super::{Engine, EngineError, Group, Happening, Report, group::mls};
+use super::{Engine, EngineError, Happening, Report, group::mls};
 
 /// What is done with a group that this device is still in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,14 @@ impl Engine {
             return Err(EngineError::StillIn(row.name));
         }
         match self.load(&row) {
-            Ok(group) if group.shared().is_some() && !group.mls().is_active() => group.erase()?,
-            Ok(mut group) => self.unpair(&mut group)?,
+            // A leaf that is still in the group is the partners' too, and so is what it draws from.
+            Ok(group) if group.shared().is_some() && group.mls().is_active() => {}
+            Ok(mut group) => {
+                if group.phase().is_some() {
+                    group.cease()?;
+                }
+                group.unpair()?;
+            }
             // The MLS state is gone already.
             Err(EngineError::Mls(_)) => {}
             Err(error) => return Err(error),
@@ -49,16 +55,6 @@ impl Engine {
         self.erase_group(&row.id)?;
         report.add(Happening::Forgotten { group: row.name, id: row.id.to_string() });
         Ok(())
-    }
-
-    fn unpair(&self, group: &mut Group) -> Result<(), EngineError> {
-        match group.as_own() {
-            Some((own, device)) if own.is_paired() => {
-                own.cease(device)?;
-                Ok(own.unpair(device)?)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Erases a group, also one that was never there for others.

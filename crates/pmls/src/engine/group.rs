@@ -1,9 +1,9 @@
 //! A group, with a leaf of the device's own or one that it shares.
 
-use paired_mls::{DeviceId, Event, Freshness, PairingId, Phase, anchor::LeafIndex};
+use paired_mls::{DeviceId, EpochSecurity, Event, Freshness, PairingId, Phase, anchor::LeafIndex};
 use paired_mls_openmls::{
-    Error, LeafGroup, MemberIdentity, Outgoing, PairedGroup, Received, UsageError, gate,
-    gate_capabilities,
+    Error, Group as MlsPaired, LeafGroup, MemberIdentity, Outgoing, PairedGroup, Received,
+    UsageError, gate, gate_capabilities,
     openmls::prelude::{
         Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, MlsGroup,
         MlsGroupCreateConfig, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, Proposal,
@@ -41,15 +41,9 @@ impl Door {
 /// A group, and the device that it is used with.
 pub(crate) struct Group {
     pub(crate) row: GroupRow,
-    kind: Kind,
+    group: MlsPaired,
+    device: OwnDevice,
     directory: Directory,
-}
-
-enum Kind {
-    /// This device has a leaf of its own.
-    Own(PairedGroup, OwnDevice),
-    /// It shares its leaf with the other devices of a pairing.
-    Shared(LeafGroup, OwnDevice),
 }
 
 /// Handshakes go in the clear: the service orders them by their epoch anyway, a shared leaf needs it, and
@@ -89,83 +83,49 @@ where
     EngineError::Mls(Error::Mls { step, source: Box::new(source) })
 }
 
-/// Calls the same method of both kinds of group.
-macro_rules! on_group {
-    ($self:expr, $group:ident, $device:ident => $call:expr) => {
-        match &mut $self.kind {
-            Kind::Own($group, $device) => $call,
-            Kind::Shared($group, $device) => $call,
-        }
-    };
-}
-
 impl Group {
     /// The MLS group, to look at.
     pub(crate) fn mls(&self) -> &MlsGroup {
-        match &self.kind {
-            Kind::Own(group, _) => group.mls(),
-            Kind::Shared(group, _) => group.mls(),
-        }
+        self.group.mls()
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.mls().epoch().as_u64()
+        self.group.epoch()
     }
 
-    /// The group in which this device has a leaf of its own, with the device; `None` if it shares it.
+    /// What the group has in which this device has a leaf of its own, with the device; `None` if it shares it.
     pub(super) fn as_own(&mut self) -> Option<(&mut PairedGroup, &OwnDevice)> {
-        match &mut self.kind {
-            Kind::Own(group, device) => Some((group, device)),
-            Kind::Shared(..) => None,
-        }
+        Some((self.group.node_mut()?, &self.device))
     }
 
-    /// The group in which this device shares its leaf, with the device.
+    /// What the group has in which this device shares its leaf, with the device.
     pub(super) fn as_shared(&mut self) -> Option<(&mut LeafGroup, &OwnDevice)> {
-        match &mut self.kind {
-            Kind::Own(..) => None,
-            Kind::Shared(group, device) => Some((group, device)),
-        }
+        Some((self.group.shared_mut()?, &self.device))
     }
 
-    /// The group in which this device has a leaf of its own, to look at.
+    /// What the group has in which this device has a leaf of its own, to look at.
     pub(crate) fn paired(&self) -> Option<&PairedGroup> {
-        match &self.kind {
-            Kind::Own(group, _) => Some(group),
-            Kind::Shared(..) => None,
-        }
+        self.group.node()
     }
 
-    /// The group in which this device shares its leaf, to look at.
+    /// What the group has in which this device shares its leaf, to look at.
     pub(crate) fn shared(&self) -> Option<&LeafGroup> {
-        match &self.kind {
-            Kind::Own(..) => None,
-            Kind::Shared(group, _) => Some(group),
-        }
+        self.group.shared()
     }
 
-    /// The number of this device in the pairing that is used here, if it has a leaf of its own.
-    pub(super) fn own_number(&self) -> Option<DeviceId> {
-        let own = self.paired()?;
-        let leaf = own.mls().own_leaf_index().u32();
-        let (number, _) = own.devices().into_iter().find(|(_, at)| at.value() == leaf)?;
-        Some(number)
+    /// The number of this device in the pairing that is used here.
+    pub(super) fn own_number(&self) -> Result<Option<DeviceId>, Error> {
+        self.group.own_device(&self.device)
     }
 
     /// The pairing of this device here, also one that is ending.
     pub(super) fn any_pairing(&self) -> Option<PairingId> {
-        match &self.kind {
-            Kind::Own(group, _) => group.pairing_tape().map(|tape| tape.pairing),
-            Kind::Shared(group, _) => Some(group.pairing_tape().pairing),
-        }
+        self.group.pairing_tape().map(|tape| tape.pairing)
     }
 
     /// Whether this device still draws from the tape of its pairing here; `None` without one.
     pub(super) fn phase(&self) -> Option<Phase> {
-        match &self.kind {
-            Kind::Own(group, _) => group.phase(),
-            Kind::Shared(group, _) => Some(group.phase()),
-        }
+        self.group.phase()
     }
 
     /// The pairing by which commits of this device heal others, if it has not ended. A shared leaf has one
@@ -175,92 +135,76 @@ impl Group {
         if ended { None } else { self.any_pairing() }
     }
 
+    /// How safe the epoch is for this device.
+    pub(super) fn security(&self) -> Option<EpochSecurity> {
+        self.group.security(self.own_number().ok()??)
+    }
+
     pub(super) fn has_pending(&self) -> bool {
-        match &self.kind {
-            Kind::Own(group, _) => group.mls().pending_commit().is_some(),
-            Kind::Shared(group, _) => group.pending_index().is_some(),
-        }
+        self.group.has_pending()
     }
 
     pub(super) fn update(&mut self) -> Result<Outgoing, Error> {
-        on_group!(self, group, device => group.update(device))
+        self.group.update(&self.device)
     }
 
     pub(super) fn add(&mut self, packages: &[Vec<u8>]) -> Result<Outgoing, Error> {
-        on_group!(self, group, device => group.add(device, packages))
+        self.group.add(&self.device, packages)
     }
 
     pub(super) fn remove(&mut self, leaves: &[LeafIndex]) -> Result<Outgoing, Error> {
-        on_group!(self, group, device => group.remove(device, leaves))
+        self.group.remove(&self.device, leaves)
     }
 
     pub(super) fn send(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        on_group!(self, group, device => group.send(device, message))
+        self.group.send(&self.device, message)
     }
 
     pub(super) fn leave(&mut self) -> Result<Vec<u8>, Error> {
-        on_group!(self, group, device => group.leave(device))
+        self.group.leave(&self.device)
     }
 
     /// The GroupInfo of the epoch, by which others come in from outside.
     pub(super) fn group_info(&mut self) -> Result<Vec<u8>, Error> {
-        on_group!(self, group, device => group.group_info(device))
+        self.group.group_info(&self.device)
     }
 
     pub(super) fn discard(&mut self) -> Result<(), Error> {
-        on_group!(self, group, device => group.discard(device))
+        self.group.discard(&self.device)
     }
 
     /// Processes a message; [`Group::heal_if_due`] is for the end of all that have come.
     pub(super) fn process(&mut self, message: &[u8]) -> Result<Received, Error> {
-        match &mut self.kind {
-            Kind::Own(group, device) => group.follow_if(device, message, |_| true),
-            Kind::Shared(group, device) => group.process(device, message),
-        }
+        self.group.follow(&self.device, message)
     }
 
     /// The commit that heals, if the group's policy demands one now.
     pub(super) fn heal_if_due(&mut self) -> Result<Option<Outgoing>, Error> {
-        match &mut self.kind {
-            Kind::Own(group, device) => group.heal_if_due(device),
-            Kind::Shared(..) => Ok(None),
-        }
+        self.group.heal_if_due(&self.device)
     }
 
     pub(super) fn cease(&mut self) -> Result<(), Error> {
-        on_group!(self, group, device => group.cease(device))
+        self.group.cease(&self.device)
+    }
+
+    /// Takes the pairing out; of a group with a shared leaf nothing is left then.
+    pub(super) fn unpair(self) -> Result<(), Error> {
+        self.group.unpair(&self.device).map(drop)
     }
 
     /// Compares the state with the vault, of which one may come from a backup.
     pub(super) fn check_vault(&mut self) -> Result<Freshness, Error> {
-        on_group!(self, group, device => group.check_vault(device))
-    }
-
-    /// Erases the state of a shared leaf that is out of the group.
-    pub(super) fn erase(self) -> Result<(), Error> {
-        match self.kind {
-            Kind::Own(..) => Ok(()),
-            Kind::Shared(group, device) => group.erase(&device),
-        }
+        self.group.check_vault(&self.device)
     }
 
     /// Whether nobody else may send from this device's leaf in this epoch.
     pub(super) fn speaks_alone(&self) -> bool {
-        match &self.kind {
-            Kind::Own(..) => true,
-            Kind::Shared(group, device) => {
-                let tape = device.vault().tape_info(group.pairing_tape());
-                tape.is_ok_and(|tape| group.token() == Some(tape.own_device))
-            }
-        }
+        self.group.speaks_alone(&self.device).unwrap_or(false)
     }
 
     /// The members, and who they are.
     pub(super) fn identities(&self) -> Vec<MemberIdentity> {
-        match &self.kind {
-            Kind::Own(group, _) => group.members(),
-            Kind::Shared(group, _) => group.members(),
-        }
+        self.group.members()
     }
 
     pub(super) fn has_unverified(&self) -> bool {
@@ -269,7 +213,7 @@ impl Group {
 
     /// Asks the policy once more about members that are not verified.
     pub(super) fn recheck(&mut self) -> Result<(), Error> {
-        on_group!(self, group, device => group.recheck_identities(device).map(drop))
+        self.group.recheck_identities(&self.device).map(drop)
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -362,18 +306,13 @@ impl Engine {
 
     /// Loads a group that this device is in.
     pub(crate) fn load(&self, row: &GroupRow) -> Result<Group, EngineError> {
-        let kind = match row.pairing {
-            None => {
-                let device = self.session.own_device();
-                Kind::Own(PairedGroup::load(&device, row.id.as_bytes())?, device)
-            }
-            Some(pairing) => {
-                let device = self.behind_leaf(pairing)?;
-                Kind::Shared(LeafGroup::load(&device, row.id.as_bytes())?, device)
-            }
+        let device = match row.pairing {
+            None => self.session.own_device(),
+            Some(pairing) => self.behind_leaf(pairing)?,
         };
+        let group = MlsPaired::load(&device, row.id.as_bytes())?;
         let directory = self.session.directory().clone();
-        Ok(Group { row: row.clone(), kind, directory })
+        Ok(Group { row: row.clone(), group, device, directory })
     }
 
     /// Loads a group by its name, to act in it.

@@ -95,7 +95,8 @@ impl Engine {
             credential: BasicCredential::new(session.profile().user.as_bytes().to_vec()).into(),
             signature_key: signature_key.into(),
         };
-        self.with_proofs(pairing, &terms, session.device_with(key, credential)?)
+        let device = session.device_with(key, credential)?.with_shared_leaf(pairing);
+        self.with_proofs(pairing, &terms, device)
     }
 
     /// Makes KeyPackages from the tape of a pairing, and hands them to whoever is to have them: those of

@@ -13,7 +13,7 @@ use paired_mls::{
 };
 use paired_mls_api::{Envelope, GroupId, MailboxItem, ProblemKind};
 use paired_mls_openmls::{
-    Channel, Error, LeafGroup, PairedGroup, Received, UsageError, is_key_pair, welcome_group_id,
+    Channel, Error, Group as MlsPaired, LeafGroup, Received, UsageError, is_key_pair,
 };
 
 use super::{
@@ -125,11 +125,11 @@ impl Engine {
     /// A Welcome: into a group, with a leaf of the device's own or the shared one; into a 1-to-1 channel;
     /// or for nobody here.
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
-        match welcome_group_id(self.device(), welcome) {
+        match MlsPaired::welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome).await,
             Ok(id) => {
                 let joined = self.device().provider().transaction(|| {
-                    let group = PairedGroup::join(self.device(), welcome, &join_config())?;
+                    let group = MlsPaired::join(self.device(), welcome, &join_config())?;
                     let epoch = group.epoch();
                     self.store().note_welcome(&self.message_id(welcome)?)?;
                     self.entered(&GroupId::new(group.group_id())?, None, epoch, report)
@@ -148,19 +148,19 @@ impl Engine {
         }
         for pairing in self.paired(AnchorKind::Leaf)? {
             let device = self.behind_leaf(pairing)?;
-            let id = match LeafGroup::welcome_group_id(&device, pairing, welcome) {
+            let id = match MlsPaired::welcome_group_id(&device, welcome) {
                 Ok(id) => GroupId::new(id)?,
                 Err(Error::Usage(UsageError::NoTapeKeyPackage)) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let still = LeafGroup::load(&device, id.as_bytes());
+            let still = MlsPaired::load(&device, id.as_bytes());
             if still.is_ok_and(|group| group.mls().is_active()) {
                 return self.store().keep_welcome(welcome, self.now());
             }
             // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
             // without a group is dropped at the next start, and the Welcome read again.
             self.entered(&id, Some(pairing), 0, report)?;
-            let group = LeafGroup::join(&device, pairing, welcome, &join_config())?;
+            let group = MlsPaired::join(&device, welcome, &join_config())?;
             self.store().back_since(&id, group.epoch(), 0)?;
             self.store().note_welcome(&self.message_id(welcome)?)?;
             return self.who_is_in(&id, report).await;

@@ -345,10 +345,7 @@ fn with_causes(error: &EngineError) -> String {
 
 /// How safe the epoch is for this device.
 pub(super) fn security_of(group: &Group) -> Option<&'static str> {
-    if let Some(shared) = group.shared() {
-        return Some(shared.security().name());
-    }
-    group.paired()?.security(group.own_number()?).map(EpochSecurity::name)
+    group.security().map(EpochSecurity::name)
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl Engine {
             let partners = self.partners_of(pairing)?;
             return Ok(partners.into_iter().map(|(number, _)| number.0).collect());
         };
-        let own = group.own_number();
+        let own = group.own_number()?;
         let partners = paired.devices().into_iter().map(|(device, _)| device);
         let partners = partners.filter(|device| Some(*device) != own);
         let reached: Vec<_> = match paired.footing()? {

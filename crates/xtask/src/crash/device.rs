@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use openmls::prelude::{Capabilities, Lifetime};
 use paired_mls::{
     Secret,
     pairing::{
@@ -9,12 +10,12 @@ use paired_mls::{
         Route, Source, Terms,
     },
 };
-use paired_mls_openmls::is_key_pair;
+use paired_mls_openmls::{Group, PairedGroup, is_key_pair};
 
 use super::{
     AnchorKind,
     files::{FileDevice, Home, NAMES, Round, crypto, get, letters, put},
-    member::{Member, Partner, key_package},
+    member::{self, Partner, key_package},
     pause,
 };
 use crate::Failure;
@@ -33,7 +34,7 @@ pub(super) enum Errand {
 
 /// Lives as a device, until it is killed or has finished.
 pub(super) fn live(home: &Home, errand: Errand) -> Result<(), Failure> {
-    let device = home.open()?;
+    let mut device = home.open()?;
     let mut begun = Round::all(&home.folder);
     if errand == Errand::Live {
         begun.drain(..begun.len().saturating_sub(1));
@@ -41,11 +42,18 @@ pub(super) fn live(home: &Home, errand: Errand) -> Result<(), Failure> {
     loop {
         for round in &begun {
             let terms = pair(home, &device, round)?;
+            if home.kind.anchor == AnchorKind::Leaf {
+                device = device.with_shared_leaf(round.pairing());
+            }
             let mut member = enter(home, &device, round, &terms)?;
             loop {
                 let idle = turn(home, &device, round, &mut member, errand)?;
                 if idle && errand == Errand::Finish {
-                    let state = format!("{} {:?}", member.epoch(), member.authenticator());
+                    let state = format!(
+                        "{} {:?}",
+                        member.epoch(),
+                        member.mls().epoch_authenticator().as_slice()
+                    );
                     home.finish(round, &state)?;
                     break;
                 }
@@ -125,16 +133,11 @@ fn post(home: &Home, round: &Round, progress: Progress) -> Result<(), Failure> {
 }
 
 /// Comes into the group by its Welcome, from wherever it was interrupted.
-fn enter(
-    home: &Home,
-    device: &FileDevice,
-    round: &Round,
-    terms: &Terms,
-) -> Result<Member, Failure> {
+fn enter(home: &Home, device: &FileDevice, round: &Round, terms: &Terms) -> Result<Group, Failure> {
     let (anchor, pairing) = (home.kind.anchor, round.pairing());
-    let loaded = Member::load(anchor, device, &round.group_id())?;
-    let mut member = match loaded {
-        Some(member) => member,
+    let loaded = member::load(device, &round.group_id())?;
+    let mut group = match loaded {
+        Some(group) => group,
         None => {
             let own = round.key_package(home.name());
             let [first, _] = NAMES;
@@ -154,12 +157,12 @@ fn enter(
                     None => pause(),
                 }
             };
-            Member::join(anchor, device, pairing, &welcome)?
+            member::join(device, &welcome)?
         }
     };
-    member.pair(device, &terms.pairing())?;
+    group.pair(device, &terms.pairing())?;
     put(&round.has_entered(home.name()), &[])?;
-    Ok(member)
+    Ok(group)
 }
 
 /// Follows the commit of the epoch if there is one, and makes one otherwise. Returns whether there was
@@ -168,37 +171,35 @@ fn turn(
     home: &Home,
     device: &FileDevice,
     round: &Round,
-    member: &mut Member,
+    group: &mut Group,
     errand: Errand,
 ) -> Result<bool, Failure> {
-    let epoch = member.epoch();
+    let epoch = group.epoch();
     let partner = NAMES.get(1 - home.device).copied().unwrap_or_default();
     if let Some(commit) = round.commit_of(epoch)? {
         if let Some(notify) = get(&round.notify_of(epoch, partner))? {
-            member.process(device, &notify)?;
+            group.process(device, &notify)?;
         }
         // Its own or the partner's: also after a death in the middle.
-        member.follow(device, &commit, get(&round.welcome_of(epoch, partner))?)?;
+        member::follow(group, device, &commit, get(&round.welcome_of(epoch, partner))?)?;
         return Ok(false);
     }
-    if member.pending_index().is_some() {
+    if group.pending_index().is_some() {
         // It died before it had offered the commit: nobody has seen it.
-        member.discard(device)?;
+        group.discard(device)?;
     }
     if errand == Errand::Finish {
         return Ok(true);
     }
     let own = round.refresh_of(epoch, home.name());
-    if epoch.is_multiple_of(EPOCHS_PER_REFRESH)
-        && !own.exists()
-        && let Some(package) = member.for_a_refresh(device, round.pairing())?
-    {
-        put(&own, &package)?;
+    if epoch.is_multiple_of(EPOCHS_PER_REFRESH) && !own.exists() && group.node().is_some() {
+        let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
+        put(&own, &PairedGroup::publish(device, round.pairing(), lifetime, capabilities)?)?;
     }
     let published = get(&round.refresh_of(epoch, partner))?;
     let renews = published.is_some();
-    let sent = member.commit(device, published)?;
-    let index = member.pending_index().ok_or("a paired commit has an index")?;
+    let sent = member::commit(group, device, published)?;
+    let index = group.pending_index().ok_or("a paired commit has an index")?;
     home.write_down(&format!("{} {index}", round.number))?;
     if let Some(notify) = &sent.notify {
         put(&round.notify_of(epoch, home.name()), notify)?;
@@ -207,7 +208,7 @@ fn turn(
         put(&round.welcome_of(epoch, home.name()), &welcome)?;
     }
     if round.offer(epoch, &sent.commit, home.name())? {
-        member.confirm(device)?;
+        group.confirm(device)?;
     }
     pause();
     Ok(true)

@@ -120,7 +120,7 @@ impl Engine {
         let Some(used) = group.pairing().filter(|_| group.shared().is_none()) else {
             return Ok(Vec::new());
         };
-        let own = group.own_number();
+        let own = group.own_number()?;
         let is_own = |event: &Event| match event {
             Event::Healed { by, .. } | Event::NotHealed { by, .. } => Some(*by) == own,
             _ => false,
@@ -235,14 +235,10 @@ impl Engine {
             // What partners have sent before they knew needs the tape, until the leaf is out.
             return Ok(());
         }
-        for group in &mut groups {
-            if let Some((own, device)) = group.as_own() {
-                own.unpair(device)?;
-            }
-        }
+        groups.into_iter().try_for_each(Group::unpair)?;
         let rows = self.store().groups()?;
         for row in rows.iter().filter(|row| row.pairing == Some(pairing)) {
-            self.load(row)?.erase()?;
+            self.load(row)?.unpair()?;
             self.store().forget_group(&row.id)?;
         }
         if let (Some(anchor), true) = (self.anchor_id(&terms)?, own == Some(terms.initiator())) {
