@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     node::Cast,
-    world::{Device, agree, copy, healed, settle},
+    restored::Backup as ServiceBackup,
+    world::{Device, agree, changes, copy, healed, settle},
 };
 
 /// A device's folders, as they were.
@@ -152,5 +153,70 @@ fn both_of_yesterday() {
         settle(&cast.all());
         agree(&cast.all(), "family");
         heals(&cast);
+    }
+}
+
+/// The tape positions of commits that have healed somebody.
+fn positions(told: &Value) -> Vec<u64> {
+    let changes = changes(told["events"].as_array().unwrap());
+    let healed = changes.iter().filter(|change| change["what"] == "healed");
+    healed.filter_map(|change| change["position"].as_u64()).collect()
+}
+
+/// The service, alone and with the phone's home: nothing that anybody does before it has come back reaches the
+/// group or claims to have healed it; afterwards commits heal, with positions that were never used before.
+#[test]
+fn a_service_of_yesterday() {
+    for with_home in [false, true] {
+        let mut cast = Cast::paired();
+        let home = Backup::of(&cast, cast.phone());
+        ServiceBackup(&mut cast.world).make();
+        let mut used = Vec::new();
+        for _ in 0..3 {
+            used.extend(positions(&cast.phone().run(&["update", "family"])));
+            assert!(healed(&cast.sensor().sync(), &[1]));
+        }
+        cast.phone().run(&["group", "send", "family", "before"]);
+        settle(&cast.all());
+        ServiceBackup(&mut cast.world).restore();
+        if with_home {
+            home.restore_home(cast.phone());
+        }
+
+        let [phone, sensor, bob] = cast.all();
+        let sensors = sensor.authenticator("family");
+        for args in [&["sync"][..], &["update", "family"], &["group", "send", "family", "hello?"]] {
+            for device in [sensor, bob] {
+                let (code, error) = device.fails(args);
+                assert_eq!(code, 3, "{error}");
+                assert!(error.contains("pmls group rejoin family"), "{error}");
+            }
+        }
+        assert_eq!(sensor.authenticator("family"), sensors, "nothing of what it has is gone");
+        if with_home {
+            // Its MLS state is as old as the service, and its vault is not.
+            let (code, error) = phone.fails(&["group", "send", "family", "hello?"]);
+            assert_eq!(code, 3, "{error}");
+            assert!(error.contains("is older than its vault"), "{error}");
+        } else {
+            assert_eq!(phone.fails(&["update", "family"]).0, 3);
+        }
+        for device in cast.all() {
+            device.run(&["group", "rejoin", "family"]);
+        }
+        settle(&cast.all());
+        agree(&cast.all(), "family");
+        for _ in 0..2 {
+            let told = phone.run(&["update", "family"]);
+            assert!(healed(told["events"].as_array().unwrap(), &[1]), "{told}");
+            used.extend(positions(&told));
+            let events = sensor.sync();
+            assert!(healed(&events, &[1]), "{events:?}");
+        }
+        assert_eq!(used.len(), 5);
+        assert!(used.is_sorted_by(|a, b| a < b), "a position was used twice: {used:?}");
+        heals(&cast);
+        let said = json!(sensor.read("family"));
+        assert!(said.to_string().contains("good morning"), "{said}");
     }
 }

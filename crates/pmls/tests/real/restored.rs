@@ -7,7 +7,7 @@ use crate::{
     world::{Device, World, agree, settle},
 };
 
-struct Backup<'a>(&'a mut World);
+pub(crate) struct Backup<'a>(pub(crate) &'a mut World);
 
 impl Backup<'_> {
     fn files(&self) -> [std::path::PathBuf; 2] {
@@ -15,7 +15,7 @@ impl Backup<'_> {
     }
 
     /// Copies the database while the service stands.
-    fn make(&mut self) {
+    pub(crate) fn make(&mut self) {
         self.0.kill();
         let [database, backup] = self.files();
         // What is still in the journal belongs to it.
@@ -27,7 +27,7 @@ impl Backup<'_> {
         self.0.restart();
     }
 
-    fn restore(&mut self) {
+    pub(crate) fn restore(&mut self) {
         self.0.kill();
         let [database, backup] = self.files();
         for beside in ["service.db-wal", "service.db-shm"] {
