@@ -60,7 +60,7 @@ pub(crate) struct StartArgs {
     /// What the devices share in the groups.
     #[arg(long, default_value = "node")]
     anchor: Anchor,
-    /// Share one signature key, so that nobody sees that there are several devices; needs `--anchor leaf`.
+    /// Share one signature key, so that the leaf says nothing of several devices; needs `--anchor leaf`.
     #[arg(long, default_value = "standard")]
     mode: Mode,
     /// Take the seed from a file that the other devices have too, and not from this device's randomness.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use paired_mls_api::GroupId;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::Serialize;
 
 use super::{
@@ -12,6 +12,13 @@ use super::{
     store::{from_sql, seconds, to_sql},
 };
 use crate::output::escape;
+
+/// How many messages of a group are kept, and how many bytes of them.
+const MAX: i64 = 4_096;
+const MAX_BYTES: i64 = 16 << 20;
+/// The same of a group that its user knows nothing of.
+const MAX_UNUSED: i64 = 256;
+const MAX_UNUSED_BYTES: i64 = 1 << 20;
 
 /// A message that somebody sent in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +107,11 @@ pub(crate) enum Which {
 }
 
 impl Store<'_> {
-    pub(super) fn keep_letter(&self, letter: &Letter) -> Result<(), EngineError> {
+    /// Keeps a message. Where there is no room, others go: those that were read, the oldest first; and then the
+    /// oldest of the sender of whom most bytes are kept.
+    ///
+    /// Returns the senders of those that go and that nobody has read.
+    pub(super) fn keep_letter(&self, letter: &Letter) -> Result<Vec<String>, EngineError> {
         let Letter { group, epoch, position, id, received_at, sender, content } = letter;
         let sql = "INSERT INTO pmls_inbox (group_id, epoch, sender, message, seen, position,
                    message_id, received_at, user, device, unverified)
@@ -120,6 +131,59 @@ impl Store<'_> {
                 sender.unverified,
             ],
         )?;
+        let mut dropped = Vec::new();
+        while self.is_full(group)? && self.drop_one(group, &mut dropped)? {}
+        let missed = self.missed(group)?.saturating_add(dropped.len() as u64);
+        if !dropped.is_empty() {
+            self.set_cursor(&missed_in(group), missed)?;
+        }
+        Ok(dropped)
+    }
+
+    fn is_full(&self, group: &GroupId) -> Result<bool, EngineError> {
+        let sql = "SELECT used FROM pmls_groups WHERE group_id = ?1";
+        let used: Option<i64> =
+            self.0.prepare(sql)?.query_row([group.as_bytes()], |row| row.get(0)).optional()?;
+        let (most, bytes) = match used {
+            Some(0) => (MAX_UNUSED, MAX_UNUSED_BYTES),
+            _ => (MAX, MAX_BYTES),
+        };
+        let sql = "SELECT count(*), coalesce(sum(length(message)), 0) FROM pmls_inbox
+                   WHERE group_id = ?1";
+        let mut statement = self.0.prepare(sql)?;
+        let kept: (i64, i64) =
+            statement.query_row([group.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(kept.0 > most || kept.1 > bytes)
+    }
+
+    /// Whether one more has gone.
+    fn drop_one(&self, group: &GroupId, dropped: &mut Vec<String>) -> Result<bool, EngineError> {
+        let read = "DELETE FROM pmls_inbox WHERE id =
+                    (SELECT min(id) FROM pmls_inbox WHERE group_id = ?1 AND seen > 0)";
+        if self.0.execute(read, [group.as_bytes()])? > 0 {
+            return Ok(true);
+        }
+        // A device is known by its key, whatever its leaf says of its user.
+        let oldest = "SELECT min(id), sender FROM pmls_inbox WHERE group_id = ?1
+                      GROUP BY coalesce(device, sender)
+                      ORDER BY sum(length(message) + 256) DESC, min(id) LIMIT 1";
+        let mut statement = self.0.prepare(oldest)?;
+        let oldest: Option<(i64, String)> = statement
+            .query_row([group.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((id, sender)) = oldest else { return Ok(false) };
+        dropped.push(sender);
+        Ok(self.0.execute("DELETE FROM pmls_inbox WHERE id = ?1", [id])? > 0)
+    }
+
+    /// How many messages of a group have gone that nobody had read.
+    pub(crate) fn missed(&self, group: &GroupId) -> Result<u64, EngineError> {
+        self.cursor(&missed_in(group))
+    }
+
+    /// That was said.
+    pub(crate) fn forget_missed(&self, group: &GroupId) -> Result<(), EngineError> {
+        self.0.execute("DELETE FROM pmls_cursors WHERE name = ?1", [missed_in(group)])?;
         Ok(())
     }
 
@@ -156,6 +220,10 @@ impl Store<'_> {
     }
 }
 
+fn missed_in(group: &GroupId) -> String {
+    format!("missed {group}")
+}
+
 fn letter(group: &GroupId, row: &Row<'_>) -> rusqlite::Result<Letter> {
     let (shown, device): (String, Option<String>) = (row.get("sender")?, row.get("device")?);
     let user: Option<String> = row.get("user")?;
@@ -172,3 +240,6 @@ fn letter(group: &GroupId, row: &Row<'_>) -> rusqlite::Result<Letter> {
         content: row.get("message")?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,11 +154,14 @@ impl Engine {
                 sender: group.sender(sender, &identity),
                 content: message,
             };
-            self.store().keep_letter(&letter)?;
-            Ok::<_, EngineError>(Some(letter))
+            let dropped = self.store().keep_letter(&letter)?;
+            Ok::<_, EngineError>(Some((letter, dropped)))
         });
         match heard {
-            Ok(Some(letter)) => report.heard(&group.row.name, letter),
+            Ok(Some((letter, dropped))) => {
+                report.heard(&group.row.name, letter);
+                dropped.into_iter().for_each(|by| report.message_dropped(&group.row.name, by));
+            }
             Ok(None) => {}
             Err(error) if error.is_local() => return Err(error),
             // Too late, or of a sender whose state is an older copy. What it says is lost.

@@ -127,6 +127,7 @@ impl Engine {
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match MlsPaired::welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome).await,
+            Ok(id) if !self.has_room_for_group(&id, report)? => return Ok(()),
             Ok(id) => {
                 let joined = self.device().provider().transaction(|| {
                     let group = MlsPaired::join(self.device(), welcome, &join_config())?;
@@ -157,6 +158,9 @@ impl Engine {
             if still.is_ok_and(|group| group.mls().is_active()) {
                 return self.store().keep_welcome(welcome, self.now());
             }
+            if !self.has_room_for_group(id.as_bytes(), report)? {
+                return Ok(());
+            }
             // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
             // without a group is dropped at the next start, and the Welcome read again.
             self.entered(&id, Some(pairing), 0, report)?;
@@ -166,6 +170,16 @@ impl Engine {
             return self.who_is_in(&id, report).await;
         }
         self.for_nobody(welcome, report).await
+    }
+
+    /// Whether this device comes into a group that others put it into; if not, that is told.
+    fn has_room_for_group(&self, id: &[u8], report: &mut Report) -> Result<bool, EngineError> {
+        let id = GroupId::new(id)?;
+        let room = self.store().has_room_for_group(&id)?;
+        if !room {
+            report.add(Happening::GroupRefused { id: id.to_string() });
+        }
+        Ok(room)
     }
 
     /// A Welcome that no KeyPackage here is for: it is for another device of the account, or was read before;
@@ -234,7 +248,11 @@ impl Engine {
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let short = format!("group-{}", short(&id.to_string()));
+        let known = self.store().group(id)?.is_some();
         self.store().enter_group(id, &short, pairing, since)?;
+        if !known {
+            self.store().set_unused(id)?;
+        }
         let row = self.store().group(id)?;
         let name = row.map_or(short, |row| row.name);
         report.add(Happening::Joined { group: name, id: id.to_string() });

@@ -150,8 +150,14 @@ impl Engine {
         Ok(SignatureScheme::of_suite(self.session.profile().suite.code_point())?)
     }
 
-    /// The group of a name, an identifier, or the beginning of one.
+    /// The group of a name, an identifier, or the beginning of one. Who names it knows of it.
     pub(crate) fn find(&self, name: &str) -> Result<GroupRow, EngineError> {
+        let row = self.look_for(name)?;
+        self.store().set_used(&row.id)?;
+        Ok(row)
+    }
+
+    fn look_for(&self, name: &str) -> Result<GroupRow, EngineError> {
         let rows = self.store().groups()?;
         if let Some(row) = rows.iter().find(|row| row.name == name) {
             return Ok(row.clone());

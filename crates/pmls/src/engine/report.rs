@@ -30,6 +30,11 @@ pub(crate) struct Report {
 pub(crate) enum Happening {
     /// This device is in a group.
     Joined { group: String, id: String },
+    /// This device did not come into a group that others have put it into: there are too many that its user
+    /// knows nothing of.
+    GroupRefused { id: String },
+    /// Messages that nobody has read were dropped: this sender has sent too many.
+    MessagesDropped { group: String, from: String, count: u64 },
     /// Somebody's commit, or this device's own.
     Commit(Followed),
     /// A message.
@@ -320,6 +325,20 @@ impl Report {
         };
         let (pairing, by) = (abandon.pairing_id.to_string(), printable(&by.identity));
         self.add(Happening::PairingRefused { pairing, by, why });
+    }
+
+    /// A message of this sender that nobody has read was dropped.
+    pub(super) fn message_dropped(&mut self, of: &str, by: String) {
+        for event in &mut self.events {
+            match event {
+                Happening::MessagesDropped { group, from, count } if group == of && *from == by => {
+                    *count = count.saturating_add(1);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.add(Happening::MessagesDropped { group: of.to_owned(), from: by, count: 1 });
     }
 
     pub(super) fn dropped(&mut self, error: &EngineError) {

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS pmls_groups (
     state    TEXT NOT NULL,     -- active, leaving, rejoining, gone
     cursor   INTEGER NOT NULL,  -- the position in the log that was read last
     since    INTEGER NOT NULL DEFAULT 0,    -- the epoch in which this device came in
-    behind   INTEGER            -- an epoch in which this device has sent more than it knows
+    behind   INTEGER,           -- an epoch in which this device has sent more than it knows
+    used     INTEGER NOT NULL DEFAULT 1     -- 0: others have put this device into it, and its user knows nothing of it
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_chains (
     group_id BLOB PRIMARY KEY,
@@ -97,8 +98,11 @@ const MAX_WELCOMES: u32 = 16;
 const WELCOME_BYTES: usize = 4 << 20;
 const WELCOME_SECONDS: i64 = 90 * 24 * 60 * 60;
 
+/// How many groups others may put this device into that its user knows nothing of.
+pub(super) const MAX_UNUSED_GROUPS: usize = 32;
+
 /// Columns that came later than their tables.
-const LATER: [(&str, &str, &str); 14] = [
+const LATER: [(&str, &str, &str); 15] = [
     ("pmls_inbox", "position", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_inbox", "message_id", "TEXT NOT NULL DEFAULT ''"),
     ("pmls_inbox", "received_at", "INTEGER NOT NULL DEFAULT 0"),
@@ -109,6 +113,7 @@ const LATER: [(&str, &str, &str); 14] = [
     ("pmls_welcomes", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "behind", "INTEGER"),
+    ("pmls_groups", "used", "INTEGER NOT NULL DEFAULT 1"),
     ("pmls_outbox", "state", "TEXT NOT NULL DEFAULT 'waiting'"),
     ("pmls_outbox", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_outbox", "tries", "INTEGER NOT NULL DEFAULT 0"),
@@ -237,6 +242,32 @@ impl Store<'_> {
         self.goes_on(id)
     }
 
+    /// Others have put this device into a group that its user knows nothing of yet.
+    pub(super) fn set_unused(&self, id: &GroupId) -> Result<(), EngineError> {
+        self.0.execute("UPDATE pmls_groups SET used = 0 WHERE group_id = ?1", [id.as_bytes()])?;
+        Ok(())
+    }
+
+    /// The user, or a pairing, has to do with a group.
+    pub(super) fn set_used(&self, id: &GroupId) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET used = 1 WHERE group_id = ?1 AND used = 0";
+        self.0.execute(sql, [id.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Whether this device may come into one more group that its user knows nothing of. What it is in stays.
+    pub(super) fn has_room_for_group(&self, id: &GroupId) -> Result<bool, EngineError> {
+        let known = "SELECT 1 FROM pmls_groups WHERE group_id = ?1 AND used = 1";
+        if self.0.prepare(known)?.exists([id.as_bytes()])? {
+            return Ok(true);
+        }
+        let sql = "SELECT count(*) FROM pmls_groups
+                   WHERE used = 0 AND state != 'gone' AND group_id != ?1";
+        let mut statement = self.0.prepare(sql)?;
+        let unused: usize = statement.query_row([id.as_bytes()], |row| row.get(0))?;
+        Ok(unused < MAX_UNUSED_GROUPS)
+    }
+
     /// Gives a group another name.
     pub(crate) fn rename_group(&self, id: &GroupId, name: &str) -> Result<(), EngineError> {
         if self.groups()?.iter().any(|row| row.name == name && row.id != *id) {
@@ -288,6 +319,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_heard WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
         self.goes_on(id)?;
+        self.forget_missed(id)?;
         self.forget_health(id)
     }
 

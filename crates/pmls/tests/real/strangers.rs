@@ -5,6 +5,7 @@ use std::fs;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use paired_mls::{
     CipherSuite, DeviceId, PairingId, Secret,
+    leaf::KeyProofMessage,
     pairing::{PairingDevice, PairingMessage, Party, ShareRand},
 };
 use serde_json::{Value, json};
@@ -159,6 +160,137 @@ fn offers_of_strangers_do_not_drive_out_others() {
     phone.run(&["pair", "confirm"]);
     settle(&[&sensor, &phone]);
     assert_eq!(phone.run(&["pair", "status"])["pairings"][0]["state"], "paired");
+}
+
+/// A stranger puts a device into group after group: a few of them come about, the rest is told, and the groups
+/// that its user knows go on. One that is known by now makes room.
+#[test]
+fn groups_of_strangers_are_few() {
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    let strangers = ["mallory", "marvin"].map(|user| cast.world.device(user));
+    // The service keeps the last ones for others than strangers, and gives few to one account in a day.
+    sensor.run(&["device", "publish", "--count", "60"]);
+    for n in 0..34 {
+        let (name, mallory) = (format!("junk-{n}"), &strangers[n % 2]);
+        mallory.run(&["group", "create", &name]);
+        mallory.run(&["group", "add", &name, "sensor"]);
+    }
+    let events = sensor.sync();
+    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
+    assert_eq!((count("joined"), count("group-refused")), (32, 2));
+    let groups = sensor.run(&["group", "list"])["groups"].as_array().unwrap().clone();
+    assert_eq!(groups.len(), 33);
+
+    phone.run(&["update", "family"]);
+    assert!(healed(&sensor.sync(), &[1]));
+    bob.sync();
+    agree(&cast.all(), "family");
+    // The user looks at one of them, and there is room for one more.
+    let junk = groups.iter().find(|group| group["group"] != "family").unwrap();
+    sensor.run(&["group", "show", &text_of(&junk["group"])]);
+    bob.run(&["group", "create", "friends"]);
+    bob.run(&["group", "add", "friends", "sensor"]);
+    let events = sensor.sync();
+    assert!(events.iter().any(|event| event["event"] == "joined"), "{events:?}");
+}
+
+/// A member fills the inbox: its own messages go, the others' stay, and reading says how many have gone.
+#[test]
+fn a_member_who_fills_the_inbox_drives_out_nobody_else() {
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    phone.run(&["group", "send", "family", "the honest word"]);
+    let flood = cast.world.folder().join("flood");
+    fs::write(&flood, vec![b'x'; 900_000]).unwrap();
+    let flood = fs::read(&flood).unwrap();
+    for _ in 0..20 {
+        let sent = bob.given(&["group", "send", "family"], &flood);
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    }
+    let events = sensor.sync();
+    let dropped = events.iter().find(|event| event["event"] == "messages-dropped").unwrap();
+    assert_eq!(dropped["count"], 2, "{dropped}");
+    let read = sensor.run(&["group", "read", "family"]);
+    assert_eq!(read["missed"], 2);
+    let messages = read["messages"].as_array().unwrap();
+    assert_eq!((messages.len(), &messages[0]["text"]), (19, &json!("the honest word")));
+    let again = sensor.run(&["group", "read", "family"]);
+    assert_eq!(again["missed"], Value::Null);
+}
+
+/// The identifier of a pairing, from what a command has shown.
+fn pairing_id(shown: &Value) -> PairingId {
+    let hex = text_of(shown);
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    PairingId(std::array::from_fn(|n| byte(2 * n)))
+}
+
+/// Proofs of listed keys come by mailbox, where anybody can put one. A liar lists a stranger's key, who does not
+/// agree: no leaf comes of it, whatever is said in his name, and he himself is in no way kept out. And what
+/// is forged in a partner's name is told, and keeps the true proof out of nothing.
+#[test]
+fn a_strangers_key_is_not_listed_without_his_proof() {
+    let world = World::new();
+    let [mallory, bob] = ["mallory", "bob"].map(|user| world.device(user));
+    let helper = Stranger::new(&world.url, "helper");
+    let started = mallory.run(&["pair", "start", "bob", "--anchor", "leaf"]);
+    bob.sync();
+    mallory.run(&["pair", "confirm"]);
+    let pairing = pairing_id(&started["id"]);
+    let database =
+        |device: &Device| rusqlite::Connection::open(device.home.join("mls.sqlite")).unwrap();
+    let proofs = |device: &Device| -> Vec<(u16, Vec<u8>)> {
+        let database = database(device);
+        let mut statement = database.prepare("SELECT device, proof FROM pmls_key_proofs").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    settle(&[&mallory, &bob]);
+    let own = proofs(&mallory);
+    assert_eq!(own.iter().map(|(device, _)| *device).collect::<Vec<_>>(), [0]);
+    let dropped = |device: &Device| {
+        let events = device.sync();
+        events.iter().filter(|event| event["event"] == "dropped").count()
+    };
+    for proof in [own[0].1.clone(), vec![7; 64], Vec::new()] {
+        let forged = KeyProofMessage { pairing, device: DeviceId(1), proof };
+        helper.post(&mallory.id(), &forged.encode());
+    }
+    assert_eq!(dropped(&mallory), 3);
+    assert_eq!(proofs(&mallory), own);
+    assert_eq!(mallory.run(&["pair", "status"])["pairings"][0]["state"], "invited");
+    assert_eq!(proofs(&bob), []);
+
+    // Bob goes on by himself.
+    mallory.run(&["group", "create", "friends"]);
+    mallory.run(&["group", "add", "friends", "bob"]);
+    bob.sync();
+    bob.call_it("friends");
+    agree(&[&mallory, &bob], "friends");
+
+    // Two honest devices: what is forged in the name of one is there before its own proof.
+    let phone = world.device("alice");
+    let sensor = world.another(&phone, "alice", "sensor");
+    let started = phone.run(&["pair", "start", "alice", "--anchor", "leaf"]);
+    let forged = KeyProofMessage {
+        pairing: pairing_id(&started["id"]),
+        device: DeviceId(1),
+        proof: vec![7; 64],
+    };
+    helper.post(&phone.id(), &forged.encode());
+    assert_eq!(dropped(&phone), 1);
+    sensor.run(&["pair", "confirm", "--digits", &text_of(&started["digits"])]);
+    phone.run(&["pair", "confirm"]);
+    settle(&[&sensor, &phone]);
+    assert_eq!(proofs(&phone).len(), 2);
+    bob.run(&["group", "create", "family", "--gate"]);
+    bob.run(&["group", "add", "family", "alice"]);
+    for device in [&phone, &sensor] {
+        device.sync();
+        device.call_it("family");
+    }
+    agree(&[&phone, &sensor, &bob], "family");
 }
 
 fn is_alarm(event: &Value) -> bool {

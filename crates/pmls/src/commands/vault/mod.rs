@@ -17,8 +17,9 @@ pub(crate) enum VaultCommand {
     Passphrase(change::PassphraseArgs),
     /// Make guessing the passphrase of a sealed vault harder, or easier.
     Upgrade(change::UpgradeArgs),
-    /// Give a sealed vault a new counter, in the place of one that is lost or damaged. Only if the vault's file is
-    /// the newest one, and no copy from a backup: nothing can check that any more. An older copy draws from its
+    /// Give a sealed vault a new counter, in the place of one that is lost or damaged.
+    ///
+    /// Only if the vault's file is the newest one, and no copy from a backup: nothing can check that any more. An older copy draws from its
     /// tapes a second time; `pmls recover` is for that.
     ForgetCounter,
 }

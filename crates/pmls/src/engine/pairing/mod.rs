@@ -42,7 +42,7 @@ pub(crate) enum Start {
     Node,
     /// One leaf, that lists the key of each device.
     Leaf,
-    /// One leaf with one key: nobody sees that there are several devices.
+    /// One leaf with one key, which says nothing of several devices.
     Hidden,
 }
 

@@ -91,6 +91,7 @@ impl Engine {
                 continue;
             }
             let footing = own.pair(device, &terms.pairing())?;
+            self.store().set_used(&row.id)?;
             let names = terms.roster().devices().len();
             let left_out = match footing {
                 Footing::Whole => Vec::new(),

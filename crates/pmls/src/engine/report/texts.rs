@@ -38,6 +38,18 @@ impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Joined { group, .. } => write!(f, "joined {group}"),
+            Self::GroupRefused { id } => write!(
+                f,
+                "somebody has put this device into the group {id}, and it did not come in: it is in {} groups already \
+                 that nobody here has named in a command. `pmls group list` shows them; `pmls group show` one that you \
+                 know, `pmls group leave` the others, and ask to be removed from {id} and added again",
+                super::super::store::MAX_UNUSED_GROUPS
+            ),
+            Self::MessagesDropped { group, from, count } => write!(
+                f,
+                "{group}: {count} {} of {from} dropped unread, since there were too many: `pmls group read {group}`",
+                if *count == 1 { "message was" } else { "messages were" }
+            ),
             Self::Commit(followed) => write!(f, "{followed}"),
             Self::Message { group, said } => write!(f, "{group}: {}", said.shown),
             Self::Impostor { group, leaf, says, last } => {

@@ -1,0 +1,98 @@
+use rusqlite::Connection;
+
+use super::*;
+
+fn letter_of(sender: &str, number: u64, len: usize) -> Letter {
+    Letter {
+        group: GroupId::new(b"group").unwrap(),
+        epoch: 1,
+        position: number,
+        id: number.to_string(),
+        received_at: UNIX_EPOCH,
+        sender: Who {
+            user: Some(sender.to_owned()),
+            devices: vec![format!("{sender}'s device")],
+            unverified: None,
+            shown: sender.to_owned(),
+        },
+        content: vec![b'x'; len],
+    }
+}
+
+fn kept(store: &Store<'_>, sender: &str) -> Vec<u64> {
+    let letters = store.letters(&GroupId::new(b"group").unwrap(), Which::All).unwrap();
+    let of = letters.into_iter().filter(|(_, letter)| letter.sender.shown == sender);
+    of.map(|(_, letter)| letter.position).collect()
+}
+
+/// One member fills the inbox by number: what was read goes first, and then what it has sent itself.
+#[test]
+fn who_fills_the_inbox_drives_out_his_own_messages() {
+    let connection = Connection::open_in_memory().unwrap();
+    let store = Store(&connection);
+    store.prepare().unwrap();
+    let group = GroupId::new(b"group").unwrap();
+    store.enter_group(&group, "group", None, 0).unwrap();
+    assert_eq!(store.keep_letter(&letter_of("bob", 1, 9)).unwrap(), Vec::<String>::new());
+    let (read, _) = store.letters(&group, Which::Unread).unwrap().remove(0);
+    store.letters_read(&group, read).unwrap();
+    store.keep_letter(&letter_of("bob", 2, 9)).unwrap();
+
+    let mut dropped = 0;
+    for number in 3..MAX as u64 + 50 {
+        let gone = store.keep_letter(&letter_of("mallory", number, 9)).unwrap();
+        assert!(gone.iter().all(|by| by == "mallory"));
+        dropped += gone.len();
+    }
+    assert_eq!(kept(&store, "bob"), [2], "what was read has gone first");
+    let of_mallory = kept(&store, "mallory");
+    assert_eq!(of_mallory.len(), MAX as usize - 1);
+    assert_eq!((dropped, of_mallory[0]), (48, 51), "the oldest");
+    assert_eq!(store.missed(&group).unwrap(), 48);
+    store.forget_missed(&group).unwrap();
+    assert_eq!(store.missed(&group).unwrap(), 0);
+}
+
+/// The same by bytes; and a group that nobody here knows of has less room.
+#[test]
+fn the_inbox_is_bounded_in_bytes() {
+    for (known, bytes) in [(true, MAX_BYTES), (false, MAX_UNUSED_BYTES)] {
+        let connection = Connection::open_in_memory().unwrap();
+        let store = Store(&connection);
+        store.prepare().unwrap();
+        let group = GroupId::new(b"group").unwrap();
+        store.enter_group(&group, "group", None, 0).unwrap();
+        if !known {
+            store.set_unused(&group).unwrap();
+        }
+        store.keep_letter(&letter_of("bob", 1, 9)).unwrap();
+        let size = usize::try_from(bytes / 8).unwrap();
+        for number in 2..20 {
+            store.keep_letter(&letter_of("mallory", number, size)).unwrap();
+        }
+        assert_eq!(kept(&store, "bob"), [1]);
+        assert_eq!(kept(&store, "mallory"), (13..20).collect::<Vec<_>>());
+    }
+}
+
+/// Groups that others make are few; those that the user knows are not counted, and what is there stays.
+#[test]
+fn few_groups_come_from_others() {
+    let connection = Connection::open_in_memory().unwrap();
+    let store = Store(&connection);
+    store.prepare().unwrap();
+    let id = |n: usize| GroupId::new(n.to_be_bytes()).unwrap();
+    for n in 0..100 {
+        store.enter_group(&id(n), "known", None, 0).unwrap();
+    }
+    let most = super::super::store::MAX_UNUSED_GROUPS;
+    for n in 100..100 + most {
+        assert!(store.has_room_for_group(&id(n)).unwrap());
+        store.enter_group(&id(n), "unknown", None, 0).unwrap();
+        store.set_unused(&id(n)).unwrap();
+    }
+    assert!(!store.has_room_for_group(&id(999)).unwrap());
+    assert!(store.has_room_for_group(&id(3)).unwrap(), "one that it knows, again");
+    store.set_used(&id(100)).unwrap();
+    assert!(store.has_room_for_group(&id(999)).unwrap());
+}
