@@ -161,17 +161,25 @@ async fn a_stranger_cannot_tell_a_group_from_none(backend: Backend) {
     let made = member.commit(&[], &[]);
     let commits = path::of_group(path::GROUP_COMMITS, &group);
     let _: Published = remote.post(&alice, &commits, &made.publish(&[])).await;
-    let (here, there) =
-        (questions(&mallory, &alice, &group), questions(&mallory, &alice, &nowhere));
-    covers(&remote, &group, &here).await;
-    assert_eq!(here.len(), there.len());
+    // And one whose GroupInfo is that of its epoch, by which the service knows whose each leaf is.
+    let fresh = alice.new_group_id();
+    let group_info = Member::founder(&alice, &fresh, Tree::Within).group_info(Tree::Within);
+    let group_info = Some(group_info.into());
+    let create = CreateGroup { group: fresh.clone(), epoch: 0, access: Access::Roster, group_info };
+    let _: paired_mls_api::GroupView = remote.post(&alice, path::GROUPS, &create).await;
+    let there = questions(&mallory, &alice, &nowhere);
+    covers(&remote, &nowhere, &there).await;
     let mut kinds = BTreeSet::new();
-    for (one, other) in here.iter().zip(&there) {
-        let (in_it, outside) =
-            (answer(&remote, &mallory, one).await, answer(&remote, &mallory, other).await);
-        assert_eq!(in_it, outside, "{} {}", one.0, one.1);
-        assert!(in_it.0 >= 400, "{} {} {in_it:?}", one.0, one.1);
-        kinds.insert(in_it.0);
+    for group in [&group, &fresh] {
+        let here = questions(&mallory, &alice, group);
+        assert_eq!(here.len(), there.len());
+        for (one, other) in here.iter().zip(&there) {
+            let (in_it, outside) =
+                (answer(&remote, &mallory, one).await, answer(&remote, &mallory, other).await);
+            assert_eq!(in_it, outside, "{} {}", one.0, one.1);
+            assert!(in_it.0 >= 400, "{} {} {in_it:?}", one.0, one.1);
+            kinds.insert(in_it.0);
+        }
     }
     assert!(kinds.contains(&403) && kinds.contains(&404), "{kinds:?}");
     // Nothing of it has changed anything.
