@@ -10,7 +10,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use paired_mls_api::{DeviceId, Fields, INCARNATION, Problem, Target};
@@ -157,7 +157,6 @@ pub(super) async fn authenticate(
         if let Some(Err(TooMany)) = connection.map(|c| belongs(&state, c, &caller.device)) {
             return Err(Failure::Connected(state.limits.now().device_connections));
         }
-        same_incarnation(&state, &parts.headers)?;
         let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
             state.metrics.refused(Refused::RequestsOfDevice);
             Failure::AtOnce(state.limits.now().device_requests)
@@ -176,11 +175,19 @@ pub(super) async fn authenticate(
     let nonce = logic::complete(&state, &signed, &body)?;
     parts.extensions.insert(caller);
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    // What is refused here has spent its nonce: the header is not signed, and somebody else may leave it out.
+    let known = same_incarnation(&state, &parts.headers);
     let request = Request::from_parts(parts, Body::from(body));
+    let answer = async move {
+        match known {
+            Ok(()) => next.run(request).await,
+            Err(failure) => failure.into_response(),
+        }
+    };
     if reads {
         let serve = async {
             state.store.read_once(&nonce).await?;
-            Ok(next.run(request).await)
+            Ok(answer.await)
         };
         return in_time(&state, serve).await?;
     }
@@ -188,7 +195,7 @@ pub(super) async fn authenticate(
     let store = Arc::clone(&state.store);
     let serve = async move {
         let _held = (turn, share);
-        store.once_for(nonce, next.run(request)).await
+        store.once_for(nonce, answer).await
     };
     let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
     let served = in_time(&state, serve).await?;
@@ -198,8 +205,8 @@ pub(super) async fn authenticate(
 /// Refuses a client that knows the service as it was before a backup was restored: what it goes on from may not
 /// be there. One that does not say what it knows is not refused.
 fn same_incarnation(state: &AppState, headers: &HeaderMap) -> Result<(), Failure> {
-    let known = headers.get(INCARNATION);
-    match known.is_none_or(|known| known.as_bytes() == state.incarnation().as_bytes()) {
+    let mut known = headers.get_all(INCARNATION).iter();
+    match known.all(|known| known.as_bytes() == state.incarnation().as_bytes()) {
         true => Ok(()),
         false => Err(Failure::OtherIncarnation),
     }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use axum::{body::Body, http::Request};
 use paired_mls_api::{
     Access, GroupId, INCARNATION, LogChain, LogPage, MLS_MESSAGE, MailboxPage, ProblemKind, path,
 };
@@ -207,4 +208,19 @@ async fn who_knows_another_incarnation_is_refused(backend: Backend) {
     assert_eq!(page(&replica, &alice, &group, 0).await.entries.len(), 1, "nothing was written");
     let answer = ask("POST", &messages, application(&group, 0), Some(&new)).await.1;
     assert_eq!(answer.status, 201);
+
+    // Somebody else who sends what was refused again, without the header that nobody has signed.
+    let message = application(&group, 0);
+    let now = backend.clock.now();
+    let request = alice.request(now, "POST", &messages, MLS_MESSAGE, message.clone());
+    let (mut parts, _) = request.into_parts();
+    let again = Request::from_parts(parts.clone(), Body::from(message.clone()));
+    parts.headers.insert(INCARNATION, old.parse().unwrap());
+    parts.headers.append(INCARNATION, new.parse().unwrap());
+    let refused = Request::from_parts(parts, Body::from(message));
+    let refused = Answer::of(replica.app.clone().oneshot(refused).await.unwrap()).await;
+    refused.problem(ProblemKind::OtherIncarnation);
+    let again = Answer::of(replica.app.clone().oneshot(again).await.unwrap()).await;
+    again.problem(ProblemKind::Replayed);
+    assert_eq!(page(&replica, &alice, &group, 0).await.entries.len(), 2);
 }
