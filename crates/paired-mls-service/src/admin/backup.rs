@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
-    io,
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -54,6 +54,12 @@ pub enum RestoreError {
     /// Another one is at work.
     #[error("another backup or restore is under way with {0}: wait until it has ended")]
     UnderWay(PathBuf),
+    /// A file of the name that a backup or restore writes first, which is none that one was killed with.
+    #[error("{0} is in the way, and is no database: move it away")]
+    InTheWay(PathBuf),
+    /// The backup is the file that would be replaced, or the one that is written first.
+    #[error("{0} would be replaced itself: copy it to another name, and restore from there")]
+    Same(PathBuf),
     /// A journal without its database would be taken for one of the restored database.
     #[error("{0} is of a database that is not there: move it away, and restore again")]
     Leftover(PathBuf),
@@ -115,8 +121,17 @@ pub async fn restore(
     if !is_ours(&source) {
         return Err(RestoreError::NoBackup(backup.to_owned()));
     }
+    let restoring = beside(&place, ".restoring");
+    let file = File::open(backup).map_err(|source| RestoreError::Io {
+        action: "open",
+        path: backup.to_owned(),
+        source,
+    })?;
+    if is_at(&file, &place) || is_at(&file, &restoring) {
+        return Err(RestoreError::Same(backup.to_owned()));
+    }
     // First of all: what was left may be the database by another name, whose locks it would take away.
-    let partial = Partial::create(beside(&place, ".restoring"))?;
+    let partial = Partial::create(restoring)?;
     let present = match place.exists() {
         true => Some(take(&place)?),
         false => {
@@ -164,6 +179,15 @@ async fn again<T: Transaction>(store: &Store, shut_out: T) -> Result<T::Output, 
     store.run(&ByOperator(shut_out)).await
 }
 
+/// Whether SQLite may have written this file until it was killed: its first page may come last.
+fn is_a_start(file: &File) -> io::Result<bool> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    let length = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
+    file.take(length).read_to_end(&mut start)?;
+    Ok(start == MAGIC || start.iter().all(|byte| *byte == 0))
+}
+
 /// A file that is not complete yet, and is removed unless it becomes so. Its lock goes with the process: what one that
 /// was killed has left is known by that.
 struct Partial {
@@ -202,6 +226,9 @@ impl Partial {
         };
         lock(&left, path)?;
         if is_at(&left, path) {
+            if !is_a_start(&left).map_err(failed)? {
+                return Err(RestoreError::InTheWay(path.to_owned()));
+            }
             remove_with_journals(path);
             if path.exists() {
                 return Err(failed(io::ErrorKind::PermissionDenied.into()));

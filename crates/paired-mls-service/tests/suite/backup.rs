@@ -241,6 +241,17 @@ async fn what_is_no_backup_replaces_nothing() {
     let under_way = put_back(&backend, &backup).await;
     assert!(matches!(under_way, Err(RestoreError::UnderWay(_))), "{under_way:?}");
     drop(at_work);
+    // A file that no killed one has left is not removed, and a backup does not replace itself.
+    fs::write(&partial, "a letter").unwrap();
+    let in_the_way = put_back(&backend, &backup).await;
+    assert!(matches!(in_the_way, Err(RestoreError::InTheWay(_))), "{in_the_way:?}");
+    assert_eq!(fs::read(&partial).unwrap(), b"a letter");
+    fs::copy(&backup, &partial).unwrap();
+    for itself in [Path::new(&partial), &backend.folder.path().join("service.db")] {
+        let same = put_back(&backend, itself).await;
+        assert!(matches!(same, Err(RestoreError::Same(_))), "{same:?}");
+        assert!(itself.exists());
+    }
 
     let replica = backend.replica().await;
     assert_eq!(alice.get(&replica, path::MAILBOX).await.status, 200, "all is as it was");

@@ -226,7 +226,8 @@ impl fmt::Display for Shown<Restored> {
             ),
             None => f.write_str(
                 "Devices that were revoked and users that were banned after the backup are not any more: do \
-                 it again.",
+                 it again. Recovery keys are those of the backup: users who have replaced theirs since \
+                 replace them again, or the old ones let devices in.",
             ),
         }
     }
