@@ -18,41 +18,32 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn fresh_database() -> Option<String> {
     let socket = SERVER.get_or_init(start).as_ref()?;
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    // The server may have to write what the test of a full disk has left in its memory first, and
-    // cannot as long as that disk is full.
-    let create = format!("CREATE DATABASE {name}");
-    let mut attempts = 1;
-    while !succeeds(&create) {
-        assert!(attempts < 300, "{create}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        attempts += 1;
-    }
+    run(&format!("CREATE DATABASE {name}"));
     Some(address(socket, &name))
 }
 
-/// A database with its tables in a folder. It is gone when this is dropped: the server cannot write what
-/// others have to wait for once the folder is.
+/// A database with its tables in a folder, on a server of its own: a server on which a disk is full writes what is in its
+/// memory for whoever needs room there next, and so fails the sessions of others. It is gone when this is dropped.
 pub(crate) struct Elsewhere {
     pub(crate) address: String,
-    name: String,
+    socket: PathBuf,
 }
 
 impl Elsewhere {
     /// Only root can give the folder to the server.
     pub(crate) fn fresh(folder: &Path) -> Option<Self> {
-        let socket = SERVER.get_or_init(start).as_ref()?;
-        let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let socket = start()?;
         assert!(Command::new("chown").arg("postgres").arg(folder).status().unwrap().success());
-        run(&format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display()));
-        run(&format!("CREATE DATABASE {name} TABLESPACE {name}"));
-        Some(Self { address: address(socket, &name), name })
+        run_at(&socket, &format!("CREATE TABLESPACE small LOCATION '{}'", folder.display()));
+        run_at(&socket, "CREATE DATABASE small TABLESPACE small");
+        Some(Self { address: address(&socket, "small"), socket })
     }
 }
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
-        run(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        run(&format!("DROP TABLESPACE {}", self.name));
+        run_at(&self.socket, "DROP DATABASE small WITH (FORCE)");
+        run_at(&self.socket, "DROP TABLESPACE small");
     }
 }
 
@@ -72,20 +63,19 @@ pub(crate) fn end_sessions(name: &str) {
     ));
 }
 
-/// Runs a statement on the server, outside of the databases of the tests.
+/// Runs a statement on the server that the tests share, outside of their databases.
 pub(crate) fn run(statement: &str) {
-    assert!(succeeds(statement), "{statement}");
+    run_at(SERVER.get_or_init(start).as_ref().unwrap(), statement);
 }
 
-fn succeeds(statement: &str) -> bool {
-    let socket = SERVER.get_or_init(start).as_ref().unwrap();
+fn run_at(socket: &Path, statement: &str) {
     let done = Command::new(programs().unwrap().join("psql"))
         .args(["-q", "-U", "postgres", "-d", "postgres", "-h"])
         .arg(socket)
         .args(["-o", "/dev/null", "-c", statement])
         .status()
         .unwrap();
-    done.success()
+    assert!(done.success(), "{statement}");
 }
 
 /// Where `initdb`, `postgres` and `psql` are: Debian keeps them off the path, by their version.
