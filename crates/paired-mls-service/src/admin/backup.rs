@@ -122,12 +122,10 @@ pub async fn restore(
         return Err(RestoreError::NoBackup(backup.to_owned()));
     }
     let restoring = beside(&place, ".restoring");
-    let file = File::open(backup).map_err(|source| RestoreError::Io {
-        action: "open",
-        path: backup.to_owned(),
-        source,
-    })?;
-    if is_at(&file, &place) || is_at(&file, &restoring) {
+    let file = identity(fs::metadata(backup));
+    if file.is_some()
+        && [&place, &restoring].iter().any(|path| identity(fs::metadata(path)) == file)
+    {
         return Err(RestoreError::Same(backup.to_owned()));
     }
     // First of all: what was left may be the database by another name, whose locks it would take away.
@@ -177,15 +175,6 @@ pub async fn restore(
 
 async fn again<T: Transaction>(store: &Store, shut_out: T) -> Result<T::Output, StoreError> {
     store.run(&ByOperator(shut_out)).await
-}
-
-/// Whether SQLite may have written this file until it was killed: its first page may come last.
-fn is_a_start(file: &File) -> io::Result<bool> {
-    const MAGIC: &[u8] = b"SQLite format 3\0";
-    let mut start = Vec::new();
-    let length = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
-    file.take(length).read_to_end(&mut start)?;
-    Ok(start == MAGIC || start.iter().all(|byte| *byte == 0))
 }
 
 /// A file that is not complete yet, and is removed unless it becomes so. Its lock goes with the process: what one that
@@ -281,9 +270,22 @@ fn lock(file: &File, path: &Path) -> Result<(), RestoreError> {
 
 /// Whether this is the file that has the name now.
 fn is_at(file: &File, path: &Path) -> bool {
-    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let (open, named) = (file.metadata().map(id), fs::metadata(path).map(id));
-    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+    let open = identity(file.metadata());
+    open.is_some() && open == identity(fs::metadata(path))
+}
+
+/// Which file it is, whatever its names; nothing if there is none.
+fn identity(metadata: io::Result<fs::Metadata>) -> Option<(u64, u64)> {
+    metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Whether SQLite may have written this file until it was killed: its first page may come last.
+fn is_a_start(file: &File) -> io::Result<bool> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    let length = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
+    file.take(length).read_to_end(&mut start)?;
+    Ok(start == MAGIC || start.iter().all(|byte| *byte == 0))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
