@@ -80,18 +80,40 @@ fn a_credential_of_the_service_manager_opens_the_vault() {
     assert_eq!(code(&run(&home, &["device", "show"])), 6);
 }
 
+/// The home of a device whose vault is sealed, at a service of its own.
+struct Sealed {
+    _world: World,
+    home: PathBuf,
+    vault: PathBuf,
+    counter: PathBuf,
+    passphrase: String,
+    id: String,
+}
+
+impl Sealed {
+    fn new() -> Self {
+        let world = World::new();
+        let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
+        let home = world.folder().join("home");
+        let (vault, counter) = (home.join("vault"), world.folder().join("home.vault-counter"));
+        let init = ["--server", &world.url, "--passphrase-file", &passphrase];
+        let init = [&init[..], &["device", "init", "--user", "alice"]].concat();
+        let id = device(&run(&home, &init));
+        Self { _world: world, home, vault, counter, passphrase, id }
+    }
+
+    fn run(&self, command: &[&str]) -> Output {
+        run(&self.home, &[&["--passphrase-file", &self.passphrase], command].concat())
+    }
+}
+
 #[test]
 fn an_older_copy_is_noticed() {
-    let world = World::new();
-    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
-    let home = world.folder().join("home");
-    let with =
-        |command: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], command].concat());
-    device(&with(&["--server", &world.url, "device", "init", "--user", "alice"]));
-    let copy = fs::read(home.join("vault")).unwrap();
-    report(&with(&["vault", "upgrade", "--memory-kib", "8192"]));
-    fs::write(home.join("vault"), copy).unwrap();
-    let noticed = with(&["device", "show"]);
+    let sealed = Sealed::new();
+    let copy = fs::read(&sealed.vault).unwrap();
+    report(&sealed.run(&["vault", "upgrade", "--memory-kib", "8192"]));
+    fs::write(&sealed.vault, copy).unwrap();
+    let noticed = sealed.run(&["device", "show"]);
     assert_eq!(code(&noticed), 3);
     assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
 }
@@ -100,65 +122,55 @@ fn an_older_copy_is_noticed() {
 /// nothing else; the new counter notices an older copy as the old one did.
 #[test]
 fn a_lost_counter_is_replaced() {
-    let world = World::new();
-    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
-    let (home, counter) = (world.folder().join("home"), world.folder().join("home.vault-counter"));
-    let with =
-        |command: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], command].concat());
-    let id = device(&with(&["--server", &world.url, "device", "init", "--user", "alice"]));
-    let older = fs::read(home.join("vault")).unwrap();
-    report(&with(&["vault", "upgrade", "--memory-kib", "8192"]));
+    let sealed = Sealed::new();
+    let older = fs::read(&sealed.vault).unwrap();
+    report(&sealed.run(&["vault", "upgrade", "--memory-kib", "8192"]));
 
-    let refused = with(&["vault", "forget-counter"]);
+    let refused = sealed.run(&["vault", "forget-counter"]);
     assert_eq!(code(&refused), 3, "{}", told(&refused));
     assert!(told(&refused).contains("is there and is not replaced"), "{}", told(&refused));
 
     for damage in [None, Some("x")] {
         match damage {
-            None => fs::remove_file(&counter).unwrap(),
-            Some(content) => fs::write(&counter, content).unwrap(),
+            None => fs::remove_file(&sealed.counter).unwrap(),
+            Some(content) => fs::write(&sealed.counter, content).unwrap(),
         }
-        let lost = with(&["device", "show"]);
+        let lost = sealed.run(&["device", "show"]);
         assert_eq!(code(&lost), 3, "{}", told(&lost));
         assert!(told(&lost).contains("`pmls vault forget-counter`"), "{}", told(&lost));
-        let doctor = with(&["doctor"]);
+        let doctor = sealed.run(&["doctor"]);
         assert_eq!(code(&doctor), 8, "{}", told(&doctor));
         let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();
         assert_eq!(found["findings"][0]["kind"], "counter-lost", "{found}");
         assert_eq!(found["findings"][0]["run"], "pmls vault forget-counter");
 
-        assert_eq!(report(&with(&["vault", "forget-counter"]))["changed"], "counter");
-        assert_eq!(device(&with(&["device", "show"])), id);
-        let newest = fs::read(home.join("vault")).unwrap();
-        fs::write(home.join("vault"), &older).unwrap();
-        let noticed = with(&["device", "show"]);
+        assert_eq!(report(&sealed.run(&["vault", "forget-counter"]))["changed"], "counter");
+        assert_eq!(device(&sealed.run(&["device", "show"])), sealed.id);
+        let newest = fs::read(&sealed.vault).unwrap();
+        fs::write(&sealed.vault, &older).unwrap();
+        let noticed = sealed.run(&["device", "show"]);
         assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
         // A counter that says so is believed.
-        let refused = with(&["vault", "forget-counter"]);
+        let refused = sealed.run(&["vault", "forget-counter"]);
         assert_eq!(code(&refused), 3, "{}", told(&refused));
-        fs::write(home.join("vault"), newest).unwrap();
-        assert_eq!(device(&with(&["device", "show"])), id);
+        fs::write(&sealed.vault, newest).unwrap();
+        assert_eq!(device(&sealed.run(&["device", "show"])), sealed.id);
     }
 }
 
 /// The counter alone comes from a backup: the vault goes on, and brings it up again.
 #[test]
 fn a_restored_counter_is_brought_up() {
-    let world = World::new();
-    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
-    let (home, counter) = (world.folder().join("home"), world.folder().join("home.vault-counter"));
-    let with =
-        |command: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], command].concat());
-    let id = device(&with(&["--server", &world.url, "device", "init", "--user", "alice"]));
-    let old_counter = fs::read(&counter).unwrap();
-    report(&with(&["vault", "upgrade", "--memory-kib", "8192"]));
-    let older = fs::read(home.join("vault")).unwrap();
-    report(&with(&["vault", "upgrade", "--memory-kib", "16384"]));
-    fs::write(&counter, &old_counter).unwrap();
-    assert_eq!(device(&with(&["device", "show"])), id);
-    assert_ne!(fs::read(&counter).unwrap(), old_counter);
-    fs::write(home.join("vault"), older).unwrap();
-    let noticed = with(&["device", "show"]);
+    let sealed = Sealed::new();
+    let old_counter = fs::read(&sealed.counter).unwrap();
+    report(&sealed.run(&["vault", "upgrade", "--memory-kib", "8192"]));
+    let older = fs::read(&sealed.vault).unwrap();
+    report(&sealed.run(&["vault", "upgrade", "--memory-kib", "16384"]));
+    fs::write(&sealed.counter, &old_counter).unwrap();
+    assert_eq!(device(&sealed.run(&["device", "show"])), sealed.id);
+    assert_ne!(fs::read(&sealed.counter).unwrap(), old_counter);
+    fs::write(&sealed.vault, older).unwrap();
+    let noticed = sealed.run(&["device", "show"]);
     assert!(told(&noticed).contains("older copy"), "{}", told(&noticed));
 }
 
