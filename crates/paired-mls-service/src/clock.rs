@@ -2,6 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// A day, in seconds.
+pub(crate) const DAY: u64 = 24 * 60 * 60;
+
 /// A clock. Tests have one that they set.
 pub trait Clock: Send + Sync + 'static {
     /// Seconds since 1970-01-01T00:00:00Z.

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     Clock, Config, Limits, StoreError,
+    clock::DAY,
     edge::{Budget, Counted, LiveLimits},
     feed::Hub,
     logic::Bases,
@@ -243,10 +244,9 @@ impl AppState {
 
 /// How long logs are kept, as it is today.
 fn retention(limits: &Limits, now: u64) -> Retention {
-    let day = 24 * 60 * 60;
-    let least = limits.mailbox_seconds.div_ceil(day);
+    let least = limits.mailbox_seconds.div_ceil(DAY);
     Retention {
-        day: now / day,
+        day: now / DAY,
         days: limits.log_days.map(|days| days.max(least)),
         bytes: limits.log_bytes,
         unread_days: limits.log_unread_days.map(|days| days.max(least)),
@@ -256,7 +256,7 @@ fn retention(limits: &Limits, now: u64) -> Retention {
 /// How long what nobody uses is kept, as it is today.
 fn unused(limits: &Limits, now: u64) -> Unused {
     Unused {
-        day: now / (24 * 60 * 60),
+        day: now / DAY,
         now,
         groups: limits.group_days,
         unread_groups: limits.group_unread_days,

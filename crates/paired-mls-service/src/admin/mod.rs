@@ -22,15 +22,12 @@ pub use self::{
 use crate::{
     Clock, RolledBack, StoreError, Unread,
     store::{
-        Approvals, Ban, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup, DeleteLog,
+        APPROVED, Approvals, Ban, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup, DeleteLog,
         DeleteUser, DeviceById, Devices, DropDevices, FreeDevice, Groups, GroupsAlone,
         NewIncarnation, OwnGroups, Prune, Reopen, RevokeDevice, RollBack, Roster, Store,
         Transaction, Unban, Users,
     },
 };
-
-/// For how long a device that the operator has let in can register: a day.
-const DAY: u64 = 24 * 60 * 60;
 
 /// The most that one call lists.
 const MOST: u32 = 1000;
@@ -208,7 +205,7 @@ impl Admin {
                 revoked += 1;
             }
         }
-        let expires_at = now.saturating_add(DAY);
+        let expires_at = now.saturating_add(APPROVED);
         let freed = self.change(FreeDevice { user, device, expires_at }).await?;
         Ok(freed.then_some(revoked))
     }

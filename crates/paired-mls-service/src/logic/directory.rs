@@ -8,12 +8,10 @@ use super::{Caller, Failure};
 use crate::{
     AppState,
     store::{
-        ApprovalsOf, Approve, Device, DeviceById, DevicesOfUser, RevokeDevice, WithdrawApproval,
+        APPROVED, ApprovalsOf, Approve, Device, DeviceById, DevicesOfUser, RevokeDevice,
+        WithdrawApproval,
     },
 };
-
-/// How long an approval is good for.
-pub(super) const DAY: u64 = 24 * 60 * 60;
 
 fn show(device: Device) -> DeviceView {
     let Device { device, user, scheme, signature_key, revoked_at, .. } = device;
@@ -42,7 +40,8 @@ pub(crate) async fn approve(
 ) -> Result<(), Failure> {
     let now = state.clock.now();
     let (user, by, limit) = (&caller.user, &caller.device, state.limits.now().devices);
-    let approve = Approve { user, device, by, now, expires_at: now.saturating_add(DAY), limit };
+    let approve =
+        Approve { user, device, by, now, expires_at: now.saturating_add(APPROVED), limit };
     if state.store.run(&approve).await? { Ok(()) } else { Err(Failure::Full(None)) }
 }
 

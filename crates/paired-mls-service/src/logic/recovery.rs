@@ -7,11 +7,10 @@ use paired_mls_api::{
 use super::{
     Caller, Failure,
     auth::{Head, complete, verify, within_rate},
-    directory::DAY,
 };
 use crate::{
     AppState,
-    store::{RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
+    store::{APPROVED, RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
 };
 
 /// What a recovery key signs with.
@@ -41,7 +40,7 @@ pub(crate) async fn recover(
         key: &key,
         old: old_devices,
         now,
-        expires_at: now.saturating_add(DAY),
+        expires_at: now.saturating_add(APPROVED),
     };
     match state.store.once_for(nonce, state.store.run(&recover)).await?? {
         Recovery::Approved(revoked) => Ok(Recovered { revoked }),

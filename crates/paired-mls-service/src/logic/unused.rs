@@ -5,11 +5,9 @@ use paired_mls_api::{DeviceId, GroupId, UserId};
 use super::{Caller, Failure, failure::Over};
 use crate::{
     AppState,
+    clock::DAY,
     store::{Group, HasEnded, NoteUse, Subject, Used},
 };
-
-/// A day, in seconds.
-const DAY: u64 = 24 * 60 * 60;
 
 /// Notes that a user makes a request, once in a day.
 pub(super) async fn use_user(state: &AppState, caller: &Caller) {

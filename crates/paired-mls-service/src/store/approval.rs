@@ -7,6 +7,10 @@ use super::{
     StoreError, Transaction, Tx,
     row::{device, int, optional_device, uint},
 };
+use crate::clock::DAY;
+
+/// For how many seconds an approval is good, whoever gives it: a device of the user, its recovery key, or the operator.
+pub(crate) const APPROVED: u64 = DAY;
 
 /// Lets a further device register for a user, for some time. Doing it again begins that time anew.
 pub(crate) struct Approve<'a> {

@@ -56,7 +56,7 @@ pub(crate) use self::{
         Incarnation, KeyOfUser, Keys, Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages,
         ShutOut, Strays, Stretch, Touched, Unban, Users, Walk, Walked,
     },
-    approval::{ApprovalsOf, Approve, WithdrawApproval},
+    approval::{APPROVED, ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen, sqlite_file},
     counts::Counts,
     directory::{Device, DeviceById, DevicesOfUser, Registration, RevokeDevice, TakeDevice},
