@@ -95,7 +95,6 @@ impl Store {
             Database::Sqlite { url } => {
                 file::make_private(url)?;
                 let writers = sqlite(url, 1, room).await?;
-                (&writers).execute("PRAGMA journal_mode = WAL").await?;
                 migrate_sqlite(&writers).await?;
                 {
                     let writer = Writer::new(writers.clone());
@@ -216,20 +215,32 @@ fn install_drivers() {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
-/// SQLite has no lock for a whole migration: of two processes that bring the same file up to date at
-/// once, one fails, undoes what it did, and finds it done when it looks again.
+/// SQLite has no lock for a whole migration: of two that bring the same file up to date at once, one fails,
+/// undoes what it did, and finds it done when it looks again. It waits as long as the other one gets on.
 async fn migrate_sqlite(pool: &AnyPool) -> Result<(), StoreError> {
-    let (mut attempt, began) = (1, Instant::now());
+    let (mut attempt, mut began, mut done) = (1, Instant::now(), 0);
     loop {
-        match SQLITE.run(pool).await {
-            Ok(()) => return Ok(()),
-            Err(error) if attempt == 5 || began.elapsed() >= LOCK_PATIENCE => {
-                return Err(error.into());
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50 * attempt)).await,
+        let Err(error) = bring_up_to_date(pool).await else { return Ok(()) };
+        let now = migrations_done(pool).await.unwrap_or(done);
+        if now > done {
+            (attempt, began, done) = (1, Instant::now(), now);
         }
+        if attempt == 5 || began.elapsed() >= LOCK_PATIENCE {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50 * attempt)).await;
         attempt += 1;
     }
+}
+
+async fn bring_up_to_date(pool: &AnyPool) -> Result<(), StoreError> {
+    pool.execute("PRAGMA journal_mode = WAL").await?;
+    Ok(SQLITE.run(pool).await?)
+}
+
+async fn migrations_done(pool: &AnyPool) -> Result<i64, sqlx::Error> {
+    let row = sqlx::query("SELECT COUNT(*) FROM _sqlx_migrations").fetch_one(pool).await?;
+    row.try_get(0)
 }
 
 fn options(connections: u32) -> AnyPoolOptions {
