@@ -4,6 +4,8 @@
 //! whatever features of `tls_codec` the final build unites: its own byte vectors panic on truncated input
 //! in debug builds, and it accepts a length that is not minimal unless a feature forbids it.
 
+pub(crate) mod codec;
+
 use tls_codec::{DeserializeBytes, Error, TlsVarInt};
 
 /// The longest vector of RFC 9420, in bytes: 2³⁰ − 1.

@@ -58,7 +58,6 @@
 
 mod book;
 mod channel;
-mod codec;
 mod directory;
 mod error;
 mod key_record;
@@ -75,13 +74,16 @@ mod transcript;
 #[cfg(test)]
 mod vectors;
 
+use crate::presentation::codec;
+
 pub(crate) use self::transcript::hash;
+pub use codec::{DecodeError, TooLarge};
+
 pub use self::{
     book::{
         BookError, IsPair, MAX_OFFER_LEN, MAX_OFFERS, MAX_OFFERS_OF_ONE, PairingBook, Progress,
     },
     channel::{ChannelTrust, OneToOne, Outbound, Route, Source, Way},
-    codec::{DecodeError, TooLarge},
     directory::{DirectoryError, PendingPairing, RegisteredPairing, RegistryEntry},
     error::{CallerError, Failed, PairingError, PeerError, StateName, WayRule},
     key_record::{KeyRecordError, StoreKeyError},

@@ -8,11 +8,8 @@ use thiserror::Error;
 use tls_codec::{DeserializeBytes, Serialize as _, TlsVarInt};
 use zeroize::Zeroizing;
 
-use crate::{
-    DeviceId, PairingId, Secret,
-    code_points::PAIRING_VERSION,
-    presentation::{Cursor, MAX_LEN},
-};
+use super::{Cursor, MAX_LEN};
+use crate::{DeviceId, PairingId, Secret, code_points::PAIRING_VERSION};
 
 /// Bytes that are not the structure they were said to be. To blame is who wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -45,18 +42,18 @@ pub enum DecodeError {
 pub struct TooLarge;
 
 /// Writes fields, one after the other, into a buffer that is erased.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Zeroizing<Vec<u8>>,
     /// The first failure; everything after it is ignored.
     outcome: Result<(), TooLarge>,
 }
 
 impl Writer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { bytes: Zeroizing::new(Vec::with_capacity(512)), outcome: Ok(()) }
     }
 
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len().saturating_add(bytes.len());
         if needed > self.bytes.capacity() {
             // A `Vec` that grows leaves its old bytes behind; this one is erased when dropped.
@@ -67,24 +64,24 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.raw(&[value]);
     }
 
-    pub(super) fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.raw(&value.to_be_bytes());
     }
 
-    pub(super) fn device(&mut self, device: DeviceId) {
+    pub(crate) fn device(&mut self, device: DeviceId) {
         self.u16(device.0);
     }
 
-    pub(super) fn pairing_id(&mut self, pairing: PairingId) {
+    pub(crate) fn pairing_id(&mut self, pairing: PairingId) {
         self.raw(&pairing.0);
     }
 
     /// `opaque bytes<V>`
-    pub(super) fn opaque(&mut self, bytes: &[u8]) {
+    pub(crate) fn opaque(&mut self, bytes: &[u8]) {
         match length_header(bytes.len()) {
             Ok(header) => {
                 self.raw(&header);
@@ -95,7 +92,7 @@ impl Writer {
     }
 
     /// `T items<V>`
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
@@ -107,14 +104,14 @@ impl Writer {
     }
 
     /// `optional<T> item`
-    pub(super) fn optional<T>(&mut self, item: Option<T>, write: impl Fn(&mut Self, T)) {
+    pub(crate) fn optional<T>(&mut self, item: Option<T>, write: impl Fn(&mut Self, T)) {
         self.u8(u8::from(item.is_some()));
         if let Some(item) = item {
             write(self, item);
         }
     }
 
-    pub(super) fn finish(self) -> Result<Secret, TooLarge> {
+    pub(crate) fn finish(self) -> Result<Secret, TooLarge> {
         self.outcome.map(|()| Secret::copy_of(&self.bytes))
     }
 }
@@ -127,18 +124,18 @@ fn length_header(length: usize) -> Result<Vec<u8>, TooLarge> {
 }
 
 /// Reads the fields of one structure, in order, and names the one that fails.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     structure: &'static str,
     fields: Cursor<'a>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(structure: &'static str, bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(structure: &'static str, bytes: &'a [u8]) -> Self {
         Self { structure, fields: Cursor::new(bytes) }
     }
 
     /// Reads a whole structure; trailing bytes are an error.
-    pub(super) fn whole<T>(
+    pub(crate) fn whole<T>(
         structure: &'static str,
         bytes: &'a [u8],
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -155,43 +152,43 @@ impl<'a> Reader<'a> {
         self.fields.value().map_err(|source| self.malformed(field, source))
     }
 
-    pub(super) fn malformed(&self, field: &'static str, source: tls_codec::Error) -> DecodeError {
+    pub(crate) fn malformed(&self, field: &'static str, source: tls_codec::Error) -> DecodeError {
         DecodeError::Malformed { structure: self.structure, field, source }
     }
 
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         self.primitive(field)
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.primitive(field)
     }
 
-    pub(super) fn device(&mut self, field: &'static str) -> Result<DeviceId, DecodeError> {
+    pub(crate) fn device(&mut self, field: &'static str) -> Result<DeviceId, DecodeError> {
         self.u16(field).map(DeviceId)
     }
 
-    pub(super) fn pairing_id(&mut self) -> Result<PairingId, DecodeError> {
+    pub(crate) fn pairing_id(&mut self) -> Result<PairingId, DecodeError> {
         self.primitive("pairing_id").map(PairingId)
     }
 
     /// `opaque bytes<V>`, borrowed.
-    pub(super) fn opaque(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn opaque(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         self.fields.vector().map_err(|source| self.malformed(field, source))
     }
 
     /// `opaque bytes<V>`
-    pub(super) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn bytes(&mut self, field: &'static str) -> Result<Vec<u8>, DecodeError> {
         self.opaque(field).map(<[u8]>::to_vec)
     }
 
     /// `opaque bytes<V>` that is secret.
-    pub(super) fn secret(&mut self, field: &'static str) -> Result<Secret, DecodeError> {
+    pub(crate) fn secret(&mut self, field: &'static str) -> Result<Secret, DecodeError> {
         self.opaque(field).map(Secret::copy_of)
     }
 
     /// `T items<V>`. No item of the protocol is empty, so each turn consumes at least one byte.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         field: &'static str,
         read: impl Fn(&mut Self) -> Result<T, DecodeError>,
@@ -205,7 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `optional<T> item`
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         field: &'static str,
         read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
