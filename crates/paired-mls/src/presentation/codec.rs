@@ -50,7 +50,12 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self { bytes: Zeroizing::new(Vec::with_capacity(512)), outcome: Ok(()) }
+        Self::with_capacity(512)
+    }
+
+    /// A writer that grows where `capacity` bytes are too few.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(capacity)), outcome: Ok(()) }
     }
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
@@ -72,6 +77,10 @@ impl Writer {
         self.raw(&value.to_be_bytes());
     }
 
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.raw(&value.to_be_bytes());
+    }
+
     pub(crate) fn device(&mut self, device: DeviceId) {
         self.u16(device.0);
     }
@@ -82,13 +91,20 @@ impl Writer {
 
     /// `opaque bytes<V>`
     pub(crate) fn opaque(&mut self, bytes: &[u8]) {
-        match length_header(bytes.len()) {
-            Ok(header) => {
-                self.raw(&header);
-                self.raw(bytes);
-            }
-            Err(error) => self.outcome = self.outcome.and(Err(error)),
+        self.outcome = self.outcome.and(self.length(bytes.len()));
+        if self.outcome.is_ok() {
+            self.raw(bytes);
         }
+    }
+
+    fn length(&mut self, length: usize) -> Result<(), TooLarge> {
+        let length = Some(length).filter(|&length| length <= MAX_LEN).ok_or(TooLarge)?;
+        let length = u64::try_from(length).map_err(|_| TooLarge)?;
+        let length = TlsVarInt::try_from(length).map_err(|_| TooLarge)?;
+        let mut header = [0; 4];
+        let written = length.tls_serialize(&mut &mut header[..]).map_err(|_| TooLarge)?;
+        self.raw(header.get(..written).ok_or(TooLarge)?);
+        Ok(())
     }
 
     /// `T items<V>`
@@ -97,10 +113,15 @@ impl Writer {
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
     ) {
-        let mut content = Self::new();
-        items.into_iter().for_each(|item| write(&mut content, item));
-        self.outcome = self.outcome.and(content.outcome);
-        self.opaque(&content.bytes);
+        let begin = self.bytes.len();
+        items.into_iter().for_each(|item| write(self, item));
+        let end = self.bytes.len();
+        // The length, which stands before the items, is known only now.
+        self.outcome = self.outcome.and(self.length(end - begin));
+        let header = self.bytes.len() - end;
+        if let Some(vector) = self.bytes.get_mut(begin..) {
+            vector.rotate_right(header);
+        }
     }
 
     /// `optional<T> item`
@@ -114,13 +135,6 @@ impl Writer {
     pub(crate) fn finish(self) -> Result<Secret, TooLarge> {
         self.outcome.map(|()| Secret::copy_of(&self.bytes))
     }
-}
-
-fn length_header(length: usize) -> Result<Vec<u8>, TooLarge> {
-    let length = Some(length).filter(|&length| length <= MAX_LEN).ok_or(TooLarge)?;
-    let length = u64::try_from(length).map_err(|_| TooLarge)?;
-    let length = TlsVarInt::try_from(length).map_err(|_| TooLarge)?;
-    length.tls_serialize_detached().map_err(|_| TooLarge)
 }
 
 /// Reads the fields of one structure, in order, and names the one that fails.
@@ -161,6 +175,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.primitive(field)
+    }
+
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         self.primitive(field)
     }
 
@@ -212,5 +230,46 @@ impl<'a> Reader<'a> {
             1 => read(self).map(Some),
             _ => Err(self.malformed(field, tls_codec::Error::InvalidInput)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: &[Vec<u8>]) -> Secret {
+        let mut writer = Writer::with_capacity(1);
+        writer.u8(7);
+        writer.list(items, |writer, item| writer.opaque(item));
+        writer.u16(9);
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn a_list_is_what_was_written_whatever_length_its_header_has() {
+        for length in [0, 1, 61, 62, 0x3FFC, 0x3FFD, 0x4000, 0x1_0000] {
+            let items: Vec<_> =
+                (0..length / 61).map(|_| vec![5; 60]).chain([vec![6; length % 61]]).collect();
+            let whole = list(&items);
+            let read = Reader::whole("Test", whole.expose(), |reader| {
+                let (first, items) =
+                    (reader.u8("first")?, reader.list("items", |item| item.bytes("item"))?);
+                Ok((first, items, reader.u16("last")?))
+            });
+            assert_eq!(read, Ok((7, items, 9)), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_list_of_lists_is_read_back() {
+        let mut writer = Writer::new();
+        let written = [vec![1_u64, 2], vec![], vec![3; 20]];
+        writer
+            .list(&written, |writer, inner| writer.list(inner, |writer, value| writer.u64(*value)));
+        let whole = writer.finish().unwrap();
+        let read = Reader::whole("Test", whole.expose(), |reader| {
+            reader.list("outer", |outer| outer.list("inner", |inner| inner.u64("value")))
+        });
+        assert_eq!(read, Ok(written.to_vec()));
     }
 }

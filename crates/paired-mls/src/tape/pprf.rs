@@ -95,21 +95,19 @@ impl Pprf {
     pub(super) fn from_nodes(
         suite: CipherSuite,
         lanes: usize,
-        stored: impl IntoIterator<Item = (NodeId, Secret)>,
+        stored: Vec<(NodeId, Secret)>,
     ) -> Option<Self> {
-        let mut nodes = BTreeMap::new();
         let mut next_free = Some(0);
-        for (id, secret) in stored {
+        for (id, secret) in &stored {
             let in_order = next_free.is_some_and(|free| id.first >= free);
             if !id.is_well_formed() || !in_order || secret.len() != suite.kdf_len() {
                 return None;
             }
             next_free = id.last().checked_add(1);
-            nodes.insert(id, secret);
         }
         // Between the lanes, each that is in use splits off at most one node on each level.
         let bound = lanes * (MAX_LANE_NODES + usize::from(LANE_DEPTH));
-        (nodes.len() <= bound).then_some(Self { suite, nodes })
+        (stored.len() <= bound).then(|| Self { suite, nodes: stored.into_iter().collect() })
     }
 
     /// The stored nodes, from the first index to the last.

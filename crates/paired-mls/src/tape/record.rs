@@ -25,20 +25,17 @@
 //! struct { uint64 index; opaque binding<V>; opaque value<V>; } InFlight;
 //! ```
 
-use std::fmt;
-
 use thiserror::Error;
-use tls_codec::{
-    Deserialize as _, SecretVLBytes, Serialize as _, TlsDeserialize, TlsSerialize, TlsSize, VLBytes,
-};
-use zeroize::Zeroizing;
 
 use super::{
     DeviceId, InFlight, Index, Tape,
     group::{Lanes, NextOpening},
     pprf::{NodeId, Pprf},
 };
-use crate::{CipherSuite, Secret};
+use crate::{
+    CipherSuite, Secret,
+    presentation::codec::{DecodeError, Reader, TooLarge, Writer},
+};
 
 const VERSION: u8 = 2;
 
@@ -59,52 +56,16 @@ pub enum RecordError {
     TooLarge,
 }
 
-#[derive(TlsSize, TlsSerialize, TlsDeserialize)]
-struct TapeRecord {
-    version: u8,
-    cipher_suite: u16,
-    own_device: u16,
-    devices: Vec<u16>,
-    next_position: u64,
-    notify_secret: SecretVLBytes,
-    accept_secret: SecretVLBytes,
-    nodes: Vec<NodeRecord>,
-    in_flight: Option<InFlightRecord>,
-    lanes: Option<LanesRecord>,
-}
-
-#[derive(TlsSize, TlsSerialize, TlsDeserialize)]
-struct LanesRecord {
-    opened: Vec<LaneRecord>,
-    epoch: u64,
-    next_opening: u8,
-}
-
-#[derive(Debug, TlsSize, TlsSerialize, TlsDeserialize)]
-struct LaneRecord {
-    device: u16,
-    opening: u64,
-}
-
-#[derive(TlsSize, TlsSerialize, TlsDeserialize)]
-struct NodeRecord {
-    first: u64,
-    depth: u8,
-    secret: SecretVLBytes,
-}
-
-/// A bound of the encoder, which never prints; the derived one would print the secret.
-impl fmt::Debug for NodeRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeRecord").field("depth", &self.depth).finish_non_exhaustive()
+impl From<TooLarge> for RecordError {
+    fn from(_: TooLarge) -> Self {
+        Self::TooLarge
     }
 }
 
-#[derive(TlsSize, TlsSerialize, TlsDeserialize)]
-struct InFlightRecord {
-    index: u64,
-    binding: VLBytes,
-    value: SecretVLBytes,
+impl From<DecodeError> for RecordError {
+    fn from(_: DecodeError) -> Self {
+        Self::Malformed
+    }
 }
 
 impl Tape {
@@ -114,42 +75,37 @@ impl Tape {
     ///
     /// [`RecordError::TooLarge`] if a length exceeds the format's 2³⁰ − 1.
     pub fn to_record(&self) -> Result<Secret, RecordError> {
-        let record = TapeRecord {
-            version: VERSION,
-            cipher_suite: self.suite.code_point(),
-            own_device: self.own.0,
-            devices: self.devices.iter().map(|device| device.0).collect(),
-            next_position: self.next,
-            notify_secret: self.notify_secret.expose().into(),
-            accept_secret: self.accept_secret.expose().into(),
-            nodes: (self.pprf.nodes())
-                .map(|(id, secret)| NodeRecord {
-                    first: id.first,
-                    depth: id.depth,
-                    secret: secret.expose().into(),
-                })
-                .collect(),
-            in_flight: self.in_flight.as_ref().map(|flight| InFlightRecord {
-                index: flight.index.bits(),
-                binding: flight.binding.as_slice().into(),
-                value: flight.value.expose().into(),
-            }),
-            lanes: self.lanes.as_ref().map(|lanes| LanesRecord {
-                opened: (lanes.opened.iter())
-                    .map(|(device, opening)| LaneRecord { device: device.0, opening: *opening })
-                    .collect(),
-                epoch: lanes.epoch,
-                next_opening: match lanes.next_opening {
-                    NextOpening::InOrder => 1,
-                    NextOpening::Ahead => 2,
-                },
-            }),
-        };
-        // The exact capacity up front, so that no reallocation leaves a copy behind.
-        let mut bytes =
-            Zeroizing::new(Vec::with_capacity(tls_codec::Size::tls_serialized_len(&record)));
-        record.tls_serialize(&mut *bytes).map_err(|_| RecordError::TooLarge)?;
-        Ok(Secret::copy_of(&bytes))
+        let node = 8 + 1 + 2 + self.suite.kdf_len();
+        let mut record = Writer::with_capacity(512 + node * self.pprf.nodes().len());
+        record.u8(VERSION);
+        record.u16(self.suite.code_point());
+        record.device(self.own);
+        record.list(&self.devices, |record, device| record.device(*device));
+        record.u64(self.next);
+        record.opaque(self.notify_secret.expose());
+        record.opaque(self.accept_secret.expose());
+        record.list(self.pprf.nodes(), |record, (id, secret)| {
+            record.u64(id.first);
+            record.u8(id.depth);
+            record.opaque(secret.expose());
+        });
+        record.optional(self.in_flight.as_ref(), |record, flight| {
+            record.u64(flight.index.bits());
+            record.opaque(&flight.binding);
+            record.opaque(flight.value.expose());
+        });
+        record.optional(self.lanes.as_ref(), |record, lanes| {
+            record.list(&lanes.opened, |record, (device, opening)| {
+                record.device(*device);
+                record.u64(*opening);
+            });
+            record.u64(lanes.epoch);
+            record.u8(match lanes.next_opening {
+                NextOpening::InOrder => 1,
+                NextOpening::Ahead => 2,
+            });
+        });
+        Ok(record.finish()?)
     }
 
     /// Reads back what [`Tape::to_record`] gave.
@@ -164,49 +120,44 @@ impl Tape {
             Some(&other) => return Err(RecordError::Version(other)),
             None => return Err(RecordError::Malformed),
         }
-        // Not `tls_deserialize_exact_bytes`: with debug assertions, tls_codec 0.5 panics there on
-        // a vector that is cut short.
-        let record = TapeRecord::tls_deserialize_exact(bytes.expose())
+        Reader::whole("TapeRecord", bytes.expose(), |record| Ok(Self::read(record)))?
+    }
+
+    /// Reads the fields, each of which has one encoding: what is well formed is written as it was read.
+    fn read(record: &mut Reader<'_>) -> Result<Self, RecordError> {
+        let _version = record.u8("version")?;
+        let suite = CipherSuite::try_from(record.u16("cipher_suite")?)
             .map_err(|_| RecordError::Malformed)?;
-        let suite =
-            CipherSuite::try_from(record.cipher_suite).map_err(|_| RecordError::Malformed)?;
-        let nodes = record.nodes.iter().map(|node| {
-            let id = NodeId { first: node.first, depth: node.depth };
-            (id, Secret::copy_of(node.secret.as_slice()))
-        });
-        let lanes = match record.lanes {
-            Some(lanes) => Some(Lanes {
-                opened: (lanes.opened.iter())
-                    .map(|lane| (DeviceId(lane.device), lane.opening))
-                    .collect(),
-                epoch: lanes.epoch,
-                next_opening: match lanes.next_opening {
-                    1 => NextOpening::InOrder,
-                    2 => NextOpening::Ahead,
-                    _ => return Err(RecordError::Malformed),
-                },
-            }),
-            None => None,
-        };
+        let own = record.device("own_device")?;
+        let devices = record.list("devices", |record| record.device("device"))?;
+        let next = record.u64("next_position")?;
+        let notify_secret = record.secret("notify_secret")?;
+        let accept_secret = record.secret("accept_secret")?;
+        let nodes = record.list("nodes", |record| {
+            let id = NodeId { first: record.u64("first")?, depth: record.u8("depth")? };
+            Ok((id, record.secret("secret")?))
+        })?;
+        let in_flight = record.optional("in_flight", |record| {
+            Ok(InFlight {
+                index: Index::from_bytes(record.u64("index")?.to_be_bytes()),
+                binding: record.bytes("binding")?,
+                value: record.secret("value")?,
+            })
+        })?;
+        let lanes = record.optional("lanes", |record| Ok(Lanes::read(record)))?.transpose()?;
+        let pprf = Pprf::from_nodes(suite, devices.len(), nodes).ok_or(RecordError::Malformed)?;
         let tape = Self {
             suite,
-            own: DeviceId(record.own_device),
-            devices: record.devices.iter().copied().map(DeviceId).collect(),
-            next: record.next_position,
-            notify_secret: Secret::copy_of(record.notify_secret.as_slice()),
-            accept_secret: Secret::copy_of(record.accept_secret.as_slice()),
-            pprf: Pprf::from_nodes(suite, record.devices.len(), nodes)
-                .ok_or(RecordError::Malformed)?,
-            in_flight: record.in_flight.map(|flight| InFlight {
-                index: Index::from_bytes(flight.index.to_be_bytes()),
-                binding: flight.binding.into(),
-                value: Secret::copy_of(flight.value.as_slice()),
-            }),
+            own,
+            devices,
+            next,
+            notify_secret,
+            accept_secret,
+            pprf,
+            in_flight,
             lanes,
         };
-        // Only the bytes that this tape is stored as: no length in a longer form than it needs.
-        let canonical = tape.is_well_formed() && tape.to_record()? == *bytes;
-        canonical.then_some(tape).ok_or(RecordError::Malformed)
+        tape.is_well_formed().then_some(tape).ok_or(RecordError::Malformed)
     }
 
     fn is_well_formed(&self) -> bool {
@@ -240,5 +191,21 @@ impl Tape {
     fn may_be_in_flight(&self, index: Index) -> bool {
         let device = index.device();
         device != self.own && self.devices.contains(&device) && !self.holds(index)
+    }
+}
+
+impl Lanes {
+    fn read(record: &mut Reader<'_>) -> Result<Self, RecordError> {
+        let opened = record
+            .list("opened", |record| Ok((record.device("device")?, record.u64("opening")?)))?;
+        let epoch = record.u64("epoch")?;
+        let next_opening = match record.u8("next_opening")? {
+            1 => NextOpening::InOrder,
+            2 => NextOpening::Ahead,
+            _ => return Err(RecordError::Malformed),
+        };
+        let ascending = opened.is_sorted_by(|(a, _), (b, _)| a < b);
+        let opened = ascending.then(|| opened.into_iter().collect());
+        Ok(Self { opened: opened.ok_or(RecordError::Malformed)?, epoch, next_opening })
     }
 }
