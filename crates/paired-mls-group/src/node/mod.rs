@@ -6,12 +6,14 @@
 //! merge      what a commit makes of the pairing, before it is merged
 //! aim        whom a commit of this device reaches, and when one that heals is due
 //! alarm      proposals in the name of a device that it does not make
+//! rejoin     the place that an external commit takes, and what it means there
 //! ```
 
 mod aim;
 mod alarm;
 mod facts;
 mod merge;
+mod rejoin;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ pub use self::{
     aim::Aim,
     facts::{Delivery, Meaning, Proposals, commit_facts},
     merge::{Outcome, renewed, renews_own_leaf},
+    rejoin::Seat,
     standing::{Footing, Standing, device_of},
 };
 use crate::{Error, Library, Membership};

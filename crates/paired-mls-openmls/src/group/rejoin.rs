@@ -4,15 +4,10 @@ use openmls::{
     messages::group_info::VerifiableGroupInfo,
     prelude::{GroupId, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
 };
-use paired_mls::{
-    DeviceId, EpochContext, GroupRecord, Phase,
-    anchor::{Anchor, Changes, LeafIndex, Tree},
-    group::{Authorship, CommitFacts},
-    wire::RatchetTree,
-};
+use paired_mls::{EpochContext, wire::RatchetTree};
 use paired_mls_group::{
-    Sending, identity,
-    node::{Paired, Standing, device_of},
+    Library as _, Sending, identity,
+    node::{Paired, Seat},
 };
 use tls_codec::Serialize as _;
 
@@ -23,7 +18,7 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, UsageError, provider::atomically,
-    signal::new_leaf, steer::build, view::mark,
+    signal::new_leaf, steer::build,
 };
 
 impl PairedGroup {
@@ -59,7 +54,7 @@ impl PairedGroup {
         };
         let mut record = device.vault().load_group(group_id.as_slice())?;
         let seat = match &record {
-            Some(record) => Some(Seat::find(&info, record, device.signature_key())?),
+            Some(record) => Some(Seat::find(&tree_of(&info)?, record, device.signature_key())?),
             None => None,
         };
 
@@ -100,7 +95,7 @@ impl PairedGroup {
             let (mls, bundle) =
                 built.finalize(provider).map_err(Error::mls("finish an external commit"))?;
             if let (Some(record), Some(seat)) = (&mut record, &seat) {
-                seat.renew(record, device.signature_key(), &mls)?;
+                seat.renew(record, device.signature_key(), device.epoch_mark(&mls))?;
                 device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
                 device.vault().store_group(record)?;
             }
@@ -116,79 +111,16 @@ impl PairedGroup {
     }
 }
 
-/// The place that an external commit takes.
-struct Seat {
-    standing: Standing,
-    anchor: Option<Anchor>,
-}
-
-impl Seat {
-    /// The old leaf goes, and the new one takes the leftmost blank leaf then.
-    fn find(
-        info: &VerifiableGroupInfo,
-        record: &GroupRecord,
-        own_key: &[u8],
-    ) -> Result<Self, Error> {
-        let tree = info
-            .extensions()
-            .ratchet_tree()
-            .ok_or(PeerError::Kind("GroupInfo with a ratchet tree"))?
-            .ratchet_tree()
-            .tls_serialize_detached()
-            .map_err(Error::mls("serialize a ratchet tree"))?;
-        let tree = RatchetTree::decode(&tree).map_err(PeerError::message)?;
-
-        let members = (0_u32..).zip(tree.nodes().iter().step_by(2));
-        let members: Vec<_> = members
-            .filter_map(|(index, _)| Some((LeafIndex::new(index)?, tree.leaf(index)?)))
-            .collect();
-        let is_own = |key: &[u8]| key == own_key;
-        let removes = members.iter().filter(|(_, leaf)| is_own(leaf.signature_key()));
-        let changes = Changes {
-            removes: removes.map(|(index, _)| *index).collect(),
-            adds: 1,
-            ..Changes::default()
-        };
-        let partners = members.iter().filter(|(_, leaf)| !is_own(leaf.signature_key()));
-        let mut seats: Vec<_> = partners
-            .filter_map(|(index, leaf)| Some((device_of(record, leaf.signature_key())?, *index)))
-            .collect();
-
-        let (tree, added) = Tree::from(&tree).after(&changes)?.into_parts();
-        let own = added.first().copied().unwrap_or(LeafIndex::FIRST);
-        seats.extend(device_of(record, own_key).map(|device| (device, own)));
-        let standing = Standing { tree, own, seats };
-        // A pairing that is ending stays so, and nothing more is drawn for it.
-        let anchor = match record.phase {
-            Phase::Active => standing.anchorage(own, &[])?.anchor().cloned(),
-            Phase::Ceasing => None,
-        };
-        Ok(Self { standing, anchor })
-    }
-
-    /// The partners that the commit heals.
-    fn healed(&self) -> Vec<DeviceId> {
-        let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
-        covered.iter().filter_map(|leaf| self.standing.device_at(*leaf)).collect()
-    }
-
-    /// The new epoch: this device is new from the leaf up, and the covered partners are healed.
-    fn renew(&self, record: &mut GroupRecord, own_key: &[u8], mls: &MlsGroup) -> Result<(), Error> {
-        record.pending = None;
-        let Standing { tree, own, .. } = &self.standing;
-        let facts = CommitFacts {
-            committer: device_of(record, own_key).map(|device| (device, Authorship::Proven)),
-            healed: self.healed(),
-            path: Some(*own),
-            newcomers: vec![*own],
-            notified: self.anchor.clone(),
-            ..CommitFacts::default()
-        };
-        let mut security = record.security.clone();
-        security.apply(&facts, tree, |device| self.standing.leaf_of(device))?;
-        record.advance(mark(mls.public_group().group_context()), security);
-        Ok(())
-    }
+/// The ratchet tree that a GroupInfo carries.
+pub(crate) fn tree_of(info: &VerifiableGroupInfo) -> Result<RatchetTree, Error> {
+    let tree = info
+        .extensions()
+        .ratchet_tree()
+        .ok_or(PeerError::Kind("GroupInfo with a ratchet tree"))?
+        .ratchet_tree()
+        .tls_serialize_detached()
+        .map_err(Error::mls("serialize a ratchet tree"))?;
+    Ok(RatchetTree::decode(&tree).map_err(PeerError::message)?)
 }
 
 /// Removes what the storage still has of the group.
