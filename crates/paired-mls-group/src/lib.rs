@@ -11,6 +11,7 @@
 //! | [`gate`] | signature keys over all leaves |
 //! | [`shared`] | a leaf that several devices share |
 //! | [`packages`] | KeyPackages from the tape |
+//! | [`signal`] | what members say of their pairings |
 //! | [`Error`] | what goes wrong, and who is to blame |
 
 #![no_std]
@@ -28,6 +29,7 @@ mod library;
 pub mod node;
 pub mod packages;
 pub mod shared;
+pub mod signal;
 mod steer;
 mod steering;
 

@@ -38,13 +38,13 @@ pub use outgoing::Outgoing;
 pub use package::{PackageKind, check_key_package};
 pub use paired_mls_group::{
     AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
-    identity::MemberIdentity, node::Footing,
+    identity::MemberIdentity, node::Footing, signal::Announcement,
 };
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]
 pub use provider::{JsonCodec, SqliteError, SqliteProvider};
 pub use provider::{MemoryProvider, Platform};
-pub use signal::{Announcement, announcements};
+pub use signal::announcements;
 pub use signer::{VaultKey, VaultSigner, VaultSignerError, generate_signature_key, is_key_pair};
 pub use steer::{
     CryptoHook, Encrypting, Exporting, KeyVectorCrypto, Sealing, SteeredCrypto, Verifying,

@@ -34,7 +34,7 @@ pub(crate) use self::{
     lifecycle::{
         delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
     },
-    rejoin::forget,
+    rejoin::{forget, tree_of},
 };
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError,
@@ -340,6 +340,6 @@ impl PairedGroup {
 }
 
 /// The core's suite for one of OpenMLS.
-fn suite_of(ciphersuite: Ciphersuite) -> Option<CipherSuite> {
+pub(crate) fn suite_of(ciphersuite: Ciphersuite) -> Option<CipherSuite> {
     CipherSuite::try_from(u16::from(ciphersuite)).ok()
 }

@@ -1,7 +1,8 @@
 //! A device behind a shared leaf whose MLS state and vault do not belong together, since one of them was
 //! restored from a backup.
 
-use paired_mls::{Freshness, leaf::LeafRecord};
+use paired_mls::Freshness;
+use paired_mls_group::shared::outdated;
 
 use super::LeafGroup;
 use crate::{Device, Error, Platform, UsageError};
@@ -38,32 +39,10 @@ impl LeafGroup {
         }
     }
 
-    /// The record as the vault has it; if that is an older copy, without what it says of the token.
-    pub(super) fn current<P: Platform>(
-        device: &Device<P>,
-        record: LeafRecord,
-        epoch: u64,
-    ) -> LeafRecord {
-        match device.vault().freshness(&record.tape, epoch) {
-            Ok(Freshness::VaultIsOlder) => outdated(&record),
-            // A tape that is not there is said where it is needed.
-            _ => record,
-        }
-    }
-
     fn freshness<P: Platform>(&self, device: &Device<P>) -> Result<Freshness, Error> {
         match self.mls.is_active() {
             true => Ok(device.vault().freshness(&self.record.tape, self.epoch())?),
             false => Ok(Freshness::Current),
         }
-    }
-}
-
-/// What is left of a record that is older than the group.
-fn outdated(record: &LeafRecord) -> LeafRecord {
-    LeafRecord {
-        phase: record.phase,
-        removals: record.removals.clone(),
-        ..LeafRecord::new(record.tape.clone())
     }
 }

@@ -6,9 +6,9 @@ use paired_mls::{
     leaf::{LeafRecord, Origin, Speaker},
 };
 
-use paired_mls_group::{gate::check_signature_keys, identity, packages::spend};
+use paired_mls_group::{gate::check_signature_keys, identity, packages::spend, shared::current};
 
-use super::{LeafGroup, kept::Kept, reload};
+use super::{LeafGroup, kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     group::{delete, enter, forget_inactive, group_id_of, parse, require_unreserved},
@@ -52,7 +52,7 @@ impl LeafGroup {
             let tape = device.vault().open_group(pairing, group_id.as_slice())?;
             let (by, since) = (package.index.device(), mls.epoch().as_u64());
             let speaker = Some(Speaker { device: by, since, origin: Origin::Welcome });
-            let phase = Kept::of(device, &tape)?.phase;
+            let phase = kept(device, &tape)?.phase;
             let record = LeafRecord { speaker, phase, ..LeafRecord::new(tape) };
             let identities = identity::present(&device.this(), &mls)?;
             device.vault().note_epoch(&record.tape, since)?;
@@ -102,7 +102,7 @@ impl LeafGroup {
     pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
         let mls = reload(device, &GroupId::from_slice(group_id))?;
         let record = device.vault().load_leaf(group_id)?.ok_or(UsageError::NotPaired)?;
-        let record = Self::current(device, record, mls.epoch().as_u64());
+        let record = current(device.vault(), record, mls.epoch().as_u64());
         let identities = device.vault().load_identities(group_id)?;
         Ok(Self { mls, record, identities })
     }

@@ -7,9 +7,9 @@ use paired_mls::{
     leaf::{LeafNotify, LeafUse},
     wire::{self, SignContent},
 };
-use paired_mls_group::{Recorded, Replay};
+use paired_mls_group::{Recorded, Replay, shared::next_epoch};
 
-use super::{content::Prepared, next_epoch, reload};
+use super::{content::Prepared, reload};
 use crate::{
     Device, Error, GuardError, Outgoing, PeerError, Platform,
     provider::undone,
@@ -36,7 +36,7 @@ pub(super) fn make<P: Platform>(
 ) -> Result<Made, Error> {
     let value = device.vault().preview(tape, spot)?;
     let keys = mls.own_leaf_node().map(|own| own.signature_key().as_slice().to_vec());
-    let replay = Replay::new(value, LeafUse::Commit, &next_epoch(mls), recorded)?
+    let replay = Replay::new(value, LeafUse::Commit, &next_epoch(device, mls), recorded)?
         .with_leaf_keys(&keys.unwrap_or_default());
     let provider = SteeredProvider::new(device.provider(), &replay, COMMIT);
     let signer = SteeredSigner::new(device, &replay);

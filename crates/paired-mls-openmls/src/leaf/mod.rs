@@ -7,7 +7,6 @@
 //! ```text
 //! lifecycle   package    KeyPackages from the tape, so that all devices process one Welcome
 //!             rejoin     external commits from the tape: a way in for devices that have nothing
-//!             kept       what stays of the leaf's record then
 //! commits     content    what a commit does, from a call or from a Notify
 //!             make       a commit from a value of the tape
 //!             send       the calls
@@ -21,7 +20,6 @@ mod backup;
 mod content;
 mod ending;
 mod follow;
-mod kept;
 mod lifecycle;
 mod make;
 mod package;
@@ -32,12 +30,15 @@ mod token;
 
 use openmls::prelude::{GroupId, MlsGroup};
 use paired_mls::{
-    EpochContext, EpochSecurity, Event, Index, Spot, TapeId,
+    EpochSecurity, Event, Index, Spot, TapeId,
     anchor::LeafIndex,
     group::{Identities, credential::Identity},
     leaf::{LeafPending, LeafRecord},
 };
-use paired_mls_group::{identity, shared::security};
+use paired_mls_group::{
+    identity,
+    shared::{Kept, security},
+};
 
 pub(crate) use self::content::again;
 pub use self::rejoin::Rejoin;
@@ -203,14 +204,13 @@ impl LeafGroup {
     }
 }
 
-/// The epoch that a commit of the current epoch creates.
-fn next_epoch(mls: &MlsGroup) -> EpochContext {
-    let context = mls.public_group().group_context();
-    EpochContext {
-        group_id: context.group_id().as_slice().to_vec(),
-        epoch: context.epoch().as_u64().saturating_add(1),
-        confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
-    }
+/// What the vault keeps of the leaf when its state is made anew; in front of that.
+fn kept<P: Platform>(device: &Device<P>, tape: &TapeId) -> Result<Kept, Error> {
+    Kept::of(device, device.vault(), tape, || {
+        let group_id = GroupId::from_slice(&tape.group_id);
+        let old = MlsGroup::load(device.provider().storage(), &group_id);
+        old.map_err(Error::storage("load a group"))
+    })
 }
 
 /// A second copy of a stored group.

@@ -7,30 +7,29 @@ use openmls::{
     messages::group_info::VerifiableGroupInfo,
     prelude::{LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
 };
-use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
+use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    EpochContext, Event, PairingId, Secret, Spot, TapeId,
+    EpochContext, PairingId, Spot, TapeId,
     leaf::{LeafRecord, LeafUse, Origin, Speaker},
-    wire::{LeafNode, PublicCommit, RatchetTree, SignContent},
+    wire::{LeafNode, PublicCommit, SignContent},
 };
 use paired_mls_group::{
     Recorded, Replay,
     gate::{Gate, check_signature_keys},
     identity,
-    shared::{security, security_changed},
+    shared::{Delivered, healed, leaf_of, recognise_external, security},
 };
-use tls_codec::Serialize as _;
 
 use super::{
     LeafGroup,
     content::{again, parameters},
-    kept::Kept,
+    kept,
     package::require_same_user,
 };
 use crate::{
-    Device, Difference, Error, Outgoing, PeerError, Platform, Received, UsageError,
+    Device, Difference, Error, Outgoing, PeerError, Platform, Received,
     gate::{gate_capabilities, gate_of, leaf_extensions},
-    group::{forget, parse, require_unreserved},
+    group::{forget, parse, require_unreserved, tree_of},
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
@@ -95,7 +94,7 @@ impl LeafGroup {
         let tape = device.vault().open_group(pairing, &group_id)?;
         device.vault().skip_ahead(&tape)?;
         let spot = device.vault().reserve(&tape, context(&verifiable).epoch)?;
-        let leaf = old_leaf(&verifiable, device.signature_key())?;
+        let leaf = leaf_of(&tree_of(&verifiable)?, device.signature_key()).cloned();
         let external = External { tape: &tape, spot, config, leaf: leaf.as_ref(), recorded: None };
         let outgoing = undone(device.provider(), || {
             let (mls, outgoing) = external.make(device, verifiable)?;
@@ -126,7 +125,8 @@ impl LeafGroup {
         let public = PublicCommit::decode(commit).map_err(PeerError::message)?;
         let public = public.ok_or(PeerError::Kind("external commit"))?;
         let (leaf, spot) =
-            recognise(device, &tape, &context(&info), &public)?.ok_or(PeerError::NotFromTheTape)?;
+            recognise_external(device, device.vault(), &tape, &context(&info), &public)?
+                .ok_or(PeerError::NotFromTheTape)?;
         require_same_user(device, &again(leaf.credential())?)?;
         let recorded = Some(public.signature());
         External { tape: &tape, spot, config, leaf: Some(leaf), recorded }.enter(
@@ -159,14 +159,16 @@ impl LeafGroup {
     ) -> Result<Option<Received>, Error> {
         let info = group_info(&self.group_info(device)?)?;
         let tape = self.record.tape.clone();
-        let Some((leaf, spot)) = recognise(device, &tape, &context(&info), commit)? else {
+        let Some((leaf, spot)) =
+            recognise_external(device, device.vault(), &tape, &context(&info), commit)?
+        else {
             return Ok(None);
         };
         let config = self.mls.configuration().clone();
         let recorded = Some(commit.signature());
         let external = External { tape: &tape, spot, config: &config, leaf: Some(leaf), recorded };
         let (from, holder) = (security(&self.record), self.token());
-        let lost = self.pending().map(|pending| pending.notify.spot.index);
+        let lost = Delivered::Message(message).lost(self.pending());
         let devices = device.vault().tape_info(&tape)?.devices;
         *self = external.enter(device, info, Some(message))?;
         if spot.index.device() != device.vault().tape_info(&tape)?.own_device {
@@ -174,15 +176,8 @@ impl LeafGroup {
             device.vault().reopen(&tape)?;
         }
 
-        let by = spot.index.device();
-        let mut events = Vec::new();
-        events.extend(lost.map(|index| Event::CommitLost { index: Some(index) }));
-        let partners = devices.iter().copied().filter(|device| *device != by).collect();
-        events.push(Event::Healed { by, devices: partners, index: Some(spot.index) });
-        events.extend(security_changed(&self.record, from, &devices));
-        if holder != Some(by) {
-            events.push(Event::TokenTaken { by });
-        }
+        let mut events: Vec<_> = lost.into_iter().collect();
+        events.extend(healed(&self.record, (from, holder), spot, &devices));
         Ok(Some(Received::Commit { events, heal: None }))
     }
 }
@@ -275,7 +270,7 @@ impl External<'_> {
     ) -> Result<LeafGroup, Error> {
         let epoch = context(&info).epoch;
         let (mls, record, identities) = atomically(device.provider(), || {
-            let kept = Kept::of(device, self.tape)?;
+            let kept = kept(device, self.tape)?;
             let (mls, outgoing) = self.make(device, info).map_err(Error::received)?;
             if let Some(message) = delivered.filter(|message| **message != outgoing.commit) {
                 let first = Difference::first(&outgoing.commit, message);
@@ -284,7 +279,8 @@ impl External<'_> {
             check_signature_keys(device, &mls, &[])?;
             let (by, origin) = (self.spot.index.device(), Origin::Commit);
             let speaker = Some(Speaker { device: by, since: epoch, origin });
-            let record = LeafRecord { speaker, ..kept.into_record(self.tape.clone(), &mls) };
+            let record =
+                LeafRecord { speaker, ..kept.into_record(device, self.tape.clone(), &mls) };
             let identities = identity::present(&device.this(), &mls)?;
             device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
             device.vault().store_leaf(&record)?;
@@ -305,47 +301,6 @@ fn context(info: &VerifiableGroupInfo) -> EpochContext {
         epoch: context.epoch().as_u64().saturating_add(1),
         confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
     }
-}
-
-/// The leaf of an external commit, and the index of the tape that it was made with.
-fn recognise<'a, P: Platform>(
-    device: &Device<P>,
-    tape: &TapeId,
-    context: &EpochContext,
-    commit: &'a PublicCommit,
-) -> Result<Option<(&'a LeafNode, Spot)>, Error> {
-    let Some(path) = commit.commit().and_then(|commit| commit.path()) else {
-        return Ok(None);
-    };
-    let suite = device.vault().tape_info(tape)?.suite.code_point();
-    let suite =
-        openmls::prelude::Ciphersuite::try_from(suite).map_err(|_| UsageError::CipherSuite)?;
-    let crypto = device.provider().crypto();
-    let is_it = |material: &Secret| {
-        crypto
-            .derive_hpke_keypair(suite.hpke_config(), material.expose())
-            .is_ok_and(|pair| pair.public == path.leaf_node().encryption_key())
-    };
-    let spot = device.vault().recognise(tape, LeafUse::Commit, context, is_it)?;
-    Ok(spot.map(|spot| (path.leaf_node(), spot)))
-}
-
-/// The leaf with this signature key.
-fn old_leaf(info: &VerifiableGroupInfo, own_key: &[u8]) -> Result<Option<LeafNode>, Error> {
-    let tree = info
-        .extensions()
-        .ratchet_tree()
-        .ok_or(PeerError::Kind("GroupInfo with a ratchet tree"))?
-        .ratchet_tree()
-        .tls_serialize_detached()
-        .map_err(Error::mls("serialize a ratchet tree"))?;
-    let tree = RatchetTree::decode(&tree).map_err(PeerError::message)?;
-    let leaves = tree.nodes().iter().filter_map(|node| match node {
-        Some(paired_mls::wire::Node::Leaf(leaf)) => Some(leaf),
-        _ => None,
-    });
-    let mut leaves = leaves;
-    Ok(leaves.find(|leaf| leaf.signature_key() == own_key).map(|leaf| (**leaf).clone()))
 }
 
 fn group_info(message: &[u8]) -> Result<VerifiableGroupInfo, PeerError> {

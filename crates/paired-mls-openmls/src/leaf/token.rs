@@ -1,18 +1,8 @@
-//! Who may send application messages from a shared leaf.
-//!
-//! ```text
-//!   wants to send                                     has the token
-//!      │ ── ask_token: TokenWanted ──────────────────────► │  sends what it has to send
-//!      │ ◄───────────────────── give_token: TokenGiven ──  │  and from here on nothing
-//!      │ ── update: a commit of its own ─────────────────► │
-//!   has the token
-//! ```
-//!
-//! Only the last arrow moves the token. The others are a courtesy: nothing that the partner sends comes
-//! too late for the others then. A device whose partner does not answer commits all the same, after a
-//! time of its own choosing.
+//! The calls about the token: who may send application messages from a shared leaf.
 
 use paired_mls::{DeviceId, leaf::LeafMessage};
+
+use paired_mls_group::shared;
 
 use super::LeafGroup;
 use crate::{Device, Error, Platform, UsageError};
@@ -23,8 +13,7 @@ impl LeafGroup {
     /// Returns `None` if none may, until one of them commits: for instance after the leaf was created
     /// by other means than the tape.
     pub fn token(&self) -> Option<DeviceId> {
-        let speaker = self.record.speaker.filter(|speaker| speaker.since <= self.epoch());
-        speaker.map(|speaker| speaker.device)
+        shared::token(&self.record, self.epoch())
     }
 
     /// The epoch in which this device has given the token away, if it has not taken it since.
@@ -53,14 +42,8 @@ impl LeafGroup {
     pub fn give_token<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
         self.require_membership()?;
         let own = self.own_device(device)?;
-        if self.token() != Some(own) {
-            return Err(UsageError::TokenElsewhere(self.token()).into());
-        }
         let epoch = self.epoch();
-        self.transact(device, |_, record| {
-            record.given.get_or_insert(epoch);
-            Ok(())
-        })?;
+        self.transact(device, |_, record| Ok(shared::give_token(record, epoch, own)?))?;
         self.tell(device, &LeafMessage::TokenGiven(own))
     }
 
@@ -68,11 +51,7 @@ impl LeafGroup {
     pub(super) fn require_token<P: Platform>(&self, device: &Device<P>) -> Result<(), Error> {
         self.require_current_state(device)?;
         let own = self.own_device(device)?;
-        match self.record.given {
-            _ if self.token() != Some(own) => Err(UsageError::TokenElsewhere(self.token()).into()),
-            Some(_) => Err(UsageError::TokenGiven.into()),
-            None => Ok(()),
-        }
+        Ok(shared::require_speech(&self.record, self.epoch(), own)?)
     }
 
     pub(super) fn require_membership(&self) -> Result<(), UsageError> {
