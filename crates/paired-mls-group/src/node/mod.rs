@@ -1,18 +1,22 @@
 //! A pairing in one group, anchored at a node above the leaves of its devices.
 //!
 //! ```text
+//! begin      a pairing begins
 //! standing   where the devices are in the tree
 //! facts      what a commit means for each of them
 //! merge      what a commit makes of the pairing, before it is merged
 //! aim        whom a commit of this device reaches, and when one that heals is due
 //! alarm      proposals in the name of a device that it does not make
+//! refresh    whose leaf is to be renewed, and by which KeyPackage
 //! rejoin     the place that an external commit takes, and what it means there
 //! ```
 
 mod aim;
 mod alarm;
+mod begin;
 mod facts;
 mod merge;
+mod refresh;
 mod rejoin;
 mod standing;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use paired_mls::{
 use super::*;
 use crate::{
     Committer, Proposal, Proposed, Proposer, StagedCommit, UsageError,
-    fake::{Fake, FakeGroup, leaf, leaf_node, pairing, this},
+    fake::{Fake, FakeGroup, SUITE, leaf, leaf_node, pairing, this},
 };
 
 const OWN: DeviceId = DeviceId(0);
@@ -226,4 +226,41 @@ fn proposals_that_no_device_makes() {
     assert_eq!(alarm(&leave, &[]), Some((OWN, Act::Proposal)));
     assert_eq!(alarm(&leave, &[vec![7]]), None, "this device has made it");
     assert_eq!(alarm(&by(1, Proposal::Remove(leaf(1))), &[]), None);
+}
+
+/// A pairing begins where all of its devices are, for the device that it names, in the suite of its tape.
+#[test]
+fn a_pairing_begins_where_its_devices_are() {
+    let (pairing, vault, _) = pairing();
+    let device = this(&vault);
+    let refused = |group: &FakeGroup, suite| Paired::begin(&device, group, suite, &pairing);
+    let other = refused(&group(0), paired_mls::CipherSuite::P256Aes128);
+    assert!(matches!(other, Err(Error::Usage(UsageError::CipherSuite))));
+    let mut alone = group(0);
+    alone.keys.truncate(1);
+    let absent = refused(&alone, SUITE);
+    assert!(matches!(absent, Err(Error::Usage(UsageError::DeviceNotInGroup(PARTNER)))));
+    assert_eq!(
+        vault.load_group(b"group").unwrap(),
+        None,
+        "nothing is remembered of what was refused"
+    );
+
+    let begun = refused(&group(0), SUITE).unwrap();
+    assert!(begun.is_of(&pairing));
+    assert_eq!(vault.load_group(b"group").unwrap().as_ref(), Some(&begun.record));
+    for device in [OWN, PARTNER] {
+        assert_eq!(begun.record.security.of(device), Some(EpochSecurity::Exposed));
+    }
+}
+
+/// Only a partner's leaf is renewed, and only for its user.
+#[test]
+fn a_refresh_is_for_a_partner() {
+    let (paired, vault) = paired(1);
+    let (device, group) = (this(&vault), group(1));
+    let partner = |key| paired.partner(&device, &group, &leaf_node(key));
+    assert_eq!(partner(2), Ok(PARTNER));
+    assert_eq!(partner(1), Err(UsageError::NotAPartner));
+    assert_eq!(partner(90), Err(UsageError::NotAPartner));
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! content      what a commit takes up of the proposals that wait
+//! hear         what a delivered message is
 //! follow       what a delivered commit of the leaf can be, and what it means
 //! alarm        what somebody does in the name of the leaf
 //! difference   in what a delivered commit differs from what the tape gives
@@ -13,6 +14,7 @@ mod alarm;
 mod content;
 mod difference;
 mod follow;
+mod hear;
 mod kept;
 mod token;
 
@@ -24,6 +26,7 @@ pub use self::{
         BLIND_POSITIONS, Delivered, candidates, follow, healed, leaf_of, next_epoch,
         recognise_external,
     },
+    hear::{Said, Whose, alarms, is_private_commit, said},
     kept::{Kept, current, outdated},
     token::{give_token, require_speech, token},
 };

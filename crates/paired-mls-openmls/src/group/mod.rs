@@ -11,19 +11,19 @@ mod refresh;
 mod rejoin;
 mod send;
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use openmls::prelude::{Ciphersuite, MlsGroup};
 use paired_mls::{
     CipherSuite, DeviceId, EpochContext, EpochSecurity, Event, GroupRecord, HealPolicy, Index,
-    Pairing, Phase, TapeId,
+    Pairing, TapeId,
     anchor::LeafIndex,
-    group::{Identities, SecurityTable, credential::Identity},
+    group::{Identities, credential::Identity},
     pairing::SignalPolicy,
 };
 use paired_mls_group::{
     identity,
-    node::{Footing, Paired, Standing},
+    node::{Footing, Paired},
     packages::spend,
 };
 
@@ -39,7 +39,7 @@ pub(crate) use self::{
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError,
     provider::atomically,
-    view::{self, leaf, mark},
+    view::{self, leaf},
 };
 
 /// An MLS group, and this device's pairing in it.
@@ -180,43 +180,17 @@ impl PairedGroup {
         pairing: &Pairing,
     ) -> Result<Footing, Error> {
         if let Some(paired) = &self.paired {
-            let same = paired.record.tape.pairing == pairing.id
-                && paired.record.devices == pairing.devices
-                && paired.record.phase == Phase::Active;
-            let footing = paired.standing.footing();
-            return if same { footing } else { Err(UsageError::AlreadyPaired.into()) };
+            return match paired.is_of(pairing) {
+                true => paired.standing.footing(),
+                false => Err(UsageError::AlreadyPaired.into()),
+            };
         }
         require_free(self.group_id())?;
         self.require_no_pending()?;
-        let info = device.vault().pairing_info(pairing.id)?;
-        if Some(info.suite) != suite_of(self.mls.ciphersuite()) {
-            return Err(UsageError::CipherSuite.into());
-        }
-        let own = pairing.devices.iter().find(|paired| paired.device == info.own_device);
-        if own.is_none_or(|own| own.signature_key != device.signature_key()) {
-            return Err(UsageError::SignatureKey.into());
-        }
-
-        let record = GroupRecord {
-            tape: device.vault().open_group(pairing.id, self.group_id())?,
-            devices: pairing.devices.clone(),
-            heal_policy: HealPolicy::default(),
-            phase: Phase::Active,
-            signal: SignalPolicy::default(),
-            security: SecurityTable::exposed(info.devices),
-            epoch: mark(self.mls.public_group().group_context()),
-            before: None,
-            pending: None,
-        };
-        let standing = Standing::of(device, &self.mls, &record)?;
-        let mut devices = pairing.devices.iter().map(|paired| paired.device);
-        if let Some(absent) = devices.find(|device| standing.leaf_of(*device).is_none()) {
-            return Err(UsageError::DeviceNotInGroup(absent).into());
-        }
-        device.vault().note_epoch(&record.tape, self.epoch())?;
-        device.vault().store_group(&record)?;
-        let footing = standing.footing();
-        self.paired = Some(Paired { record, standing: Arc::new(standing) });
+        let suite = suite_of(self.mls.ciphersuite()).ok_or(UsageError::CipherSuite)?;
+        let paired = Paired::begin(&device.this(), &self.mls, suite, pairing)?;
+        let footing = paired.standing.footing();
+        self.paired = Some(paired);
         footing
     }
 

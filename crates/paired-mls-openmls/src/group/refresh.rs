@@ -20,8 +20,8 @@ use openmls::{
 };
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
-    DeviceId, EpochSecurity, PairingId, Phase, TapeId, VaultError,
-    group::{Identities, Occupant, RefreshWelcome},
+    DeviceId, PairingId, TapeId, VaultError,
+    group::{Identities, RefreshWelcome},
     leaf::LeafPackage,
 };
 
@@ -29,8 +29,8 @@ use paired_mls_group::{
     Committer,
     gate::check_signature_keys,
     identity::Asked,
-    node::{self, Delivery, Paired, Proposals, device_of},
-    packages::{authenticate, keep, read, usable},
+    node::{self, Delivery, Paired, Proposals},
+    packages::{authenticate, keep},
 };
 
 use super::{
@@ -100,9 +100,7 @@ impl PairedGroup {
         self.require_no_pending()?;
         let parsed = validate(device, key_package)?;
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        if paired.record.phase == Phase::Ceasing {
-            return Err(UsageError::Ceasing.into());
-        }
+        paired.require_active()?;
         let partner = self.partner(device, paired, &parsed)?;
         authenticate(device, device.vault(), paired.record.tape.pairing, key_package)?;
 
@@ -211,22 +209,8 @@ impl PairedGroup {
         device: &Device<P>,
     ) -> Result<Outgoing, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        let weakened: Vec<_> = (paired.record.security.iter())
-            .filter(|(device, security)| {
-                let occupant = paired.record.security.occupant(*device);
-                *security == EpochSecurity::Weakened || occupant == Some(Occupant::Impostor)
-            })
-            .map(|(device, _)| device)
-            .collect();
-        let record = paired.record.clone();
-        for package in usable(device.vault(), record.tape.pairing, device.now())? {
-            let Ok(read) = read(&package.key_package) else {
-                continue;
-            };
-            let of = device_of(&record, read.leaf_node().signature_key());
-            if of.is_some_and(|of| weakened.contains(&of))
-                && let Ok(outgoing) = self.refresh(device, &package.key_package)
-            {
+        for key_package in paired.renewals(&device.this())? {
+            if let Ok(outgoing) = self.refresh(device, &key_package) {
                 return Ok(outgoing);
             }
         }
@@ -240,16 +224,8 @@ impl PairedGroup {
         paired: &Paired,
         key_package: &KeyPackage,
     ) -> Result<DeviceId, Error> {
-        let new = key_package.leaf_node();
-        let partner = device_of(&paired.record, new.signature_key().as_slice())
-            .filter(|_| new.signature_key().as_slice() != device.signature_key())
-            .ok_or(UsageError::NotAPartner)?;
-        let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
-        let old = self.mls.public_group().leaf(LeafNodeIndex::new(seat.value()));
-        if old.is_none_or(|old| old.credential() != new.credential()) {
-            return Err(UsageError::OtherCredential.into());
-        }
-        Ok(partner)
+        let new = view::leaf_node(key_package.leaf_node())?;
+        Ok(paired.partner(&device.this(), &self.mls, &new)?)
     }
 }
 

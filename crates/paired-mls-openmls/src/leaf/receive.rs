@@ -1,18 +1,13 @@
 //! What is delivered to a device that shares its leaf.
 
 use openmls::prelude::{MlsGroup, ProcessedMessageContent, Sender, StagedCommit};
-use paired_mls::{
-    Event,
-    group::Act,
-    leaf::{LeafMessage, LeafNotifyError, LeafVaultError},
-    wire::{ContentType, PrivateHeader, PublicCommit, Sender as WireSender},
-};
+use paired_mls::{Event, wire::PublicCommit};
 
 use paired_mls_group::{
     Committer, Library as _,
     gate::{brought_in, check_signature_keys, odd_events},
     identity::Asked,
-    shared::{act_in_own_name, doubt, strike_off},
+    shared::{Said, Whose, act_in_own_name, alarms, doubt, is_private_commit, said, strike_off},
 };
 
 use super::LeafGroup;
@@ -68,24 +63,22 @@ impl LeafGroup {
         }
         // What cannot be read here is for OpenMLS to judge: a member may send what it takes.
         let public = PublicCommit::decode(message).unwrap_or_default();
-        if let Some(commit) = public.as_ref().filter(|commit| self.is_of_epoch(commit)) {
-            match commit.content().sender() {
-                WireSender::Member(index) if index == self.mls.own_leaf_index().u32() => {
-                    return self.follow(device, message, public.as_ref());
-                }
-                WireSender::NewMemberCommit if self.has_own_key(commit) => {
+        if let Some(commit) = &public {
+            match Whose::of(device, &self.mls, commit) {
+                Whose::OwnLeaf => return self.follow(device, message, Some(commit)),
+                Whose::OwnKey => {
                     if let Some(received) = self.follow_rejoin(device, message, commit)? {
                         return Ok(received);
                     }
                     // Not from the tape: somebody else with the signature key. It is processed as
                     // what it is, and this leaf is out of the group.
                 }
-                _ => {}
+                Whose::Others => {}
             }
         }
         match self.hear(device, message, policy)? {
             Heard::Received(received) => Ok(received),
-            Heard::OwnLeaf if is_commit(message) => self.follow(device, message, None),
+            Heard::OwnLeaf if is_private_commit(message) => self.follow(device, message, None),
             Heard::OwnLeaf => Ok(Received::Own),
         }
     }
@@ -117,40 +110,18 @@ impl LeafGroup {
         device: &Device<P>,
         message: &[u8],
     ) -> Result<Option<Received>, Error> {
-        let tape = self.record.tape.clone();
-        let epoch = match private_commit(message) {
-            Some(epoch) if epoch >= self.epoch() => epoch,
-            _ => return Ok(None),
-        };
-        let said = match device.vault().open_leaf_message(&tape, epoch, message) {
-            Ok(said) => said,
-            Err(LeafVaultError::Notify(LeafNotifyError::NotANotify)) => return Ok(None),
-            Err(LeafVaultError::Notify(LeafNotifyError::OwnLane(_) | LeafNotifyError::Own)) => {
-                return Ok(Some(Received::Own));
-            }
-            Err(LeafVaultError::Notify(error)) => return Err(PeerError::LeafNotify(error).into()),
-            Err(error) => return Err(error.into()),
-        };
-        let notify = match said {
-            LeafMessage::Commit(notify) => notify,
-            LeafMessage::TokenWanted(by) => return Ok(Some(Received::TokenWanted { by })),
-            LeafMessage::TokenGiven(by) => return Ok(Some(Received::TokenGiven { by })),
-            _ => return Err(PeerError::Kind("message that this version knows").into()),
-        };
         let current = self.epoch();
-        self.transact(device, |_, record| Ok(record.announce(current, epoch, notify)?))?;
-        Ok(Some(Received::Announced))
-    }
-
-    fn is_of_epoch(&self, commit: &PublicCommit) -> bool {
-        let content = commit.content();
-        (content.group_id(), content.epoch()) == (self.group_id(), self.epoch())
-    }
-
-    fn has_own_key(&self, commit: &PublicCommit) -> bool {
-        let own = self.mls.own_leaf_node().map(|own| own.signature_key().as_slice());
-        let path = commit.commit().and_then(|commit| commit.path());
-        own.is_some() && path.map(|path| path.leaf_node().signature_key()) == own
+        let said = said(device.vault(), &self.record.tape, current, message)?;
+        Ok(match said {
+            None => None,
+            Some(Said::Own) => Some(Received::Own),
+            Some(Said::TokenWanted(by)) => Some(Received::TokenWanted { by }),
+            Some(Said::TokenGiven(by)) => Some(Received::TokenGiven { by }),
+            Some(Said::Commit { epoch, notify }) => {
+                self.transact(device, |_, record| Ok(record.announce(current, epoch, notify)?))?;
+                Some(Received::Announced)
+            }
+        })
     }
 
     /// Plain MLS.
@@ -197,16 +168,6 @@ impl LeafGroup {
                 }
                 ProcessedMessageContent::StagedCommitMessage(staged) => {
                     let (commit, this) = (view::staged(&staged)?, device.this());
-                    let own = mls.own_leaf_node().map(|own| own.signature_key());
-                    let new = staged.update_path_leaf_node().map(|leaf| leaf.signature_key());
-                    let taken = is_external && staged.self_removed() && own == new;
-                    let (device_of_leaf, act) = (tape_info.own_device, Act::ExternalCommit);
-                    let alarm = Event::Impostor { device: device_of_leaf, act };
-                    let alarms: Vec<_> = taken.then_some(alarm).into_iter().collect();
-                    if !policy(&Inspection::new(&staged, &alarms)) {
-                        return Err(PeerError::Policy.into());
-                    }
-                    strike_off(&mut record.removals, &commit);
                     let by = match (sender, is_external) {
                         (Some(sender), _) => Committer::Member(sender),
                         (None, true) => {
@@ -217,6 +178,12 @@ impl LeafGroup {
                         }
                         (None, false) => return Err(PeerError::Kind("commit of a member").into()),
                     };
+                    let own = mls.own_leaf_node().map(|own| own.signature_key().as_slice());
+                    let alarms = alarms(own, tape_info.own_device, &commit, by);
+                    if !policy(&Inspection::new(&staged, &alarms)) {
+                        return Err(PeerError::Policy.into());
+                    }
+                    strike_off(&mut record.removals, &commit);
                     let asked = Asked::of(&this, mls, &before, &commit, by)?;
                     let mut events = merge(mls, device, *staged, &commit, lost, alarms)?;
                     let settled = asked.settle(&this, mls, &before)?;
@@ -257,18 +224,4 @@ fn merge<P: Platform>(
         events.extend(odd_events(device, mls, odd, &brought_in(commit)));
     }
     Ok(events)
-}
-
-/// The epoch of an encrypted commit, or of a Notify, which looks like one:
-///
-/// ```text
-/// version, wire_format = 2, group_id<V>, epoch, content_type = 3, …
-/// ```
-fn private_commit(message: &[u8]) -> Option<u64> {
-    let header = PrivateHeader::decode(message).ok()??;
-    (header.content_type() == ContentType::COMMIT).then_some(header.epoch())
-}
-
-fn is_commit(message: &[u8]) -> bool {
-    private_commit(message).is_some()
 }
