@@ -96,11 +96,7 @@ fn main() -> Result<(), Failure> {
     if let Received::Application { message, .. } = at_bob.process(&bob, &said)? {
         println!("Bob, in epoch {}: {}", at_bob.epoch(), String::from_utf8_lossy(&message));
     }
-    match at_sensor.send(&sensor, b"It is.") {
-        Ok(_) => Err("the sensor has no token".into()),
-        Err(refused) => {
-            println!("the sensor: {refused}");
-            Ok(())
-        }
-    }
+    let refused = at_sensor.send(&sensor, b"It is.").err().ok_or("the sensor has no token")?;
+    println!("the sensor: {refused}");
+    Ok(())
 }
