@@ -11,7 +11,7 @@ use paired_mls_api::{
 
 use super::{
     extract::{By, Id, JsonBody},
-    middleware::{belongs, head, in_time, read},
+    signed::{belongs, head, in_time, read},
 };
 use crate::{
     AppState,

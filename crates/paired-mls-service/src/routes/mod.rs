@@ -10,6 +10,7 @@ mod meta;
 mod middleware;
 mod pairing;
 mod recovery;
+mod signed;
 mod subscribe;
 
 use axum::{
@@ -51,7 +52,7 @@ pub fn app(state: AppState) -> Router {
         .route(path::GROUP_ROSTER, post(group::repair))
         .route(path::GROUP_EVENTS, get(group::events))
         .route(path::GROUP_SOCKET, get(group::socket))
-        .route_layer(from_fn_with_state(state.clone(), middleware::authenticate));
+        .route_layer(from_fn_with_state(state.clone(), signed::authenticate));
     let open = Router::new()
         .route(path::DEVICES, post(directory::register))
         .route(path::RECOVERY, post(recovery::recover))

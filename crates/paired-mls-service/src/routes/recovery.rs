@@ -9,7 +9,7 @@ use paired_mls_api::{Recovered, RecoveryKey, RecoveryKeyView};
 
 use super::{
     extract::JsonBody,
-    middleware::{head, in_time, read},
+    signed::{head, in_time, read},
 };
 use crate::{
     AppState,

@@ -1,0 +1,210 @@
+//! Signed requests.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, HttpBody as _, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use paired_mls_api::{DeviceId, Fields, INCARNATION, Target};
+use tokio::time::timeout;
+
+use crate::{
+    AppState,
+    edge::{Connection, Share, TooMany},
+    logic::{self, Failure, Forwarded, Head},
+    metrics::Refused,
+};
+
+/// What is read of a body that nobody wants, so that its sender reads the answer.
+const LEFTOVER: usize = 64 << 10;
+
+/// How long that is waited for.
+const LEFTOVER_TIME: Duration = Duration::from_secs(2);
+
+/// What a signature is about, apart from the body.
+pub(super) fn head(parts: &Parts) -> Result<Head<'_>, Failure> {
+    let Parts { method, uri, headers, .. } = parts;
+    // HTTP/2 has :authority in its target, HTTP/1.1 a header.
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => one(headers, header::HOST.as_str())?,
+    };
+    let target = Target {
+        method: method.as_str(),
+        authority,
+        path: uri.path(),
+        query: uri.query().unwrap_or_default(),
+    };
+    let fields = Fields {
+        content_digest: one(headers, "content-digest")?.to_owned(),
+        signature_input: one(headers, "signature-input")?.to_owned(),
+        signature: one(headers, "signature")?.to_owned(),
+    };
+    let forwarded = Forwarded {
+        host: one(headers, "x-forwarded-host").ok(),
+        prefix: one(headers, "x-forwarded-prefix").ok(),
+    };
+    Ok(Head { target, fields, forwarded })
+}
+
+/// Reads a body, of `limit` bytes at most, in time, and within what all bodies may take. The second is
+/// held for as long as the body is.
+pub(super) async fn read(
+    state: &AppState,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, Option<Share>), Failure> {
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let hint = body.size_hint();
+    let limit_u64 = u64::try_from(limit).unwrap_or(u64::MAX);
+    if hint.lower() > limit_u64 {
+        return Err(Failure::TooLarge(limit));
+    }
+    // One that does not say how long it is may be as long as any.
+    let length = hint.upper().unwrap_or(limit_u64).min(limit_u64);
+    let length = usize::try_from(length).unwrap_or(limit);
+    let time = Duration::from_secs(state.limits.now().body_seconds);
+    let share = match state.bodies.take_now(length) {
+        Some(share) => share,
+        // The other half of the time is for the body.
+        None => state.bodies.take_within(length, time / 2).await.ok_or_else(|| {
+            state.metrics.refused(Refused::Bodies);
+            Failure::Crowded
+        })?,
+    };
+    match timeout(time, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok((body, Some(share))),
+        Ok(Err(error)) if is_too_long(&error) => Err(Failure::TooLarge(limit)),
+        Ok(Err(_)) => Err(Failure::Malformed("body")),
+        Err(_) => {
+            state.metrics.refused(Refused::BodyTime);
+            Err(Failure::SlowBody(state.limits.now().body_seconds))
+        }
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Passes over what is left of a body, as far as it is short.
+async fn pass_over(body: Body) {
+    let mut body = Limited::new(body, LEFTOVER);
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whoever sends more may miss the answer.
+    let _over = timeout(LEFTOVER_TIME, rest).await;
+}
+
+/// Serves a request in the time that it has.
+pub(super) async fn in_time<T>(
+    state: &AppState,
+    serving: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let time = Duration::from_secs(state.limits.now().request_seconds);
+    timeout(time, serving).await.map_err(|_| {
+        state.metrics.refused(Refused::RequestTime);
+        Failure::Slow
+    })
+}
+
+/// The value of a header that is there exactly once.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Failure::NoSignature);
+    };
+    value.to_str().map_err(|_| Failure::NoSignature)
+}
+
+/// A device has signed a request on a connection.
+pub(super) fn belongs(
+    state: &AppState,
+    connection: &Connection,
+    device: &DeviceId,
+) -> Result<(), TooMany> {
+    connection.belongs_to(device, &state.connections_of).inspect_err(|TooMany| {
+        state.metrics.refused(Refused::ConnectionsOfDevice);
+    })
+}
+
+/// Lets a request in that a registered device has signed. Its body is read last.
+pub(super) async fn authenticate(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let (mut parts, body) = request.into_parts();
+    let admitted = async {
+        let (caller, signed) = in_time(&state, logic::admit(&state, &head(&parts)?)).await??;
+        let connection = parts.extensions.get::<Arc<Connection>>();
+        if let Some(Err(TooMany)) = connection.map(|c| belongs(&state, c, &caller.device)) {
+            return Err(Failure::Connected(state.limits.now().device_connections));
+        }
+        let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
+            state.metrics.refused(Refused::RequestsOfDevice);
+            Failure::AtOnce(state.limits.now().device_requests)
+        })?;
+        Ok((caller, signed, turn))
+    };
+    let (caller, signed, turn) = match admitted.await {
+        Ok(admitted) => admitted,
+        Err(failure) => {
+            pass_over(body).await;
+            return Err(failure);
+        }
+    };
+    tracing::Span::current().record("device", tracing::field::display(&caller.device));
+    let (body, share) = read(&state, body, state.limits.now().body).await?;
+    let nonce = logic::complete(&state, &signed, &body)?;
+    parts.extensions.insert(caller);
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    // What is refused here has spent its nonce: the header is not signed, and somebody else may leave it out.
+    let known = same_incarnation(&state, &parts.headers);
+    let request = Request::from_parts(parts, Body::from(body));
+    let answer = async move {
+        match known {
+            Ok(()) => next.run(request).await,
+            Err(failure) => failure.into_response(),
+        }
+    };
+    if reads {
+        let serve = async {
+            state.store.read_once(&nonce).await?;
+            Ok(answer.await)
+        };
+        return in_time(&state, serve).await?;
+    }
+    // What has begun to change something is not cut off, whoever goes away.
+    let store = Arc::clone(&state.store);
+    let serve = async move {
+        let _held = (turn, share);
+        store.once_for(nonce, answer).await
+    };
+    let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
+    let served = in_time(&state, serve).await?;
+    Ok(served.map_err(|_| Failure::Broken)??)
+}
+
+/// Refuses a client that knows the service as it was before a backup was restored: what it goes on from may not
+/// be there. One that does not say what it knows is not refused.
+fn same_incarnation(state: &AppState, headers: &HeaderMap) -> Result<(), Failure> {
+    let mut known = headers.get_all(INCARNATION).iter();
+    match known.all(|known| known.as_bytes() == state.incarnation().as_bytes()) {
+        true => Ok(()),
+        false => Err(Failure::OtherIncarnation),
+    }
+}
