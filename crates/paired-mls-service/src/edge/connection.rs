@@ -63,7 +63,12 @@ pub(crate) enum Carries {
 
 /// Why a connection is not a device's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany;
+pub(crate) enum TooMany {
+    /// The device has as many connections as it may have.
+    Connections,
+    /// The connection is one of as many devices as it may be.
+    Devices,
+}
 
 /// How long a connection that has no place stays, so that its client reads why.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -87,6 +92,9 @@ pub(crate) struct Flight {
 }
 
 impl Connection {
+    /// How many devices a connection belongs to at most, and so how many are remembered for it.
+    pub(crate) const DEVICES: usize = 1024;
+
     /// A connection that has just begun.
     pub(crate) fn new(times: Times, carries: Carries) -> Arc<Self> {
         let free_until = Instant::now() + times.head;
@@ -99,7 +107,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`TooMany`] if the device has as many as it may have. Then this one ends soon.
+    /// [`TooMany`]. Then this one ends soon.
     pub(crate) fn belongs_to(
         &self,
         device: &DeviceId,
@@ -109,15 +117,19 @@ impl Connection {
         if self.carries == Carries::Proxy || books.owners.contains_key(device) {
             return Ok(());
         }
-        match counted.take(device) {
-            Some(place) => {
+        let place = match books.owners.len() < Self::DEVICES {
+            true => counted.take(device).ok_or(TooMany::Connections),
+            false => Err(TooMany::Devices),
+        };
+        match place {
+            Ok(place) => {
                 books.owners.insert(device.clone(), place);
                 Ok(())
             }
-            None => {
+            Err(too_many) => {
                 // Whoever goes on asking does not keep it open.
                 books.end.get_or_insert_with(|| Instant::now() + FAREWELL);
-                Err(TooMany)
+                Err(too_many)
             }
         }
     }
@@ -221,8 +233,8 @@ mod tests {
         assert_eq!(first.belongs_to(&bob, &counted), Ok(()));
         let second = Connection::new(times(), Carries::Client);
         let _subscription = Connection::endless(&second);
-        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany));
-        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany));
+        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany::Connections));
+        assert_eq!(second.belongs_to(&alice, &counted), Err(TooMany::Connections));
         assert!(!second.is_overdue(Instant::now()));
         assert!(second.is_overdue(Instant::now() + FAREWELL));
         let proxy = Connection::new(times(), Carries::Proxy);
@@ -231,5 +243,23 @@ mod tests {
         let third = Connection::new(times(), Carries::Client);
         assert_eq!(third.belongs_to(&alice, &counted), Ok(()));
         assert_eq!(third.belongs_to(&bob, &counted), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_belongs_to_so_many_devices() {
+        let counted = Counted::new(1);
+        let device = |number: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            DeviceId::new(id).unwrap()
+        };
+        let connection = Connection::new(times(), Carries::Client);
+        for number in 0..Connection::DEVICES {
+            assert_eq!(connection.belongs_to(&device(number), &counted), Ok(()));
+        }
+        let further = device(Connection::DEVICES);
+        assert_eq!(connection.belongs_to(&further, &counted), Err(TooMany::Devices));
+        assert_eq!(connection.belongs_to(&device(0), &counted), Ok(()));
+        assert!(connection.is_overdue(Instant::now() + FAREWELL));
     }
 }

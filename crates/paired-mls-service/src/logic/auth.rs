@@ -4,10 +4,12 @@ use paired_mls_api::{
     DeviceId, DeviceView, Fields, RegisterDevice, SignatureError, SignatureScheme, SignedRequest,
     Target,
 };
+use serde::de::DeserializeOwned;
 
 use super::{
     Caller, Failure,
     failure::{Over, Rule},
+    recovery::{RECOVERY, key_of},
     unused::{unknown_device, use_user},
 };
 use crate::{
@@ -80,32 +82,74 @@ pub(crate) fn complete(
     })
 }
 
-/// Registers the device that signs the request with the key that is in it.
-pub(crate) async fn register(
+/// What is signed by a key that its body names, because no device of that key is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Introduction {
+    /// By the key of the device that registers.
+    Registration,
+    /// By the recovery key of the user that is named.
+    Recovery,
+}
+
+/// The key that has signed such a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Introduced {
+    pub(crate) key: Vec<u8>,
+}
+
+/// Verifies a request by the key that its body names.
+pub(crate) async fn introduced(
     state: &AppState,
+    what: Introduction,
     head: &Head<'_>,
     signed: &SignedRequest,
     body: &[u8],
-) -> Result<DeviceView, Failure> {
-    let request = serde_json::from_slice::<RegisterDevice>(body);
-    let request = request.map_err(|_| Failure::Malformed("body"))?;
-    let RegisterDevice { user, scheme, signature_key } = &request;
-    let device = request.device();
-    if *signed.device() != device || signature_key.0.len() != scheme.key_len() {
-        return Err(Failure::Malformed("signature key, or it is not the one of the signature,"));
+) -> Result<Introduced, Failure> {
+    let (scheme, key) = match what {
+        Introduction::Registration => {
+            let RegisterDevice { scheme, signature_key, .. } = read(body)?;
+            (scheme, signature_key.0)
+        }
+        Introduction::Recovery => (RECOVERY, key_of(state, &read(body)?).await?),
+    };
+    if *signed.device() != DeviceId::of_key(scheme, &key) {
+        return Err(match what {
+            Introduction::Registration => NOT_THE_KEY,
+            Introduction::Recovery => Failure::NotRecoverable,
+        });
     }
-    verify(state, head, signed, *scheme, &signature_key.0)?;
+    verify(state, head, signed, scheme, &key)?;
+    signed.verify_body(body)?;
     within_rate(state, signed.device())?;
-    let nonce = complete(state, signed, body)?;
+    Ok(Introduced { key })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|_| Failure::Malformed("body"))
+}
+
+const NOT_THE_KEY: Failure =
+    Failure::Malformed("signature key, or it is not the one of the signature,");
+
+/// Registers the device whose key has signed the request.
+pub(crate) async fn register(
+    state: &AppState,
+    request: RegisterDevice,
+) -> Result<DeviceView, Failure> {
+    let device = request.device();
+    let RegisterDevice { user, scheme, signature_key } = request;
+    if signature_key.0.len() != scheme.key_len() {
+        return Err(NOT_THE_KEY);
+    }
     let taken = TakeDevice {
-        user,
+        user: &user,
         device: &device,
-        scheme: *scheme,
+        scheme,
         signature_key: &signature_key.0,
         limit: state.limits.now().devices,
         now: state.clock.now(),
     };
-    match state.store.once_for(nonce, state.store.run(&taken)).await?? {
+    match state.store.run(&taken).await? {
         Registration::Registered => {}
         Registration::Revoked => return Err(Failure::UnknownDevice),
         Registration::OtherUser => return Err(Rule::OtherUser.into()),
@@ -114,12 +158,11 @@ pub(crate) async fn register(
         Registration::NotApproved => return Err(Failure::NotApproved(device)),
         Registration::Full => return Err(Failure::Full(None)),
     }
-    let RegisterDevice { user, scheme, signature_key } = request;
     Ok(DeviceView { device, user, scheme, signature_key, revoked_at: None })
 }
 
 /// Verifies the signature over the head, for a name of this service.
-pub(super) fn verify(
+fn verify(
     state: &AppState,
     head: &Head<'_>,
     signed: &SignedRequest,
@@ -155,7 +198,7 @@ pub(super) fn verify(
     Err(failed.unwrap_or(SignatureError::Invalid).into())
 }
 
-pub(super) fn within_rate(state: &AppState, device: &DeviceId) -> Result<(), Failure> {
+fn within_rate(state: &AppState, device: &DeviceId) -> Result<(), Failure> {
     state.rate.check(device).map_err(|seconds| {
         state.metrics.refused(Refused::Rate);
         Failure::TooFast(seconds)

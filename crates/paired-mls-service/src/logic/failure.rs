@@ -51,6 +51,11 @@ pub(crate) enum Failure {
         "this device has {0} connections: end one of them first, and have the operator name the proxy, if there is one"
     )]
     Connected(usize),
+    #[error(
+        "this connection carries the requests of {0} devices: open another one, and have the operator name the proxy, \
+         if there is one"
+    )]
+    Crowd(usize),
     #[error("this device has {0} subscriptions: end one of them first")]
     Subscribed(usize),
     #[error("the signature was made more than {0} seconds ago, or ahead of time: check the clock")]
@@ -395,7 +400,9 @@ impl Failure {
             Self::LogFull { .. } => ProblemKind::LogFull,
             Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
-            Self::TooFast(_) | Self::AtOnce(_) | Self::Connected(_) => ProblemKind::TooFast,
+            Self::TooFast(_) | Self::AtOnce(_) | Self::Connected(_) | Self::Crowd(_) => {
+                ProblemKind::TooFast
+            }
             Self::Busy | Self::Slow | Self::Broken | Self::Crowded | Self::Store(_) => {
                 ProblemKind::Unavailable
             }
@@ -420,6 +427,7 @@ impl Failure {
             }
             Self::AtOnce(_)
             | Self::Connected(_)
+            | Self::Crowd(_)
             | Self::Busy
             | Self::Slow
             | Self::Crowded

@@ -16,7 +16,9 @@ mod recovery;
 mod unused;
 
 pub(crate) use self::{
-    auth::{Forwarded, Head, admit, complete, fresh, register},
+    auth::{
+        Forwarded, Head, Introduced, Introduction, admit, complete, fresh, introduced, register,
+    },
     directory::{approvals, approve, device, disapprove, revoke, user},
     failure::Failure,
     group::{

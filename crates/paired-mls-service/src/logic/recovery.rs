@@ -1,48 +1,40 @@
 //! Recovery keys.
 
-use paired_mls_api::{
-    DeviceId, Recover, Recovered, RecoveryKey, RecoveryKeyView, SignatureScheme, SignedRequest,
-};
+use paired_mls_api::{Recover, Recovered, RecoveryKey, RecoveryKeyView, SignatureScheme};
 
-use super::{
-    Caller, Failure,
-    auth::{Head, complete, verify, within_rate},
-};
+use super::{Caller, Failure, auth::Introduced};
 use crate::{
     AppState,
     store::{APPROVED, RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
 };
 
 /// What a recovery key signs with.
-const SCHEME: SignatureScheme = SignatureScheme::Ed25519;
+pub(super) const RECOVERY: SignatureScheme = SignatureScheme::Ed25519;
 
-/// Lets a device register, by the recovery key that signs the request. Whoever does not have the key learns
-/// neither whether there is one, nor whether there is such a user.
+/// The key that has to sign a recovery. Whoever does not have it learns neither whether there is one, nor whether
+/// there is such a user.
+pub(super) async fn key_of(state: &AppState, recover: &Recover) -> Result<Vec<u8>, Failure> {
+    let key = state.store.run(&RecoveryKeyOf(&recover.user)).await?;
+    key.ok_or(Failure::NotRecoverable)
+}
+
+/// Lets a device register, by the recovery key that has signed the request.
 pub(crate) async fn recover(
     state: &AppState,
-    head: &Head<'_>,
-    signed: &SignedRequest,
-    body: &[u8],
+    by: &Introduced,
+    recover: &Recover,
 ) -> Result<Recovered, Failure> {
-    let request = serde_json::from_slice::<Recover>(body);
-    let Recover { user, device, old_devices } = request.map_err(|_| Failure::Malformed("body"))?;
-    let key = state.store.run(&RecoveryKeyOf(&user)).await?.ok_or(Failure::NotRecoverable)?;
-    if *signed.device() != DeviceId::of_key(SCHEME, &key) {
-        return Err(Failure::NotRecoverable);
-    }
-    verify(state, head, signed, SCHEME, &key)?;
-    within_rate(state, signed.device())?;
-    let nonce = complete(state, signed, body)?;
+    let Recover { user, device, old_devices } = recover;
     let now = state.clock.now();
     let recover = RecoverUser {
-        user: &user,
-        device: &device,
-        key: &key,
-        old: old_devices,
+        user,
+        device,
+        key: &by.key,
+        old: *old_devices,
         now,
         expires_at: now.saturating_add(APPROVED),
     };
-    match state.store.once_for(nonce, state.store.run(&recover)).await?? {
+    match state.store.run(&recover).await? {
         Recovery::Approved(revoked) => Ok(Recovered { revoked }),
         Recovery::Banned => Err(Failure::Banned),
         Recovery::OtherKey => Err(Failure::NotRecoverable),
@@ -65,7 +57,7 @@ pub(crate) async fn set_recovery_key(
     key: &RecoveryKey,
 ) -> Result<(), Failure> {
     let key = key.signature_key.0.as_slice();
-    if key.len() != SCHEME.key_len() {
+    if key.len() != RECOVERY.key_len() {
         return Err(Failure::Malformed("recovery key"));
     }
     Ok(state.store.run(&SetRecoveryKey { user: &caller.user, key: Some(key) }).await?)

@@ -1,40 +1,21 @@
 //! Users and devices.
 
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use paired_mls_api::{
-    Approval, ApprovalView, DeviceId, DeviceView, RevokeDevice, UserId, UserView,
+    Approval, ApprovalView, DeviceId, DeviceView, RegisterDevice, RevokeDevice, UserId, UserView,
 };
 
-use super::{
-    extract::{By, Id, JsonBody},
-    signed::{belongs, head, in_time, read},
-};
+use super::extract::{Id, JsonBody};
 use crate::{
     AppState,
     logic::{self, Caller, Failure},
 };
 
-/// A registration is not longer: its key is known only when its body was read.
-const REGISTRATION: usize = 4 << 10;
-
 pub(super) async fn register(
     State(state): State<AppState>,
-    By(connection): By,
-    request: Request,
+    JsonBody(device): JsonBody<RegisterDevice>,
 ) -> Result<(StatusCode, Json<DeviceView>), Failure> {
-    let (parts, body) = request.into_parts();
-    let head = head(&parts)?;
-    let signed = logic::fresh(&state, &head)?;
-    let (body, _share) = read(&state, body, REGISTRATION.min(state.limits.now().body)).await?;
-    let device = in_time(&state, logic::register(&state, &head, &signed, &body)).await??;
-    if let Some(connection) = connection {
-        // It is registered. One connection too many ends soon by itself.
-        let _counted = belongs(&state, &connection, &device.device);
-    }
+    let device = logic::register(&state, device).await?;
     Ok((StatusCode::CREATED, Json(device)))
 }
 

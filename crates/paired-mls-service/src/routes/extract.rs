@@ -16,10 +16,18 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     AppState,
     edge::Connection,
-    logic::{Caller, Failure, Wanted},
+    logic::{Caller, Failure, Introduced, Wanted},
 };
 
 impl FromRequestParts<AppState> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Failure> {
+        parts.extensions.get().cloned().ok_or(Failure::NoSignature)
+    }
+}
+
+impl FromRequestParts<AppState> for Introduced {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Failure> {

@@ -20,10 +20,12 @@ use axum::{
 };
 use paired_mls_api::path;
 
-use crate::AppState;
+use self::signed::SignedBy;
+use crate::{AppState, logic::Introduction};
 
 /// The service.
 pub fn app(state: AppState) -> Router {
+    let signed_by = |by| from_fn_with_state((state.clone(), by), signed::authenticate);
     let signed = Router::new()
         .route(path::DEVICE, get(directory::device).delete(directory::revoke))
         .route(path::DEVICE_KEY_PACKAGE, post(key_package::claim))
@@ -52,15 +54,21 @@ pub fn app(state: AppState) -> Router {
         .route(path::GROUP_ROSTER, post(group::repair))
         .route(path::GROUP_EVENTS, get(group::events))
         .route(path::GROUP_SOCKET, get(group::socket))
-        .route_layer(from_fn_with_state(state.clone(), signed::authenticate));
-    let open = Router::new()
+        .route_layer(signed_by(SignedBy::Device));
+    let registration = Router::new()
         .route(path::DEVICES, post(directory::register))
+        .route_layer(signed_by(SignedBy::Introduced(Introduction::Registration)));
+    let recovery = Router::new()
         .route(path::RECOVERY, post(recovery::recover))
+        .route_layer(signed_by(SignedBy::Introduced(Introduction::Recovery)));
+    let open = Router::new()
         .route(path::SERVICE, get(meta::service))
         .route(path::OPENAPI, get(meta::openapi))
         .route(path::LIVE, get(meta::live))
         .route(path::READY, get(meta::ready));
     signed
+        .merge(registration)
+        .merge(recovery)
         .merge(open)
         .fallback(meta::not_found)
         .method_not_allowed_fallback(meta::method)

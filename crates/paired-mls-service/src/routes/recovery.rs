@@ -1,34 +1,20 @@
 //! Recovery keys.
 
-use axum::{
-    Json,
-    extract::{Request, State},
-    http::StatusCode,
-};
-use paired_mls_api::{Recovered, RecoveryKey, RecoveryKeyView};
+use axum::{Json, extract::State, http::StatusCode};
+use paired_mls_api::{Recover, Recovered, RecoveryKey, RecoveryKeyView};
 
-use super::{
-    extract::JsonBody,
-    signed::{head, in_time, read},
-};
+use super::extract::JsonBody;
 use crate::{
     AppState,
-    logic::{self, Caller, Failure},
+    logic::{self, Caller, Failure, Introduced},
 };
-
-/// A recovery is not longer: its key is known only when its body was read.
-const RECOVERY: usize = 4 << 10;
 
 pub(super) async fn recover(
     State(state): State<AppState>,
-    request: Request,
+    by: Introduced,
+    JsonBody(recover): JsonBody<Recover>,
 ) -> Result<Json<Recovered>, Failure> {
-    let (parts, body) = request.into_parts();
-    let head = head(&parts)?;
-    let signed = logic::fresh(&state, &head)?;
-    let (body, _share) = read(&state, body, RECOVERY.min(state.limits.now().body)).await?;
-    let recovered = in_time(&state, logic::recover(&state, &head, &signed, &body)).await??;
-    Ok(Json(recovered))
+    logic::recover(&state, &by, &recover).await.map(Json)
 }
 
 pub(super) async fn key(

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use crate::{
     AppState,
-    edge::{Connection, Share, TooMany},
-    logic::{self, Failure, Forwarded, Head},
+    edge::{Connection, Place, Share, TooMany},
+    logic::{self, Caller, Failure, Forwarded, Head, Introduced, Introduction},
     metrics::Refused,
 };
 
@@ -27,7 +27,7 @@ const LEFTOVER: usize = 64 << 10;
 const LEFTOVER_TIME: Duration = Duration::from_secs(2);
 
 /// What a signature is about, apart from the body.
-pub(super) fn head(parts: &Parts) -> Result<Head<'_>, Failure> {
+fn head(parts: &Parts) -> Result<Head<'_>, Failure> {
     let Parts { method, uri, headers, .. } = parts;
     // HTTP/2 has :authority in its target, HTTP/1.1 a header.
     let authority = match uri.authority() {
@@ -54,7 +54,7 @@ pub(super) fn head(parts: &Parts) -> Result<Head<'_>, Failure> {
 
 /// Reads a body, of `limit` bytes at most, in time, and within what all bodies may take. The second is
 /// held for as long as the body is.
-pub(super) async fn read(
+async fn read(
     state: &AppState,
     body: Body,
     limit: usize,
@@ -110,10 +110,7 @@ async fn pass_over(body: Body) {
 }
 
 /// Serves a request in the time that it has.
-pub(super) async fn in_time<T>(
-    state: &AppState,
-    serving: impl Future<Output = T>,
-) -> Result<T, Failure> {
+async fn in_time<T>(state: &AppState, serving: impl Future<Output = T>) -> Result<T, Failure> {
     let time = Duration::from_secs(state.limits.now().request_seconds);
     timeout(time, serving).await.map_err(|_| {
         state.metrics.refused(Refused::RequestTime);
@@ -130,47 +127,64 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Failure> {
     value.to_str().map_err(|_| Failure::NoSignature)
 }
 
-/// A device has signed a request on a connection.
-pub(super) fn belongs(
-    state: &AppState,
-    connection: &Connection,
-    device: &DeviceId,
-) -> Result<(), TooMany> {
-    connection.belongs_to(device, &state.connections_of).inspect_err(|TooMany| {
-        state.metrics.refused(Refused::ConnectionsOfDevice);
-    })
+/// Whose key signs the requests of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignedBy {
+    /// That of a registered device: the head says which, and the body is read last.
+    Device,
+    /// One that the body names, which is read first, and has to be short.
+    Introduced(Introduction),
 }
 
-/// Lets a request in that a registered device has signed. Its body is read last.
+/// The longest body that is read before its signature is verified, in bytes.
+const INTRODUCTION: usize = 4 << 10;
+
+/// The one way of all signed requests: lets in whoever has signed it and may make one more, spends the nonce, and
+/// serves it in its time.
 pub(super) async fn authenticate(
-    State(state): State<AppState>,
+    State((state, by)): State<(AppState, SignedBy)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let admitted = async {
-        let (caller, signed) = in_time(&state, logic::admit(&state, &head(&parts)?)).await??;
-        let connection = parts.extensions.get::<Arc<Connection>>();
-        if let Some(Err(TooMany)) = connection.map(|c| belongs(&state, c, &caller.device)) {
-            return Err(Failure::Connected(state.limits.now().device_connections));
-        }
-        let turn = state.requests_of.take(&caller.device).ok_or_else(|| {
-            state.metrics.refused(Refused::RequestsOfDevice);
-            Failure::AtOnce(state.limits.now().device_requests)
-        })?;
-        Ok((caller, signed, turn))
+        let head = head(&parts)?;
+        let (signed, signer, read) = match by {
+            SignedBy::Device => {
+                let (caller, signed) = in_time(&state, logic::admit(&state, &head)).await??;
+                (signed, Signer::Device(caller), None)
+            }
+            SignedBy::Introduced(what) => {
+                let signed = logic::fresh(&state, &head)?;
+                let limit = INTRODUCTION.min(state.limits.now().body);
+                let read = read(&state, std::mem::take(&mut body), limit).await?;
+                let known = logic::introduced(&state, what, &head, &signed, &read.0);
+                let known = in_time(&state, known).await??;
+                (signed, Signer::Introduced(known), Some(read))
+            }
+        };
+        let turn = one_more(&state, &parts, signed.device())?;
+        Ok((signed, signer, read, turn))
     };
-    let (caller, signed, turn) = match admitted.await {
+    let (signed, signer, read_first, turn) = match admitted.await {
         Ok(admitted) => admitted,
         Err(failure) => {
             pass_over(body).await;
             return Err(failure);
         }
     };
-    tracing::Span::current().record("device", tracing::field::display(&caller.device));
-    let (body, share) = read(&state, body, state.limits.now().body).await?;
+    match signer {
+        Signer::Device(caller) => {
+            tracing::Span::current().record("device", tracing::field::display(&caller.device));
+            parts.extensions.insert(caller);
+        }
+        Signer::Introduced(key) => _ = parts.extensions.insert(key),
+    }
+    let (body, share) = match read_first {
+        Some(read) => read,
+        None => read(&state, body, state.limits.now().body).await?,
+    };
     let nonce = logic::complete(&state, &signed, &body)?;
-    parts.extensions.insert(caller);
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     // What is refused here has spent its nonce: the header is not signed, and somebody else may leave it out.
     let known = same_incarnation(&state, &parts.headers);
@@ -197,6 +211,34 @@ pub(super) async fn authenticate(
     let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
     let served = in_time(&state, serve).await?;
     Ok(served.map_err(|_| Failure::Broken)??)
+}
+
+/// Who has signed a request.
+enum Signer {
+    Device(Caller),
+    Introduced(Introduced),
+}
+
+/// Lets the holder of a key make one more request at once, on a connection that is one of its own from now on.
+fn one_more(
+    state: &AppState,
+    parts: &Parts,
+    device: &DeviceId,
+) -> Result<Place<DeviceId>, Failure> {
+    if let Some(connection) = parts.extensions.get::<Arc<Connection>>() {
+        let belongs = connection.belongs_to(device, &state.connections_of);
+        belongs.map_err(|too_many| {
+            state.metrics.refused(Refused::ConnectionsOfDevice);
+            match too_many {
+                TooMany::Connections => Failure::Connected(state.limits.now().device_connections),
+                TooMany::Devices => Failure::Crowd(Connection::DEVICES),
+            }
+        })?;
+    }
+    state.requests_of.take(device).ok_or_else(|| {
+        state.metrics.refused(Refused::RequestsOfDevice);
+        Failure::AtOnce(state.limits.now().device_requests)
+    })
 }
 
 /// Refuses a client that knows the service as it was before a backup was restored: what it goes on from may not

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use paired_mls_api::{Access, ProblemKind, path};
+use paired_mls_api::{
+    Access, JSON, OldDevices, ProblemKind, Recover, RecoveryKey, RegisterDevice, RequestKey as _,
+    path,
+};
 use paired_mls_service::{Clock as _, Limits, Server, SystemClock};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -292,6 +295,61 @@ async fn connections_are_bounded_by_device() {
     backend.config.limits.device_connections = 1;
     let server = Server::start(&backend.config).await.unwrap();
     assert_eq!(held(&server, &alice, 5).await.len(), 5);
+    server.stop().await.unwrap();
+}
+
+/// Also those by which it registers, and those of a recovery key.
+#[tokio::test(flavor = "multi_thread")]
+async fn registrations_and_recoveries_count_as_connections_of_their_key() {
+    let (server, _backend) = served(|limits| limits.device_connections = 1).await;
+    let at = server.listening();
+    let (new, paper) = (Device::new("alice"), Device::new("paper"));
+    let register = RegisterDevice {
+        user: new.user.clone(),
+        scheme: new.scheme(),
+        signature_key: new.public_key().into(),
+    };
+    let register = serde_json::to_string(&register).unwrap();
+    let key = RecoveryKey { signature_key: paper.public_key().into() };
+    let key = serde_json::to_string(&key).unwrap();
+    let recover = Recover {
+        user: new.user.clone(),
+        device: Device::new("alice").id,
+        old_devices: OldDevices::Keep,
+    };
+    let recover = serde_json::to_string(&recover).unwrap();
+    let request = |by: &Device, method: &str, path: &str, body: &str| {
+        let fields = by.fields(&at.to_string(), SystemClock.now(), method, path, body.as_bytes());
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: {at}\r\ncontent-digest: {}\r\nsignature-input: {}\r\n\
+             signature: {}\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n\r\n{body}",
+            fields.content_digest,
+            fields.signature_input,
+            fields.signature,
+            body.len(),
+        )
+    };
+    let mut first = connect(&server).await;
+    let answer = answered(&mut first, &request(&new, "POST", path::DEVICES, &register)).await;
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    let mut put = connect(&server).await;
+    let answer = answered(&mut put, &request(&new, "PUT", path::RECOVERY_KEY, &key)).await;
+    assert!(answer.contains(ProblemKind::TooFast.uri()), "{answer}");
+    let set = request(&new, "PUT", path::RECOVERY_KEY, &key);
+    first.write_all(set.as_bytes()).await.unwrap();
+    let mut chunk = [0; 4096];
+    let length = first.read(&mut chunk).await.unwrap();
+    assert!(chunk[..length].starts_with(b"HTTP/1.1 204"));
+    let mut held = connect(&server).await;
+    let answer = answered(&mut held, &request(&paper, "POST", path::RECOVERY, &recover)).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for (by, path, body) in [(&new, path::DEVICES, &register), (&paper, path::RECOVERY, &recover)] {
+        let mut further = connect(&server).await;
+        let answer = answered(&mut further, &request(by, "POST", path, body)).await;
+        assert!(answer.contains(ProblemKind::TooFast.uri()), "{answer}");
+        assert!(ends(further).await, "a connection without a place ends");
+    }
+    drop((first, held));
     server.stop().await.unwrap();
 }
 

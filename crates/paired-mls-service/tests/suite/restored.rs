@@ -4,7 +4,8 @@ use std::{fs, path::Path, time::Duration};
 
 use axum::{body::Body, http::Request};
 use paired_mls_api::{
-    Access, GroupId, INCARNATION, LogChain, LogPage, MLS_MESSAGE, MailboxPage, ProblemKind, path,
+    Access, GroupId, INCARNATION, JSON, LogChain, LogPage, MLS_MESSAGE, MailboxPage, OldDevices,
+    ProblemKind, Recover, path,
 };
 use paired_mls_service::{Admin, Clock as _, KeyPackages};
 use tower::ServiceExt as _;
@@ -22,6 +23,7 @@ on_both!(
     a_restored_database_is_noticed,
     no_position_of_a_mailbox_is_given_twice,
     who_knows_another_incarnation_is_refused,
+    who_registers_or_recovers_in_another_incarnation_is_refused,
 );
 
 async fn page(replica: &Replica, device: &Device, group: &GroupId, after: u64) -> LogPage {
@@ -223,4 +225,42 @@ async fn who_knows_another_incarnation_is_refused(backend: Backend) {
     let again = Answer::of(replica.app.clone().oneshot(again).await.unwrap()).await;
     again.problem(ProblemKind::Replayed);
     assert_eq!(page(&replica, &alice, &group, 0).await.entries.len(), 2);
+}
+
+/// The same holds for requests that no registered device has signed.
+async fn who_registers_or_recovers_in_another_incarnation_is_refused(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let (paper, new) = (Device::new("paper"), Device::new("alice"));
+    crate::recovery::put(&replica, &alice, &paper).await.done();
+    let recover = Recover {
+        user: alice.user.clone(),
+        device: new.id.clone(),
+        old_devices: OldDevices::Revoke,
+    };
+    let recover = serde_json::to_vec(&recover).unwrap();
+    let now = backend.clock.now();
+    let requests = || {
+        let recovery = paper.request(now, "POST", path::RECOVERY, JSON, recover.clone());
+        [recovery, Device::new("bob").register_request(now)]
+    };
+    let send =
+        async |request| Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await;
+    for request in requests() {
+        let (mut parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        parts.headers.insert(INCARNATION, "AAAA".parse().unwrap());
+        let refused = send(Request::from_parts(parts, Body::from(body))).await;
+        refused.problem(ProblemKind::OtherIncarnation);
+        send(again).await.problem(ProblemKind::Replayed);
+    }
+    assert_eq!(alice.get(&replica, path::MAILBOX).await.status, 200, "nobody was revoked");
+    let known = replica.app.clone().oneshot(requests().into_iter().next().unwrap()).await.unwrap();
+    let known = known.headers()[INCARNATION].clone();
+    for mut request in requests() {
+        request.headers_mut().insert(INCARNATION, known.clone());
+        let answer = send(request).await;
+        assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
+    }
 }
