@@ -202,6 +202,12 @@ pub enum UsageError {
     /// There is no own commit to merge.
     #[error("no commit of this device waits")]
     NoCommitPending,
+    /// What was kept of a rejoin is of another commit, or damaged.
+    #[error(
+        "what was kept of the rejoin does not belong to this commit: rejoin again, with the GroupInfo of the epoch that \
+         the group is in now"
+    )]
+    OtherRejoin,
     /// This device is paired in this group already.
     #[error("this device is paired in this group already: end that pairing first")]
     AlreadyPaired,

@@ -270,6 +270,38 @@ pub fn present<L: Library>(
     let group_id = device.library.group_id(group);
     let before = device.vault.load_identities(group_id)?;
     let epoch = device.library.epoch_mark(group).epoch;
+    let asked = everybody(device, group, &before)?;
+    let mut identities = Identities::default();
+    for judged in asked.judged {
+        if let At::Leaf(leaf) = judged.at {
+            judged.enter(device, group, leaf, epoch, &mut identities, &mut Vec::new());
+        }
+    }
+    identities.settle(epoch);
+    device.vault.store_identities(group_id, &before, &identities)?;
+    Ok(identities)
+}
+
+/// Refuses a tree that this device is about to come into as [`present`] would. Nothing is stored.
+///
+/// # Errors
+///
+/// Those of [`present`].
+pub fn check_present<L: Library>(
+    device: &ThisDevice<'_, L>,
+    group: &L::Group,
+) -> Result<(), Error> {
+    let before = device.vault.load_identities(device.library.group_id(group))?;
+    everybody(device, group, &before).map(drop)
+}
+
+/// Asks the policy about everybody but this device.
+fn everybody<L: Library>(
+    device: &ThisDevice<'_, L>,
+    group: &L::Group,
+    before: &Identities,
+) -> Result<Asked, Error> {
+    let epoch = device.library.epoch_mark(group).epoch;
     let own = device.library.own_leaf(group);
     let mut asked = Asked { epoch, judged: Vec::new(), gone: Vec::new(), events: Vec::new() };
     let leaves = device.library.leaves(group)?;
@@ -284,15 +316,7 @@ pub fn present<L: Library>(
         asked.judge(device, group, At::Leaf(at), node, Cause::Present, last);
     }
     asked.refuse_if_strict(device)?;
-    let mut identities = Identities::default();
-    for judged in asked.judged {
-        if let At::Leaf(leaf) = judged.at {
-            judged.enter(device, group, leaf, epoch, &mut identities, &mut Vec::new());
-        }
-    }
-    identities.settle(epoch);
-    device.vault.store_identities(group_id, &before, &identities)?;
-    Ok(identities)
+    Ok(asked)
 }
 
 /// Asks the policy once more about the members that are not verified.

@@ -444,8 +444,9 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
 
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
         let config = config::join(self.parts.framing);
-        let (group, outgoing) = PairedGroup::rejoin(&self.device, group_info, &config)?;
-        self.group = Some(group);
+        let (outgoing, state) = PairedGroup::rejoin(&self.device, group_info, &config)?;
+        let (device, commit) = (&self.device, &outgoing.commit);
+        self.group = Some(PairedGroup::enter(device, group_info, commit, state.expose())?);
         Ok(sent(outgoing))
     }
 

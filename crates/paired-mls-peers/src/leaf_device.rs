@@ -28,9 +28,7 @@ use paired_mls::{
     vault::MemoryStorage,
     wire::Credential,
 };
-use paired_mls_openmls::{
-    Clock as _, Device, LeafGroup, PackageKind, Received, Rejoin, SystemClock,
-};
+use paired_mls_openmls::{Clock as _, Device, LeafGroup, PackageKind, Received, SystemClock};
 
 use crate::{
     Door, StockOpenMls, TestPlatform, config,
@@ -52,7 +50,8 @@ pub struct OpenMlsLeafDevice<C = RustCrypto> {
     parts: Parts,
     group: Option<LeafGroup>,
     heard_from: Option<Identity>,
-    rejoin: Option<Rejoin>,
+    /// An external commit that waits, after the GroupInfo that it comes from.
+    rejoin: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What a device is made of besides its MLS records.
@@ -488,16 +487,14 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
 
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
         let config = config::join(self.parts.framing);
-        let rejoin = LeafGroup::rejoin(&self.device, self.pairing()?, group_info, &config)?;
-        let outgoing = rejoin.outgoing().clone();
-        self.rejoin = Some(rejoin);
+        let outgoing = LeafGroup::rejoin(&self.device, self.pairing()?, group_info, &config)?;
+        self.rejoin = Some((group_info.to_vec(), outgoing.commit.clone()));
         Ok(sent(outgoing))
     }
 
     fn confirm_rejoin(&mut self) -> Result<(), Refused> {
-        let rejoin = self.rejoin.take().ok_or("no external commit waits")?;
-        self.group = Some(rejoin.confirm(&self.device)?);
-        Ok(())
+        let (group_info, commit) = self.rejoin.take().ok_or("no external commit waits")?;
+        self.enter(&group_info, &commit)
     }
 
     fn enter(&mut self, group_info: &[u8], commit: &[u8]) -> Result<(), Refused> {

@@ -4,11 +4,15 @@
 //! lifecycle   how a group comes to be on a device, and how it goes
 //! messages    what the device sends and receives
 //! pairing     what the pairing is in this group
+//! rejoin      coming in from outside, in two phases
 //! ```
 
 mod lifecycle;
 mod messages;
 mod pairing;
+mod rejoin;
+
+pub use self::rejoin::Rejoin;
 
 use openmls::prelude::MlsGroup;
 use paired_mls::{Event, anchor::LeafIndex, group::credential::Identity};

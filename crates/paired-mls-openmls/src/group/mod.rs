@@ -34,7 +34,7 @@ pub(crate) use self::{
     lifecycle::{
         delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
     },
-    rejoin::{forget, tree_of},
+    rejoin::{forget, read as read_group_info, tree_of},
 };
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError,

@@ -41,7 +41,6 @@ use paired_mls_group::{
 };
 
 pub(crate) use self::content::again;
-pub use self::rejoin::Rejoin;
 use crate::{
     Device, Error, MemberIdentity, Platform, UsageError,
     provider::atomically,

@@ -5,7 +5,7 @@
 
 use openmls::{
     messages::group_info::VerifiableGroupInfo,
-    prelude::{LeafNodeParameters, MlsGroup, MlsGroupJoinConfig, MlsMessageBodyIn},
+    prelude::{LeafNodeParameters, MlsGroup, MlsGroupJoinConfig},
 };
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
@@ -29,83 +29,43 @@ use super::{
 use crate::{
     Device, Difference, Error, Outgoing, PeerError, Platform, Received,
     gate::{gate_capabilities, gate_of, leaf_extensions},
-    group::{forget, parse, require_unreserved, tree_of},
+    group::{forget, read_group_info, tree_of},
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
 
-/// An external commit that waits for the delivery service. Until it is confirmed nothing has changed:
-/// this device may still be in the group by its old state, and go on with it.
-#[must_use = "deliver the commit, then confirm it"]
-pub struct Rejoin {
-    outgoing: Outgoing,
-    group_info: Vec<u8>,
-    config: MlsGroupJoinConfig,
-    tape: TapeId,
-    spot: Spot,
-    leaf: Option<LeafNode>,
-}
-
-impl Rejoin {
-    /// What is to be delivered.
-    pub fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
-    }
-
-    /// The delivery service has accepted the commit: this device is in the group, and has the token.
-    ///
-    /// If the delivery service refuses it, drop this value and begin again with the GroupInfo of the
-    /// epoch that won.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Vault`], [`Error::Storage`], [`Error::Mls`]: nothing has changed; call
-    /// [`LeafGroup::rejoin`] again.
-    pub fn confirm<P: Platform>(self, device: &Device<P>) -> Result<LeafGroup, Error> {
-        let external = External {
-            tape: &self.tape,
-            spot: self.spot,
-            config: &self.config,
-            leaf: self.leaf.as_ref(),
-            recorded: None,
-        };
-        let info = group_info(&self.group_info)?;
-        external.enter(device, info, Some(&self.outgoing.commit))
-    }
-}
-
 impl LeafGroup {
-    /// Comes into a group from outside, by an external commit that takes the place of the leaf, if it
-    /// is there: after a loss of the MLS state, or of too many messages; or to share a leaf that was
-    /// not shared before.
+    /// Makes an external commit that takes the place of the leaf, if it is there. Nothing has changed but the tape.
+    ///
+    /// Returns what is to be delivered. Once the delivery service has accepted the commit, [`LeafGroup::enter`]
+    /// goes on with it, as the other devices do.
     ///
     /// # Errors
     ///
-    /// [`PeerError`] for a GroupInfo that is damaged, forged, or carries no ratchet tree;
-    /// [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
+    /// [`PeerError`] for a GroupInfo that is damaged, forged, or carries no ratchet tree, and
+    /// [`PeerError::Identity`] under a strict credential policy; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
     pub fn rejoin<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
         info: &[u8],
         config: &MlsGroupJoinConfig,
-    ) -> Result<Rejoin, Error> {
-        let verifiable = group_info(info)?;
+    ) -> Result<Outgoing, Error> {
+        let verifiable = read_group_info(info)?;
         let group_id = verifiable.group_context().group_id().as_slice().to_vec();
         let tape = device.vault().open_group(pairing, &group_id)?;
         device.vault().skip_ahead(&tape)?;
         let spot = device.vault().reserve(&tape, context(&verifiable).epoch)?;
         let leaf = leaf_of(&tree_of(&verifiable)?, device.signature_key()).cloned();
         let external = External { tape: &tape, spot, config, leaf: leaf.as_ref(), recorded: None };
-        let outgoing = undone(device.provider(), || {
+        undone(device.provider(), || {
             let (mls, outgoing) = external.make(device, verifiable)?;
             check_signature_keys(device, &mls, &[])?;
+            identity::check_present(&device.this(), &mls)?;
             Ok(outgoing)
-        })?;
-        let (group_info, config) = (info.to_vec(), config.clone());
-        Ok(Rejoin { outgoing, group_info, config, tape, spot, leaf })
+        })
     }
 
-    /// Comes into a group that another device of the pairing has brought the leaf into, by making its
+    /// Comes into a group that a device of the pairing, this one or another, has brought the leaf into, by making its
     /// external commit again. `info` is the GroupInfo of the epoch that the commit ended.
     ///
     /// # Errors
@@ -119,7 +79,7 @@ impl LeafGroup {
         commit: &[u8],
         config: &MlsGroupJoinConfig,
     ) -> Result<Self, Error> {
-        let info = group_info(info)?;
+        let info = read_group_info(info)?;
         let tape =
             device.vault().open_group(pairing, info.group_context().group_id().as_slice())?;
         let public = PublicCommit::decode(commit).map_err(PeerError::message)?;
@@ -157,7 +117,7 @@ impl LeafGroup {
         message: &[u8],
         commit: &PublicCommit,
     ) -> Result<Option<Received>, Error> {
-        let info = group_info(&self.group_info(device)?)?;
+        let info = read_group_info(&self.group_info(device)?)?;
         let tape = self.record.tape.clone();
         let Some((leaf, spot)) =
             recognise_external(device, device.vault(), &tape, &context(&info), commit)?
@@ -301,12 +261,4 @@ fn context(info: &VerifiableGroupInfo) -> EpochContext {
         epoch: context.epoch().as_u64().saturating_add(1),
         confirmed_transcript_hash: context.confirmed_transcript_hash().to_vec(),
     }
-}
-
-fn group_info(message: &[u8]) -> Result<VerifiableGroupInfo, PeerError> {
-    let MlsMessageBodyIn::GroupInfo(info) = parse(message)?.extract() else {
-        return Err(PeerError::Kind("GroupInfo"));
-    };
-    require_unreserved(info.group_context().group_id().as_slice())?;
-    Ok(info)
 }

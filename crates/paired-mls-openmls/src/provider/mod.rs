@@ -2,6 +2,7 @@
 //! of the caller's choice, and a storage that can write several records as one.
 
 mod memory;
+mod scratch;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,6 +14,7 @@ use openmls_traits::{
 };
 
 pub use self::memory::MemoryProvider;
+pub(crate) use self::scratch::Scratch;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{JsonCodec, SqliteError, SqliteProvider};
 use crate::{BoxError, Error};
@@ -26,6 +28,8 @@ use crate::{BoxError, Error};
 ///
 /// - After `begin` and a crash, or `rollback`, the records are those of before `begin`.
 /// - Once `commit` has returned, they are the new ones, whatever happens.
+/// - The storage keeps records in a format that says what they are made of, like JSON: a rejoin puts records there that it
+///   knows no more of.
 pub trait Platform:
     OpenMlsProvider<
         CryptoProvider: OpenMlsCrypto,

@@ -187,8 +187,9 @@ fn a_refresh_and_a_return_are_said() {
 
     let info = town.bob_commits();
     let phone = &town.pairing.gadgets[PHONE].own;
-    let (group, sent) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
-    town.groups[PHONE] = group;
+    let (sent, state) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
+    let back = PairedGroup::enter(phone, &info, &sent.commit, state.expose()).unwrap();
+    town.groups[PHONE] = back;
     let sensor = &town.pairing.gadgets[SENSOR].own;
     events(town.groups[SENSOR].process(sensor, &sent.commit).unwrap());
     town.others_hear(&sent.commit);

@@ -31,7 +31,8 @@ fn a_pairing_that_is_ending_goes_on_ending() {
         let (group, provider, signer) = town.ada.parts().unwrap();
         let info = group.export_group_info(provider.crypto(), signer, true).unwrap();
         let info = info.to_bytes().unwrap();
-        let (back, sent) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
+        let (sent, state) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
+        let back = PairedGroup::enter(phone, &info, &sent.commit, state.expose()).unwrap();
         let phase = if ceasing { Phase::Ceasing } else { Phase::Active };
         assert_eq!(back.phase(), Some(phase));
         town.groups[PHONE] = back;

@@ -306,13 +306,18 @@ impl Engine {
 
     /// Loads a group that this device is in.
     pub(crate) fn load(&self, row: &GroupRow) -> Result<Group, EngineError> {
-        let device = match row.pairing {
-            None => self.session.own_device(),
-            Some(pairing) => self.behind_leaf(pairing)?,
-        };
+        let device = self.device_in(row)?;
         let group = MlsPaired::load(&device, row.id.as_bytes())?;
         let directory = self.session.directory().clone();
         Ok(Group { row: row.clone(), group, device, directory })
+    }
+
+    /// The device as it acts in a group.
+    pub(super) fn device_in(&self, row: &GroupRow) -> Result<OwnDevice, EngineError> {
+        match row.pairing {
+            None => Ok(self.session.own_device()),
+            Some(pairing) => self.behind_leaf(pairing),
+        }
     }
 
     /// Loads a group by its name, to act in it.

@@ -1,5 +1,7 @@
 //! One request to the service, as it is stored to be sent.
 
+use std::fmt;
+
 use paired_mls_api::{
     Base64Url, CreateGroup, DeviceId, Envelope, GroupId, KeyPackageUpload, PublishCommit,
     RegisterDevice,
@@ -19,7 +21,14 @@ pub(super) enum Item {
     /// A commit that the service has accepted: it is to be merged, when the log gets there.
     Merge(GroupId),
     /// An external commit of this device, and the GroupInfo that it comes from.
-    Rejoin { group: GroupId, publish: Box<PublishCommit>, info: Base64Url },
+    Rejoin {
+        group: GroupId,
+        publish: Box<PublishCommit>,
+        info: Base64Url,
+        /// The state that it leads to, of a leaf of the device's own.
+        #[serde(default)]
+        state: Option<State>,
+    },
     /// A proposal or an application message.
     Message {
         group: GroupId,
@@ -42,6 +51,16 @@ pub(super) enum Item {
     Withdraw,
     /// The key of a leaf that is shared no more is taken out of use.
     Revoke(DeviceId),
+}
+
+/// A state of MLS that waits, as secret as the one that is stored beside it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct State(pub(super) Base64Url);
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
 }
 
 /// What a message says.

@@ -10,12 +10,25 @@
 //! has accepted the commit is not known before its answer is there, and the answer may come days later.
 
 use paired_mls_api::{GroupId, RosterChange};
-use paired_mls_openmls::{LeafGroup, PairedGroup};
+use paired_mls_openmls::{Group as MlsPaired, Rejoin};
 
 use super::{
-    Engine, EngineError, GroupRow, Happening, Membership, Report, commit::ATTEMPTS,
-    group::join_config, item::Item, log::header_of, outbox::Fate,
+    Engine, EngineError, GroupRow, Happening, Membership, Report,
+    commit::ATTEMPTS,
+    group::join_config,
+    item::{Item, State},
+    log::header_of,
+    outbox::Fate,
 };
+
+/// An external commit that the service has accepted.
+pub(super) struct Rejoined<'a> {
+    pub(super) commit: &'a [u8],
+    /// The GroupInfo that it comes from.
+    pub(super) info: &'a [u8],
+    /// The state that it leads to, of a leaf of the device's own.
+    pub(super) state: Option<&'a [u8]>,
+}
 
 impl Engine {
     /// Comes back into a group from outside.
@@ -73,20 +86,8 @@ impl Engine {
     ) -> Result<Option<Fate>, EngineError> {
         let info = self.client()?.group_info(&row.id).await?;
         let info = info.ok_or_else(|| EngineError::NoGroupInfo(row.name.clone()))?;
-        let id = match row.pairing {
-            // OpenMLS merges the commit at once, in place of the old state.
-            None => self.device().provider().transaction(|| {
-                let (_, outgoing) = PairedGroup::rejoin(self.device(), &info, &join_config())?;
-                self.queue_rejoin(row, outgoing, &info)
-            })?,
-            // The partners can make it again, and so can this device, once it is accepted.
-            Some(pairing) => {
-                let device = self.behind_leaf(pairing)?;
-                let rejoin = LeafGroup::rejoin(&device, pairing, &info, &join_config())?;
-                let outgoing = rejoin.outgoing().clone();
-                self.device().provider().transaction(|| self.queue_rejoin(row, outgoing, &info))?
-            }
-        };
+        let rejoin = MlsPaired::rejoin(&self.device_in(row)?, &info, &join_config())?;
+        let id = self.device().provider().transaction(|| self.queue_rejoin(row, &rejoin, &info))?;
         let sent = self.flush(report).await?;
         Ok(sent.of(id).cloned())
     }
@@ -94,13 +95,15 @@ impl Engine {
     fn queue_rejoin(
         &self,
         row: &GroupRow,
-        outgoing: paired_mls_openmls::Outgoing,
+        rejoin: &Rejoin,
         info: &[u8],
     ) -> Result<i64, EngineError> {
+        let outgoing = rejoin.outgoing().clone();
         let publish = self.publication(outgoing, Vec::new(), RosterChange::default())?;
         self.store().set_membership(&row.id, Membership::Rejoining)?;
         let (group, info) = (row.id.clone(), info.to_vec().into());
-        self.enqueue(&Item::Rejoin { group, publish: Box::new(publish), info })
+        let state = rejoin.state().map(|state| State(state.expose().to_vec().into()));
+        self.enqueue(&Item::Rejoin { group, publish: Box::new(publish), info, state })
     }
 
     fn is_rejoin_underway(&self, id: &GroupId) -> Result<bool, EngineError> {
@@ -122,16 +125,16 @@ impl Engine {
         &self,
         id: &GroupId,
         position: u64,
-        commit: &[u8],
-        info: &[u8],
+        rejoined: &Rejoined<'_>,
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let Some(row) = self.store().group(id)? else { return Ok(()) };
-        if let Some(pairing) = row.pairing {
-            let device = self.behind_leaf(pairing)?;
-            match LeafGroup::enter(&device, pairing, info, commit, &join_config()) {
+        let &Rejoined { commit, info, state } = rejoined;
+        // Otherwise the process died after this, and it is asked for the second time.
+        if row.state == Membership::Rejoining {
+            match MlsPaired::enter(&self.device_in(&row)?, info, commit, state, &join_config()) {
                 Ok(_) => {}
-                // The process died when it had entered: it is asked for the second time.
+                // A shared leaf is entered already, or the commit is of a time when it was merged at once.
                 Err(_) if self.is_beyond(&row, commit) => {}
                 Err(error) => {
                     let error = EngineError::from(error);
@@ -170,12 +173,10 @@ impl Engine {
         matches!((ended, now), (Some(ended), Ok(now)) if now > ended)
     }
 
-    /// The service has refused the commit from outside for good. The old state of a leaf of the device's own
-    /// is gone; that of a shared leaf is as it was.
+    /// The service has refused the commit from outside for good. The old state, if there is one, goes on.
     pub(super) fn stay_out(&self, id: &GroupId) -> Result<(), EngineError> {
         let Some(row) = self.store().group(id)? else { return Ok(()) };
-        let still_in =
-            row.pairing.is_some() && self.load(&row).is_ok_and(|group| group.mls().is_active());
+        let still_in = self.load(&row).is_ok_and(|group| group.mls().is_active());
         let state = if still_in { Membership::Active } else { Membership::Gone };
         self.store().set_membership(id, state)
     }

@@ -69,10 +69,11 @@ fn a_refused_rejoin_is_made_once() {
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("refuses the commit from outside"), "{told}");
     assert_eq!(proxy.count("/commits"), 1);
-    // The old state is gone: it says so, and the way out works.
-    let (code, told) = phone.fails(&["group", "send", "family", "hello"]);
-    assert_eq!(code, 3);
-    assert!(told.contains("`pmls group rejoin family`"), "{told}");
+    // Nothing was merged: the old state goes on, and the way in works.
+    assert_eq!(phone.epoch("family"), 1);
+    phone.run(&["group", "send", "family", "still here"]);
+    bob.sync();
+    assert_eq!(bob.read("family"), ["phone: still here"]);
     let told = phone.run(&["group", "rejoin", "family"]);
     assert_eq!(events_of(&told, "rejoined").len(), 1, "{told}");
     settle(&[&bob, &phone]);

@@ -24,6 +24,7 @@ use super::{
     Engine, EngineError, Happening,
     item::{Again, Item},
     leaf::anchor_client,
+    rejoin::Rejoined,
     report::Report,
 };
 
@@ -91,9 +92,14 @@ impl Engine {
             (Fate::Taken { .. }, Item::Commit { group, .. }) => {
                 self.store().replace(id, &Item::Merge(group.clone()))
             }
-            (Fate::Taken { position }, Item::Rejoin { group, publish, info }) => {
+            (Fate::Taken { position }, Item::Rejoin { group, publish, info, state }) => {
                 let position = position.unwrap_or_default();
-                self.came_back(group, position, &publish.commit.0, &info.0, report)?;
+                let rejoined = Rejoined {
+                    commit: &publish.commit.0,
+                    info: &info.0,
+                    state: state.as_ref().map(|state| state.0.0.as_slice()),
+                };
+                self.came_back(group, position, &rejoined, report)?;
                 self.store().sent(id)
             }
             (Fate::Taken { .. } | Fate::Lost, _) => self.store().sent(id),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod rejoin;
+
 use openmls::{
     extensions::Extensions,
     prelude::{
@@ -15,8 +17,10 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
 use paired_mls::{
     CipherSuite, DeviceId, EpochSecurity, Event, Pairing, PairingId, Secret, Seed, Vault,
-    anchor::LeafIndex, code_points::EXTENSION_TYPE_PAIRED_MLS,
-    group::credential::AcceptAnyIdentity, vault::MemoryStorage,
+    anchor::LeafIndex,
+    code_points::EXTENSION_TYPE_PAIRED_MLS,
+    group::credential::{AcceptAnyIdentity, CredentialPolicy},
+    vault::MemoryStorage,
 };
 use paired_mls_openmls::{
     Content, Device, Error, Group, LeafGroup, MemoryProvider, PackageKind, Received, UsageError,
@@ -36,6 +40,14 @@ fn key() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn device(identity: &str, key: &(Vec<u8>, Vec<u8>)) -> TestDevice {
+    device_with(identity, key, AcceptAnyIdentity)
+}
+
+fn device_with(
+    identity: &str,
+    key: &(Vec<u8>, Vec<u8>),
+    policy: impl CredentialPolicy + 'static,
+) -> TestDevice {
     let (private, public) = key.clone();
     let credential = CredentialWithKey {
         credential: BasicCredential::new(identity.into()).into(),
@@ -43,7 +55,7 @@ fn device(identity: &str, key: &(Vec<u8>, Vec<u8>)) -> TestDevice {
     };
     let signer = SignatureKeyPair::from_raw(CIPHERSUITE.signature_algorithm(), private, public);
     let provider = MemoryProvider::new(RustCrypto::default());
-    Device::new(provider, Vault::new(MemoryStorage::new()), signer, credential, AcceptAnyIdentity)
+    Device::new(provider, Vault::new(MemoryStorage::new()), signer, credential, policy)
 }
 
 /// A phone and a sensor with the tape of one pairing.
