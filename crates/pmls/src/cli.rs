@@ -47,6 +47,11 @@ impl Cli {
         parsed.unwrap_or_else(|error| refuse(&error))
     }
 
+    /// Parses arguments, without the name of the program before them.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, clap::Error> {
+        Self::try_parse_from(std::iter::once("pmls").chain(arguments.iter().map(String::as_str)))
+    }
+
     /// Where and how the command prints.
     pub(crate) fn output(&self) -> Output {
         Output::new(if self.form.json { Form::Json } else { Form::Text })

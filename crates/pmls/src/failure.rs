@@ -46,6 +46,43 @@ pub(crate) enum Failure {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The process that has the home is of another version.
+    #[error(
+        "process {pid} has the home, and is pmls {version}: stop it, and start it again with this version"
+    )]
+    OtherVersion {
+        /// The process.
+        pid: u32,
+        /// Its version.
+        version: String,
+    },
+    /// The process that has the home was started with other settings.
+    #[error(
+        "process {pid} has the home, with other settings: give the same --server, --server-root, --allow-http and \
+         --vault-path as there, or stop it first"
+    )]
+    OtherSettings {
+        /// The process.
+        pid: u32,
+    },
+    /// The process that has the home ended before it had answered.
+    #[error(
+        "process {pid}, which has the home, ended before it had answered: what was asked may be done or not; \
+         `pmls status` and `pmls group read` show it"
+    )]
+    HostGone {
+        /// The process.
+        pid: u32,
+    },
+    /// More than is handed to another process.
+    #[error("this is too large to be handed to process {pid}, which has the home: stop it first")]
+    TooLargeForOthers {
+        /// The process.
+        pid: u32,
+    },
+    /// A command that no other process does.
+    #[error("this command needs the home for itself: stop the process that has it first")]
+    NotForOthers,
     /// What was printed could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
@@ -222,6 +259,11 @@ impl Exit {
         (Self::Attention, "`status --check` or `doctor` has found something that needs attention"),
     ];
 
+    /// The exit of a code.
+    pub(crate) fn of(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().map(|(exit, _)| exit).find(|exit| *exit as u8 == code)
+    }
+
     /// The paragraph of `--help` and of the manual.
     pub(crate) fn help() -> String {
         let lines =
@@ -256,7 +298,11 @@ impl Failure {
             | Self::NeedsYes
             | Self::Name(_) => Exit::Usage,
             Self::Findings { .. } => Exit::Refuted,
-            Self::Backup(RestoreError::InUse(_)) => Exit::InUse,
+            Self::Backup(RestoreError::InUse(_))
+            | Self::OtherVersion { .. }
+            | Self::OtherSettings { .. }
+            | Self::TooLargeForOthers { .. }
+            | Self::NotForOthers => Exit::InUse,
             Self::NotApproved { .. } => Exit::Waiting,
             Self::Session(error) | Self::Engine(EngineError::Session(error)) => {
                 exit_of_session(error)

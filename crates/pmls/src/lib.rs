@@ -3,6 +3,7 @@
 //!
 //! Parse, options, run, print the error, exit code: [`Exit`] has the codes, and `pmls --help` shows them.
 
+mod agent;
 mod cli;
 mod commands;
 mod engine;

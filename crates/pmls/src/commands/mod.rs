@@ -2,6 +2,7 @@
 
 mod admin;
 mod beacon;
+mod caller;
 mod config;
 mod demo;
 mod device;
@@ -27,11 +28,13 @@ use paired_mls_vault::Hardening;
 use tokio::runtime::Builder;
 
 pub(crate) use self::beacon::BeaconError;
+use self::caller::{Caller, delegate};
 use crate::{
+    agent::Host,
     cli::Parsed,
-    engine::{self, EngineError},
+    engine::{self, Engine, EngineError},
     failure::{Exit, Failure},
-    output::Output,
+    output::{Output, Printer},
 };
 
 /// What is to be done.
@@ -99,6 +102,27 @@ impl Command {
     }
 }
 
+/// Does a command that acts with an open device: for this process, or for another one.
+pub(crate) async fn act(
+    command: &Command,
+    engine: &mut Engine,
+    caller: &Caller,
+    output: Printer<'_>,
+) -> Result<Exit, Failure> {
+    match command {
+        Command::Group(command) => group::run(command, engine, caller, output).await?,
+        Command::Pair(command) => pair::run(command, engine, caller, output).await?,
+        Command::Update(args) => update::run(args, engine, output).await?,
+        Command::Sync => sync::sync(engine, output).await?,
+        Command::Status(args) => return status::run(args, engine, output),
+        Command::Tree(args) => tree::run(args, engine, output)?,
+        Command::Token(command) => token::run(command, engine, output).await?,
+        Command::Outbox(command) => outbox::run(command, engine, output)?,
+        _ => return Err(Failure::NotForOthers),
+    }
+    Ok(Exit::Done)
+}
+
 /// Does what was said.
 pub(crate) async fn run(
     parsed: &Parsed,
@@ -107,20 +131,27 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let options = || parsed.options();
     match &parsed.cli.command {
+        command @ (Command::Group(_)
+        | Command::Pair(_)
+        | Command::Update(_)
+        | Command::Sync
+        | Command::Status(_)
+        | Command::Tree(_)
+        | Command::Token(_)
+        | Command::Outbox(_)) => {
+            let options = options()?;
+            if let Some(host) = Host::find(&options)? {
+                return Ok(delegate(host, command, &options)?.into());
+            }
+            let mut engine = Engine::open(&options)?;
+            return Ok(act(command, &mut engine, &Caller::ThisProcess, output).await?.into());
+        }
         Command::Device(command) => device::run(command, &options()?, output).await?,
-        Command::Group(command) => group::run(command, &options()?, output).await?,
-        Command::Pair(command) => pair::run(command, &options()?, output).await?,
-        Command::Update(args) => update::run(args, &options()?, output).await?,
-        Command::Sync => sync::sync(&options()?, output).await?,
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
-        Command::Status(args) => return Ok(status::run(args, &options()?, output)?.into()),
         Command::Doctor => return Ok(doctor::doctor(&options()?, output).await?.into()),
         Command::Recover(args) => doctor::recover(args, &options()?, output).await?,
         Command::Beacon(args) => beacon::run(args, &options()?, output).await?,
         Command::Listen(args) => listen::run(args, &options()?, output).await?,
-        Command::Tree(args) => tree::run(args, &options()?, output)?,
-        Command::Token(command) => token::run(command, &options()?, output).await?,
-        Command::Outbox(command) => outbox::run(command, &options()?, output)?,
         Command::Vault(command) => vault::run(command, &options()?, hardening, output)?,
         Command::Config(command) => config::run(command, parsed, output)?,
         Command::Serve(args) => {
@@ -138,10 +169,11 @@ pub(crate) async fn run(
 fn told(
     done: Result<(), EngineError>,
     report: &engine::Report,
-    output: Output,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
     if done.is_ok() || !report.events.is_empty() {
         output.show(report)?;
+        output.show_beside(&report.events)?;
     }
     Ok(done?)
 }

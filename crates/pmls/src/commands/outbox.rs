@@ -8,8 +8,7 @@ use serde::Serialize;
 use crate::{
     engine::{Engine, Waiting},
     failure::Failure,
-    output::Output,
-    settings::GlobalOptions,
+    output::Printer,
 };
 
 /// What is to be done with the outbox.
@@ -29,10 +28,9 @@ struct Outbox {
 
 pub(super) fn run(
     command: &OutboxCommand,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &mut Engine,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
-    let engine = Engine::open(options)?;
     if let OutboxCommand::Clear = command {
         engine.store().forget_refused()?;
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    io::{self, IsTerminal as _, Write as _},
+    io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -15,15 +15,14 @@ use paired_mls::{
 };
 use serde::Serialize;
 
-use super::{newcomer, told};
+use super::{caller::Caller, newcomer, told};
 use crate::{
     engine::{
         CommittedBy, EndInGroup, EndView, Engine, EngineError, Invitation, PairingView, Partners,
         Report, Start, seed_of,
     },
     failure::Failure,
-    output::{Output, short},
-    settings::GlobalOptions,
+    output::{Printer, short},
 };
 
 /// What is to be done with pairings.
@@ -151,16 +150,23 @@ pub(crate) struct EndArgs {
     yes: bool,
 }
 
+impl PairCommand {
+    /// Whether it asks the person at the terminal.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self, Self::End(args) if !args.dry_run && !args.yes)
+    }
+}
+
 pub(super) async fn run(
     command: &PairCommand,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &mut Engine,
+    caller: &Caller,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
-    let mut engine = Engine::open(options)?;
     let mut report = Report::default();
     let done = match command {
         PairCommand::Start(args) => {
-            let invitation = start(&mut engine, args, &mut report).await?;
+            let invitation = start(engine, args, caller, &mut report).await?;
             engine.outcome(Ok(()))?;
             return output.show(&invitation);
         }
@@ -174,11 +180,11 @@ pub(super) async fn run(
             let with = args.with.iter().map(|text| newcomer::parse(text));
             let seed = engine.make_seed(&with.collect::<Result<Vec<_>, _>>()?).await?;
             let pairing = seed.pairing_id.to_string();
-            write_seed(&args.file, seed)?;
+            write_seed(&caller.file(&args.file), seed)?;
             return output.show(&SeedFile { pairing, file: args.file.clone() });
         }
         PairCommand::Load(args) => {
-            let pairing = engine.load_seed(&read_seed(&args.file)?)?;
+            let pairing = engine.load_seed(&read_seed(&caller.file(&args.file))?)?;
             return output
                 .show(&SeedFile { pairing: pairing.to_string(), file: args.file.clone() });
         }
@@ -188,7 +194,7 @@ pub(super) async fn run(
         PairCommand::End(args) => {
             let partners = args.force.into();
             output.show(&engine.plan_end(&args.pairing, partners)?)?;
-            if args.dry_run || !(args.yes || confirmed()?) {
+            if args.dry_run || !(args.yes || caller.goes_on()?) {
                 return Ok(());
             }
             match partners {
@@ -204,6 +210,7 @@ pub(super) async fn run(
 async fn start(
     engine: &mut Engine,
     args: &StartArgs,
+    caller: &Caller,
     report: &mut Report,
 ) -> Result<Invitation, Failure> {
     let with = args.with.iter().map(|text| newcomer::parse(text));
@@ -217,22 +224,10 @@ async fn start(
     Ok(match &args.seed {
         None => engine.start_pairing(&with, start, report).await?,
         Some(file) => {
-            let seed = read_seed(file)?;
+            let seed = read_seed(&caller.file(file))?;
             engine.start_with_seed(&with, start, &seed, report).await?
         }
     })
-}
-
-/// Whether the person at the terminal goes on; without a terminal nobody is asked.
-fn confirmed() -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        return Ok(true);
-    }
-    let mut err = io::stderr().lock();
-    err.write_all(b"Go on? [y/N] ").and_then(|()| err.flush()).map_err(Failure::Output)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(Failure::Input)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 impl fmt::Display for EndView {

@@ -7,8 +7,7 @@ use clap::Args;
 use crate::{
     engine::{Attention, DeviceStatus, Engine, GroupStatus, PackageStatus, Status, span},
     failure::{Exit, Failure},
-    output::{Output, short},
-    settings::GlobalOptions,
+    output::{Printer, short},
 };
 
 /// What is asked.
@@ -24,10 +23,10 @@ pub(crate) struct StatusArgs {
 
 pub(super) fn run(
     args: &StatusArgs,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &Engine,
+    output: Printer<'_>,
 ) -> Result<Exit, Failure> {
-    let status = Engine::open(options)?.status(Duration::from_secs(args.max_age))?;
+    let status = engine.status(Duration::from_secs(args.max_age))?;
     output.show(&status)?;
     Ok(match args.check && !status.attention.is_empty() {
         true => Exit::Attention,

@@ -6,11 +6,12 @@ use clap::Args;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::told;
+use super::{caller::act_for, told};
 use crate::{
+    agent::{Calls, Settings},
     engine::{Connection, Engine, Report, Watch, Watching},
     failure::Failure,
-    output::Output,
+    output::{Output, Printer},
     settings::GlobalOptions,
 };
 
@@ -24,6 +25,8 @@ enum Signal {
     Reconnected,
     /// It does not, or a group cannot be followed; the command goes on trying.
     Trouble { error: String },
+    /// There is no socket: other commands cannot be done meanwhile.
+    Alone { error: String },
 }
 
 impl fmt::Display for Signal {
@@ -32,6 +35,10 @@ impl fmt::Display for Signal {
             Self::Connected => f.write_str("connected; waiting for what comes"),
             Self::Reconnected => f.write_str("connected again"),
             Self::Trouble { error } => write!(f, "{error}; still trying"),
+            Self::Alone { error } => write!(
+                f,
+                "other commands cannot work with this home meanwhile: its socket cannot be opened ({error})"
+            ),
         }
     }
 }
@@ -42,28 +49,35 @@ pub(crate) struct WatchArgs {
     /// Stop after so many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     time: Option<u64>,
+    /// Do nothing for other commands: they find the home in use.
+    #[arg(long)]
+    alone: bool,
 }
 
-pub(super) async fn sync(options: &GlobalOptions, output: Output) -> Result<(), Failure> {
-    let mut engine = Engine::open(options)?;
+pub(super) async fn sync(engine: &mut Engine, output: Printer<'_>) -> Result<(), Failure> {
     let mut report = Report::default();
     let done = engine.sync(&mut report).await;
     told(engine.outcome(done), &report, output)
 }
 
-/// Ends at Ctrl-C or a SIGTERM, between two messages: nothing is half done.
+/// Ends at Ctrl-C or a SIGTERM, between two messages: nothing is half done. Does what other commands ask for
+/// meanwhile.
 pub(super) async fn watch(
     args: &WatchArgs,
     options: &GlobalOptions,
     output: Output,
 ) -> Result<(), Failure> {
     let mut engine = Engine::open(options)?;
+    let calls = match args.alone {
+        true => None,
+        false => open_socket(&engine, options, output)?,
+    };
     let mut watching = Watching::new(args.time.map(Duration::from_secs));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     loop {
         let news = tokio::select! {
-            news = engine.watch(&mut watching) => news?,
+            news = engine.watch(&mut watching, async || Calls::next_at(calls.as_ref()).await) => news?,
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         };
@@ -79,7 +93,30 @@ pub(super) async fn watch(
                 let error = Failure::from(error).message().to_string();
                 output.show(&Signal::Trouble { error })?;
             }
+            Watch::Called(call) => {
+                if let Some(calls) = &calls {
+                    calls
+                        .serve(call, async |request| act_for(request, &mut engine, output).await)
+                        .await;
+                }
+            }
             Watch::Over => return Ok(()),
+        }
+    }
+}
+
+/// The socket for other commands. Without one, the device lives on.
+fn open_socket(
+    engine: &Engine,
+    options: &GlobalOptions,
+    output: Output,
+) -> Result<Option<Calls>, Failure> {
+    let calls = Settings::of(options).and_then(|settings| Calls::open(engine.home(), settings));
+    match calls {
+        Ok(calls) => Ok(Some(calls)),
+        Err(error) => {
+            output.show(&Signal::Alone { error: error.to_string() })?;
+            Ok(None)
         }
     }
 }

@@ -6,8 +6,7 @@ use super::told;
 use crate::{
     engine::{Engine, Report, Token, TokenState},
     failure::Failure,
-    output::Output,
-    settings::GlobalOptions,
+    output::Printer,
 };
 use clap::{Args, Subcommand};
 
@@ -31,10 +30,9 @@ pub(crate) struct GroupArgs {
 
 pub(super) async fn run(
     command: &TokenCommand,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &mut Engine,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
-    let mut engine = Engine::open(options)?;
     let mut report = Report::default();
     let done = match command {
         TokenCommand::Show(args) => {

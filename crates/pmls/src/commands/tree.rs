@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{engine::Engine, failure::Failure, output::Output, settings::GlobalOptions};
+use crate::{engine::Engine, failure::Failure, output::Printer};
 
 /// Which group.
 #[derive(Args)]
@@ -11,6 +11,6 @@ pub(crate) struct TreeArgs {
     group: String,
 }
 
-pub(super) fn run(args: &TreeArgs, options: &GlobalOptions, output: Output) -> Result<(), Failure> {
-    output.show(&Engine::open(options)?.look(&args.group)?)
+pub(super) fn run(args: &TreeArgs, engine: &Engine, output: Printer<'_>) -> Result<(), Failure> {
+    output.show(&engine.look(&args.group)?)
 }

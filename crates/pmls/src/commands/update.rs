@@ -7,8 +7,7 @@ use super::told;
 use crate::{
     engine::{Change, Engine, Report},
     failure::Failure,
-    output::Output,
-    settings::GlobalOptions,
+    output::Printer,
 };
 
 /// Which groups, and how.
@@ -24,10 +23,9 @@ pub(crate) struct UpdateArgs {
 
 pub(super) async fn run(
     args: &UpdateArgs,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &mut Engine,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
-    let mut engine = Engine::open(options)?;
     let mut report = Report::default();
     let change = match args.refresh {
         Some(number) => Change::Refresh(DeviceId(number)),

@@ -78,7 +78,7 @@ pub(crate) use self::{
     who::Who,
 };
 use crate::{
-    session::{Client, Crypto, OwnDevice, Session},
+    session::{Client, Crypto, Home, OwnDevice, Session},
     settings::GlobalOptions,
 };
 
@@ -107,6 +107,17 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Begins the next command of the same process: what the last one made and was refused is not its own.
+    pub(crate) fn begin(&self) {
+        self.made.borrow_mut().clear();
+        self.refused.borrow_mut().clear();
+    }
+
+    /// Ends a command: what the home remembers is up to date. The next one does it, if this one cannot.
+    pub(crate) fn end(&self) {
+        let _ = self.remember();
+    }
+
     /// Remembers beside the MLS state what its loss would take.
     fn remember(&self) -> Result<(), EngineError> {
         Ok(self.session.home().remember(&self.known()?)?)
@@ -114,6 +125,10 @@ impl Engine {
 
     pub(crate) fn store(&self) -> Store<'_> {
         Store(self.device().provider().connection())
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        self.session.home()
     }
 
     fn device(&self) -> &OwnDevice {
@@ -223,7 +238,6 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // The next command does it, if this one cannot.
-        let _ = self.remember();
+        self.end();
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! A subscription only says that there is something; what is done with it is [`Engine::sync`], from the
 //! same cursors. So a notification that is lost or comes twice does no harm.
+//!
+//! Other processes that want something of this device call in between, when nothing is half done.
 
-use std::{pin::Pin, time::Duration};
+use std::{future::pending, pin::Pin, time::Duration};
 
 use futures_util::{
     StreamExt as _,
     stream::{SelectAll, Stream, select_all},
 };
+use paired_mls_api::GroupId;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Engine, EngineError, Report};
@@ -17,14 +20,23 @@ use super::{Engine, EngineError, Report};
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// One round of watching.
-pub(crate) enum Watch {
+pub(crate) enum Watch<C> {
     /// Something happened.
     News(Report),
     /// The service answers, and whatever was there is processed: for the first time, or again.
     Connected(Connection),
     /// The service failed, or a group cannot be followed; it goes on.
     Trouble(EngineError),
+    /// Somebody has called.
+    Called(C),
     /// The time is over.
+    Over,
+}
+
+/// What ended a time of waiting.
+enum Waited<C> {
+    Through,
+    Called(C),
     Over,
 }
 
@@ -42,10 +54,19 @@ type Signals = SelectAll<Pin<Box<dyn Stream<Item = ()>>>>;
 /// What is subscribed to.
 pub(crate) struct Watching {
     signals: Option<Signals>,
-    groups: usize,
+    groups: Vec<GroupId>,
     until: Option<Instant>,
     /// What is told when the service answers next; nothing while it does.
     connection: Option<Connection>,
+    pace: Pace,
+}
+
+/// When the service is asked next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    AtOnce,
+    /// After a pause: it has failed.
+    Pause,
 }
 
 impl Watching {
@@ -53,17 +74,30 @@ impl Watching {
     pub(crate) fn new(time: Option<Duration>) -> Self {
         Self {
             signals: None,
-            groups: 0,
+            groups: Vec::new(),
             until: time.map(|time| Instant::now() + time),
             connection: Some(Connection::First),
+            pace: Pace::AtOnce,
         }
     }
 }
 
 impl Engine {
-    /// Waits until something comes, and catches up with it.
-    pub(crate) async fn watch(&mut self, watching: &mut Watching) -> Result<Watch, EngineError> {
+    /// Waits until something comes, and catches up with it; or until somebody calls, for whom there is time
+    /// only when nothing is half done.
+    pub(crate) async fn watch<C>(
+        &mut self,
+        watching: &mut Watching,
+        call: impl AsyncFn() -> C,
+    ) -> Result<Watch<C>, EngineError> {
         loop {
+            if watching.pace == Pace::Pause {
+                match wait_for(watching.until, sleep(PAUSE), call()).await {
+                    Waited::Through => watching.pace = Pace::AtOnce,
+                    Waited::Called(call) => return Ok(Watch::Called(call)),
+                    Waited::Over => return Ok(Watch::Over),
+                }
+            }
             let mut report = Report::default();
             let synced = self.sync(&mut report).await;
             if !report.events.is_empty() {
@@ -76,9 +110,7 @@ impl Engine {
                 }
                 watching.signals = None;
                 watching.connection = Some(Connection::Again);
-                if ended(watching.until, sleep(PAUSE)).await {
-                    return Ok(Watch::Over);
-                }
+                watching.pace = Pace::Pause;
                 return Ok(Watch::Trouble(error));
             }
             if let Some(connection) = watching.connection.take() {
@@ -86,8 +118,10 @@ impl Engine {
             }
             let until = watching.until;
             let signals = self.signals(watching)?;
-            if ended(until, wait(signals)).await {
-                return Ok(Watch::Over);
+            match wait_for(until, wait(signals), call()).await {
+                Waited::Through => {}
+                Waited::Called(call) => return Ok(Watch::Called(call)),
+                Waited::Over => return Ok(Watch::Over),
             }
         }
     }
@@ -96,9 +130,10 @@ impl Engine {
     fn signals<'a>(&self, watching: &'a mut Watching) -> Result<&'a mut Signals, EngineError> {
         let groups: Vec<_> = self.store().groups()?;
         let groups: Vec<_> = groups.into_iter().filter(|row| row.state.takes_part()).collect();
-        if watching.groups != groups.len() {
+        let ids: Vec<_> = groups.iter().map(|row| row.id.clone()).collect();
+        if watching.groups != ids {
             watching.signals = None;
-            watching.groups = groups.len();
+            watching.groups = ids;
         }
         let client = self.client()?;
         let mailbox = self.mailbox_cursor()?;
@@ -120,16 +155,21 @@ async fn wait(signals: &mut Signals) {
     }
 }
 
-/// Whether the time was over before `work` was done.
-async fn ended(until: Option<Instant>, work: impl Future<Output = ()>) -> bool {
-    match until {
-        None => {
-            work.await;
-            false
+/// Waits for `work`, a call, or the end of the time.
+async fn wait_for<C>(
+    until: Option<Instant>,
+    work: impl Future<Output = ()>,
+    call: impl Future<Output = C>,
+) -> Waited<C> {
+    let over = async {
+        match until {
+            Some(until) => sleep_until(until).await,
+            None => pending().await,
         }
-        Some(until) => tokio::select! {
-            () = sleep_until(until) => true,
-            () = work => false,
-        },
+    };
+    tokio::select! {
+        () = over => Waited::Over,
+        called = call => Waited::Called(called),
+        () = work => Waited::Through,
     }
 }

@@ -3,12 +3,13 @@
 pub(crate) mod escape;
 
 use std::{
+    cell::RefCell,
     fmt,
     io::{self, Write as _},
 };
 
 use anstyle::{AnsiColor, Effects, Style};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub(crate) use self::escape::name as printable;
@@ -34,16 +35,77 @@ pub enum Form {
     Json,
 }
 
-/// Where a command prints.
+/// The streams of this process.
+pub type Output = Printer<'static>;
+
+/// Where a command prints, and in which form.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub struct Printer<'a> {
     form: Form,
+    to: To<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum To<'a> {
+    /// The streams of this process.
+    Process,
+    /// Another process, which has asked this one to do a command.
+    Caller(&'a Told),
+}
+
+/// What a command has said that is done for another process.
+#[derive(Debug)]
+pub(crate) struct Told {
+    lines: RefCell<Vec<Line>>,
+    /// Where this process itself prints.
+    beside: Output,
+}
+
+/// A piece of output, with its newline, and the stream that it is for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Line {
+    /// Standard output.
+    Out(String),
+    /// Standard error.
+    Err(String),
+}
+
+impl Told {
+    pub(crate) fn new(beside: Output) -> Self {
+        Self { lines: RefCell::default(), beside }
+    }
+
+    /// What was said, in order.
+    pub(crate) fn into_lines(self) -> Vec<Line> {
+        self.lines.into_inner()
+    }
+}
+
+impl Line {
+    /// Prints it where it belongs.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        match self {
+            Self::Out(text) => {
+                let mut out = anstream::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            Self::Err(text) => anstream::stderr().write_all(text.as_bytes()),
+        }
+    }
 }
 
 impl Output {
-    /// Output of this form.
+    /// Output of this form, to the streams of this process.
     pub fn new(form: Form) -> Self {
-        Self { form }
+        Self { form, to: To::Process }
+    }
+}
+
+impl<'a> Printer<'a> {
+    /// Output for another process.
+    pub(crate) fn told(form: Form, told: &'a Told) -> Self {
+        Self { form, to: To::Caller(told) }
     }
 
     /// What the command prints.
@@ -56,13 +118,34 @@ impl Output {
         self.write(report).map_err(Failure::Output)
     }
 
-    fn write(self, report: &impl Printed) -> io::Result<()> {
-        let mut out = anstream::stdout().lock();
-        match self.form {
-            Form::Text => writeln!(out, "{report}")?,
-            Form::Json => writeln!(out, "{}", serde_json::to_string(report)?)?,
+    /// Prints events where the process that does this command for another tells what it lives through;
+    /// nothing where it does it for itself.
+    pub(crate) fn show_beside(self, events: &[impl Printed]) -> Result<(), Failure> {
+        match self.to {
+            To::Process => Ok(()),
+            To::Caller(told) => events.iter().try_for_each(|event| told.beside.show(event)),
         }
-        out.flush()
+    }
+
+    fn write(self, report: &impl Printed) -> io::Result<()> {
+        self.say(match self.form {
+            Form::Text => format!("{report}\n"),
+            Form::Json => serde_json::to_string(report)? + "\n",
+        })
+    }
+
+    fn say(self, text: String) -> io::Result<()> {
+        self.put(Line::Out(text))
+    }
+
+    fn put(self, line: Line) -> io::Result<()> {
+        match self.to {
+            To::Process => line.print(),
+            To::Caller(told) => {
+                told.lines.borrow_mut().push(line);
+                Ok(())
+            }
+        }
     }
 
     /// Tells a person what happens while it does; nothing to a script.
@@ -71,34 +154,29 @@ impl Output {
     ///
     /// What the operating system says.
     pub fn tell(self, text: impl fmt::Display) -> io::Result<()> {
-        if self.form == Form::Json {
-            return Ok(());
+        match self.form {
+            Form::Json => Ok(()),
+            Form::Text => self.say(format!("{text}\n")),
         }
-        let mut out = anstream::stdout().lock();
-        writeln!(out, "{text}")?;
-        out.flush()
     }
 
-    /// Gives a script what a person was told by [`Output::tell`].
+    /// Gives a script what a person was told by [`Printer::tell`].
     ///
     /// # Errors
     ///
     /// What the operating system says.
     pub fn show_data(self, data: &impl Serialize) -> io::Result<()> {
-        if self.form == Form::Text {
-            return Ok(());
+        match self.form {
+            Form::Text => Ok(()),
+            Form::Json => self.say(serde_json::to_string(data)? + "\n"),
         }
-        let mut out = anstream::stdout().lock();
-        let written = serde_json::to_string(data).map_err(io::Error::from);
-        let written = written.and_then(|line| writeln!(out, "{line}"));
-        written.and_then(|()| out.flush())
     }
 
     /// Prints what is wrong with the command line, for a script.
     pub(crate) fn refuse(self, why: &str, exit: Exit) {
-        let told = json!({ "error": why, "exit_code": exit as u8 });
+        let told = json!({ "error": why, "exit_code": exit as u8 }).to_string();
         // There is nowhere left to report to if this fails.
-        let _ = writeln!(anstream::stderr(), "{told}");
+        let _ = self.put(Line::Err(told + "\n"));
     }
 
     /// Prints why the command failed, to standard error.
@@ -108,7 +186,7 @@ impl Output {
             Form::Json => json!({ "error": why.to_string(), "exit_code": exit as u8 }).to_string(),
         };
         // There is nowhere left to report to if this fails.
-        let _ = writeln!(anstream::stderr(), "{told}");
+        let _ = self.put(Line::Err(told + "\n"));
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod backup;
+mod beside;
 mod ended;
 mod ending;
 mod feed;

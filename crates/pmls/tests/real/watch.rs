@@ -9,22 +9,31 @@ use serde_json::{Value, json};
 
 use crate::world::{Device, World, agree, healed, pmls, text_of};
 
-struct Watching {
+pub(crate) struct Watching {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Watching {
-    fn start(device: &Device) -> Self {
+    pub(crate) fn start(device: &Device) -> Self {
+        Self::start_with(device, &[])
+    }
+
+    /// With these arguments. It ends by itself, so that a test that waits for what does not come fails.
+    pub(crate) fn start_with(device: &Device, more: &[&str]) -> Self {
         let mut command = pmls(&device.home);
-        let command = command.arg("watch").stdout(Stdio::piped()).stderr(Stdio::null());
+        let command = command
+            .args(["watch", "--for", "300"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
     }
 
     /// Reads what happens, up to what is waited for.
-    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.next().expect("it goes on").unwrap();
             let event: Value = serde_json::from_str(&line).unwrap();
@@ -34,8 +43,18 @@ impl Watching {
         }
     }
 
+    /// Kills it where it stands.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks it to stop; its exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.process.wait().unwrap().code()
@@ -57,7 +76,7 @@ fn a_sensor_lives_by_watching() {
     watching.until(|event| event["event"] == "connected");
     phone.run(&["group", "add", "family", "sensor"]);
     watching.until(|event| event["event"] == "joined");
-    let (code, error) = sensor.fails(&["sync"]);
+    let (code, error) = sensor.fails(&["device", "show"]);
     assert_eq!(code, 5, "one process at a time: {error}");
 
     let started = phone.run(&["pair", "start", "sensor"]);

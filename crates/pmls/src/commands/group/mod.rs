@@ -5,8 +5,6 @@ mod messages;
 mod repair;
 mod view;
 
-use std::io::Read as _;
-
 use clap::Subcommand;
 use paired_mls_api::Access;
 
@@ -19,12 +17,11 @@ use self::{
     repair::{PutBack, PutBackArgs},
     view::{GroupView, list},
 };
-use super::told;
+use super::{caller::Caller, told};
 use crate::{
     engine::{Change, Door, Engine, Report},
     failure::Failure,
-    output::Output,
-    settings::GlobalOptions,
+    output::Printer,
 };
 
 /// What is to be done with groups.
@@ -64,23 +61,30 @@ pub(crate) enum GroupCommand {
     Signal(SignalArgs),
 }
 
+impl GroupCommand {
+    /// Whether it takes something from standard input.
+    pub(super) fn reads_input(&self) -> bool {
+        matches!(self, Self::Send(args) if args.message.is_none())
+    }
+}
+
 pub(super) async fn run(
     command: &GroupCommand,
-    options: &GlobalOptions,
-    output: Output,
+    engine: &mut Engine,
+    caller: &Caller,
+    output: Printer<'_>,
 ) -> Result<(), Failure> {
-    let mut engine = Engine::open(options)?;
     let mut report = Report::default();
     let done = match command {
-        GroupCommand::Create(args) => return create(&mut engine, args, output).await,
-        GroupCommand::List => return output.show(&list(&engine)?),
+        GroupCommand::Create(args) => return create(engine, args, output).await,
+        GroupCommand::List => return output.show(&list(engine)?),
         GroupCommand::Show(args) => {
             return output.show(&GroupView::of(&engine.group(&args.group)?));
         }
         GroupCommand::Rename(args) => {
             let row = engine.find(&args.group)?;
             engine.store().rename_group(&row.id, &args.name)?;
-            return output.show(&list(&engine)?);
+            return output.show(&list(engine)?);
         }
         GroupCommand::Add(args) => {
             let newcomers = args.newcomers.parse()?;
@@ -95,11 +99,11 @@ pub(super) async fn run(
         GroupCommand::Send(args) => {
             let message = match &args.message {
                 Some(message) => message.clone().into_bytes(),
-                None => from_stdin()?,
+                None => without_newline(caller.input()?.into_owned()),
             };
             engine.send(&args.group, &message, &mut report).await
         }
-        GroupCommand::Read(args) => return output.show(&read(&engine, args)?),
+        GroupCommand::Read(args) => return output.show(&read(engine, args)?),
         GroupCommand::Rejoin(args) => engine.rejoin(&args.group, &mut report).await,
         GroupCommand::PutBack(args) => {
             let users = engine.put_back(&args.group, &args.users).await?;
@@ -124,7 +128,11 @@ pub(super) async fn run(
     told(engine.outcome(done), &report, output)
 }
 
-async fn create(engine: &mut Engine, args: &CreateArgs, output: Output) -> Result<(), Failure> {
+async fn create(
+    engine: &mut Engine,
+    args: &CreateArgs,
+    output: Printer<'_>,
+) -> Result<(), Failure> {
     let door = if args.gate { Door::Gated } else { Door::Open };
     let access = if args.open { Access::Anyone } else { Access::Roster };
     let mut report = Report::default();
@@ -132,11 +140,10 @@ async fn create(engine: &mut Engine, args: &CreateArgs, output: Output) -> Resul
     output.show(&GroupView::of(&engine.load(&row)?))
 }
 
-fn from_stdin() -> Result<Vec<u8>, Failure> {
-    let mut message = Vec::new();
-    std::io::stdin().read_to_end(&mut message).map_err(Failure::Input)?;
+/// What a pipe hands over, without the newline that ends its line.
+fn without_newline(mut message: Vec<u8>) -> Vec<u8> {
     if message.last() == Some(&b'\n') {
         message.pop();
     }
-    Ok(message)
+    message
 }

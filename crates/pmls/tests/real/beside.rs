@@ -1,0 +1,197 @@
+//! Commands beside a `pmls watch`, which has the home and does them.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    watch::Watching,
+    world::{Device, World, agree, pmls, text_of},
+};
+
+fn watched(device: &Device) -> Watching {
+    let mut watching = Watching::start(device);
+    watching.until(|event| event["event"] == "connected");
+    watching
+}
+
+/// What works with an open device works beside a watch, to the byte and with the same exit codes; what
+/// happens meanwhile stands in both outputs.
+#[test]
+fn commands_work_beside_a_watch() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let mut watching = watched(&bob);
+
+    bob.run(&["group", "send", "family", "from beside"]);
+    let bytes = b"two\nlines\xFF";
+    assert!(bob.given(&["group", "send", "family"], bytes).status.success());
+    alice.sync();
+    let read = alice.run(&["group", "read", "family"]);
+    assert_eq!(read["messages"][0]["text"], "from beside");
+    assert_eq!(read["messages"][1]["base64"], "dHdvCmxpbmVz/w==");
+
+    // The other has it from the watch, and from the command that has processed it.
+    alice.run(&["group", "send", "family", "to both"]);
+    watching.until(|event| event["event"] == "message" && event["text"] == "to both");
+    assert_eq!(bob.read("family"), ["alice: to both"]);
+
+    bob.run(&["update", "family"]);
+    watching.until(|event| event["event"] == "commit");
+    alice.sync();
+    agree(&[&alice, &bob], "family");
+    assert_eq!(bob.run(&["status"])["groups"][0]["group"], "family");
+    assert!(bob.run(&["tree", "family"]).is_object());
+    assert_eq!(bob.run(&["outbox", "list"]), json!({ "outbox": [] }));
+
+    let (code, error) = bob.fails(&["group", "send", "nowhere", "x"]);
+    let (alone, same) = alice.fails(&["group", "send", "nowhere", "x"]);
+    assert_eq!((code, error), (alone, same));
+    // A refusal is of the command that has met it, and of no later one.
+    let large = vec![b'x'; 5 << 20];
+    assert_eq!(bob.fails_with(&["group", "send", "family"], &large).0, 3);
+    let larger = vec![b'x'; 13 << 20];
+    let (code, error) = bob.fails_with(&["group", "send", "family"], &larger);
+    assert!(code == 5 && error.contains("too large"), "{code} {error}");
+    bob.run(&["group", "send", "family", "small"]);
+    assert_eq!(watching.stop(), Some(0));
+    assert!(!bob.home.join("socket").exists());
+}
+
+/// A watch that is told so, or that can open no socket, does nothing for others.
+#[test]
+fn a_watch_may_be_alone() {
+    let world = World::new();
+    let [_, bob] = world.family();
+    let mut watching = Watching::start_with(&bob, &["--alone"]);
+    watching.until(|event| event["event"] == "connected");
+    let in_use = |bob: &Device| bob.fails(&["--lock-wait", "0", "group", "list"]).0;
+    assert_eq!(in_use(&bob), 5);
+    assert_eq!(watching.stop(), Some(0));
+
+    fs::create_dir_all(bob.home.join("socket/in-the-way")).unwrap();
+    let mut watching = Watching::start(&bob);
+    let alone = watching.until(|event| event["event"] == "alone");
+    assert!(alone["error"].is_string());
+    watching.until(|event| event["event"] == "connected");
+    assert_eq!(in_use(&bob), 5);
+    assert_eq!(watching.stop(), Some(0));
+}
+
+/// Text is what it would be without a watch, and a path is one of the caller's folder.
+#[test]
+fn a_caller_is_answered_as_it_asks() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let plain = |device: &Device| {
+        let mut command = pmls(&device.home);
+        let json = command.args(["group", "list"]).output().unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pmls"));
+        let text =
+            command.arg("--home").arg(&device.home).args(["group", "list"]).output().unwrap();
+        (json.stdout, text.stdout)
+    };
+    let before = plain(&bob);
+    let watching = watched(&bob);
+    assert_eq!(plain(&bob), before);
+
+    let folder = world.folder().join("elsewhere");
+    fs::create_dir(&folder).unwrap();
+    let mut command = pmls(&bob.home);
+    let made =
+        command.args(["pair", "seed", "seed", "alice"]).current_dir(&folder).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(folder.join("seed").is_file());
+    watching.kill();
+    alice.sync();
+}
+
+/// Who asks for something else than the open device is refused, and nothing happens.
+#[test]
+fn other_settings_and_other_commands_are_refused() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let watching = watched(&bob);
+    let pid = watching.id().to_string();
+    let other = ["--server", "http://127.0.0.1:9", "group", "send", "family", "astray"];
+    let (code, error) = bob.fails(&other);
+    assert!(code == 5 && error.contains(&pid) && error.contains("--server"), "{code} {error}");
+    let (code, error) = bob.fails(&["vault", "status"]);
+    assert!(code == 5 && error.contains(&pid), "{code} {error}");
+    let (code, error) = bob.fails(&["watch"]);
+    assert!(code == 5 && error.contains(&pid), "{code} {error}");
+    alice.sync();
+    assert_eq!(alice.read("family"), Vec::<String>::new());
+    assert_eq!(watching.stop(), Some(0));
+}
+
+/// A watch that was killed leaves a socket that leads nowhere: commands work by themselves, and the next watch
+/// takes its place.
+#[test]
+fn a_killed_watch_is_in_nobodys_way() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    watched(&bob).kill();
+    assert!(bob.home.join("socket").exists());
+    bob.run(&["group", "send", "family", "alone"]);
+    let watching = watched(&bob);
+    bob.run(&["group", "send", "family", "beside"]);
+    alice.sync();
+    assert_eq!(alice.read("family"), ["bob: alone", "bob: beside"]);
+    assert_eq!(watching.stop(), Some(0));
+}
+
+/// Many at once are done one after the other; who says nothing, nonsense, or too much harms nobody.
+#[test]
+fn callers_stand_in_line_and_bad_ones_are_put_off() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let watching = watched(&bob);
+    let connect = || UnixStream::connect(bob.home.join("socket")).unwrap();
+
+    for nonsense in [&b"\n"[..], b"{}\n", b"[1,2,3]\n", &vec![b'x'; 17 << 20]] {
+        let mut stream = BufReader::new(connect());
+        let mut hello = String::new();
+        stream.read_line(&mut hello).unwrap();
+        let hello: Value = serde_json::from_str(&hello).unwrap();
+        assert_eq!(hello["pid"], watching.id());
+        // It may be put off before it has said all.
+        let _ = stream.get_mut().write_all(nonsense);
+        let mut rest = String::new();
+        let _ = stream.read_line(&mut rest);
+        assert_eq!(rest, "");
+    }
+    // One that asks for what a watch does not do for others.
+    let mut stream = BufReader::new(connect());
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    let request = json!({ "arguments": ["--json", "device", "show"], "folder": "/", "input": "" });
+    writeln!(stream.get_mut(), "{request}").unwrap();
+    line.clear();
+    stream.read_line(&mut line).unwrap();
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(answer["exit_code"], 5, "{answer}");
+
+    // One that has gone before it was its turn, and one that stays silent.
+    drop(connect());
+    let silent = connect();
+    let senders = (0..6).map(|n| {
+        let bob = bob.clone();
+        thread::spawn(move || {
+            bob.run(&["--lock-wait", "60", "group", "send", "family", &format!("number {n}")]);
+        })
+    });
+    senders.collect::<Vec<_>>().into_iter().for_each(|sender| sender.join().unwrap());
+    drop(silent);
+    alice.sync();
+    let mut read = alice.read("family");
+    read.sort();
+    assert_eq!(read, (0..6).map(|n| format!("bob: number {n}")).collect::<Vec<_>>());
+    assert_eq!(text_of(&bob.run(&["status"])["user"]), "bob");
+    assert_eq!(watching.stop(), Some(0));
+}
