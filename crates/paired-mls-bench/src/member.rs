@@ -9,7 +9,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, crypto::OpenMlsCrypto as _};
 use paired_mls::{
-    CipherSuite, DeviceId, Pairing, Secret, Seed, group::credential::AcceptAnyIdentity,
+    CipherSuite, DeviceId, Pairing, PairingId, Secret, Seed, group::credential::AcceptAnyIdentity,
 };
 use paired_mls_openmls::Device;
 use tls_codec::DeserializeBytes as _;
@@ -56,6 +56,11 @@ impl<S: Place> Member<S> {
         let (provider, vault) = place.open()?;
         let device = Device::new(provider, vault, signer(&key), credential, AcceptAnyIdentity);
         Ok(Self { identity, key, device, place })
+    }
+
+    /// The same, behind the leaf that the devices of a pairing share.
+    pub(crate) fn behind_leaf(self, pairing: PairingId) -> Self {
+        Self { device: self.device.with_shared_leaf(pairing), ..self }
     }
 
     /// The device as it is now, apart from this one.

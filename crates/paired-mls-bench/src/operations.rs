@@ -1,7 +1,7 @@
 //! What is measured in a group: each operation of a paired device beside what stock OpenMLS does on the
 //! same state with the same cryptography.
 
-use paired_mls_openmls::{LeafGroup, PairedGroup};
+use paired_mls_openmls::Group;
 
 use crate::{
     Failure,
@@ -24,21 +24,21 @@ pub(crate) fn node<S: Place>(
     town: &NodeTown<S>,
     effort: Effort,
 ) -> Result<Vec<Comparison>, Failure> {
-    let (ordinary, paired) = (stock_chain(&town.phone, 1)?, node_chain(&town.phone, 1)?);
+    let (ordinary, paired) = (stock_chain(&town.phone, 1)?, paired_chain(&town.phone, 1)?);
     let mut rows =
-        interleave(effort.rounds, || stock_send(&town.phone), || node_send(&town.phone))?;
+        interleave(effort.rounds, || stock_send(&town.phone), || paired_send(&town.phone))?;
     rows.extend(interleave(
         effort.rounds,
         || stock_follow("process", &town.sensor, &ordinary),
-        || node_follow("process", &town.sensor, &paired),
+        || paired_follow("process", &town.sensor, &paired),
     )?);
     if effort.behind > 0 {
         let ordinary = stock_chain(&town.phone, effort.behind)?;
-        let paired = node_chain(&town.phone, effort.behind)?;
+        let paired = paired_chain(&town.phone, effort.behind)?;
         rows.extend(interleave(
             effort.rounds.div_ceil(10),
             || stock_follow("catch-up", &town.sensor, &ordinary),
-            || node_follow("catch-up", &town.sensor, &paired),
+            || paired_follow("catch-up", &town.sensor, &paired),
         )?);
     }
     Ok(rows)
@@ -51,24 +51,24 @@ pub(crate) fn leaf<S: Place>(
 ) -> Result<Vec<Comparison>, Failure> {
     let others = stock_chain(&town.other, 1)?;
     let mut rows =
-        interleave(effort.rounds, || stock_send(&town.phone), || leaf_send(&town.phone))?;
+        interleave(effort.rounds, || stock_send(&town.phone), || paired_send(&town.phone))?;
 
-    let update = leaf_update(&town.phone)?;
+    let update = paired_chain(&town.phone, 1)?;
     let stolen = stock_chain(&town.phone, 1)?;
     let ordinary = |name| {
         let others = &others;
         move || stock_follow(name, &town.sensor, others)
     };
     rows.extend(interleave(effort.rounds, ordinary("process"), || {
-        leaf_follow("process", &town.sensor, &others)
+        paired_follow("process", &town.sensor, &others)
     })?);
     rows.extend(interleave(effort.rounds, ordinary("follow"), || {
-        leaf_follow("follow", &town.sensor, std::slice::from_ref(&update))
+        paired_follow("follow", &town.sensor, &update)
     })?);
     // What a thief of the leaf's keys makes: it is not from the tape.
     rows.extend(interleave(effort.rounds, ordinary("forged"), || {
         let copy = town.sensor.copy()?;
-        let mut group = LeafGroup::load(&copy.device, GROUP_ID)?;
+        let mut group = Group::load(&copy.device, GROUP_ID)?;
         let commit = stolen.first().ok_or("a commit of a thief")?;
         let (timed, ()) = time(Side::Paired, "forged", || {
             // Refused, or an alarm: both are what is measured.
@@ -100,19 +100,10 @@ fn stock_send<S: Place>(phone: &Member<S>) -> Result<Taken, Failure> {
     Ok(vec![load, commit, confirm])
 }
 
-fn node_send<S: Place>(phone: &Member<S>) -> Result<Taken, Failure> {
+fn paired_send<S: Place>(phone: &Member<S>) -> Result<Taken, Failure> {
     let copy = phone.copy()?;
     let (load, mut group) =
-        time(Side::Paired, "load", || Ok(PairedGroup::load(&copy.device, GROUP_ID)?))?;
-    let (commit, _) = time(Side::Paired, "commit", || Ok(group.update(&copy.device)?))?;
-    let (confirm, _) = time(Side::Paired, "confirm", || Ok(group.confirm(&copy.device)?))?;
-    Ok(vec![load, commit, confirm])
-}
-
-fn leaf_send<S: Place>(phone: &Member<S>) -> Result<Taken, Failure> {
-    let copy = phone.copy()?;
-    let (load, mut group) =
-        time(Side::Paired, "load", || Ok(LeafGroup::load(&copy.device, GROUP_ID)?))?;
+        time(Side::Paired, "load", || Ok(Group::load(&copy.device, GROUP_ID)?))?;
     let (commit, _) = time(Side::Paired, "commit", || Ok(group.update(&copy.device)?))?;
     let (confirm, _) = time(Side::Paired, "confirm", || Ok(group.confirm(&copy.device)?))?;
     Ok(vec![load, commit, confirm])
@@ -130,21 +121,16 @@ fn stock_chain<S: Place>(member: &Member<S>, count: usize) -> Result<Vec<Sent>, 
     Ok(made)
 }
 
-fn node_chain<S: Place>(phone: &Member<S>, count: usize) -> Result<Vec<Sent>, Failure> {
+fn paired_chain<S: Place>(phone: &Member<S>, count: usize) -> Result<Vec<Sent>, Failure> {
     let copy = phone.copy()?;
-    let mut group = PairedGroup::load(&copy.device, GROUP_ID)?;
+    let mut group = Group::load(&copy.device, GROUP_ID)?;
     let mut made = Vec::new();
     for _ in 0..count {
-        made.push(Sent::commit(group.update(&copy.device)?.commit));
+        let sent = group.update(&copy.device)?;
+        made.push(Sent { notify: sent.notify, commit: sent.commit });
         group.confirm(&copy.device)?;
     }
     Ok(made)
-}
-
-fn leaf_update<S: Place>(phone: &Member<S>) -> Result<Sent, Failure> {
-    let copy = phone.copy()?;
-    let sent = LeafGroup::load(&copy.device, GROUP_ID)?.update(&copy.device)?;
-    Ok(Sent { notify: sent.notify, commit: sent.commit })
 }
 
 fn stock_follow<S: Place>(
@@ -160,33 +146,17 @@ fn stock_follow<S: Place>(
     Ok(vec![timed])
 }
 
-fn node_follow<S: Place>(
+fn paired_follow<S: Place>(
     name: &'static str,
     sensor: &Member<S>,
     messages: &[Sent],
 ) -> Result<Taken, Failure> {
     let copy = sensor.copy()?;
-    let mut group = PairedGroup::load(&copy.device, GROUP_ID)?;
-    let (timed, ()) = time(Side::Paired, name, || {
-        for sent in messages {
-            group.process(&copy.device, &sent.commit)?;
-        }
-        Ok(())
-    })?;
-    Ok(vec![timed])
-}
-
-fn leaf_follow<S: Place>(
-    name: &'static str,
-    sensor: &Member<S>,
-    messages: &[Sent],
-) -> Result<Taken, Failure> {
-    let copy = sensor.copy()?;
-    let mut group = LeafGroup::load(&copy.device, GROUP_ID)?;
+    let mut group = Group::load(&copy.device, GROUP_ID)?;
     let (timed, ()) = time(Side::Paired, name, || {
         for sent in messages {
             if let Some(notify) = &sent.notify {
-                group.process_notify(&copy.device, notify)?;
+                group.process(&copy.device, notify)?;
             }
             group.process(&copy.device, &sent.commit)?;
         }

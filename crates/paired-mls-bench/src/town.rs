@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use openmls::prelude::{Lifetime, MlsGroup};
 use paired_mls::{DeviceId, Pairing, PairingId};
-use paired_mls_openmls::{LeafGroup, PackageKind, PairedGroup, gate_capabilities};
+use paired_mls_openmls::{Group, LeafGroup, PackageKind, gate_capabilities};
 
 use crate::{
     Failure,
@@ -44,7 +44,7 @@ impl<S: Place> NodeTown<S> {
         );
         for (member, own) in [(&phone, DeviceId(0)), (&sensor, DeviceId(1))] {
             member.install(&pairing, own)?;
-            PairedGroup::load(&member.device, GROUP_ID)?.pair(&member.device, &pairing)?;
+            Group::load(&member.device, GROUP_ID)?.pair(&member.device, &pairing)?;
         }
         Ok(Self { phone, sensor })
     }
@@ -67,17 +67,18 @@ impl<S: Place> LeafTown<S> {
         );
         phone.install(&pairing, DeviceId(0))?;
         sensor.install(&pairing, DeviceId(1))?;
+        let (phone, sensor) = (phone.behind_leaf(pairing.id), sensor.behind_leaf(pairing.id));
         let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
         let package =
-            LeafGroup::publish(&phone.device, pairing.id, kind, lifetime, gate_capabilities())?;
+            Group::publish(&phone.device, pairing.id, kind, lifetime, gate_capabilities())?;
         LeafGroup::adopt(&sensor.device, pairing.id, &package)?;
 
         let other = Member::<Memory>::new("other")?;
         let mut at_other = other.stock_create()?;
         populate(&other, &mut at_other, size.saturating_sub(2), tree, |_| Ok(()))?;
         let (_, welcome) = other.stock_add(&mut at_other, &[package])?;
-        let mut at_phone = LeafGroup::join(&phone.device, pairing.id, &welcome, &join_config())?;
-        let mut at_sensor = LeafGroup::join(&sensor.device, pairing.id, &welcome, &join_config())?;
+        let mut at_phone = Group::join(&phone.device, &welcome, &join_config())?;
+        let mut at_sensor = Group::join(&sensor.device, &welcome, &join_config())?;
         // Its first commit: from now on the leaf is merged everywhere above it.
         let sent = at_phone.update(&phone.device)?;
         at_phone.confirm(&phone.device)?;

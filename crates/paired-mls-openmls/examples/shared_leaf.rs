@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     }
 
     // The private keys of this KeyPackage are on the tape only, so that both devices have them.
-    let key_package = LeafGroup::publish(
+    let key_package = Group::publish(
         &phone,
         pairing.id,
         PackageKind::Once,

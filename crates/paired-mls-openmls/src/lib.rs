@@ -32,7 +32,7 @@ pub use content::Content;
 pub use device::Device;
 pub use facade::{Group, Rejoin};
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves, proofs_extension};
-pub use group::{Inspection, PairedGroup, Received, welcome_group_id};
+pub use group::{Inspection, PairedGroup, Received};
 pub use leaf::LeafGroup;
 pub use outgoing::Outgoing;
 pub use package::{PackageKind, check_key_package};

@@ -1,10 +1,10 @@
 //! Messages that leave the device.
 
-use openmls::prelude::{CommitMessageBundle, MlsMessageOut, ProtocolVersion};
+use openmls::prelude::{CommitMessageBundle, MlsGroup, MlsMessageOut, ProtocolVersion};
 
 use paired_mls::Event;
 
-use crate::Error;
+use crate::{Device, Error, Platform};
 
 /// What a commit gives the caller to deliver. Each is a serialized `MLSMessage` (RFC 9420
 /// section 6).
@@ -43,6 +43,17 @@ impl Outgoing {
             events: Vec::new(),
         })
     }
+}
+
+/// The GroupInfo of the current epoch, with the ratchet tree in it.
+pub(crate) fn group_info<P: Platform>(
+    mls: &MlsGroup,
+    device: &Device<P>,
+) -> Result<Vec<u8>, Error> {
+    let info = mls
+        .export_group_info(device.provider().crypto(), device.signer(), true)
+        .map_err(Error::mls("export the GroupInfo"))?;
+    message_bytes(info)
 }
 
 /// The bytes of an `MLSMessage`.

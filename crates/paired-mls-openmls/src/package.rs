@@ -98,7 +98,7 @@ pub(crate) fn newcomers<P: Platform>(
 ///
 /// # Errors
 ///
-/// As [`PairedGroup::add`](crate::PairedGroup::add), of this KeyPackage alone.
+/// As [`Group::add`](crate::Group::add), of this KeyPackage alone.
 pub fn check_key_package<P: Platform>(
     mls: &MlsGroup,
     device: &Device<P>,

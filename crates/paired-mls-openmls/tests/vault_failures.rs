@@ -15,7 +15,7 @@ use paired_mls::{
     CipherSuite, DeviceId, Event, Index, Pairing, PairingId, RecordName, Secret, Seed,
     StorageError, Vault, VaultStorage, group::credential::AcceptAnyIdentity, vault::MemoryStorage,
 };
-use paired_mls_openmls::{Device, Error, MemoryProvider, PairedGroup, Received};
+use paired_mls_openmls::{Device, Error, Group, MemoryProvider, PackageKind, Received};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const PAIRING: PairingId = PairingId([4; 16]);
@@ -66,17 +66,17 @@ fn member(identity: &str) -> Member {
     Member { device, writes_left }
 }
 
-fn paired(phone: &Member, sensor: &Member) -> (PairedGroup, PairedGroup) {
+fn paired(phone: &Member, sensor: &Member) -> (Group, Group) {
     let (phone, sensor) = (&phone.device, &sensor.device);
     let create = MlsGroupCreateConfig::builder()
         .ciphersuite(CIPHERSUITE)
         .use_ratchet_tree_extension(true)
         .build();
-    let mut at_phone = PairedGroup::create(phone, b"group", &create).unwrap();
+    let mut at_phone = Group::create(phone, b"group", &create).unwrap();
     let sent = at_phone.add(phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
     at_phone.confirm(phone).unwrap();
     let join = MlsGroupJoinConfig::builder().build();
-    let mut at_sensor = PairedGroup::join(sensor, &sent.welcome.unwrap(), &join).unwrap();
+    let mut at_sensor = Group::join(sensor, &sent.welcome.unwrap(), &join).unwrap();
     let pairing = Pairing::new(PAIRING, [phone.signature_key(), sensor.signature_key()]);
     for (device, group, own) in [(phone, &mut at_phone, 0), (sensor, &mut at_sensor, 1)] {
         let seed = Seed::new(SUITE, Secret::new(vec![9; 32])).unwrap();
@@ -86,7 +86,7 @@ fn paired(phone: &Member, sensor: &Member) -> (PairedGroup, PairedGroup) {
     (at_phone, at_sensor)
 }
 
-fn authenticator(group: &PairedGroup) -> Vec<u8> {
+fn authenticator(group: &Group) -> Vec<u8> {
     group.mls().epoch_authenticator().as_slice().to_vec()
 }
 
@@ -151,8 +151,9 @@ fn a_refresh_at_a_vault_that_fails_is_processed_later() {
     let (phone, sensor) = (member("phone"), member("sensor"));
     let (mut at_phone, mut at_sensor) = paired(&phone, &sensor);
     let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
-    let package = PairedGroup::publish(&sensor.device, PAIRING, lifetime, capabilities).unwrap();
-    let sent = at_phone.refresh(&phone.device, &package).unwrap();
+    let package =
+        Group::publish(&sensor.device, PAIRING, PackageKind::Once, lifetime, capabilities).unwrap();
+    let sent = at_phone.node_mut().unwrap().refresh(&phone.device, &package).unwrap();
     at_phone.confirm(&phone.device).unwrap();
     let welcome = sent.refresh.unwrap();
     let (before, records) = (authenticator(&at_sensor), sensor.device.provider().records());
@@ -160,14 +161,15 @@ fn a_refresh_at_a_vault_that_fails_is_processed_later() {
     let mut failures = 0;
     let events = loop {
         sensor.writes_left.store(failures, Ordering::SeqCst);
-        match at_sensor.process_refresh(&sensor.device, &sent.commit, &welcome) {
+        match at_sensor.node_mut().unwrap().process_refresh(&sensor.device, &sent.commit, &welcome)
+        {
             Ok(Received::Commit { events, .. }) => break events,
             Ok(other) => panic!("{other:?}"),
             Err(error) => assert!(matches!(error, Error::Vault(_)), "{failures}: {error:?}"),
         }
         assert_eq!(authenticator(&at_sensor), before, "{failures}");
         assert_eq!(sensor.device.provider().records(), records, "{failures}");
-        at_sensor = PairedGroup::load(&sensor.device, b"group").unwrap();
+        at_sensor = Group::load(&sensor.device, b"group").unwrap();
         failures += 1;
     };
     assert!(failures > 0, "the vault is written before the MLS state");
@@ -176,7 +178,7 @@ fn a_refresh_at_a_vault_that_fails_is_processed_later() {
         Some(&Event::NotSettled),
         "what follows the swap did not get through"
     );
-    at_sensor = PairedGroup::load(&sensor.device, b"group").unwrap();
+    at_sensor = Group::load(&sensor.device, b"group").unwrap();
     assert_eq!(authenticator(&at_sensor), authenticator(&at_phone));
 
     sensor.writes_left.store(usize::MAX, Ordering::SeqCst);

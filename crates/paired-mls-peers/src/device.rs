@@ -31,8 +31,8 @@ use paired_mls::{
     wire::Credential,
 };
 use paired_mls_openmls::{
-    BoxError, Clock as _, Device, KeyVectorCrypto, MemoryProvider, Outgoing, PairedGroup, Platform,
-    Received, SystemClock,
+    BoxError, Clock as _, Device, Group, KeyVectorCrypto, MemoryProvider, Outgoing, PackageKind,
+    PairedGroup, Platform, Received, SystemClock,
 };
 
 use crate::{Door, StockOpenMls, config};
@@ -138,7 +138,7 @@ impl<C: TestCrypto> Platform for TestPlatform<C> {
 pub struct OpenMlsDevice<C = RustCrypto> {
     device: Device<TestPlatform<C>>,
     parts: Parts,
-    group: Option<PairedGroup>,
+    group: Option<Group>,
     heard_from: Option<Identity>,
 }
 
@@ -178,7 +178,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
     /// # Errors
     ///
     /// A device outside of any group.
-    pub fn group(&self) -> Result<&PairedGroup, Refused> {
+    pub fn group(&self) -> Result<&Group, Refused> {
         Ok(self.group.as_ref().ok_or("this device is in no group")?)
     }
 
@@ -192,7 +192,7 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
     }
 
     pub(crate) fn group_id(&self) -> Option<&[u8]> {
-        self.group.as_ref().map(PairedGroup::group_id)
+        self.group.as_ref().map(Group::group_id)
     }
 
     /// The same device a second time, with copies of its records and of the vault of `vault_of`.
@@ -232,13 +232,26 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         let ahead = Arc::clone(&parts.ahead);
         let clock = move || SystemClock.now().saturating_add(ahead.load(Ordering::Relaxed));
         let device = Device::new(provider, vault, signer, credential, policy).with_clock(clock);
-        let group = group_id.map(|id| PairedGroup::load(&device, id)).transpose()?;
+        let group = group_id.map(|id| Group::load(&device, id)).transpose()?;
         Ok(Self { device, parts, heard_from: None, group })
+    }
+
+    /// What the group has in which its leaf is the device's own.
+    fn node(&self) -> Option<&PairedGroup> {
+        self.group.as_ref()?.node()
+    }
+
+    fn with_node<T>(
+        &mut self,
+        call: impl FnOnce(&mut PairedGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let group = self.group.as_mut().and_then(Group::node_mut);
+        call(group.ok_or("this device is in no group")?, &self.device)
     }
 
     fn with_group<T>(
         &mut self,
-        call: impl FnOnce(&mut PairedGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
+        call: impl FnOnce(&mut Group, &Device<TestPlatform<C>>) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         call(self.group.as_mut().ok_or("this device is in no group")?, &self.device)
     }
@@ -251,11 +264,11 @@ pub(crate) fn sent(outgoing: Outgoing) -> Sent {
 
 impl<C: TestCrypto> Listener for OpenMlsDevice<C> {
     fn epoch(&self) -> u64 {
-        self.group.as_ref().map_or(0, PairedGroup::epoch)
+        self.group.as_ref().map_or(0, Group::epoch)
     }
 
     fn epoch_authenticator(&self) -> Vec<u8> {
-        let mls = self.group.as_ref().map(PairedGroup::mls);
+        let mls = self.group.as_ref().map(Group::mls);
         mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec()).unwrap_or_default()
     }
 
@@ -283,13 +296,13 @@ impl<C: TestCrypto> Member for OpenMlsDevice<C> {
 
     fn create(&mut self, group_id: &[u8]) -> Result<(), Refused> {
         let config = config::create(self.parts.ciphersuite, self.parts.framing, Door::Open)?;
-        self.group = Some(PairedGroup::create(&self.device, group_id, &config)?);
+        self.group = Some(Group::create(&self.device, group_id, &config)?);
         Ok(())
     }
 
     fn join(&mut self, welcome: &[u8]) -> Result<(), Refused> {
         let config = config::join(self.parts.framing);
-        self.group = Some(PairedGroup::join(&self.device, welcome, &config)?);
+        self.group = Some(Group::join(&self.device, welcome, &config)?);
         Ok(())
     }
 
@@ -324,7 +337,7 @@ impl<C: TestCrypto> Member for OpenMlsDevice<C> {
 
 impl<C: TestCrypto> Knowing for OpenMlsDevice<C> {
     fn members(&self) -> Vec<(LeafIndex, Identity)> {
-        let members = self.group.as_ref().map(PairedGroup::members).unwrap_or_default();
+        let members = self.group.as_ref().map(Group::members).unwrap_or_default();
         members.into_iter().map(|member| (member.leaf, member.identity)).collect()
     }
 
@@ -380,7 +393,7 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn set_heal_policy(&mut self, policy: HealPolicy) -> Result<(), Refused> {
-        self.with_group(|group, device| Ok(group.set_heal_policy(device, policy)?))
+        self.with_node(|group, device| Ok(group.set_heal_policy(device, policy)?))
     }
 
     fn heal_if_due(&mut self) -> Result<Option<Sent>, Refused> {
@@ -389,7 +402,7 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
 
     fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused> {
         let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
-        Ok(PairedGroup::publish(&self.device, pairing, lifetime, capabilities)?)
+        Ok(Group::publish(&self.device, pairing, PackageKind::Once, lifetime, capabilities)?)
     }
 
     fn publish_for(
@@ -400,7 +413,7 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     ) -> Result<Vec<u8>, Refused> {
         let lifetime = Lifetime::init(not_before, not_after);
         let capabilities = Capabilities::default();
-        Ok(PairedGroup::publish(&self.device, pairing, lifetime, capabilities)?)
+        Ok(Group::publish(&self.device, pairing, PackageKind::Once, lifetime, capabilities)?)
     }
 
     fn now(&self) -> u64 {
@@ -412,22 +425,22 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {
-        self.with_group(|group, device| Ok(group.adopt(device, key_package)?))
+        self.with_node(|group, device| Ok(group.adopt(device, key_package)?))
     }
 
     fn refresh(&mut self, key_package: &[u8]) -> Result<Sent, Refused> {
-        self.with_group(|group, device| Ok(sent(group.refresh(device, key_package)?)))
+        self.with_node(|group, device| Ok(sent(group.refresh(device, key_package)?)))
     }
 
     fn process_refresh(&mut self, commit: &[u8], welcome: &[u8]) -> Result<Vec<Event>, Refused> {
-        self.with_group(|group, device| match group.process_refresh(device, commit, welcome)? {
+        self.with_node(|group, device| match group.process_refresh(device, commit, welcome)? {
             Received::Commit { events, .. } => Ok(events),
             other => Err(format!("a refresh is a commit, and here is {other:?}").into()),
         })
     }
 
     fn expiring(&self, deadline: u64) -> Vec<DeviceId> {
-        self.group.as_ref().map(|group| group.expiring(deadline)).unwrap_or_default()
+        self.node().map(|group| group.expiring(deadline)).unwrap_or_default()
     }
 
     fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
@@ -435,25 +448,25 @@ impl<C: TestCrypto> PairedMember for OpenMlsDevice<C> {
     }
 
     fn devices(&self) -> Vec<(DeviceId, LeafIndex)> {
-        self.group.as_ref().map(PairedGroup::devices).unwrap_or_default()
+        self.node().map(PairedGroup::devices).unwrap_or_default()
     }
 
     fn tree(&self) -> Result<Tree, Refused> {
-        Ok(self.group()?.tree()?)
+        Ok(self.node().ok_or("this device is in no group")?.tree()?)
     }
 
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
         let config = config::join(self.parts.framing);
-        let (outgoing, state) = PairedGroup::rejoin(&self.device, group_info, &config)?;
-        let (device, commit) = (&self.device, &outgoing.commit);
-        self.group = Some(PairedGroup::enter(device, group_info, commit, state.expose())?);
+        let rejoin = Group::rejoin(&self.device, group_info, &config)?;
+        let outgoing = rejoin.outgoing().clone();
+        self.group = Some(rejoin.confirm(&self.device)?);
         Ok(sent(outgoing))
     }
 
     fn crash(&mut self) -> Result<(), Refused> {
         let group_id = self.group_id().ok_or("this device is in no group")?.to_vec();
         self.group = None;
-        self.group = Some(PairedGroup::load(&self.device, &group_id)?);
+        self.group = Some(Group::load(&self.device, &group_id)?);
         Ok(())
     }
 

@@ -28,7 +28,9 @@ use paired_mls::{
     vault::MemoryStorage,
     wire::Credential,
 };
-use paired_mls_openmls::{Clock as _, Device, LeafGroup, PackageKind, Received, SystemClock};
+use paired_mls_openmls::{
+    Clock as _, Device, Group, LeafGroup, PackageKind, Received, Rejoin, SystemClock,
+};
 
 use crate::{
     Door, StockOpenMls, TestPlatform, config,
@@ -48,10 +50,9 @@ pub enum LeafMode {
 pub struct OpenMlsLeafDevice<C = RustCrypto> {
     device: Device<TestPlatform<C>>,
     parts: Parts,
-    group: Option<LeafGroup>,
+    group: Option<Group>,
     heard_from: Option<Identity>,
-    /// An external commit that waits, after the GroupInfo that it comes from.
-    rejoin: Option<(Vec<u8>, Vec<u8>)>,
+    rejoin: Option<Rejoin>,
 }
 
 /// What a device is made of besides its MLS records.
@@ -146,7 +147,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         devices.into_iter().map(with_proofs).collect()
     }
 
-    /// What a `LeafGroup` is called with.
+    /// What a `Group` is called with.
     pub fn device(&self) -> &Device<TestPlatform<C>> {
         &self.device
     }
@@ -194,7 +195,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
     /// # Errors
     ///
     /// A device outside of any group.
-    pub fn group(&self) -> Result<&LeafGroup, Refused> {
+    pub fn group(&self) -> Result<&Group, Refused> {
         Ok(self.group.as_ref().ok_or("this device is in no group")?)
     }
 
@@ -203,7 +204,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
     /// # Errors
     ///
     /// A device outside of any group.
-    pub fn parts(&mut self) -> Result<(&mut LeafGroup, &Device<TestPlatform<C>>), Refused> {
+    pub fn parts(&mut self) -> Result<(&mut Group, &Device<TestPlatform<C>>), Refused> {
         Ok((self.group.as_mut().ok_or("this device is in no group")?, &self.device))
     }
 
@@ -235,7 +236,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
     }
 
     pub(crate) fn group_id(&self) -> Option<&[u8]> {
-        self.group.as_ref().map(LeafGroup::group_id)
+        self.group.as_ref().map(Group::group_id)
     }
 
     /// The same device a second time, with copies of its records and of the vault of `vault_of`.
@@ -278,7 +279,11 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
             Some(proofs) => device.with_key_proofs(proofs),
             None => device,
         };
-        let group = group_id.map(|id| LeafGroup::load(&device, id)).transpose()?;
+        let device = match parts.pairing {
+            Some(pairing) => device.with_shared_leaf(pairing),
+            None => device,
+        };
+        let group = group_id.map(|id| Group::load(&device, id)).transpose()?;
         Ok(Self { device, parts, heard_from: None, group, rejoin: None })
     }
 
@@ -288,7 +293,12 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
             Use::LastResort => PackageKind::LastResort,
         };
         let (pairing, capabilities) = (self.pairing()?, self.parts.door.capabilities());
-        Ok(LeafGroup::publish(&self.device, pairing, kind, lifetime, capabilities)?)
+        Ok(Group::publish(&self.device, pairing, kind, lifetime, capabilities)?)
+    }
+
+    /// What the group has in which the device shares its leaf.
+    fn shared(&self) -> Option<&LeafGroup> {
+        self.group.as_ref()?.shared()
     }
 
     fn pairing(&self) -> Result<PairingId, Refused> {
@@ -297,7 +307,7 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
 
     fn with_group<T>(
         &mut self,
-        call: impl FnOnce(&mut LeafGroup, &Device<TestPlatform<C>>) -> Result<T, Refused>,
+        call: impl FnOnce(&mut Group, &Device<TestPlatform<C>>) -> Result<T, Refused>,
     ) -> Result<T, Refused> {
         call(self.group.as_mut().ok_or("this device is in no group")?, &self.device)
     }
@@ -305,11 +315,11 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
 
 impl<C: TestCrypto> Listener for OpenMlsLeafDevice<C> {
     fn epoch(&self) -> u64 {
-        self.group.as_ref().map_or(0, LeafGroup::epoch)
+        self.group.as_ref().map_or(0, Group::epoch)
     }
 
     fn epoch_authenticator(&self) -> Vec<u8> {
-        let mls = self.group.as_ref().map(LeafGroup::mls);
+        let mls = self.group.as_ref().map(Group::mls);
         mls.map(|mls| mls.epoch_authenticator().as_slice().to_vec()).unwrap_or_default()
     }
 
@@ -344,7 +354,7 @@ impl<C: TestCrypto> Member for OpenMlsLeafDevice<C> {
 
     fn join(&mut self, welcome: &[u8]) -> Result<(), Refused> {
         let config = config::join(self.parts.framing);
-        self.group = Some(LeafGroup::join(&self.device, self.pairing()?, welcome, &config)?);
+        self.group = Some(Group::join(&self.device, welcome, &config)?);
         Ok(())
     }
 
@@ -379,7 +389,7 @@ impl<C: TestCrypto> Member for OpenMlsLeafDevice<C> {
 
 impl<C: TestCrypto> Knowing for OpenMlsLeafDevice<C> {
     fn members(&self) -> Vec<(LeafIndex, Identity)> {
-        let members = self.group.as_ref().map(LeafGroup::members).unwrap_or_default();
+        let members = self.group.as_ref().map(Group::members).unwrap_or_default();
         members.into_iter().map(|member| (member.leaf, member.identity)).collect()
     }
 
@@ -420,7 +430,8 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
     }
 
     fn share(&mut self, pairing: PairingId) {
-        self.parts.pairing = Some(pairing);
+        let parts = Parts { pairing: Some(pairing), ..self.parts.clone() };
+        *self = Self::assemble(parts, self.records(), None).expect("it was assembled before");
     }
 
     fn publish(&mut self, usage: Use) -> Result<Vec<u8>, Refused> {
@@ -457,23 +468,26 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
     }
 
     fn token(&self) -> Option<DeviceId> {
-        self.group.as_ref()?.token()
+        self.shared()?.token()
     }
 
     fn ask_token(&self) -> Result<Vec<u8>, Refused> {
-        Ok(self.group()?.ask_token(&self.device)?)
+        let group = self.shared().ok_or("this device shares no leaf")?;
+        Ok(group.ask_token(&self.device)?)
     }
 
     fn give_token(&mut self) -> Result<Vec<u8>, Refused> {
-        self.with_group(|group, device| Ok(group.give_token(device)?))
+        let group = self.group.as_mut().and_then(Group::shared_mut);
+        Ok(group.ok_or("this device shares no leaf")?.give_token(&self.device)?)
     }
 
     fn security(&self) -> Option<EpochSecurity> {
-        Some(self.group.as_ref()?.security())
+        let group = self.group.as_ref()?;
+        group.security(group.own_device(&self.device).ok()??)
     }
 
     fn removals(&self) -> Vec<LeafIndex> {
-        self.group.as_ref().map(|group| group.removals().to_vec()).unwrap_or_default()
+        self.shared().map(|group| group.removals().to_vec()).unwrap_or_default()
     }
 
     fn group_info(&self) -> Result<Vec<u8>, Refused> {
@@ -487,20 +501,21 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
 
     fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
         let config = config::join(self.parts.framing);
-        let outgoing = LeafGroup::rejoin(&self.device, self.pairing()?, group_info, &config)?;
-        self.rejoin = Some((group_info.to_vec(), outgoing.commit.clone()));
+        let rejoin = Group::rejoin(&self.device, group_info, &config)?;
+        let outgoing = rejoin.outgoing().clone();
+        self.rejoin = Some(rejoin);
         Ok(sent(outgoing))
     }
 
     fn confirm_rejoin(&mut self) -> Result<(), Refused> {
-        let (group_info, commit) = self.rejoin.take().ok_or("no external commit waits")?;
-        self.enter(&group_info, &commit)
+        let rejoin = self.rejoin.take().ok_or("no external commit waits")?;
+        self.group = Some(rejoin.confirm(&self.device)?);
+        Ok(())
     }
 
     fn enter(&mut self, group_info: &[u8], commit: &[u8]) -> Result<(), Refused> {
         let config = config::join(self.parts.framing);
-        let pairing = self.pairing()?;
-        self.group = Some(LeafGroup::enter(&self.device, pairing, group_info, commit, &config)?);
+        self.group = Some(Group::enter(&self.device, group_info, commit, None, &config)?);
         Ok(())
     }
 
@@ -512,7 +527,7 @@ impl<C: TestCrypto> LeafMember for OpenMlsLeafDevice<C> {
     fn crash(&mut self) -> Result<(), Refused> {
         let group_id = self.group_id().ok_or("this device is in no group")?.to_vec();
         self.group = None;
-        self.group = Some(LeafGroup::load(&self.device, &group_id)?);
+        self.group = Some(Group::load(&self.device, &group_id)?);
         Ok(())
     }
 

@@ -1,9 +1,13 @@
 //! How a group comes to be on a device, and how it goes.
 
-use openmls::prelude::{MlsGroupCreateConfig, MlsGroupJoinConfig};
+use openmls::prelude::{Capabilities, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig};
+use paired_mls::PairingId;
 
 use super::{Anchored, Group, on_both};
-use crate::{Device, Error, LeafGroup, PairedGroup, Platform, UsageError, welcome_group_id};
+use crate::{
+    Device, Error, LeafGroup, PackageKind, PairedGroup, Platform, UsageError,
+    group::welcome_group_id, package,
+};
 
 impl From<PairedGroup> for Group {
     fn from(group: PairedGroup) -> Self {
@@ -62,10 +66,17 @@ impl Group {
     /// A device that was paired in the group is paired again, from its first commit on. A shared leaf is paired
     /// from the start.
     ///
+    /// A Welcome does not prove that this device was removed, and anybody who has one of its KeyPackages can
+    /// write one. So as long as the device is a member, by the commits that it has followed, it is told
+    /// to follow the rest first.
+    ///
     /// # Errors
     ///
-    /// Those of [`PairedGroup::join`] and [`LeafGroup::join`]; [`UsageError::StillMember`] while the device is a
-    /// member, by the commits that it has followed: the KeyPackage is not spent, keep the Welcome.
+    /// [`UsageError::StillMember`] while the device is a member: the KeyPackage is not spent, keep the Welcome.
+    /// [`PeerError::Message`](crate::PeerError::Message) if the Welcome is for none of the device's KeyPackages, is
+    /// damaged, or carries no ratchet tree; [`UsageError::NoTapeKeyPackage`] behind a shared leaf, if it is for none
+    /// of those from the tape; [`PeerError::Identity`](crate::PeerError::Identity) under a strict credential policy;
+    /// [`PeerError::ReservedGroup`](crate::PeerError::ReservedGroup); [`Error::Vault`], [`Error::Storage`].
     pub fn join<P: Platform>(
         device: &Device<P>,
         welcome: &[u8],
@@ -90,6 +101,30 @@ impl Group {
             Some(pairing) => LeafGroup::welcome_group_id(device, pairing, welcome),
             None => welcome_group_id(device, welcome),
         }
+    }
+
+    /// Makes a KeyPackage from the tape of a pairing; returns its `MLSMessage`. Its private keys are in no
+    /// storage: they are derived from the tape when a Welcome comes.
+    ///
+    /// That of a device with a leaf of its own is for a later [refresh](PairedGroup::refresh) of it: give it to the
+    /// partners, which [adopt](PairedGroup::adopt) it. That of a shared leaf goes to the delivery service too, and
+    /// the partners adopt it by [`LeafGroup::adopt`].
+    ///
+    /// The lifetime is given by the caller, in seconds since 1970, since no clock is read here; OpenMLS accepts one
+    /// of 84 days at most, and the new leaf carries it until this device commits or is refreshed again.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::CipherSuite`]; [`UsageError::NotListed`] if the device's signature key is not among
+    /// those of a shared leaf; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
+    pub fn publish<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        kind: PackageKind,
+        lifetime: Lifetime,
+        capabilities: Capabilities,
+    ) -> Result<Vec<u8>, Error> {
+        package::publish(device, pairing, kind, lifetime, capabilities)
     }
 
     /// Gives the MLS state of the group up, whether or not this device has followed its own removal: the way

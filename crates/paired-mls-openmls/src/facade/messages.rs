@@ -2,6 +2,9 @@
 
 use paired_mls::{Event, Index, anchor::LeafIndex};
 
+#[cfg(doc)]
+use crate::{PairedGroup, PeerError, UsageError};
+
 use super::{Anchored, Group, on_both};
 use crate::{Content, Device, Error, Inspection, Outgoing, Platform, Received};
 
@@ -48,13 +51,13 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::Peer`] for a KeyPackage that is not valid;
-    /// [`UsageError::NotAtTheGate`](crate::UsageError::NotAtTheGate) for one of a client that the group's gate
-    /// keeps out; [`UsageError::CommitPending`](crate::UsageError::CommitPending),
-    /// [`UsageError::Removed`](crate::UsageError::Removed); [`Error::Guard`] if OpenMLS made something other than
-    /// it should: then nothing was signed; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]; and those of
-    /// [`PairedGroup::commit`](crate::PairedGroup::commit) or [`LeafGroup::commit`](crate::LeafGroup::commit). A
-    /// tape index that was drawn is burned in any case; the group is as it was before.
+    /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::NotAtTheGate`] for one of a client that the
+    /// group's gate keeps out, and [`UsageError::GateWouldStrand`] for a [gate](crate::gate()) that a member would not
+    /// pass; [`UsageError::CommitPending`], [`UsageError::Removed`]; from a shared leaf [`UsageError::NoSuchMember`]
+    /// for the removal of a blank leaf or the own one, [`UsageError::Ceasing`], and [`UsageError::NotListed`] if the
+    /// leaf does not have this device's signature key; [`Error::Guard`] if OpenMLS made something other than it
+    /// should: then nothing was signed; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. A tape index that was
+    /// drawn is burned in any case; the group is as it was before.
     pub fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -67,10 +70,10 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// From a shared leaf [`UsageError::TokenElsewhere`](crate::UsageError::TokenElsewhere) or
-    /// [`UsageError::TokenGiven`](crate::UsageError::TokenGiven): [`Group::update`] takes the token.
-    /// [`UsageError::StateIsOlder`](crate::UsageError::StateIsOlder),
-    /// [`UsageError::Removed`](crate::UsageError::Removed); [`Error::Mls`], for instance while proposals wait for a
+    /// From a shared leaf [`UsageError::TokenElsewhere`] or
+    /// [`UsageError::TokenGiven`]: [`Group::update`] takes the token.
+    /// [`UsageError::StateIsOlder`],
+    /// [`UsageError::Removed`]; [`Error::Mls`], for instance while proposals wait for a
     /// commit.
     pub fn send<P: Platform>(
         &mut self,
@@ -84,9 +87,9 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`UsageError::CommitPending`](crate::UsageError::CommitPending),
-    /// [`UsageError::Removed`](crate::UsageError::Removed); from a shared leaf
-    /// [`UsageError::EncryptedProposal`](crate::UsageError::EncryptedProposal) where handshake messages are
+    /// [`UsageError::CommitPending`],
+    /// [`UsageError::Removed`]; from a shared leaf
+    /// [`UsageError::EncryptedProposal`] where handshake messages are
     /// encrypted; [`Error::Mls`].
     pub fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
         on_both!(&mut self.anchored, group => group.leave(device))
@@ -98,7 +101,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`UsageError::NoCommitPending`](crate::UsageError::NoCommitPending); [`Error::Storage`], [`Error::Vault`].
+    /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
         on_both!(&mut self.anchored, group => group.confirm(device))
     }
@@ -107,7 +110,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`UsageError::NoCommitPending`](crate::UsageError::NoCommitPending); [`Error::Storage`], [`Error::Vault`].
+    /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
     pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         on_both!(&mut self.anchored, group => group.discard(device))
     }
@@ -128,10 +131,20 @@ impl Group {
     /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once. After that the
     /// commit is made that heals, if one is due: [`Received::Commit`] has it.
     ///
+    /// A commit of a partner is followed by its Notify, and every other message is plain MLS. A commit that
+    /// takes this device out of the group is followed, also if it puts the device in again: [`Group::join`] by its
+    /// Welcome then. Only where a partner does so with a KeyPackage from the tape, it is a leaf refresh, and goes to
+    /// [`PairedGroup::process_refresh`]. Who a commit makes a leaf say that it is, the device's
+    /// [`CredentialPolicy`](paired_mls::group::credential::CredentialPolicy) is asked about. Behind a shared leaf a
+    /// commit of the leaf is made again, and a Notify is kept until its commit comes.
+    ///
     /// # Errors
     ///
-    /// Those of [`PairedGroup::process`](crate::PairedGroup::process) and
-    /// [`LeafGroup::process`](crate::LeafGroup::process). The group is as it was before.
+    /// [`Error::Peer`] for a message that cannot be accepted: a replay, a forgery, another epoch, a
+    /// Notify of a kind that no partner sends. [`PeerError::Differs`], [`PeerError::NotFromTheTape`] for a commit of
+    /// the own shared leaf that cannot be followed: if its Notify is still to come, process the Notify and then the
+    /// commit again; otherwise come back by [`Group::rejoin`]. [`Error::Vault`], [`Error::Storage`]: nothing is lost,
+    /// process the message again. The group is as it was before.
     pub fn process<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -145,7 +158,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`PeerError::Policy`](crate::PeerError::Policy) if it does not; otherwise those of [`Group::process`].
+    /// [`PeerError::Policy`] if it does not; otherwise those of [`Group::process`].
     pub fn process_if<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -166,15 +179,34 @@ impl Group {
         device: &Device<P>,
         message: &[u8],
     ) -> Result<Received, Error> {
+        self.follow_if(device, message, |_| true)
+    }
+
+    /// Processes a message like [`Group::follow`], with a policy like [`Group::process_if`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::process_if`].
+    pub fn follow_if<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
+    ) -> Result<Received, Error> {
         match &mut self.anchored {
-            Anchored::Node(group) => group.follow_if(device, message, |_| true),
-            Anchored::Leaf(group) => group.process(device, message),
+            Anchored::Node(group) => group.follow_if(device, message, policy),
+            Anchored::Leaf(group) => group.process_if(device, message, policy),
         }
     }
 
-    /// Makes the commit that heals, if the policy demands one and it would heal somebody:
-    /// [`PairedGroup::heal_if_due`](crate::PairedGroup::heal_if_due). Every commit of a shared leaf heals it, so
-    /// that none is ever due there.
+    /// Makes the commit that heals, if the policy demands one and it would heal somebody; returns `None`
+    /// if nothing is to be done. Deliver the commit, and then say what became of it. Every commit of a shared leaf
+    /// heals it, so that none is ever due there.
+    ///
+    /// [`Group::process`] calls it after each commit. Call it after [`Group::load`], after the
+    /// commits that came while a device was off, and from time to time: a commit that the delivery
+    /// service has refused is made again so. Not right after [`Group::discard`]: first process the
+    /// commit that has won.
     ///
     /// # Errors
     ///

@@ -98,6 +98,11 @@ impl Group {
         on_both!(&self.anchored, group => group.mls())
     }
 
+    /// The leaf of this device, which it may share.
+    pub fn own_leaf(&self) -> LeafIndex {
+        crate::view::leaf(self.mls().own_leaf_index())
+    }
+
     /// The group's identifier.
     pub fn group_id(&self) -> &[u8] {
         self.mls().group_id().as_slice()
@@ -115,11 +120,7 @@ impl Group {
     ///
     /// [`Error::Mls`].
     pub fn group_info<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
-        let info = self
-            .mls()
-            .export_group_info(device.provider().crypto(), device.signer(), true)
-            .map_err(Error::mls("export the GroupInfo"))?;
-        crate::outgoing::message_bytes(info)
+        crate::outgoing::group_info(self.mls(), device)
     }
 
     /// The members, and who they are: for showing, addressing and counting them.

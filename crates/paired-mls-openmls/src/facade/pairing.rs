@@ -6,15 +6,20 @@ use super::{Anchored, Group, on_both};
 use crate::{Device, Error, Footing, Platform, UsageError};
 
 impl Group {
-    /// Pairs this device in this group, at a node: [`PairedGroup::pair`](crate::PairedGroup::pair). The devices of
-    /// a shared leaf are paired from the start, and stand in one place.
+    /// Pairs this device in this group. The vault must hold the tape of the pairing; every device
+    /// of the pairing makes this call for itself, in the same epoch or another. The devices of a shared leaf are
+    /// paired from the start, and stand in one place.
     ///
-    /// Returns how the devices stand in the tree; `None` for a shared leaf.
+    /// Returns how the devices stand in the tree: if strangers sit under the anchor, the pairing
+    /// heals fewer partners or none until the devices are placed anew; `None` for a shared leaf. Nothing changes if
+    /// this pairing is used here already.
     ///
     /// # Errors
     ///
-    /// [`UsageError::AlreadyPaired`] with another pairing; otherwise those of
-    /// [`PairedGroup::pair`](crate::PairedGroup::pair).
+    /// [`UsageError::AlreadyPaired`] with another pairing; [`UsageError::DeviceNotInGroup`] if a device is not a
+    /// member; [`UsageError::SignatureKey`] if the pairing names another key for this device;
+    /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`]; [`UsageError::ReservedGroup`];
+    /// [`Error::Vault`] if the vault has no such tape.
     pub fn pair<P: Platform>(
         &mut self,
         device: &Device<P>,

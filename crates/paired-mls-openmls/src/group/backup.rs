@@ -24,7 +24,10 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`Error::Vault`].
-    pub fn check_vault<P: Platform>(&mut self, device: &Device<P>) -> Result<Freshness, Error> {
+    pub(crate) fn check_vault<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+    ) -> Result<Freshness, Error> {
         let freshness = self.freshness(device)?;
         if freshness == Freshness::VaultIsOlder {
             self.change_record(device, |record| *record = Paired::outdated(record.clone()))?;

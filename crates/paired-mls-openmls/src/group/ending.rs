@@ -13,7 +13,7 @@ use crate::{Device, Error, Platform, UsageError};
 
 impl PairedGroup {
     /// Whether this device still draws from the tape in this group; `None` without a pairing.
-    pub fn phase(&self) -> Option<Phase> {
+    pub(crate) fn phase(&self) -> Option<Phase> {
         self.paired.as_ref().map(|paired| paired.record.phase)
     }
 
@@ -25,7 +25,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::NotPaired`], [`Error::Vault`].
-    pub fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         self.change_record(device, |record| {
             record.phase = Phase::Ceasing;
             record.heal_policy = HealPolicy::Manual;
@@ -38,7 +38,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::CommitPending`] while a paired commit of this device waits; [`Error::Vault`].
-    pub fn unpair<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn unpair<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         if self.pending_index().is_some() {
             return Err(UsageError::CommitPending.into());
         }

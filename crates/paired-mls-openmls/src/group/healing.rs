@@ -3,27 +3,27 @@
 use paired_mls::HealPolicy;
 
 use super::{PairedGroup, send::Prepared};
-use crate::{Device, Error, Outgoing, Platform};
+use crate::{Content, Device, Error, Outgoing, Platform};
 
 impl PairedGroup {
     /// Makes the commit that heals, if the policy demands one and it would heal somebody. Returns `None`
     /// if nothing is to be done. Deliver the commit, and then say what became of it.
     ///
-    /// [`PairedGroup::process`] calls it after each commit. Call it after [`PairedGroup::load`], after the
+    /// [`Group::process`](crate::Group::process) calls it after each commit. Call it after [`Group::load`](crate::Group::load), after the
     /// commits that came while a device was off, and from time to time: a commit that the delivery
-    /// service has refused is made again so. Not right after [`PairedGroup::discard`]: first process the
+    /// service has refused is made again so. Not right after [`Group::discard`](crate::Group::discard): first process the
     /// commit that has won.
     ///
     /// # Errors
     ///
-    /// As [`PairedGroup::add`].
-    pub fn heal_if_due<P: Platform>(
+    /// As [`Group::add`](crate::Group::add).
+    pub(crate) fn heal_if_due<P: Platform>(
         &mut self,
         device: &Device<P>,
     ) -> Result<Option<Outgoing>, Error> {
         match self.due(device)? {
             HealPolicy::Manual => Ok(None),
-            HealPolicy::AtOnce => self.update(device).map(Some),
+            HealPolicy::AtOnce => self.commit(device, Content::new()).map(Some),
             HealPolicy::Refresh => self.refresh_or_update(device).map(Some),
         }
     }

@@ -25,7 +25,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::ReservedGroup`]; [`Error::Mls`] if OpenMLS cannot create or store it.
-    pub fn create<P: Platform>(
+    pub(crate) fn create<P: Platform>(
         device: &Device<P>,
         group_id: &[u8],
         config: &MlsGroupCreateConfig,
@@ -61,7 +61,7 @@ impl PairedGroup {
     /// Welcome. [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, is
     /// damaged, or carries no ratchet tree; [`PeerError::Identity`] under a strict credential policy;
     /// [`PeerError::ReservedGroup`]; [`Error::Vault`].
-    pub fn join<P: Platform>(
+    pub(crate) fn join<P: Platform>(
         device: &Device<P>,
         welcome: &[u8],
         config: &MlsGroupJoinConfig,
@@ -88,23 +88,23 @@ impl PairedGroup {
     /// Gives the MLS state of the group up, whether or not this device has followed its own removal: the way
     /// out where the commits up to it cannot be had any more. It is as after a loss of that state: what
     /// the vault has of the pairing here stays, and the device comes in again by a Welcome, or by
-    /// [`PairedGroup::rejoin`].
+    /// [`Group::rejoin`](crate::Group::rejoin).
     ///
     /// # Errors
     ///
     /// [`Error::Storage`]: load the group and call it again.
-    pub fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
         atomically(device.provider(), || delete(device, self.mls))
     }
 
     /// Loads a group and its pairing.
     ///
-    /// What the vault says of the pairing is compared with the group: see [`PairedGroup::security`].
+    /// What the vault says of the pairing is compared with the group: see [`Group::security`](crate::Group::security).
     ///
     /// # Errors
     ///
     /// [`UsageError::NoSuchGroup`]; [`Error::Storage`]; [`Error::Vault`].
-    pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
         let storage = device.provider().storage();
         let mls = MlsGroup::load(storage, &GroupId::from_slice(group_id))
             .map_err(Error::storage("load a group"))?
@@ -156,7 +156,10 @@ fn came_back<P: Platform>(device: &Device<P>, mls: &MlsGroup) -> Result<Option<P
 /// # Errors
 ///
 /// [`PeerError::Message`] if the Welcome is for none of the device's KeyPackages, or is damaged.
-pub fn welcome_group_id<P: Platform>(device: &Device<P>, welcome: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn welcome_group_id<P: Platform>(
+    device: &Device<P>,
+    welcome: &[u8],
+) -> Result<Vec<u8>, Error> {
     let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
         return Err(PeerError::Kind("Welcome").into());
     };

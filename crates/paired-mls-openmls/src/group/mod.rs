@@ -27,12 +27,12 @@ use paired_mls_group::{
     packages::spend,
 };
 
-pub use self::lifecycle::welcome_group_id;
 use self::merge::Merged;
 pub use self::receive::{Inspection, Received};
 pub(crate) use self::{
     lifecycle::{
         delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
+        welcome_group_id,
     },
     rejoin::{forget, read as read_group_info, tree_of},
 };
@@ -42,26 +42,13 @@ use crate::{
     view::{self, leaf},
 };
 
-/// An MLS group, and this device's pairing in it.
+/// What a [`Group`](crate::Group) has in which the leaf is the device's own: how the devices stand in the tree, what
+/// the device does when one of them is weakened, and leaf refresh.
 ///
-/// Before [`PairedGroup::pair`] it is an ordinary group. From then on *every* commit of this device
+/// Before [`Group::pair`](crate::Group::pair) it is an ordinary group. From then on *every* commit of this device
 /// is a paired commit: one ordinary commit would keep a thief who is in the current epoch in the next
 /// one, so there is no call that makes one, and none that makes an Update proposal; until the pairing
-/// [ends](PairedGroup::cease).
-///
-/// The caller delivers what a call returns, and then says what became of it:
-///
-/// ```text
-/// add, remove, update, commit, …  ->  Outgoing  ->  the delivery service
-///                                                     accepted:  confirm
-///                                                     refused:   discard, then process the winner
-/// ```
-///
-/// # Crashes
-///
-/// The vault is written before a tape value is used, and the MLS state is written as a whole or not
-/// at all. After a restart [`PairedGroup::load`] finds the group as it was before or after the call
-/// that was interrupted; the caller feeds it again whatever the delivery service has.
+/// [ends](crate::Group::cease).
 pub struct PairedGroup {
     mls: MlsGroup,
     /// Which members are not verified.
@@ -72,41 +59,27 @@ pub struct PairedGroup {
 
 impl PairedGroup {
     /// The MLS group, to look at. Nothing that changes it is reachable from here.
-    pub fn mls(&self) -> &MlsGroup {
+    pub(crate) fn mls(&self) -> &MlsGroup {
         &self.mls
     }
 
     /// The group's identifier.
-    pub fn group_id(&self) -> &[u8] {
+    pub(crate) fn group_id(&self) -> &[u8] {
         self.mls.group_id().as_slice()
     }
 
     /// The current epoch.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.mls.epoch().as_u64()
     }
 
-    /// The GroupInfo of the current epoch, an `MLSMessage`, with the ratchet tree in it: by it somebody
-    /// comes in from outside.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mls`].
-    pub fn group_info<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
-        let info = self
-            .mls
-            .export_group_info(device.provider().crypto(), device.signer(), true)
-            .map_err(Error::mls("export the GroupInfo"))?;
-        crate::outgoing::message_bytes(info)
-    }
-
     /// The members, and who they are: for showing, addressing and counting them.
-    pub fn members(&self) -> Vec<MemberIdentity> {
+    pub(crate) fn members(&self) -> Vec<MemberIdentity> {
         view::members(&self.mls, &self.identities)
     }
 
     /// Who the member at this leaf is; `None` for a blank leaf.
-    pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
+    pub(crate) fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
         view::member(&self.mls, &self.identities, leaf)
     }
 
@@ -118,7 +91,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`Error::Vault`]; [`PeerError::Identity`](crate::PeerError::Identity) under a strict policy.
-    pub fn recheck_identities<P: Platform>(
+    pub(crate) fn recheck_identities<P: Platform>(
         &mut self,
         device: &Device<P>,
     ) -> Result<Vec<Event>, Error> {
@@ -133,17 +106,12 @@ impl PairedGroup {
     }
 
     /// The sub-tape of the pairing in this group; `None` without a pairing.
-    pub fn pairing_tape(&self) -> Option<TapeId> {
-        self.paired.as_ref().map(|paired| paired.record.tape.clone())
-    }
-
-    /// The same, to look at.
     pub(crate) fn tape(&self) -> Option<&TapeId> {
         self.paired.as_ref().map(|paired| &paired.record.tape)
     }
 
     /// The tape index of the own paired commit that waits; `None` if none does.
-    pub fn pending_index(&self) -> Option<Index> {
+    pub(crate) fn pending_index(&self) -> Option<Index> {
         self.mls.pending_commit()?;
         self.paired.as_ref()?.record.pending.as_ref()?.index
     }
@@ -152,7 +120,7 @@ impl PairedGroup {
     ///
     /// It is about the group as it is: after a new membership, a restored backup of the MLS state or of
     /// the vault, all devices are exposed until a paired commit.
-    pub fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
+    pub(crate) fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
         self.paired.as_ref()?.record.security.of(device)
     }
 
@@ -174,7 +142,7 @@ impl PairedGroup {
     /// [`UsageError::SignatureKey`] if the pairing names another key for this device;
     /// [`UsageError::CipherSuite`]; [`UsageError::CommitPending`]; [`UsageError::ReservedGroup`];
     /// [`Error::Vault`] if the vault has no such tape.
-    pub fn pair<P: Platform>(
+    pub(crate) fn pair<P: Platform>(
         &mut self,
         device: &Device<P>,
         pairing: &Pairing,

@@ -51,7 +51,7 @@ pub enum Received {
     Commit {
         /// What it changed for the pairing.
         events: Vec<Event>,
-        /// The paired commit that heals, if one is [due](PairedGroup::heal_if_due). Deliver it.
+        /// The paired commit that heals, if one is [due](crate::Group::heal_if_due). Deliver it.
         heal: Option<Outgoing>,
     },
     /// An alarm: a proposal in the name of a device of the pairing that the device does not make. It waits
@@ -90,35 +90,13 @@ enum Done {
 }
 
 impl PairedGroup {
-    /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
-    ///
-    /// A commit of a partner is followed by its Notify; every other message is plain MLS. A commit that
-    /// takes this device out of the group is followed, also if it puts the device in again:
-    /// [`PairedGroup::join`] by its Welcome then. Only where a partner does so with a KeyPackage from the
-    /// tape, it is a leaf refresh, and goes to [`PairedGroup::process_refresh`]. Who a commit makes a leaf
-    /// say that it is, the device's
-    /// [`CredentialPolicy`](paired_mls::group::credential::CredentialPolicy) is asked about.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Peer`] for a message that cannot be accepted: a replay, a forgery, another epoch, a
-    /// Notify of a kind that no partner sends. [`Error::Vault`], [`Error::Storage`]: nothing is lost,
-    /// process the message again. The group is as it was before.
-    pub fn process<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        message: &[u8],
-    ) -> Result<Received, Error> {
-        self.process_if(device, message, |_| true)
-    }
-
-    /// Processes a message like [`PairedGroup::process`], and merges a commit only if `policy`, which is
+    /// Processes a message like [`Group::process`](crate::Group::process), and merges a commit only if `policy`, which is
     /// the application's own and comes on top of the device's credential policy, accepts it.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Policy`] if it does not; otherwise those of [`PairedGroup::process`].
-    pub fn process_if<P: Platform>(
+    /// [`PeerError::Policy`] if it does not; otherwise those of [`Group::process`](crate::Group::process).
+    pub(crate) fn process_if<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
@@ -137,13 +115,13 @@ impl PairedGroup {
         Ok(received)
     }
 
-    /// Processes a message like [`PairedGroup::process_if`], and makes no commit that heals: for one of
-    /// many that have come meanwhile. Call [`PairedGroup::heal_if_due`] at their end.
+    /// Processes a message like [`Group::process_if`](crate::Group::process_if), and makes no commit that heals: for one of
+    /// many that have come meanwhile. Call [`Group::heal_if_due`](crate::Group::heal_if_due) at their end.
     ///
     /// # Errors
     ///
-    /// Those of [`PairedGroup::process_if`].
-    pub fn follow_if<P: Platform>(
+    /// Those of [`Group::process_if`](crate::Group::process_if).
+    pub(crate) fn follow_if<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],

@@ -13,8 +13,8 @@
 
 use openmls::{
     prelude::{
-        Capabilities, KeyPackage, LeafNodeIndex, Lifetime, MlsGroup, MlsMessageBodyIn,
-        ProcessedMessageContent, ProcessedWelcome, ProtocolMessage, Sender, StagedCommit, Welcome,
+        KeyPackage, LeafNodeIndex, MlsGroup, MlsMessageBodyIn, ProcessedMessageContent,
+        ProcessedWelcome, ProtocolMessage, Sender, StagedCommit, Welcome,
     },
     treesync::LeafNodeSource,
 };
@@ -40,32 +40,13 @@ use super::{
     send::Prepared,
 };
 use crate::{
-    Device, Error, Outgoing, PackageKind, PeerError, Platform, Received, UsageError,
-    package::{erase, package_for, publish, restore, validate},
+    Content, Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
+    package::{erase, package_for, restore, validate},
     provider::atomically,
     view::{self, leaf, mark},
 };
 
 impl PairedGroup {
-    /// Makes a KeyPackage for a later refresh of this device's leaf; returns its `MLSMessage`. Its
-    /// private keys are in no storage: they are derived from the tape when the Welcome comes.
-    ///
-    /// Give it to the partners, which [adopt](PairedGroup::adopt) it. The lifetime is given by the
-    /// caller, in seconds since 1970; OpenMLS accepts one of 84 days at most, and the new leaf carries
-    /// it until this device commits or is refreshed again.
-    ///
-    /// # Errors
-    ///
-    /// [`UsageError::CipherSuite`]; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
-    pub fn publish<P: Platform>(
-        device: &Device<P>,
-        pairing: PairingId,
-        lifetime: Lifetime,
-        capabilities: Capabilities,
-    ) -> Result<Vec<u8>, Error> {
-        publish(device, pairing, PackageKind::Once, lifetime, capabilities)
-    }
-
     /// Keeps a KeyPackage that a partner has published, for [`HealPolicy::Refresh`].
     ///
     /// [`HealPolicy::Refresh`]: paired_mls::HealPolicy::Refresh
@@ -91,7 +72,7 @@ impl PairedGroup {
     /// [`PeerError::NotFromTheTape`] for a forged KeyPackage, [`PeerError::Message`] for one that is
     /// not valid; [`UsageError::NotPaired`], [`UsageError::NotAPartner`],
     /// [`UsageError::OtherCredential`]; [`UsageError::RefreshPlace`] if the tree has no place for the
-    /// new leaf under the anchor; otherwise as [`PairedGroup::add`].
+    /// new leaf under the anchor; otherwise as [`Group::add`](crate::Group::add).
     pub fn refresh<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -214,7 +195,7 @@ impl PairedGroup {
                 return Ok(outgoing);
             }
         }
-        self.update(device)
+        self.commit(device, Content::new())
     }
 
     /// The partner that a KeyPackage is of.

@@ -37,14 +37,14 @@ impl PairedGroup {
     /// If the vault knows this device as paired in the group, and the new leaf shares a subtree
     /// with a partner and no stranger, this too is a paired commit: it heals the partners.
     ///
-    /// Returns what is to be delivered, and the state that [`PairedGroup::enter`] goes on with.
+    /// Returns what is to be delivered, and the state that [`Group::enter`](crate::Group::enter) goes on with.
     ///
     /// # Errors
     ///
     /// [`PeerError`] for a GroupInfo that is damaged, forged, of a reserved group identifier, or carries no
     /// ratchet tree, and [`PeerError::Identity`] under a strict credential policy;
     /// [`Error::Guard`], [`Error::Vault`], [`Error::Mls`], [`Error::Storage`].
-    pub fn rejoin<P: Platform>(
+    pub(crate) fn rejoin<P: Platform>(
         device: &Device<P>,
         group_info: &[u8],
         config: &MlsGroupJoinConfig,
@@ -103,13 +103,13 @@ impl PairedGroup {
         Ok((Outgoing::new(bundle)?, waiting.encode()?))
     }
 
-    /// The delivery service has accepted a [rejoin](PairedGroup::rejoin): its state takes the place of the old one.
+    /// The delivery service has accepted a [rejoin](crate::Group::rejoin): its state takes the place of the old one.
     ///
     /// # Errors
     ///
     /// [`UsageError::OtherRejoin`] if the state is not the one that the commit leads to;
     /// [`PeerError`], [`Error::Vault`], [`Error::Storage`]: nothing is lost, call it again.
-    pub fn enter<P: Platform>(
+    pub(crate) fn enter<P: Platform>(
         device: &Device<P>,
         group_info: &[u8],
         commit: &[u8],

@@ -44,54 +44,13 @@ pub(super) struct Prepared {
 }
 
 impl PairedGroup {
-    /// Commits with nothing but a new path and the proposals that were received: the call that heals.
-    ///
-    /// # Errors
-    ///
-    /// As [`PairedGroup::add`].
-    pub fn update<P: Platform>(&mut self, device: &Device<P>) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new())
-    }
-
-    /// Adds the members of these KeyPackages, each a serialized `MLSMessage`, in this order: the
-    /// first takes the leftmost blank leaf, and so on.
-    ///
-    /// In a paired group this, like every commit, is a paired one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::CommitPending`],
-    /// [`UsageError::Removed`]; [`Error::Guard`] if OpenMLS made something other than a paired
-    /// commit: then nothing was signed; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An
-    /// index that was drawn is burned in any case; the group is as it was before.
-    pub fn add<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        key_packages: &[Vec<u8>],
-    ) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new().adds(key_packages.iter().cloned()))
-    }
-
-    /// Removes the members at these leaves.
-    ///
-    /// # Errors
-    ///
-    /// As [`PairedGroup::add`].
-    pub fn remove<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        leaves: &[LeafIndex],
-    ) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new().removes(leaves.iter().copied()))
-    }
-
     /// Commits with this content and the proposals that were received.
     ///
     /// # Errors
     ///
     /// [`UsageError::GateWouldStrand`] for a [gate](crate::gate()) that a member would not pass; otherwise as
-    /// [`PairedGroup::add`].
-    pub fn commit<P: Platform>(
+    /// [`Group::add`](crate::Group::add).
+    pub(crate) fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
         content: Content,
@@ -117,7 +76,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::Removed`]; [`Error::Mls`], for instance while proposals wait for a commit.
-    pub fn send<P: Platform>(
+    pub(crate) fn send<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
@@ -138,7 +97,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::CommitPending`], [`UsageError::Removed`], [`Error::Mls`].
-    pub fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+    pub(crate) fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
         self.require_no_pending()?;
         self.transact(device, |mls, _| {
             let proposal = mls
@@ -155,7 +114,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
-    pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
+    pub(crate) fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
         let identities = self.identities.clone();
         let merge = |mls: &mut _, paired: Option<&_>| merge_own(mls, paired, device, &identities);
         let mut merged = self.transact(device, merge)?;
@@ -168,7 +127,7 @@ impl PairedGroup {
     /// # Errors
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
-    pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         self.transact(device, |mls, _| {
             if mls.pending_commit().is_none() {
                 return Err(UsageError::NoCommitPending.into());

@@ -17,7 +17,10 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`Error::Vault`].
-    pub fn check_vault<P: Platform>(&mut self, device: &Device<P>) -> Result<Freshness, Error> {
+    pub(crate) fn check_vault<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+    ) -> Result<Freshness, Error> {
         let freshness = self.freshness(device)?;
         if freshness == Freshness::VaultIsOlder {
             let record = outdated(&self.record);

@@ -14,17 +14,17 @@ use crate::{Device, Error, Platform, UsageError, group::delete, provider::atomic
 
 impl LeafGroup {
     /// Whether this device still draws from the tape in this group.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         self.record.phase
     }
 
     /// The pairing is ending: this device commits no more in this group. What partners have sent before
-    /// they knew is still followed, and it can still propose to [leave](LeafGroup::leave).
+    /// they knew is still followed, and it can still propose to [leave](crate::Group::leave).
     ///
     /// # Errors
     ///
     /// [`Error::Vault`].
-    pub fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn cease<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         self.transact(device, |_, record| {
             record.phase = Phase::Ceasing;
             Ok(())
@@ -38,7 +38,7 @@ impl LeafGroup {
     ///
     /// [`UsageError::StillThere`] while the leaf is in the group; [`Error::Vault`], [`Error::Storage`]:
     /// load the group and call it again.
-    pub fn erase<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn erase<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
         if self.mls.is_active() {
             return Err(UsageError::StillThere.into());
         }

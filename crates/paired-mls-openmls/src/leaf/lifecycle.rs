@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl LeafGroup {
-    /// Joins a group by a Welcome to a KeyPackage [from the tape](LeafGroup::publish), which carries
+    /// Joins a group by a Welcome to a KeyPackage [from the tape](crate::Group::publish), which carries
     /// the ratchet tree. Every device of the pairing processes the same Welcome. The token goes to the
     /// device that made the KeyPackage.
     ///
@@ -27,7 +27,7 @@ impl LeafGroup {
     /// that this device has published or adopted; [`UsageError::StillMember`] while the leaf is in the
     /// group, by the commits that this device has followed; [`PeerError::Message`] if it is damaged or
     /// carries no ratchet tree; [`PeerError::ReservedGroup`]; [`Error::Vault`], [`Error::Storage`].
-    pub fn join<P: Platform>(
+    pub(crate) fn join<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
         welcome: &[u8],
@@ -64,12 +64,12 @@ impl LeafGroup {
     }
 
     /// Gives the MLS state of the group up, whether or not this device has followed the removal of the leaf:
-    /// as [`PairedGroup::forget`](crate::PairedGroup::forget).
+    /// as [`Group::forget`](crate::Group::forget).
     ///
     /// # Errors
     ///
     /// [`Error::Storage`]: load the group and call it again.
-    pub fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn forget<P: Platform>(self, device: &Device<P>) -> Result<(), Error> {
         atomically(device.provider(), || delete(device, self.mls))
     }
 
@@ -77,8 +77,8 @@ impl LeafGroup {
     ///
     /// # Errors
     ///
-    /// As [`LeafGroup::join`].
-    pub fn welcome_group_id<P: Platform>(
+    /// As [`Group::join`](crate::Group::join).
+    pub(crate) fn welcome_group_id<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
         welcome: &[u8],
@@ -99,7 +99,7 @@ impl LeafGroup {
     ///
     /// [`UsageError::NoSuchGroup`]; [`UsageError::NotPaired`] if the vault knows of no shared leaf in
     /// it; [`Error::Storage`]; [`Error::Vault`].
-    pub fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn load<P: Platform>(device: &Device<P>, group_id: &[u8]) -> Result<Self, Error> {
         let mls = reload(device, &GroupId::from_slice(group_id))?;
         let record = device.vault().load_leaf(group_id)?.ok_or(UsageError::NotPaired)?;
         let record = current(device.vault(), record, mls.epoch().as_u64());

@@ -47,16 +47,8 @@ use crate::{
     view::{self, leaf},
 };
 
-/// An MLS group, in which this device shares its leaf with others.
-///
-/// It is used like a [`PairedGroup`](crate::PairedGroup): every commit is one from the tape and heals
-/// the whole leaf, and the caller delivers what a call returns, and then says what became of it.
-///
-/// ```text
-/// add, remove, update, …  ->  Outgoing: notify to the partners, commit to the delivery service
-///                                                     accepted:  confirm
-///                                                     refused:   discard, then process the winner
-/// ```
+/// What a [`Group`](crate::Group) has in which this device shares its leaf with others: the token, KeyPackages of
+/// the leaf, and who is still to be removed. Every commit is one from the tape and heals the whole leaf.
 ///
 /// # The token
 ///
@@ -68,7 +60,7 @@ use crate::{
 ///
 /// The vault is written before a commit leaves the device, and the MLS state is written as a whole or
 /// not at all. An own commit that waits is not in the MLS state: it is made again when it is
-/// confirmed. After a restart [`LeafGroup::load`] finds the group as it was before or after the call
+/// confirmed. After a restart [`Group::load`](crate::Group::load) finds the group as it was before or after the call
 /// that was interrupted; the caller feeds it again whatever the delivery service has.
 pub struct LeafGroup {
     mls: MlsGroup,
@@ -79,27 +71,27 @@ pub struct LeafGroup {
 
 impl LeafGroup {
     /// The MLS group, to look at. Nothing that changes it is reachable from here.
-    pub fn mls(&self) -> &MlsGroup {
+    pub(crate) fn mls(&self) -> &MlsGroup {
         &self.mls
     }
 
     /// The group's identifier.
-    pub fn group_id(&self) -> &[u8] {
+    pub(crate) fn group_id(&self) -> &[u8] {
         self.mls.group_id().as_slice()
     }
 
     /// The current epoch.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.mls.epoch().as_u64()
     }
 
     /// The members, and who they are: for showing, addressing and counting them.
-    pub fn members(&self) -> Vec<MemberIdentity> {
+    pub(crate) fn members(&self) -> Vec<MemberIdentity> {
         view::members(&self.mls, &self.identities)
     }
 
     /// Who the member at this leaf is; `None` for a blank leaf.
-    pub fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
+    pub(crate) fn identity(&self, leaf: LeafIndex) -> Option<Identity> {
         view::member(&self.mls, &self.identities, leaf)
     }
 
@@ -111,7 +103,7 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`Error::Vault`]; [`PeerError::Identity`](crate::PeerError::Identity) under a strict policy.
-    pub fn recheck_identities<P: Platform>(
+    pub(crate) fn recheck_identities<P: Platform>(
         &mut self,
         device: &Device<P>,
     ) -> Result<Vec<Event>, Error> {
@@ -121,24 +113,24 @@ impl LeafGroup {
     }
 
     /// The leaf that the devices share.
-    pub fn own_leaf(&self) -> LeafIndex {
+    pub(crate) fn own_leaf(&self) -> LeafIndex {
         leaf(self.mls.own_leaf_index())
     }
 
     /// The sub-tape of the pairing in this group.
-    pub fn pairing_tape(&self) -> &TapeId {
+    pub(crate) fn pairing_tape(&self) -> &TapeId {
         &self.record.tape
     }
 
     /// The tape index of the own commit that waits; `None` if none does.
-    pub fn pending_index(&self) -> Option<Index> {
+    pub(crate) fn pending_index(&self) -> Option<Index> {
         Some(self.pending()?.notify.spot.index)
     }
 
     /// How safe the current epoch is for the leaf, and with it for each of its devices.
     ///
     /// A commit from the tape renews everything that the leaf has, so that an epoch is never weakened.
-    pub fn security(&self) -> EpochSecurity {
+    pub(crate) fn security(&self) -> EpochSecurity {
         security(&self.record)
     }
 

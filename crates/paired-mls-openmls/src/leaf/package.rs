@@ -1,38 +1,16 @@
 //! KeyPackages of the shared leaf.
 
-use openmls::prelude::{Capabilities, Credential, Lifetime};
+use openmls::prelude::Credential;
 use paired_mls::{PairingId, leaf::LeafPackage};
 use paired_mls_group::packages::{authenticate, keep, read, tidy};
 
 use super::{LeafGroup, again};
 use crate::{
-    Device, Error, PackageKind, PeerError, Platform, UsageError,
-    gate::check_proofs,
-    package::{publish, restore},
+    Device, Error, PeerError, Platform, UsageError, gate::check_proofs, package::restore,
     provider::undone,
 };
 
 impl LeafGroup {
-    /// Makes a KeyPackage of the shared leaf; returns its `MLSMessage`. Its private keys are in no
-    /// storage: they are derived from the tape when a Welcome comes.
-    ///
-    /// Give it to the delivery service, and to the other devices, which [adopt](LeafGroup::adopt) it.
-    /// The lifetime is given by the caller, in seconds since 1970, since no clock is read here.
-    ///
-    /// # Errors
-    ///
-    /// [`UsageError::CipherSuite`]; [`UsageError::NotListed`] if the device's signature key is not among
-    /// those of the leaf; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
-    pub fn publish<P: Platform>(
-        device: &Device<P>,
-        pairing: PairingId,
-        kind: PackageKind,
-        lifetime: Lifetime,
-        capabilities: Capabilities,
-    ) -> Result<Vec<u8>, Error> {
-        publish(device, pairing, kind, lifetime, capabilities)
-    }
-
     /// Takes over a KeyPackage that another device of the pairing has published. One that has ended is taken
     /// too: a Welcome to it may still be on its way.
     ///

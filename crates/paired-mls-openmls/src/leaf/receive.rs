@@ -25,34 +25,14 @@ enum Heard {
 }
 
 impl LeafGroup {
-    /// Processes a message for this group, a serialized `MLSMessage`; a commit is merged at once.
-    ///
-    /// A commit of the own leaf is followed; a Notify of a partner is kept until its commit comes;
-    /// every other message is plain MLS.
-    ///
-    /// # Errors
-    ///
-    /// [`PeerError::Differs`], [`PeerError::NotFromTheTape`] for a commit of the own leaf that cannot be
-    /// followed: if its Notify is still to come, process the Notify and then the commit again; otherwise
-    /// come back by [`LeafGroup::rejoin`]. [`PeerError::LeafNotify`] for a Notify that no partner sends,
-    /// [`Error::Peer`] for every other message that cannot be accepted. [`Error::Vault`],
-    /// [`Error::Storage`]: nothing is lost, process the message again. The group is as it was before.
-    pub fn process<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        message: &[u8],
-    ) -> Result<Received, Error> {
-        self.process_if(device, message, |_| true)
-    }
-
-    /// Processes a message like [`LeafGroup::process`], and merges a commit of another member only if
+    /// Processes a message like [`Group::process`](crate::Group::process), and merges a commit of another member only if
     /// `policy`, which is the application's own and comes on top of the device's credential policy, accepts
     /// it.
     ///
     /// # Errors
     ///
-    /// [`PeerError::Policy`] if it does not; otherwise those of [`LeafGroup::process`].
-    pub fn process_if<P: Platform>(
+    /// [`PeerError::Policy`] if it does not; otherwise those of [`Group::process`](crate::Group::process).
+    pub(crate) fn process_if<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],

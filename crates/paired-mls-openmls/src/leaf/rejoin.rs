@@ -30,6 +30,7 @@ use crate::{
     Device, Difference, Error, Outgoing, PeerError, Platform, Received,
     gate::{gate_capabilities, gate_of, leaf_extensions},
     group::{forget, read_group_info, tree_of},
+    outgoing::group_info,
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
@@ -37,14 +38,14 @@ use crate::{
 impl LeafGroup {
     /// Makes an external commit that takes the place of the leaf, if it is there. Nothing has changed but the tape.
     ///
-    /// Returns what is to be delivered. Once the delivery service has accepted the commit, [`LeafGroup::enter`]
+    /// Returns what is to be delivered. Once the delivery service has accepted the commit, [`Group::enter`](crate::Group::enter)
     /// goes on with it, as the other devices do.
     ///
     /// # Errors
     ///
     /// [`PeerError`] for a GroupInfo that is damaged, forged, or carries no ratchet tree, and
     /// [`PeerError::Identity`] under a strict credential policy; [`Error::Guard`], [`Error::Vault`], [`Error::Mls`].
-    pub fn rejoin<P: Platform>(
+    pub(crate) fn rejoin<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
         info: &[u8],
@@ -71,8 +72,8 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`PeerError::NotFromTheTape`] if no device of the pairing has made the commit,
-    /// [`PeerError::Differs`]; [`UsageError::OtherCredential`] if its leaf is of another user; otherwise as [`LeafGroup::rejoin`].
-    pub fn enter<P: Platform>(
+    /// [`PeerError::Differs`]; [`UsageError::OtherCredential`] if its leaf is of another user; otherwise as [`Group::rejoin`](crate::Group::rejoin).
+    pub(crate) fn enter<P: Platform>(
         device: &Device<P>,
         pairing: PairingId,
         info: &[u8],
@@ -96,20 +97,6 @@ impl LeafGroup {
         )
     }
 
-    /// The GroupInfo of the current epoch, an `MLSMessage`, with the ratchet tree in it: by it somebody
-    /// comes in from outside.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Mls`].
-    pub fn group_info<P: Platform>(&self, device: &Device<P>) -> Result<Vec<u8>, Error> {
-        let info = self
-            .mls
-            .export_group_info(device.provider().crypto(), device.signer(), true)
-            .map_err(Error::mls("export the GroupInfo"))?;
-        crate::outgoing::message_bytes(info)
-    }
-
     /// Follows an external commit of the own leaf; `None` if it is not from the tape.
     pub(super) fn follow_rejoin<P: Platform>(
         &mut self,
@@ -117,7 +104,7 @@ impl LeafGroup {
         message: &[u8],
         commit: &PublicCommit,
     ) -> Result<Option<Received>, Error> {
-        let info = read_group_info(&self.group_info(device)?)?;
+        let info = read_group_info(&group_info(&self.mls, device)?)?;
         let tape = self.record.tape.clone();
         let Some((leaf, spot)) =
             recognise_external(device, device.vault(), &tape, &context(&info), commit)?

@@ -1,10 +1,6 @@
 //! What this device sends from the shared leaf.
 
-use openmls::{
-    extensions::Extensions,
-    group::GroupContext,
-    prelude::{LeafNodeParameters, WireFormat},
-};
+use openmls::prelude::{LeafNodeParameters, WireFormat};
 use openmls_traits::random::OpenMlsRand as _;
 use paired_mls::{
     Event,
@@ -28,55 +24,12 @@ use crate::{
 };
 
 impl LeafGroup {
-    /// Commits with nothing but a new path and the proposals that were received. It heals the leaf,
-    /// and takes the token.
-    ///
-    /// # Errors
-    ///
-    /// As [`LeafGroup::add`].
-    pub fn update<P: Platform>(&mut self, device: &Device<P>) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new())
-    }
-
-    /// Adds the members of these KeyPackages, each a serialized `MLSMessage`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Peer`] for a KeyPackage that is not valid; [`UsageError::NotAtTheGate`] for one of a
-    /// client that the group's gate keeps out; [`UsageError::CommitPending`],
-    /// [`UsageError::Removed`]; [`UsageError::Ceasing`]; [`UsageError::NotListed`] if the leaf does not have this device's
-    /// signature key; [`Error::Guard`] if OpenMLS drew other randomness than the tape's: then nothing
-    /// left the device; [`Error::Vault`], [`Error::Mls`], [`Error::Storage`]. An index
-    /// that was reserved is burned in any case; the group is as it was before.
-    pub fn add<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        key_packages: &[Vec<u8>],
-    ) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new().adds(key_packages.iter().cloned()))
-    }
-
-    /// Removes the members at these leaves: the first with this commit, and each further one with one
-    /// of the following. [`LeafGroup::removals`] tells who is left; [`LeafGroup::update`] goes on, also
-    /// after a commit that was refused.
-    ///
-    /// # Errors
-    ///
-    /// [`UsageError::NoSuchMember`] for a blank leaf or the own one; otherwise as [`LeafGroup::add`].
-    pub fn remove<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        leaves: &[LeafIndex],
-    ) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new().removes(leaves.iter().copied()))
-    }
-
     /// Commits with this content and the proposals that were received: what waits to be removed too.
     ///
     /// # Errors
     ///
-    /// Those of [`LeafGroup::add`], [`LeafGroup::remove`] and [`LeafGroup::update_extensions`].
-    pub fn commit<P: Platform>(
+    /// Those of [`Group::commit`](crate::Group::commit).
+    pub(crate) fn commit<P: Platform>(
         &mut self,
         device: &Device<P>,
         content: Content,
@@ -102,7 +55,7 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`PeerError::Ungated`](crate::PeerError::Ungated) for several signature keys in a group that does not require `paired_mls`
-    /// of its members, [`PeerError::SignatureKeyTwice`](crate::PeerError::SignatureKeyTwice); otherwise as [`LeafGroup::add`].
+    /// of its members, [`PeerError::SignatureKeyTwice`](crate::PeerError::SignatureKeyTwice); otherwise as [`Group::add`](crate::Group::add).
     pub fn update_leaf<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -111,27 +64,14 @@ impl LeafGroup {
         self.make(device, Prepared { leaf: Some(parameters), ..Prepared::default() }, &[])
     }
 
-    /// Changes the extensions of the group's context, all at once (RFC 9420 section 12.1.7).
-    ///
-    /// # Errors
-    ///
-    /// [`UsageError::GateWouldStrand`] for a [gate](crate::gate()) that a member would not pass; as [`LeafGroup::add`].
-    pub fn update_extensions<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        extensions: Extensions<GroupContext>,
-    ) -> Result<Outgoing, Error> {
-        self.commit(device, Content::new().extensions(extensions))
-    }
-
     /// Encrypts an application message; returns its `MLSMessage`.
     ///
     /// # Errors
     ///
     /// [`UsageError::TokenElsewhere`] if another device of the leaf has the token, or none, and
-    /// [`UsageError::TokenGiven`] if this one has given it away: [`LeafGroup::update`] takes it. [`UsageError::Removed`]; [`Error::Mls`], for instance while
+    /// [`UsageError::TokenGiven`] if this one has given it away: [`Group::update`](crate::Group::update) takes it. [`UsageError::Removed`]; [`Error::Mls`], for instance while
     /// proposals wait for a commit.
-    pub fn send<P: Platform>(
+    pub(crate) fn send<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
@@ -152,7 +92,7 @@ impl LeafGroup {
     /// [`UsageError::EncryptedProposal`] where handshake messages are encrypted: the other devices of
     /// the leaf could not read it. [`UsageError::CommitPending`], [`UsageError::Removed`],
     /// [`Error::Mls`].
-    pub fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
+    pub(crate) fn leave<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<u8>, Error> {
         self.require_no_pending()?;
         let outgoing = self.mls.configuration().wire_format_policy().outgoing();
         if WireFormat::from(outgoing) != WireFormat::PublicMessage {
@@ -173,7 +113,7 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
-    pub fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
+    pub(crate) fn confirm<P: Platform>(&mut self, device: &Device<P>) -> Result<Vec<Event>, Error> {
         let pending = self.pending().ok_or(UsageError::NoCommitPending)?.clone();
         self.follow_pending(device, &pending)
     }
@@ -183,7 +123,7 @@ impl LeafGroup {
     /// # Errors
     ///
     /// [`UsageError::NoCommitPending`]; [`Error::Storage`], [`Error::Vault`].
-    pub fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
+    pub(crate) fn discard<P: Platform>(&mut self, device: &Device<P>) -> Result<(), Error> {
         let spot = self.pending().ok_or(UsageError::NoCommitPending)?.notify.spot;
         self.transact(device, |_, record| {
             record.pending = None;

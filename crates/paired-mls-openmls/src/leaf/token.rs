@@ -33,7 +33,7 @@ impl LeafGroup {
     }
 
     /// Gives the token away; returns the message for the partners. This device sends nothing from here
-    /// on, also after a restart, until it takes the token again with [`LeafGroup::update`].
+    /// on, also after a restart, until it takes the token again with [`Group::update`](crate::Group::update).
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ use paired_mls::{
 use paired_mls_group::{GuardError, Replay, Sending};
 
 use super::*;
-use crate::{Device, Error, MemoryProvider, PairedGroup};
+use crate::{Device, Error, Group, MemoryProvider};
 
 const CIPHERSUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -47,17 +47,17 @@ fn phone() -> Phone {
         .ciphersuite(CIPHERSUITE)
         .use_ratchet_tree_extension(true)
         .build();
-    let mut group = PairedGroup::create(&phone, b"group", &config).unwrap();
+    let mut group = Group::create(&phone, b"group", &config).unwrap();
     let sent = group.add(&phone, &[sensor.key_package(CIPHERSUITE).unwrap()]).unwrap();
     group.confirm(&phone).unwrap();
     let join = MlsGroupJoinConfig::builder().build();
-    PairedGroup::join(&sensor, &sent.welcome.unwrap(), &join).unwrap();
+    Group::join(&sensor, &sent.welcome.unwrap(), &join).unwrap();
 
     let pairing = Pairing::new(PairingId([1; 16]), [phone.signature_key(), sensor.signature_key()]);
     let seed = Seed::new(SUITE, Secret::new(vec![2; 32])).unwrap();
     pairing.install(phone.vault(), SUITE, seed, DeviceId(0)).unwrap();
     group.pair(&phone, &pairing).unwrap();
-    let anchor = group.anchorage().unwrap().anchor().unwrap().clone();
+    let anchor = group.node().unwrap().anchorage().unwrap().anchor().unwrap().clone();
     let tape = TapeId { pairing: pairing.id, group_id: b"group".to_vec() };
     let storage = phone.provider().storage();
     let id = openmls::prelude::GroupId::from_slice(b"group");

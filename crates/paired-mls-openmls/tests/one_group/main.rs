@@ -97,7 +97,7 @@ fn package(device: &TestDevice) -> Vec<u8> {
 
 fn publish(phone: &TestDevice, sensor: &TestDevice) -> Vec<u8> {
     let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
-    let package = LeafGroup::publish(phone, PAIRING, kind, lifetime, capabilities()).unwrap();
+    let package = Group::publish(phone, PAIRING, kind, lifetime, capabilities()).unwrap();
     LeafGroup::adopt(sensor, PAIRING, &package).unwrap();
     package
 }
@@ -248,7 +248,7 @@ fn what_a_device_has_in_a_group_is_known_again() {
 fn who_comes_back_with_a_leaf_of_its_own_shares_none() {
     let (phone, _, shared, mut at_bob, _, welcome, bob) = behind_a_leaf();
     let mut at_phone = join(&phone, &welcome);
-    let leaf = at_phone.shared().unwrap().own_leaf();
+    let leaf = at_phone.own_leaf();
     let sent = at_bob.remove(&bob, &[leaf]).unwrap();
     at_bob.confirm(&bob).unwrap();
     at_phone.process(&phone, &sent.commit).unwrap();
@@ -285,7 +285,7 @@ fn a_pairing_is_taken_out_at_both_anchors() {
     let still = at_phone.unpair(&phone);
     assert!(matches!(still, Err(Error::Usage(UsageError::StillThere))));
     let mut at_phone = Group::load(&phone, GROUP).unwrap();
-    let leaf = at_phone.shared().unwrap().own_leaf();
+    let leaf = at_phone.own_leaf();
     let sent = at_bob.remove(&bob, &[leaf]).unwrap();
     at_bob.confirm(&bob).unwrap();
     at_phone.process(&phone, &sent.commit).unwrap();

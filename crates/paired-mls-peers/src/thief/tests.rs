@@ -9,7 +9,7 @@ use paired_mls::{
     group::credential::AcceptAnyIdentity,
     vault::MemoryStorage,
 };
-use paired_mls_openmls::{Device, PairedGroup, SqliteProvider};
+use paired_mls_openmls::{Device, Group, SqliteProvider};
 
 use super::{OpenMlsThief, loot::as_private_keys};
 use crate::{OpenMlsAdapter, StockOpenMls, config};
@@ -109,7 +109,7 @@ fn he_recognizes_a_path_secret() {
         let tape = phone.group().unwrap().pairing_tape().unwrap();
         let context =
             EpochContext { group_id: vec![1], epoch: 2, confirmed_transcript_hash: vec![3] };
-        let value = phone.vault().draw(&tape, 2).unwrap();
+        let value = phone.vault().draw(tape, 2).unwrap();
         let path = value.into_path_secret(&context).unwrap();
         let node = path.node_secret(path.secret()).unwrap();
 
@@ -143,7 +143,7 @@ fn he_lives_off_a_stolen_file() {
     let sent = bob.commit(&Content { adds, removes: Vec::new() }).unwrap();
     bob.confirm().unwrap();
     let welcome = sent.welcome.unwrap();
-    PairedGroup::join(&sensor, &welcome, &config::join(Framing::Public)).unwrap();
+    Group::join(&sensor, &welcome, &config::join(Framing::Public)).unwrap();
 
     let [mut thief, mut brute] = ["first", "second"].map(|copy| {
         std::fs::copy(folder.path().join("sensor"), folder.path().join(copy)).unwrap();

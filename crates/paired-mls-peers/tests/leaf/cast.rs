@@ -10,15 +10,15 @@ use paired_mls::{
         leaf::{LeafMember as _, Use},
     },
 };
-use paired_mls_openmls::{Device, LeafGroup, Outgoing, Received};
+use paired_mls_openmls::{Device, Group, Outgoing, Received};
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockOpenMls, TestPlatform};
 
 pub(crate) const PHONE: usize = 0;
 pub(crate) const SENSOR: usize = 1;
 pub(crate) const PAIRING: PairingId = PairingId([9; 16]);
 
-/// What a `LeafGroup` is called with.
-pub(crate) type At<'a, C> = (&'a mut LeafGroup, &'a Device<TestPlatform<C>>);
+/// What a `Group` is called with.
+pub(crate) type At<'a, C> = (&'a mut Group, &'a Device<TestPlatform<C>>);
 
 /// A group: Ada, who has created it, the others, and the leaf.
 pub(crate) struct Cast<C = RustCrypto> {

@@ -17,7 +17,9 @@ use paired_mls::{
     conformance::{Content, Framing, Heard, Listener as _, Member as _, leaf::LeafMember as _},
     wire::PublicCommit,
 };
-use paired_mls_openmls::{Difference, Error, MemoryProvider, PeerError, Received, UsageError};
+use paired_mls_openmls::{
+    Content as Commits, Difference, Error, MemoryProvider, PeerError, Received, UsageError,
+};
 use paired_mls_peers::Door;
 
 const SUITES: [CipherSuite; 3] =
@@ -49,7 +51,7 @@ fn a_changed_leaf_is_followed() {
             )
             .build();
         let (group, device) = cast.at(PHONE);
-        let sent = group.update_leaf(device, parameters).unwrap();
+        let sent = group.shared_mut().unwrap().update_leaf(device, parameters).unwrap();
         cast.deliver(PHONE, &sent);
         for by in [SENSOR, PHONE, SENSOR] {
             cast.update(by);
@@ -82,7 +84,7 @@ fn extensions_change_and_external_senders_propose() {
             let mut cast = Cast::hidden(suite, framing);
             let (service, extensions) = external_sender(suite);
             let (group, device) = cast.at(PHONE);
-            let sent = group.update_extensions(device, extensions.clone()).unwrap();
+            let sent = group.commit(device, Commits::new().extensions(extensions.clone())).unwrap();
             cast.deliver(PHONE, &sent);
 
             // By reference: Ada takes the extension out and, in the next epoch, puts it in again.
@@ -185,7 +187,7 @@ fn a_removal_is_kept_and_hits_nobody_else() {
         }
         let first = group.remove(device, &[bob]).unwrap();
         group.discard(device).unwrap();
-        assert_eq!(group.removals(), [bob]);
+        assert_eq!(group.shared().unwrap().removals(), [bob]);
         let again = group.update(device).unwrap();
         assert_ne!(first.commit, again.commit);
 
@@ -355,7 +357,10 @@ fn a_rejoin_of_a_partner_takes_nothing_back() {
         group.remove(device, &[bob]).unwrap();
         group.discard(device).unwrap();
         group.cease(device).unwrap();
-        assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+        assert_eq!(
+            (group.phase(), group.shared().unwrap().removals()),
+            (Some(Phase::Ceasing), &[bob][..])
+        );
 
         let info = cast.devices[SENSOR].group_info().unwrap();
         let sent = cast.devices[SENSOR].rejoin(&info).unwrap();
@@ -369,7 +374,10 @@ fn a_rejoin_of_a_partner_takes_nothing_back() {
                 cast.devices[PHONE].crash().unwrap();
             }
             let (group, device) = cast.at(PHONE);
-            assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+            assert_eq!(
+                (group.phase(), group.shared().unwrap().removals()),
+                (Some(Phase::Ceasing), &[bob][..])
+            );
             let refused = group.update(device).unwrap_err();
             assert!(matches!(refused, Error::Usage(UsageError::Ceasing)), "{framing:?}");
         }
@@ -378,7 +386,10 @@ fn a_rejoin_of_a_partner_takes_nothing_back() {
         cast.devices[PHONE].rejoin(&info).unwrap();
         cast.devices[PHONE].confirm_rejoin().unwrap();
         let (group, _) = cast.at(PHONE);
-        assert_eq!((group.phase(), group.removals()), (Phase::Ceasing, &[bob][..]));
+        assert_eq!(
+            (group.phase(), group.shared().unwrap().removals()),
+            (Some(Phase::Ceasing), &[bob][..])
+        );
     });
 }
 

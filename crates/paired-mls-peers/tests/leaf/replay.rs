@@ -19,7 +19,7 @@ use paired_mls::{
     anchor::LeafIndex,
     conformance::{Content, Framing, Heard, Listener as _, Member, leaf::LeafMember as _},
 };
-use paired_mls_openmls::{KeyVectorCrypto, LeafGroup, Outgoing, PackageKind, gate};
+use paired_mls_openmls::{Content as Commits, Group, KeyVectorCrypto, Outgoing, PackageKind, gate};
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockOpenMls, TestCrypto};
 use serde::{Deserialize, Serialize};
 
@@ -157,7 +157,7 @@ fn publish(device: &OpenMlsLeafDevice<KeyVector>, vector: &Vector) -> Vec<u8> {
     let pairing = PairingId(vector.tape.pairing_id.0.clone().try_into().unwrap());
     let lifetime = Lifetime::init(vector.key_package.not_before, vector.key_package.not_after);
     let capabilities = door(vector).capabilities();
-    LeafGroup::publish(device.device(), pairing, PackageKind::Once, lifetime, capabilities).unwrap()
+    Group::publish(device.device(), pairing, PackageKind::Once, lifetime, capabilities).unwrap()
 }
 
 /// A group's new extensions.
@@ -176,7 +176,9 @@ fn make(
     let (group, at) = device.parts().unwrap();
     let removes: Vec<_> = removes.iter().map(|leaf| LeafIndex::new(*leaf).unwrap()).collect();
     match required_capabilities {
-        Some(required) => group.update_extensions(at, extensions(required)).unwrap(),
+        Some(required) => {
+            group.commit(at, Commits::new().extensions(extensions(required))).unwrap()
+        }
         None if removes.is_empty() => group.update(at).unwrap(),
         None => group.remove(at, &removes).unwrap(),
     }

@@ -19,8 +19,8 @@ use paired_mls::{
     wire::Credential,
 };
 use paired_mls_openmls::{
-    Error, KeyVectorCrypto, MemoryProvider, PeerError, Received, UsageError, gate,
-    gate_capabilities, proofs_extension,
+    Content as Commits, Error, KeyVectorCrypto, MemoryProvider, PeerError, Received, UsageError,
+    gate, gate_capabilities, proofs_extension,
 };
 use paired_mls_peers::{Door, LeafMode, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
 
@@ -169,7 +169,7 @@ fn a_leaf_changes_its_keys_in_place() {
         let both = both_keys(&cast);
         let parameters = with_keys(&cast, both.clone());
         let (group, device) = cast.at(PHONE);
-        let sent = group.update_leaf(device, parameters).unwrap();
+        let sent = group.shared_mut().unwrap().update_leaf(device, parameters).unwrap();
         cast.deliver(PHONE, &sent);
         assert_eq!(listed(&cast), both);
         cast.update(SENSOR);
@@ -178,10 +178,10 @@ fn a_leaf_changes_its_keys_in_place() {
         // Back to one key, which has to be the committer's own.
         let sensors = with_keys(&cast, key(&cast, SENSOR));
         let (group, device) = cast.at(PHONE);
-        let refused = group.update_leaf(device, sensors.clone()).unwrap_err();
+        let refused = group.shared_mut().unwrap().update_leaf(device, sensors.clone()).unwrap_err();
         assert!(matches!(refused, Error::Usage(UsageError::NotListed)), "{refused:?}");
         let (group, device) = cast.at(SENSOR);
-        let sent = group.update_leaf(device, sensors).unwrap();
+        let sent = group.shared_mut().unwrap().update_leaf(device, sensors).unwrap();
         cast.deliver(SENSOR, &sent);
         assert_eq!(listed(&cast), key(&cast, SENSOR));
         not_listed(&mut cast, PHONE);
@@ -225,21 +225,24 @@ fn several_keys_need_the_gate() {
         let parameters = with_keys(&cast, both_keys(&cast));
         let stored = cast.devices[PHONE].stored();
         let (group, device) = cast.at(PHONE);
-        let refused = group.update_leaf(device, parameters.clone()).unwrap_err();
+        let refused =
+            group.shared_mut().unwrap().update_leaf(device, parameters.clone()).unwrap_err();
         assert!(matches!(refused, Error::Peer(PeerError::Ungated)), "{refused:?}");
         assert_eq!(cast.devices[PHONE].stored(), stored);
 
         let (group, device) = cast.at(PHONE);
-        let sent = group.update_extensions(device, Extensions::single(gate()).unwrap()).unwrap();
+        let gated = Commits::new().extensions(Extensions::single(gate()).unwrap());
+        let sent = group.commit(device, gated).unwrap();
         cast.deliver(PHONE, &sent);
         let (group, device) = cast.at(PHONE);
-        let sent = group.update_leaf(device, parameters).unwrap();
+        let sent = group.shared_mut().unwrap().update_leaf(device, parameters).unwrap();
         cast.deliver(PHONE, &sent);
         cast.update(SENSOR);
 
         // The gate stays while the leaf has two keys.
         let (group, device) = cast.at(SENSOR);
-        let refused = group.update_extensions(device, Extensions::empty()).unwrap_err();
+        let ungated = Commits::new().extensions(Extensions::empty());
+        let refused = group.commit(device, ungated).unwrap_err();
         assert!(matches!(refused, Error::Peer(PeerError::Ungated)), "{refused:?}");
     });
 }
@@ -249,7 +252,8 @@ fn several_keys_need_the_gate() {
 fn the_gate_shuts_nobody_in() {
     let mut cast = cast(with_one_key(SUITE, Framing::Public), Door::Open, SUITE, Framing::Public);
     let (group, device) = cast.at(PHONE);
-    let refused = group.update_extensions(device, Extensions::single(gate()).unwrap());
+    let gated = Commits::new().extensions(Extensions::single(gate()).unwrap());
+    let refused = group.commit(device, gated);
     let stranded = |leaf: &LeafIndex| leaf.value() == 0;
     assert!(
         matches!(&refused, Err(Error::Usage(UsageError::GateWouldStrand(at))) if stranded(at)),

@@ -22,8 +22,8 @@ use paired_mls::{
     vault::MemoryStorage,
 };
 use paired_mls_openmls::{
-    Channel, Device, KeyVectorCrypto, LeafGroup, MemoryProvider, PackageKind, PairedGroup,
-    Received, VaultKey, VaultSigner, gate_capabilities, generate_signature_key, is_key_pair,
+    Channel, Device, Group, KeyVectorCrypto, LeafGroup, MemoryProvider, PackageKind, Received,
+    VaultKey, VaultSigner, gate_capabilities, generate_signature_key, is_key_pair,
 };
 use paired_mls_peers::{Door, StockOpenMls};
 
@@ -402,7 +402,7 @@ pub(crate) fn ada_adds(ada: &mut Stock, packages: Vec<Vec<u8>>) -> (Vec<u8>, Vec
 }
 
 /// The devices come into Ada's group, each with a leaf of its own, and pair there.
-pub(crate) fn at_a_node(pairing: &Pairing, ada: &mut Stock) -> Vec<PairedGroup> {
+pub(crate) fn at_a_node(pairing: &Pairing, ada: &mut Stock) -> Vec<Group> {
     let mut filler = Stock::behind(Door::Open, SUITE, Framing::Public, "a filler").unwrap();
     at_a_node_beside(&mut filler, pairing, ada)
 }
@@ -412,14 +412,14 @@ pub(crate) fn at_a_node_beside(
     other: &mut impl Member,
     pairing: &Pairing,
     ada: &mut Stock,
-) -> Vec<PairedGroup> {
+) -> Vec<Group> {
     let mut packages = vec![other.key_package().unwrap()];
     let own = pairing.gadgets.iter().map(|gadget| gadget.own.key_package(CIPHERSUITE).unwrap());
     packages.extend(own);
     let (_, welcome) = ada_adds(ada, packages);
     other.join(&welcome).unwrap();
     let join = |gadget: &Gadget| {
-        let mut group = PairedGroup::join(&gadget.own, &welcome, &join_config()).unwrap();
+        let mut group = Group::join(&gadget.own, &welcome, &join_config()).unwrap();
         group.pair(&gadget.own, &gadget.terms().pairing()).unwrap();
         group
     };
@@ -427,25 +427,24 @@ pub(crate) fn at_a_node_beside(
 }
 
 /// The devices come into Ada's group behind one leaf.
-pub(crate) fn behind_a_leaf(
-    pairing: &Pairing,
-    ada: &mut Stock,
-) -> Vec<(Device<Platform>, LeafGroup)> {
+pub(crate) fn behind_a_leaf(pairing: &Pairing, ada: &mut Stock) -> Vec<(Device<Platform>, Group)> {
     let devices: Vec<_> = pairing.gadgets.iter().map(Gadget::behind_the_leaf).collect();
     let proofs = devices.iter().map(|device| device.prove_key().unwrap()).collect();
     let proofs = KeyProofs::new(proofs);
-    let proven = |device: Device<Platform>| device.with_key_proofs(proofs.clone());
+    let proven = |device: Device<Platform>| {
+        device.with_key_proofs(proofs.clone()).with_shared_leaf(pairing.id())
+    };
     let devices: Vec<_> = devices.into_iter().map(proven).collect();
     let [first, others @ ..] = devices.as_slice() else { panic!("no devices") };
     let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
     let id = pairing.id();
-    let package = LeafGroup::publish(first, id, kind, lifetime, gate_capabilities()).unwrap();
+    let package = Group::publish(first, id, kind, lifetime, gate_capabilities()).unwrap();
     for other in others {
         LeafGroup::adopt(other, id, &package).unwrap();
     }
     let (_, welcome) = ada_adds(ada, vec![package]);
     let join = |device: Device<Platform>| {
-        let group = LeafGroup::join(&device, id, &welcome, &join_config()).unwrap();
+        let group = Group::join(&device, &welcome, &join_config()).unwrap();
         (device, group)
     };
     devices.into_iter().map(join).collect()

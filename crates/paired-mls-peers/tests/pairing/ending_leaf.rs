@@ -5,9 +5,7 @@ use paired_mls::{
     conformance::{Content, Listener as _, Member as _},
     pairing::{AnchorKind, PartnerPromise, Progress, StateName, Step},
 };
-use paired_mls_openmls::{
-    Device, Error, LeafGroup, PairedGroup, Received, UsageError, gate_capabilities,
-};
+use paired_mls_openmls::{Device, Error, Group, Received, UsageError, gate_capabilities};
 use paired_mls_peers::Door;
 
 use crate::cast::{
@@ -19,7 +17,7 @@ use crate::cast::{
 struct Leaf {
     pairing: Pairing,
     ada: Stock,
-    members: Vec<(Device<Platform>, LeafGroup)>,
+    members: Vec<(Device<Platform>, Group)>,
     door: Door,
 }
 
@@ -107,9 +105,9 @@ impl Leaf {
             .map(|gadget| gadget.own.key_package_with(CIPHERSUITE, gate_capabilities()).unwrap());
         let (_, welcome) = ada_adds(&mut self.ada, packages.collect());
         for gadget in gadgets {
-            let group = PairedGroup::join(&gadget.own, &welcome, &join_config()).unwrap();
+            let group = Group::join(&gadget.own, &welcome, &join_config()).unwrap();
             same_epoch(&self.ada, group.mls());
-            assert!(!group.is_paired());
+            assert_eq!(group.phase(), None);
         }
     }
 }

@@ -14,7 +14,7 @@ use paired_mls::{
     pairing::{AnchorKind, PairedSignal, SignalError, SignalPolicy},
 };
 use paired_mls_openmls::{
-    Announcement, Error, MemoryProvider, Outgoing, PairedGroup, UsageError, announcements,
+    Announcement, Error, Group, MemoryProvider, Outgoing, PackageKind, UsageError, announcements,
 };
 use paired_mls_peers::{Door, StockMlsRs};
 
@@ -31,7 +31,7 @@ struct Town {
     pairing: Pairing,
     ada: Stock,
     bob: StockMlsRs,
-    groups: Vec<PairedGroup>,
+    groups: Vec<Group>,
 }
 
 impl Town {
@@ -46,7 +46,11 @@ impl Town {
     }
 
     fn set(&mut self, n: usize, policy: SignalPolicy) {
-        self.groups[n].set_signal_policy(&self.pairing.gadgets[n].own, policy).unwrap();
+        self.groups[n]
+            .node_mut()
+            .unwrap()
+            .set_signal_policy(&self.pairing.gadgets[n].own, policy)
+            .unwrap();
     }
 
     fn update(&mut self, n: usize) -> usize {
@@ -124,7 +128,7 @@ fn a_reader_learns_who_healed_whom() {
     town.set(PHONE, SignalPolicy::Announce);
     assert_eq!(town.read(), [], "from the next commit on");
     // It is in the vault, and outlives the process.
-    town.groups[PHONE] = PairedGroup::load(&town.pairing.gadgets[PHONE].own, GROUP).unwrap();
+    town.groups[PHONE] = Group::load(&town.pairing.gadgets[PHONE].own, GROUP).unwrap();
     assert!(town.update(PHONE) > silent);
     assert_eq!(town.read(), [said(2, &[3], &[3])]);
     town.update(SENSOR);
@@ -164,8 +168,10 @@ fn only_what_is_so_is_said() {
     town.deliver(PHONE, &sent);
     assert_eq!(announcements(town.ada.group().unwrap()), []);
     let phone = &town.pairing.gadgets[PHONE].own;
-    town.groups[PHONE].unpair(phone).unwrap();
-    let refused = town.groups[PHONE].set_signal_policy(phone, SignalPolicy::Announce);
+    let group = Group::load(phone, GROUP).unwrap();
+    town.groups[PHONE] = group.unpair(phone).unwrap().unwrap();
+    let at_node = town.groups[PHONE].node_mut().unwrap();
+    let refused = at_node.set_signal_policy(phone, SignalPolicy::Announce);
     assert!(matches!(refused, Err(Error::Usage(UsageError::NotPaired))));
 }
 
@@ -176,20 +182,24 @@ fn a_refresh_and_a_return_are_said() {
     town.set(PHONE, SignalPolicy::Announce);
     let sensor = &town.pairing.gadgets[SENSOR].own;
     let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
-    let package = PairedGroup::publish(sensor, ID, lifetime, capabilities).unwrap();
+    let package = Group::publish(sensor, ID, PackageKind::Once, lifetime, capabilities).unwrap();
     let phone = &town.pairing.gadgets[PHONE].own;
-    let sent = town.groups[PHONE].refresh(phone, &package).unwrap();
+    let sent = town.groups[PHONE].node_mut().unwrap().refresh(phone, &package).unwrap();
     town.groups[PHONE].confirm(phone).unwrap();
     let welcome = sent.refresh.unwrap();
-    town.groups[SENSOR].process_refresh(sensor, &sent.commit, &welcome).unwrap();
+    town.groups[SENSOR]
+        .node_mut()
+        .unwrap()
+        .process_refresh(sensor, &sent.commit, &welcome)
+        .unwrap();
     town.others_hear(&sent.commit);
     assert_eq!(town.read(), [said(2, &[3], &[3])]);
 
     let info = town.bob_commits();
     let phone = &town.pairing.gadgets[PHONE].own;
-    let (sent, state) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
-    let back = PairedGroup::enter(phone, &info, &sent.commit, state.expose()).unwrap();
-    town.groups[PHONE] = back;
+    let rejoin = Group::rejoin(phone, &info, &join_config()).unwrap();
+    let sent = rejoin.outgoing().clone();
+    town.groups[PHONE] = rejoin.confirm(phone).unwrap();
     let sensor = &town.pairing.gadgets[SENSOR].own;
     events(town.groups[SENSOR].process(sensor, &sent.commit).unwrap());
     town.others_hear(&sent.commit);

@@ -17,9 +17,7 @@ use paired_mls::{
     leaf::PACKAGES_GROUP_ID,
     vault::MemoryStorage,
 };
-use paired_mls_openmls::{
-    Device, Error, LeafGroup, MemoryProvider, PairedGroup, PeerError, UsageError,
-};
+use paired_mls_openmls::{Device, Error, Group, MemoryProvider, PeerError, UsageError};
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice, StockOpenMls};
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
@@ -76,14 +74,14 @@ fn of_a_group_with_leaves_of_their_own() {
     for id in RESERVED {
         let (phone, signer) = device();
         let config = MlsGroupCreateConfig::builder().ciphersuite(CIPHERSUITE).build();
-        is_refused_to_the_caller(PairedGroup::create(&phone, id, &config), id);
+        is_refused_to_the_caller(Group::create(&phone, id, &config), id);
 
         let mut ada = ada(id);
         let adds = vec![phone.key_package(CIPHERSUITE).unwrap()];
         let sent = ada.commit(&Content { adds, ..Content::default() }).unwrap();
         ada.confirm().unwrap();
-        is_refused(PairedGroup::join(&phone, &sent.welcome.unwrap(), &join_config()), id);
-        is_refused(PairedGroup::rejoin(&phone, &group_info(&mut ada), &join_config()), id);
+        is_refused(Group::join(&phone, &sent.welcome.unwrap(), &join_config()), id);
+        is_refused(Group::rejoin(&phone, &group_info(&mut ada), &join_config()), id);
 
         // One that is there by other means is not paired.
         MlsGroup::new_with_group_id(
@@ -94,7 +92,7 @@ fn of_a_group_with_leaves_of_their_own() {
             phone.credential().clone(),
         )
         .unwrap();
-        let mut group = PairedGroup::load(&phone, id).unwrap();
+        let mut group = Group::load(&phone, id).unwrap();
         let keys = [phone.signature_key().to_vec(), vec![1; 32]];
         let pairing = Pairing::new(ID, keys);
         let seed = Seed::new(SUITE, Secret::new(vec![7; SUITE.kdf_len()])).unwrap();
@@ -126,9 +124,9 @@ fn of_a_group_with_a_shared_leaf() {
         ada.confirm().unwrap();
         let phone = devices[0].device();
         let welcome = sent.welcome.unwrap();
-        is_refused(LeafGroup::join(phone, ID, &welcome, &join_config()), id);
+        is_refused(Group::join(phone, &welcome, &join_config()), id);
         let info = group_info(&mut ada);
-        is_refused(LeafGroup::rejoin(phone, ID, &info, &join_config()), id);
-        is_refused(LeafGroup::enter(phone, ID, &info, &sent.commit, &join_config()), id);
+        is_refused(Group::rejoin(phone, &info, &join_config()), id);
+        is_refused(Group::enter(phone, &info, &sent.commit, None, &join_config()), id);
     }
 }

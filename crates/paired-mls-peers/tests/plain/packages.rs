@@ -26,8 +26,7 @@ use paired_mls::{
     wire,
 };
 use paired_mls_openmls::{
-    Device, Error, LeafGroup, MemoryProvider, PackageKind, PairedGroup, PeerError, Received,
-    UsageError,
+    Device, Error, Group, MemoryProvider, PackageKind, PeerError, Received, UsageError,
 };
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice, StockOpenMls};
 
@@ -88,14 +87,15 @@ impl Gadget {
     }
 
     fn publish(&self, lifetime: Lifetime) -> Vec<u8> {
-        PairedGroup::publish(&self.device, ID, lifetime, Capabilities::default()).unwrap()
+        Group::publish(&self.device, ID, PackageKind::Once, lifetime, Capabilities::default())
+            .unwrap()
     }
 }
 
 /// A phone, a neighbour, a lamp and a sensor, which are paired, and Ada, who is not.
 pub(crate) struct Town {
     pub(crate) gadgets: Vec<Gadget>,
-    pub(crate) groups: Vec<PairedGroup>,
+    pub(crate) groups: Vec<Group>,
     pub(crate) ada: StockOpenMls,
 }
 
@@ -114,7 +114,7 @@ impl Town {
             .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
             .build();
         let phone = &gadgets[PHONE].device;
-        let mut first = PairedGroup::create(phone, b"packages", &create).unwrap();
+        let mut first = Group::create(phone, b"packages", &create).unwrap();
         let others = gadgets[1..].iter();
         let mut adds: Vec<_> =
             others.map(|gadget| gadget.device.key_package(CIPHERSUITE).unwrap()).collect();
@@ -125,7 +125,7 @@ impl Town {
         ada.join(&welcome).unwrap();
         let mut groups = vec![first];
         for gadget in &gadgets[1..] {
-            groups.push(PairedGroup::join(&gadget.device, &welcome, &join).unwrap());
+            groups.push(Group::join(&gadget.device, &welcome, &join).unwrap());
         }
         let keys = gadgets.iter().map(|gadget| gadget.device.signature_key().to_vec());
         let pairing = Pairing::new(ID, keys);
@@ -147,15 +147,19 @@ impl Town {
         devices.iter().map(follow).collect()
     }
 
-    fn adopt(&self, key_package: &[u8]) {
-        self.groups[PHONE].adopt(&self.gadgets[PHONE].device, key_package).unwrap();
+    fn adopt(&mut self, key_package: &[u8]) {
+        self.groups[PHONE]
+            .node_mut()
+            .unwrap()
+            .adopt(&self.gadgets[PHONE].device, key_package)
+            .unwrap();
     }
 
     /// The phone's refresh of the sensor is accepted; the lamp is out by then, or the neighbour follows too.
     fn refreshed(&mut self, commit: &[u8], refresh: &[u8]) {
         self.groups[PHONE].confirm(&self.gadgets[PHONE].device).unwrap();
         let sensor = &self.gadgets[SENSOR].device;
-        self.groups[SENSOR].process_refresh(sensor, commit, refresh).unwrap();
+        self.groups[SENSOR].node_mut().unwrap().process_refresh(sensor, commit, refresh).unwrap();
         self.ada.process(commit).unwrap();
         let ada = self.ada.epoch_authenticator();
         for n in [PHONE, SENSOR] {
@@ -177,11 +181,12 @@ fn one_that_has_ended_blocks_no_later_one() {
     wait_for(end);
     town.gadgets[PHONE].wait(4);
     let phone = &town.gadgets[PHONE].device;
-    let refused = town.groups[PHONE].refresh(phone, &ended).unwrap_err();
+    let refused = town.groups[PHONE].node_mut().unwrap().refresh(phone, &ended).unwrap_err();
     assert!(matches!(&refused, Error::Peer(PeerError::OutOfTime { of, .. }) if of == "sensor"));
     let good = town.gadgets[SENSOR].publish(Lifetime::default());
     town.adopt(&good);
-    let sent = town.groups[PHONE].refresh(&town.gadgets[PHONE].device, &good).unwrap();
+    let sent =
+        town.groups[PHONE].node_mut().unwrap().refresh(&town.gadgets[PHONE].device, &good).unwrap();
     town.refreshed(&sent.commit, &sent.refresh.unwrap());
 }
 
@@ -196,7 +201,7 @@ fn the_policy_skips_and_burns_what_has_ended() {
         town.adopt(&first);
         town.adopt(&second);
         let phone = &town.gadgets[PHONE].device;
-        town.groups[PHONE].set_heal_policy(phone, HealPolicy::Refresh).unwrap();
+        town.groups[PHONE].node_mut().unwrap().set_heal_policy(phone, HealPolicy::Refresh).unwrap();
         town.gadgets[PHONE].wait(later);
 
         // The anchor is blanked, and the sensor's own leaf used.
@@ -285,7 +290,8 @@ fn the_last_of_many_is_found() {
         last = town.gadgets[SENSOR].publish(Lifetime::default());
         town.adopt(&last);
     }
-    let sent = town.groups[PHONE].refresh(&town.gadgets[PHONE].device, &last).unwrap();
+    let sent =
+        town.groups[PHONE].node_mut().unwrap().refresh(&town.gadgets[PHONE].device, &last).unwrap();
     town.refreshed(&sent.commit, &sent.refresh.unwrap());
 }
 
@@ -309,7 +315,7 @@ fn behind_a_leaf() -> Vec<OpenMlsLeafDevice> {
 
 fn publish(device: &OpenMlsLeafDevice, lifetime: Lifetime) -> Vec<u8> {
     let (kind, capabilities) = (PackageKind::Once, Capabilities::default());
-    LeafGroup::publish(device.device(), ID, kind, lifetime, capabilities).unwrap()
+    Group::publish(device.device(), ID, kind, lifetime, capabilities).unwrap()
 }
 
 fn joins(devices: &mut [OpenMlsLeafDevice], group_id: &[u8], welcome: &[u8]) {
@@ -388,14 +394,14 @@ fn a_package_with_another_leaf_key_is_a_forgery() {
     let forged = with_leaf_key(&package, [9; 32], private);
     let phone = &town.gadgets[PHONE].device;
     let refused = [
-        town.groups[PHONE].adopt(phone, &forged).unwrap_err(),
-        town.groups[PHONE].refresh(phone, &forged).unwrap_err(),
+        town.groups[PHONE].node_mut().unwrap().adopt(phone, &forged).unwrap_err(),
+        town.groups[PHONE].node_mut().unwrap().refresh(phone, &forged).unwrap_err(),
     ];
     for refused in refused {
         assert!(matches!(refused, Error::Peer(PeerError::NotFromTheTape)), "{refused:?}");
     }
-    town.groups[PHONE].adopt(phone, &control).unwrap();
-    town.groups[PHONE].refresh(phone, &control).unwrap();
+    town.groups[PHONE].node_mut().unwrap().adopt(phone, &control).unwrap();
+    town.groups[PHONE].node_mut().unwrap().refresh(phone, &control).unwrap();
 }
 
 /// A refresh changes a partner's keys, and not who it is.
@@ -410,11 +416,12 @@ fn a_refresh_does_not_change_the_credential() {
     let provider = MemoryProvider::new(RustCrypto::default());
     let vault = sensor.vault().clone();
     let renamed = Device::new(provider, vault, signer, renamed, AcceptAnyIdentity);
-    let package = PairedGroup::publish(&renamed, ID, days(60), Capabilities::default()).unwrap();
+    let package =
+        Group::publish(&renamed, ID, PackageKind::Once, days(60), Capabilities::default()).unwrap();
     let phone = &town.gadgets[PHONE].device;
     let refused = [
-        town.groups[PHONE].adopt(phone, &package).unwrap_err(),
-        town.groups[PHONE].refresh(phone, &package).unwrap_err(),
+        town.groups[PHONE].node_mut().unwrap().adopt(phone, &package).unwrap_err(),
+        town.groups[PHONE].node_mut().unwrap().refresh(phone, &package).unwrap_err(),
     ];
     for refused in refused {
         assert!(matches!(refused, Error::Usage(UsageError::OtherCredential)), "{refused:?}");
@@ -428,7 +435,7 @@ fn nobody_is_refreshed_while_the_pairing_ends() {
     let package = town.gadgets[SENSOR].publish(days(60));
     let phone = &town.gadgets[PHONE].device;
     town.groups[PHONE].cease(phone).unwrap();
-    let refused = town.groups[PHONE].refresh(phone, &package).unwrap_err();
+    let refused = town.groups[PHONE].node_mut().unwrap().refresh(phone, &package).unwrap_err();
     assert!(matches!(refused, Error::Usage(UsageError::Ceasing)), "{refused:?}");
 }
 

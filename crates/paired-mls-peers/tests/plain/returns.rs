@@ -7,7 +7,7 @@ use paired_mls::{
     anchor::LeafIndex,
     conformance::{Content, Listener as _, Member as _},
 };
-use paired_mls_openmls::{Error, PairedGroup, Received, UsageError};
+use paired_mls_openmls::{Error, Group, Received, UsageError};
 
 use crate::packages::{CIPHERSUITE, LAMP, PHONE, SENSOR, Town};
 
@@ -31,8 +31,9 @@ fn a_pairing_that_is_ending_goes_on_ending() {
         let (group, provider, signer) = town.ada.parts().unwrap();
         let info = group.export_group_info(provider.crypto(), signer, true).unwrap();
         let info = info.to_bytes().unwrap();
-        let (sent, state) = PairedGroup::rejoin(phone, &info, &join_config()).unwrap();
-        let back = PairedGroup::enter(phone, &info, &sent.commit, state.expose()).unwrap();
+        let rejoin = Group::rejoin(phone, &info, &join_config()).unwrap();
+        let sent = rejoin.outgoing().clone();
+        let back = rejoin.confirm(phone).unwrap();
         let phase = if ceasing { Phase::Ceasing } else { Phase::Active };
         assert_eq!(back.phase(), Some(phase));
         town.groups[PHONE] = back;
@@ -65,10 +66,10 @@ fn whoever_cannot_follow_gives_up_and_joins() {
     let welcome = sent.welcome.unwrap();
 
     let sensor = &town.gadgets[SENSOR].device;
-    let refused = PairedGroup::join(sensor, &welcome, &join_config()).err().unwrap();
+    let refused = Group::join(sensor, &welcome, &join_config()).err().unwrap();
     assert!(matches!(refused, Error::Usage(UsageError::StillMember)), "{refused}");
     town.groups.remove(SENSOR).forget(sensor).unwrap();
-    let back = PairedGroup::join(sensor, &welcome, &join_config()).unwrap();
+    let back = Group::join(sensor, &welcome, &join_config()).unwrap();
     let ada = town.ada.epoch_authenticator();
     assert_eq!(back.mls().epoch_authenticator().as_slice(), ada);
 }

@@ -26,9 +26,7 @@ use paired_mls::{
     group::credential::AcceptAnyIdentity,
     vault::MemoryStorage,
 };
-use paired_mls_openmls::{
-    Device, Inspection, KeyVectorCrypto, MemoryProvider, PairedGroup, Received,
-};
+use paired_mls_openmls::{Device, Group, Inspection, KeyVectorCrypto, MemoryProvider, Received};
 use serde::Deserialize;
 use serde_json::json;
 use tls_codec::{DeserializeBytes as _, Serialize as _, VLBytes};
@@ -108,14 +106,14 @@ impl Client {
     }
 
     /// Joins, by OpenMLS where the tree comes apart from the Welcome, and pairs with a member who knows nothing of it.
-    fn join(&self, device: &Device<MemoryProvider<Crypto>>, suite: CipherSuite) -> PairedGroup {
+    fn join(&self, device: &Device<MemoryProvider<Crypto>>, suite: CipherSuite) -> Group {
         let config = MlsGroupJoinConfig::builder()
             .use_ratchet_tree_extension(true)
             .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
             .number_of_resumption_psks(16)
             .build();
         let mut group = match &self.ratchet_tree {
-            None => PairedGroup::join(device, &self.welcome.0, &config).unwrap(),
+            None => Group::join(device, &self.welcome.0, &config).unwrap(),
             Some(tree) => {
                 let MlsMessageBodyIn::Welcome(welcome) = parse(&self.welcome.0) else {
                     panic!("a Welcome is a Welcome");
@@ -127,7 +125,7 @@ impl Client {
                 let builder = JoinBuilder::new(provider, processed).with_ratchet_tree(tree);
                 let staged = builder.skip_lifetime_validation().build().unwrap();
                 let joined = staged.into_group(provider).unwrap();
-                PairedGroup::load(device, joined.group_id().as_slice()).unwrap()
+                Group::load(device, joined.group_id().as_slice()).unwrap()
             }
         };
         let own = device.signature_key();
@@ -168,7 +166,7 @@ impl Known {
         true
     }
 
-    fn apply(&self, tree: &Tree, group: &PairedGroup) -> Tree {
+    fn apply(&self, tree: &Tree, group: &Group) -> Tree {
         let (tree, _) = tree.after(&self.changes).unwrap().into_parts();
         let Some(key) = &self.key else { return tree };
         let mut members = group.mls().members();
@@ -199,11 +197,11 @@ fn follow(name: &str) -> Option<Tally> {
         };
         let device = client.device(theirs);
         let mut group = client.join(&device, suite);
-        let told = |group: &PairedGroup| group.mls().epoch_authenticator().as_slice().to_vec();
+        let told = |group: &Group| group.mls().epoch_authenticator().as_slice().to_vec();
         assert_eq!(told(&group), client.initial_epoch_authenticator.0, "{name} {number}");
-        let mut tree = group.tree().unwrap();
+        let mut tree = group.node().unwrap().tree().unwrap();
         for (n, epoch) in client.epochs.iter().enumerate() {
-            assert!(group.is_paired());
+            assert!(group.phase().is_some());
             for proposal in &epoch.proposals {
                 let heard = group.follow_if(&device, &proposal.0, |_| true).unwrap();
                 let is_kept = matches!(heard, Received::Proposal | Received::Impostor { .. });
@@ -216,7 +214,7 @@ fn follow(name: &str) -> Option<Tally> {
             assert!(matches!(heard, Received::Commit { .. }), "{name} {number}: {heard:?}");
             assert_eq!(told(&group), epoch.epoch_authenticator.0, "{name} {number} {n}");
             tree = known.apply(&tree, &group);
-            assert_eq!(tree, group.tree().unwrap(), "{name} {number} {n}");
+            assert_eq!(tree, group.node().unwrap().tree().unwrap(), "{name} {number} {n}");
             tally.commits += 1;
         }
         tally.clients += 1;

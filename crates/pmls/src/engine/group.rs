@@ -1,8 +1,10 @@
 //! A group, with a leaf of the device's own or one that it shares.
 
-use paired_mls::{DeviceId, EpochSecurity, Event, Freshness, PairingId, Phase, anchor::LeafIndex};
+use paired_mls::{
+    DeviceId, EpochSecurity, Event, Freshness, Pairing, PairingId, Phase, anchor::LeafIndex,
+};
 use paired_mls_openmls::{
-    Error, Group as MlsPaired, LeafGroup, MemberIdentity, Outgoing, PairedGroup, Received,
+    Error, Footing, Group as MlsPaired, LeafGroup, MemberIdentity, Outgoing, PairedGroup, Received,
     UsageError, gate, gate_capabilities,
     openmls::prelude::{
         Capabilities, Ciphersuite, Extensions, LeafNodeIndex, Lifetime, MlsGroup,
@@ -133,6 +135,16 @@ impl Group {
     pub(crate) fn pairing(&self) -> Option<PairingId> {
         let ended = self.shared().is_none() && self.phase() != Some(Phase::Active);
         if ended { None } else { self.any_pairing() }
+    }
+
+    /// Pairs this device here; `None` if it shares its leaf.
+    pub(super) fn pair(&mut self, pairing: &Pairing) -> Result<Option<Footing>, Error> {
+        self.group.pair(&self.device, pairing)
+    }
+
+    /// How safe the epoch is for a device of the pairing.
+    pub(super) fn security_of(&self, device: DeviceId) -> Option<EpochSecurity> {
+        self.group.security(device)
     }
 
     /// How safe the epoch is for this device.

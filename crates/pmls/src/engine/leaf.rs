@@ -9,7 +9,7 @@ use paired_mls::{
 };
 use paired_mls_api::{Base64Url, DeviceId, KeyPackageUpload, RegisterDevice};
 use paired_mls_openmls::{
-    Error, LeafGroup, PackageKind, PairedGroup, PeerError, VaultKey, gate_capabilities,
+    Error, Group as MlsPaired, PackageKind, PeerError, VaultKey, gate_capabilities,
     openmls::prelude::{BasicCredential, Capabilities, CredentialWithKey},
 };
 
@@ -151,14 +151,12 @@ impl Engine {
         kind: PackageKind,
     ) -> Result<Vec<u8>, EngineError> {
         let capabilities = leaf_capabilities(terms);
+        let publish = |device: &OwnDevice| {
+            MlsPaired::publish(device, pairing, kind, lifetime(), capabilities)
+        };
         Ok(match terms.anchor() {
-            AnchorKind::Node => {
-                PairedGroup::publish(self.device(), pairing, lifetime(), capabilities)?
-            }
-            AnchorKind::Leaf => {
-                let device = self.behind_leaf(pairing)?;
-                LeafGroup::publish(&device, pairing, kind, lifetime(), capabilities)?
-            }
+            AnchorKind::Node => publish(self.device())?,
+            AnchorKind::Leaf => publish(&self.behind_leaf(pairing)?)?,
         })
     }
 

@@ -203,16 +203,16 @@ impl Engine {
         let row = self.store().group(&GroupId::new(group_id)?)?;
         let Some(row) = row.filter(|row| row.state != Membership::Gone) else { return Ok(()) };
         let mut group = self.load(&row)?;
+        let now = group.epoch();
         let Some((own, device)) = group.as_own() else { return Ok(()) };
         let epoch = own.check_refresh(device, content)?;
         for (number, kept) in self.store().welcomes()? {
-            let of_the_past =
-                |kept: RefreshWelcome| kept.group_id == group_id && kept.epoch <= own.epoch();
+            let of_the_past = |kept: RefreshWelcome| kept.group_id == group_id && kept.epoch <= now;
             if RefreshWelcome::decode(&kept).is_ok_and(of_the_past) {
                 self.store().forget_welcome(number)?;
             }
         }
-        if epoch > own.epoch() {
+        if epoch > now {
             self.store().keep_welcome(content, self.now())?;
         }
         Ok(())

@@ -178,7 +178,7 @@ impl Engine {
         let devices = paired.devices().into_iter().map(|(device, _)| {
             let name = names.get(&device.0).cloned().unwrap_or_else(|| device.to_string());
             let end = ends.iter().find(|(of, _)| *of == device).map(|(_, end)| *end);
-            let security = paired.security(device).map(|security| security.name());
+            let security = group.security_of(device).map(|security| security.name());
             view(Some(device.0), name, security, end)
         });
         devices.collect()

@@ -37,7 +37,7 @@ impl Engine {
         let group = self.group(name)?;
         let shared =
             group.shared().ok_or_else(|| EngineError::NoSharedLeaf(group.row.name.clone()))?;
-        let terms = self.terms(shared.pairing_tape().pairing)?;
+        let terms = self.terms(group.pairing().ok_or(UsageError::NotPaired)?)?;
         let own = self.own_number(&terms).map(|device| device.0);
         let holder = shared.token().map(|device| device.0);
         let told = self.store().cursor(&given_by_partner(&group))?;

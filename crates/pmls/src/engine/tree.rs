@@ -156,8 +156,8 @@ fn nodes(group: &Group, tree: &Tree) -> Result<BTreeMap<u32, NodeView>, EngineEr
             NodeState::Filled
         };
         let security = device.and_then(|device| {
-            let paired = group.paired()?;
-            Some(paired.security(paired_mls::DeviceId(device))?.name())
+            group.paired()?;
+            Some(group.security_of(paired_mls::DeviceId(device))?.name())
         });
         views.insert(
             node.value(),

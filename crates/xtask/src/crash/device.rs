@@ -10,7 +10,7 @@ use paired_mls::{
         Route, Source, Terms,
     },
 };
-use paired_mls_openmls::{Group, PairedGroup, is_key_pair};
+use paired_mls_openmls::{Group, PackageKind, is_key_pair};
 
 use super::{
     AnchorKind,
@@ -194,7 +194,10 @@ fn turn(
     let own = round.refresh_of(epoch, home.name());
     if epoch.is_multiple_of(EPOCHS_PER_REFRESH) && !own.exists() && group.node().is_some() {
         let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
-        put(&own, &PairedGroup::publish(device, round.pairing(), lifetime, capabilities)?)?;
+        put(
+            &own,
+            &Group::publish(device, round.pairing(), PackageKind::Once, lifetime, capabilities)?,
+        )?;
     }
     let published = get(&round.refresh_of(epoch, partner))?;
     let renews = published.is_some();

@@ -75,7 +75,7 @@ pub(super) fn key_package(
     Ok(match partner {
         Partner::IsLater => {
             let (kind, lifetime) = (PackageKind::Once, Lifetime::default());
-            Some(LeafGroup::publish(device, pairing, kind, lifetime, gate_capabilities())?)
+            Some(Group::publish(device, pairing, kind, lifetime, gate_capabilities())?)
         }
         Partner::Published(None) => None,
         Partner::Published(Some(package)) => {

@@ -78,19 +78,20 @@ impl Engine {
             let mut group = self.load(&row)?;
             let all = has_all(&group, &terms);
             let pending = group.has_pending();
-            let Some((own, device)) = group.as_own() else { continue };
-            if !all || pending || own.pairing_tape().is_some_and(|tape| tape.pairing == pairing) {
+            let used = group.any_pairing();
+            if !all || pending || used == Some(pairing) {
                 continue;
             }
-            let (group, pairing_id) = (row.name.clone(), pairing.to_string());
-            if let Some(other) = own.pairing_tape() {
+            let pairing_id = pairing.to_string();
+            if let Some(other) = used {
                 if self.is_news(&format!("unused {pairing} {}", row.id))? {
-                    let instead = other.pairing.to_string();
+                    let (group, instead) = (row.name.clone(), other.to_string());
                     report.add(Happening::NotUsedIn { group, pairing: pairing_id, instead });
                 }
                 continue;
             }
-            let footing = own.pair(device, &terms.pairing())?;
+            let Some(footing) = group.pair(&terms.pairing())? else { continue };
+            let group = row.name.clone();
             self.store().set_used(&row.id)?;
             let names = terms.roster().devices().len();
             let left_out = match footing {
