@@ -6,6 +6,7 @@
 //! facts      what a commit means for each of them
 //! merge      what a commit makes of the pairing, before it is merged
 //! aim        whom a commit of this device reaches, and when one that heals is due
+//! own        what an encrypted message of the own leaf is
 //! alarm      proposals in the name of a device that it does not make
 //! refresh    whose leaf is to be renewed, and by which KeyPackage
 //! rejoin     the place that an external commit takes, and what it means there
@@ -16,6 +17,7 @@ mod alarm;
 mod begin;
 mod facts;
 mod merge;
+mod own;
 mod refresh;
 mod rejoin;
 mod standing;
@@ -33,6 +35,7 @@ pub use self::{
     aim::Aim,
     facts::{Delivery, Meaning, Proposals, commit_facts},
     merge::{Outcome, renewed, renews_own_leaf},
+    own::OwnPrivate,
     rejoin::Seat,
     standing::{Footing, Standing, device_of},
 };

@@ -7,6 +7,7 @@ use paired_mls::{
     DeviceId, EpochSecurity, Event, HealPolicy, Index, LeafKey, Phase, RecordName, Vault,
     group::{Act, EpochMark, NotHealed},
     pairing::SignalPolicy,
+    wire::PrivateMessage,
 };
 
 use super::*;
@@ -263,4 +264,30 @@ fn a_refresh_is_for_a_partner() {
     assert_eq!(partner(2), Ok(PARTNER));
     assert_eq!(partner(1), Err(UsageError::NotAPartner));
     assert_eq!(partner(90), Err(UsageError::NotAPartner));
+}
+
+/// A commit of the own leaf is the one that waits, or forged; of an epoch that is over, and of another kind, nothing is
+/// said. In a group without a pairing the vault knows the own commits.
+#[test]
+fn what_an_encrypted_message_of_the_own_leaf_is() {
+    let hash = |hash: u8| Some(move || Ok(vec![hash]));
+    let none = || None::<fn() -> Result<Vec<u8>, Error>>;
+    let message =
+        |epoch| PrivateMessage::commit(b"group", epoch, vec![1; 12], vec![2; 40]).encode().unwrap();
+    let (mut paired, vault) = paired(0);
+    paired.record.pending = Some(PendingCommit { hash: vec![5], index: None });
+    let now = (&b"group"[..], 1);
+    let of = |paired, epoch, hash| OwnPrivate::of(&vault, paired, now, &message(epoch), hash);
+    assert_eq!(of(Some(&paired), 1, hash(5)).unwrap(), OwnPrivate::Pending);
+    assert_eq!(of(Some(&paired), 1, hash(6)).unwrap(), OwnPrivate::Forged);
+    assert_eq!(of(Some(&paired), 0, hash(5)).unwrap(), OwnPrivate::Other);
+    let idle = |paired| OwnPrivate::of(&vault, paired, now, &message(1), none()).unwrap();
+    assert_eq!((idle(Some(&paired)), idle(None)), (OwnPrivate::Forged, OwnPrivate::Forged));
+
+    assert_eq!(of(None, 1, hash(5)).unwrap(), OwnPrivate::Other, "made before commits were noted");
+    vault.note_own_commit(b"group", &[5]).unwrap();
+    assert_eq!(of(None, 1, hash(5)).unwrap(), OwnPrivate::Pending);
+    assert_eq!(of(None, 1, hash(6)).unwrap(), OwnPrivate::Forged);
+    let nonsense = OwnPrivate::of(&vault, None, now, b"nonsense", none());
+    assert!(matches!(nonsense, Err(Error::Peer(_))));
 }

@@ -7,12 +7,7 @@ use openmls::{
         Sender, StagedCommit,
     },
 };
-use paired_mls::{
-    DeviceId, Event, GroupRecord,
-    anchor::LeafIndex,
-    group::credential::Identity,
-    wire::{ContentType, MlsMessage},
-};
+use paired_mls::{DeviceId, Event, anchor::LeafIndex, group::credential::Identity};
 
 use super::{
     PairedGroup,
@@ -23,7 +18,7 @@ use super::{
 };
 use paired_mls_group::{
     Committer, Receiving, Steering as _,
-    node::{Delivery, Paired, device_of},
+    node::{Delivery, OwnPrivate, Paired, device_of},
 };
 
 use crate::{
@@ -196,7 +191,11 @@ impl PairedGroup {
                     merge_own(mls, paired, device, &identities)?
                 }
                 ProcessedMessageContent::OwnPrivateMessage => {
-                    match own_private(mls, paired, device, message)? {
+                    let own = mls.pending_commit().is_some();
+                    let hash = || message_hash(mls, device, message);
+                    let now = (mls.group_id().as_slice(), mls.epoch().as_u64());
+                    let waiting = own.then_some(hash);
+                    match OwnPrivate::of(device.vault(), paired, now, message, waiting)? {
                         OwnPrivate::Pending => merge_own(mls, paired, device, &identities)?,
                         OwnPrivate::Forged => return Err(PeerError::InOwnName.into()),
                         OwnPrivate::Other => return Ok((Done::Heard(Received::Own), None)),
@@ -299,48 +298,4 @@ where
         }
         error => PeerError::message(error),
     }
-}
-
-/// An encrypted message from the own leaf, of which MLS lets its sender read nothing.
-enum OwnPrivate {
-    /// The own commit that waits.
-    Pending,
-    /// A commit of the current epoch that this device has not made.
-    Forged,
-    /// An application message or a proposal, or of an epoch that is over.
-    Other,
-}
-
-fn own_private<P: Platform>(
-    mls: &MlsGroup,
-    paired: Option<&Paired>,
-    device: &Device<P>,
-    message: &[u8],
-) -> Result<OwnPrivate, Error> {
-    let is_commit = match MlsMessage::decode(message).map_err(PeerError::message)? {
-        MlsMessage::Framed(header) => {
-            header.content_type() == ContentType::COMMIT && header.epoch() == mls.epoch().as_u64()
-        }
-        _ => false,
-    };
-    if !is_commit {
-        return Ok(OwnPrivate::Other);
-    }
-    let waits = mls.pending_commit().is_some();
-    let pending = paired.map(|Paired { record: GroupRecord { pending, .. }, .. }| pending);
-    Ok(match pending {
-        Some(Some(pending)) if waits && pending.hash == message_hash(mls, device, message)? => {
-            OwnPrivate::Pending
-        }
-        None if waits => {
-            let hash = message_hash(mls, device, message)?;
-            match device.vault().is_own_commit(mls.group_id().as_slice(), &hash)? {
-                Some(true) => OwnPrivate::Pending,
-                Some(false) => OwnPrivate::Forged,
-                // Made before commits were noted.
-                None => OwnPrivate::Other,
-            }
-        }
-        _ => OwnPrivate::Forged,
-    })
 }
