@@ -203,8 +203,12 @@ impl PairedGroup {
                 }
             };
             Ok((Done::Followed(merged), next))
-        })?;
-        match done {
+        });
+        if let (Err(Error::Peer(PeerError::InOwnName)), Some(tape)) = (&done, &tape) {
+            // Or this device has made it, and what it has is a backup of before.
+            device.vault().doubt(tape.pairing)?;
+        }
+        match done? {
             Done::Heard(received) => Ok(received),
             Done::Followed(mut merged) => {
                 self.settle(device, &mut merged);

@@ -9,7 +9,7 @@ use openmls::{
 };
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    EpochContext, PairingId, Secret,
+    EpochContext, PairingId, Secret, VaultError,
     wire::{PublicCommit, RatchetTree},
 };
 use paired_mls_group::{
@@ -81,6 +81,13 @@ impl PairedGroup {
             .leaf_node_parameters(leaf)
             .load_psks(device.provider().storage())
             .map_err(Error::mls("load the pre-shared keys of a commit"))?;
+        if let Some(record) = &record {
+            match device.vault().doubt(record.tape.pairing) {
+                // A pairing whose tape is gone opens nothing.
+                Err(VaultError::Missing(_)) => {}
+                done => done?,
+            }
+        }
         let anchor = seat.as_ref().and_then(|seat| seat.anchor.as_ref());
         let mut drawn_from = None;
         let built = match (&record, anchor) {

@@ -43,6 +43,8 @@ impl LeafGroup {
                 Err(error) => return Err(error),
             }
         }
+        // Perhaps this device has made it, and what it has is a backup of before.
+        device.vault().doubt(self.record.tape.pairing)?;
         Err(refused.unwrap_or_else(|| PeerError::NotFromTheTape.into()))
     }
 

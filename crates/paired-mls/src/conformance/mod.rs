@@ -82,7 +82,9 @@ macro_rules! leaf_anchor_conformance {
             membership: removed_and_added_in_one_commit, removed_and_added_while_away;
             backup: a_vault_of_yesterday_is_noticed_and_the_leaf_heals,
                 a_state_of_yesterday_sends_nothing_and_comes_back,
-                both_of_yesterday_follow_the_log;
+                both_of_yesterday_follow_the_log,
+                both_of_yesterday_open_nothing_twice,
+                an_opening_that_is_repeated_is_refused_and_not_again;
             token: nobody_sends_without_it,
                 it_is_asked_for_and_given,
                 nothing_is_used_twice_over_many_switches;
@@ -176,7 +178,9 @@ macro_rules! node_anchor_conformance {
                 a_vault_from_before_the_first_commit_is_no_worse,
                 a_state_of_yesterday_sends_nothing_and_comes_back,
                 both_of_yesterday_come_back,
-                a_passive_device_of_yesterday_follows_the_log;
+                a_passive_device_of_yesterday_follows_the_log,
+                both_of_yesterday_open_nothing_twice,
+                an_opening_that_is_repeated_is_refused_and_not_again;
             forged: a_members_notify_moves_nobody;
             failures: a_replay_is_refused,
                 a_notify_of_another_group_or_epoch_is_refused,

@@ -21,6 +21,9 @@ pub struct World<'a, A: Adapter> {
     pub group_info: Vec<u8>,
 }
 
+/// The pairing of all devices.
+pub(super) const PAIRING: PairingId = PairingId([7; 16]);
+
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -117,7 +120,7 @@ impl<'a, A: Adapter> World<'a, A> {
     /// The pairing of all devices.
     pub fn pairing(&self) -> Pairing {
         let keys = self.devices.iter().map(PairedMember::signature_key);
-        Pairing::new(PairingId([7; 16]), keys)
+        Pairing::new(PAIRING, keys)
     }
 
     /// A member commits with nothing but a path, and everybody follows.

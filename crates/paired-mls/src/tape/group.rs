@@ -104,6 +104,27 @@ impl Tape {
         self.next = next_skip(self.next.max(FIRST_OPENING)).min(Index::MAX_POSITION + 1);
     }
 
+    /// The same where it is not certain that this vault is an older copy: whoever has a device's keys can raise
+    /// that doubt as often as he likes. So nothing changes if no lane was opened since the last skip. Returns
+    /// whether it did.
+    pub(crate) fn skip_in_doubt(&mut self) -> bool {
+        let changes = !self.has_skipped();
+        if changes {
+            self.skip_openings();
+        }
+        changes
+    }
+
+    /// Whether no lane was opened since the last skip.
+    fn has_skipped(&self) -> bool {
+        self.next > 0 && self.next.is_multiple_of(SKIPPED_OPENINGS)
+    }
+
+    /// Whether this device has handed out `index`, of its own lane, with this vault.
+    pub(crate) fn remembers(&self, index: Index) -> bool {
+        index.position() < self.next
+    }
+
     pub(super) fn spot(&self, index: Index) -> Spot {
         Spot { opening: self.opening(index.device()).unwrap_or_default(), index }
     }
@@ -112,7 +133,7 @@ impl Tape {
     pub(crate) fn next_opening(&self, group: &Self) -> Result<Index, TapeError> {
         let next = self.next.max(FIRST_OPENING);
         let next = match group.lanes.as_ref().map(|lanes| lanes.next_opening) {
-            Some(NextOpening::Ahead) => next_skip(next),
+            Some(NextOpening::Ahead) if !self.has_skipped() => next_skip(next),
             _ => next,
         };
         let index = Index::new(self.own, next).and_then(|index| self.next_held(index));

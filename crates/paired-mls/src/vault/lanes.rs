@@ -163,8 +163,12 @@ impl Vault {
         let shelf = self.shelf();
         let name = RecordName::SubTape(tape.clone());
         let mut group = shelf.load_tape(&name)?;
-        let parent = lane_of(&shelf, tape, &mut group, spot)?;
+        let mut parent = lane_of(&shelf, tape, &mut group, spot)?;
         let own = spot.index.device() == group.own_device();
+        if own && !group.remembers(spot.index) {
+            // A commit of this device that this vault has not made: it is an older copy.
+            parent = parent.in_doubt(&shelf, tape)?;
+        }
         group.burn(spot.index)?;
         further(&mut group)?;
         if own {
@@ -192,25 +196,44 @@ impl Vault {
     }
 
     /// Makes this device open its lane of a group's tape anew before its next commit there, far ahead of
-    /// all that it has opened: a partner came back from outside, and may have an older vault; or this
-    /// device did.
+    /// all that it has opened: a partner came back from outside, and may have an older vault, or this one
+    /// may be older. Lanes that it opens in other groups are ahead, too.
     ///
     /// # Errors
     ///
     /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
     pub fn reopen(&self, tape: &TapeId) -> Result<(), VaultError> {
+        self.doubt(tape.pairing)?;
         self.change_group(tape, Tape::reopen_ahead)
     }
 
-    /// Makes this device skip far ahead when it opens its lane of a group's tape; nothing changes if the
-    /// lane is open. For a device that comes in from outside: it may have opened the lane before, with a
-    /// vault of which this one is an older copy.
+    /// Makes this device skip far ahead when it opens its lane of a group's tape, if that is not open, and
+    /// lanes in other groups. For a device that comes in from outside: it may have opened them before, with
+    /// a vault of which this one is an older copy.
     ///
     /// # Errors
     ///
     /// [`VaultError::Missing`] for an unknown tape, [`VaultError::Storage`].
     pub fn skip_ahead(&self, tape: &TapeId) -> Result<(), VaultError> {
+        self.doubt(tape.pairing)?;
         self.change_group(tape, Tape::skip_unless_open)
+    }
+
+    /// This vault may be an older copy: there is a commit in this device's name that it does not remember.
+    /// Lanes that it opens from now on, in whatever group, are ahead of all that it may have opened. To say
+    /// so again changes nothing until it has opened one.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError::Missing`] for an unknown pairing, [`VaultError::Storage`].
+    pub fn doubt(&self, pairing: PairingId) -> Result<(), VaultError> {
+        let shelf = self.shelf();
+        let name = RecordName::Pairing(pairing);
+        let mut parent = shelf.load_tape(&name)?;
+        if parent.skip_in_doubt() {
+            let _ = shelf.store_tape(&name, &parent)?;
+        }
+        Ok(())
     }
 
     /// Notes that the group is about to be in `epoch` on this device: before the MLS state is stored.
@@ -308,6 +331,16 @@ enum Parent {
 }
 
 impl Parent {
+    /// With the own openings skipped.
+    fn in_doubt(self, shelf: &Shelf<'_>, tape: &TapeId) -> Result<Self, VaultError> {
+        let mut parent = match self {
+            Self::Changed(parent) => *parent,
+            Self::Unchanged => shelf.load_tape(&RecordName::Pairing(tape.pairing))?,
+        };
+        let _ = parent.skip_in_doubt();
+        Ok(Self::Changed(Box::new(parent)))
+    }
+
     fn store(self, shelf: &Shelf<'_>, tape: &TapeId) -> Result<(), VaultError> {
         if let Self::Changed(parent) = self {
             let _ = shelf.store_tape(&RecordName::Pairing(tape.pairing), &parent)?;

@@ -1,7 +1,7 @@
 //! Everything that waits for this device, in its order: what it still has to send, its mailbox, and the
 //! log of each group.
 
-use super::{Engine, EngineError, Report, mailbox::Came};
+use super::{Engine, EngineError, GroupRow, Report, mailbox::Came};
 
 /// How often a sync goes round because something came of what it has found.
 const ROUNDS: usize = 4;
@@ -43,25 +43,36 @@ impl Engine {
             Err(error) if error.is_of_one_group() => Some(error),
             done => done.map(|()| None)?,
         };
-        for row in self.store().groups()? {
-            if !row.state.takes_part() {
-                continue;
+        let rows = self.store().groups()?;
+        let mut followed = Vec::new();
+        for row in rows.into_iter().filter(|row| row.state.takes_part()) {
+            match self.catch_up(&row, report).await {
+                Ok(()) => followed.push(row),
+                Err(error) => self.stuck_in(&row, error, &mut stuck)?,
             }
-            let caught_up = match self.catch_up(&row, report).await {
-                Ok(()) => self.heal_if_due(&row, report),
-                failed => failed,
-            };
-            match caught_up {
-                Err(error) if error.is_of_one_group() => {
-                    self.store().note_trouble(&row.id, &error, self.now())?;
-                    stuck = Some(error);
-                }
-                done => {
-                    done?;
-                    self.store().no_trouble(&row.id)?;
-                }
+        }
+        // All logs are read first: one of them may say that the vault is an older copy.
+        for row in followed {
+            match self.heal_if_due(&row, report) {
+                Ok(()) => self.store().no_trouble(&row.id)?,
+                Err(error) => self.stuck_in(&row, error, &mut stuck)?,
             }
         }
         Ok(stuck)
+    }
+
+    /// What is wrong with one group is noted, and does not keep the others from going on.
+    fn stuck_in(
+        &self,
+        row: &GroupRow,
+        error: EngineError,
+        stuck: &mut Option<EngineError>,
+    ) -> Result<(), EngineError> {
+        if !error.is_of_one_group() {
+            return Err(error);
+        }
+        self.store().note_trouble(&row.id, &error, self.now())?;
+        *stuck = Some(error);
+        Ok(())
     }
 }

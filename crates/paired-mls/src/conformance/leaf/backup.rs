@@ -1,9 +1,14 @@
 //! Restored backups of a device behind a shared leaf.
 
-use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
+use super::{
+    LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each, world::PAIRING,
+};
 use crate::{
     EpochSecurity, Freshness,
-    conformance::{Content, Framing, Listener as _, Member as _, Sent},
+    conformance::{
+        Content, Framing, Heard, Listener as _, Member as _, Refused, Sent, backup::open_elsewhere,
+        healing::chain,
+    },
 };
 
 /// Some commits of both devices and of others, of which some are lost; returns those that count.
@@ -117,4 +122,85 @@ pub fn both_of_yesterday_follow_the_log<A: LeafAdapter>(adapter: &A) {
             }
         }
     });
+}
+
+/// A device has both of yesterday, and since then it has opened lanes in other groups. As soon as it meets a
+/// commit that it has made and does not remember, or comes back from outside, whatever it opens anywhere is
+/// something that a partner can follow.
+pub fn both_of_yesterday_open_nothing_twice<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        for (opened, meets) in [(false, true), (true, true), (false, false), (true, false)] {
+            let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+            if opened {
+                world.update(OfLeaf::Device(PHONE)).unwrap();
+            }
+            let mut restored = adapter.steal_with_vault(&world.devices[PHONE]);
+            let log = a_day(&mut world);
+            for group in [&b"red"[..], b"blue"] {
+                elsewhere(&world.devices, group).unwrap();
+            }
+            // The control: somebody who looks at nothing opens what his partner has followed.
+            let careless = adapter.steal_with_vault(&restored);
+            let devices = [careless, adapter.steal_with_vault(&world.devices[SENSOR])];
+            let refused = elsewhere(&devices, b"green").unwrap_err();
+            assert!(chain(&*refused).contains("one of the two vaults is an older copy"));
+
+            if meets {
+                // In the clear it makes its commit again; encrypted, it cannot.
+                let met = restored.process(&log[0].commit).is_ok();
+                assert_eq!(met, framing == Framing::Public);
+            } else {
+                let info = world.devices[SENSOR].group_info().unwrap();
+                restored.rejoin(&info).unwrap();
+            }
+            world.devices[PHONE] = restored;
+            for group in [&b"green"[..], b"yellow"] {
+                elsewhere(&world.devices, group).unwrap();
+            }
+        }
+    });
+}
+
+/// The boundary: nothing has come in the group since yesterday, and the device commits there before it has
+/// looked at any other. The partner refuses the commit and stays as it is; once it has brought the leaf back from
+/// outside, the device is ahead of all that it has opened, in all groups.
+pub fn an_opening_that_is_repeated_is_refused_and_not_again<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let restored = adapter.steal_with_vault(&world.devices[PHONE]);
+        for group in [&b"red"[..], b"blue"] {
+            elsewhere(&world.devices, group).unwrap();
+        }
+        world.devices[PHONE] = restored;
+        assert_eq!(world.devices[PHONE].check_vault().unwrap(), Freshness::Current);
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        world.announce(OfLeaf::Device(PHONE), &sent).unwrap();
+        world.devices[PHONE].confirm().unwrap();
+        world.others_hear(OfLeaf::Device(PHONE), &sent.commit).unwrap();
+        let epoch = world.devices[SENSOR].epoch();
+        for _ in 0..2 {
+            let refused = world.devices[SENSOR].process(&sent.commit).unwrap_err();
+            assert!(chain(&*refused).contains("rejoin the group"), "{}", chain(&*refused));
+            assert_eq!(world.devices[SENSOR].epoch(), epoch);
+        }
+        let info = world.devices[PHONE].group_info().unwrap();
+        let back = world.devices[SENSOR].rejoin(&info).unwrap();
+        world.devices[SENSOR].confirm_rejoin().unwrap();
+        let heard = world.devices[PHONE].process(&back.commit).unwrap();
+        assert!(matches!(heard, Heard::Commit { .. }));
+        world.others_hear(OfLeaf::Device(SENSOR), &back.commit).unwrap();
+        world.assert_together();
+        for group in [&b"green"[..], b"yellow"] {
+            elsewhere(&world.devices, group).unwrap();
+        }
+        for who in [PHONE, SENSOR, PHONE] {
+            world.update(OfLeaf::Device(who)).unwrap();
+            world.talk(OfLeaf::Device(who)).unwrap();
+        }
+    });
+}
+
+/// The phone commits in another group, and the sensor follows: what their vaults do for that.
+fn elsewhere<D: super::LeafMember>(devices: &[D], group: &[u8]) -> Result<(), Refused> {
+    open_elsewhere([devices[PHONE].vault(), devices[SENSOR].vault()], PAIRING, group)
 }
