@@ -119,6 +119,11 @@ impl<C: TestCrypto> LeafAdapter for OpenMlsLeafAdapter<C> {
             .expect("a device in a group")
     }
 
+    fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief {
+        let group_id = device.group_id().expect("a device in a group");
+        first.with_epoch_in(device.records(), group_id).expect("a device in a group")
+    }
+
     fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor> {
         Box::new(device.impostor(signs).expect("a device in a group"))
     }

@@ -66,12 +66,20 @@ impl<C: TestCrypto> OpenMlsThief<MemoryProvider<C>> {
     /// The same thief with the epoch secrets that a device has now: a second leak. Of HPKE private keys
     /// he has only those of before.
     pub(crate) fn with_epoch_of(&self, device: &OpenMlsDevice<C>) -> Result<Self, Refused> {
-        let mut records = device.records();
+        let group_id = device.group_id().ok_or("this device is in no group")?;
+        self.with_epoch_in(device.records(), group_id)
+    }
+
+    /// The same, of these records.
+    pub(crate) fn with_epoch_in(
+        &self,
+        mut records: HashMap<Vec<u8>, Vec<u8>>,
+        group_id: &[u8],
+    ) -> Result<Self, Refused> {
         for record in records.values_mut() {
             self.loot.scrub(record);
         }
-        let group_id = device.group_id().ok_or("this device is in no group")?;
-        let mut thief = Self::of(records, device.ciphersuite(), group_id)?;
+        let mut thief = Self::of(records, self.ciphersuite, group_id)?;
         thief.loot.take(&self.loot);
         Ok(thief)
     }

@@ -80,6 +80,7 @@ macro_rules! leaf_anchor_conformance {
                 a_device_that_lost_everything_comes_back,
                 a_device_that_missed_weeks_catches_up;
             membership: removed_and_added_in_one_commit, removed_and_added_while_away;
+            claims: the_devices_claim_no_more_than_is_so;
             backup: a_vault_of_yesterday_is_noticed_and_the_leaf_heals,
                 a_state_of_yesterday_sends_nothing_and_comes_back,
                 both_of_yesterday_follow_the_log,

@@ -143,6 +143,10 @@ pub trait LeafAdapter {
     /// A thief of the device's MLS state as it is now.
     fn steal(&self, device: &Self::Device) -> Self::Thief;
 
+    /// A thief who learns the epoch secrets of the device as they are now, and of private keys has only
+    /// those of the first theft.
+    fn second_leak(&self, first: &Self::Thief, device: &Self::Device) -> Self::Thief;
+
     /// Somebody who acts in the leaf's name, with the device's MLS state as it is now.
     fn impersonate(&self, device: &Self::Device, signs: Signs) -> Box<dyn Impostor>;
 

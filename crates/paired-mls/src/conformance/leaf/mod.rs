@@ -3,6 +3,7 @@
 mod adapter;
 pub mod backup;
 pub mod calendar;
+pub mod claims;
 pub mod entering;
 pub mod failures;
 pub mod following;
