@@ -366,6 +366,40 @@ fn a_strangers_key_in_a_list_keeps_nobody_out() {
     });
 }
 
+/// A field that lists a key twice is no list, and verifies no signature: nobody who knows such leaves takes the
+/// commit, stock members of a gated group no more than devices, and all go on without it.
+#[test]
+fn a_list_with_a_key_twice_is_taken_by_nobody() {
+    for_each(|suite, framing| {
+        let mut cast = gated(suite, framing);
+        let ada = paired_mls_peers::Stock::signature_key(&cast.ada);
+        let own = cast.devices[SENSOR].signature_key_pair().1;
+        let two = SignatureKeys::new(vec![ada.clone(), own], ada.len()).unwrap().encode();
+        let (first, _) = two.split_at(two.len() / 2);
+        let sent = cast.ada.commit_listing([first, first].concat()).unwrap();
+        for by in [PHONE, SENSOR] {
+            let (group, device) = cast.at(by);
+            group.process(device, &sent).unwrap_err();
+        }
+        for other in &mut cast.others {
+            other.process(&sent).unwrap_err();
+        }
+        cast.ada.discard().unwrap();
+        // The control: the same with two keys is taken.
+        let sent = cast.ada.commit_listing(two).unwrap();
+        for by in [PHONE, SENSOR] {
+            let (group, device) = cast.at(by);
+            group.process(device, &sent).unwrap();
+        }
+        for other in &mut cast.others {
+            other.process(&sent).unwrap();
+        }
+        cast.ada.confirm().unwrap();
+        cast.assert_together();
+        cast.update(PHONE);
+    });
+}
+
 /// Two keys, each private and public, and a KeyPackage of a leaf that lists them and says these proofs.
 fn listing(
     suite: CipherSuite,
