@@ -95,6 +95,12 @@ pub enum PeerError {
          without it: rejoin, and then leave and come back with another signature key"
     )]
     InOwnName,
+    /// There is no room for a proposal: too many wait, of its sender or of all.
+    #[error(
+        "too many proposals wait for a commit, so that this one is not kept: whoever commits ends their epoch; if \
+         the commit carries this one out, process them together, by `follow_with`"
+    )]
+    TooManyProposals,
     /// A commit renews this device's leaf, and came without the Welcome.
     #[error(
         "the commit takes this device's leaf out and puts a new one in: process it together with \

@@ -12,6 +12,7 @@
 //! | [`shared`] | a leaf that several devices share |
 //! | [`packages`] | KeyPackages from the tape |
 //! | [`signal`] | what members say of their pairings |
+//! | [`waiting`] | how many proposals wait for a commit |
 //! | [`Error`] | what goes wrong, and who is to blame |
 
 #![no_std]
@@ -32,6 +33,7 @@ pub mod shared;
 pub mod signal;
 mod steer;
 mod steering;
+pub mod waiting;
 
 pub use commit::{Committer, Membership, Proposal, Proposed, Proposer, StagedCommit};
 pub use device::ThisDevice;

@@ -24,6 +24,7 @@ mod signal;
 mod signer;
 mod steer;
 mod view;
+mod waiting;
 
 pub use openmls;
 
@@ -36,6 +37,9 @@ pub use group::{Inspection, PairedGroup, Received};
 pub use leaf::LeafGroup;
 pub use outgoing::Outgoing;
 pub use package::{PackageKind, check_key_package};
+pub use paired_mls_group::waiting::{
+    MAX_PROPOSAL_BYTES, MAX_PROPOSAL_BYTES_OF_ONE, MAX_PROPOSALS, MAX_PROPOSALS_OF_ONE,
+};
 pub use paired_mls_group::{
     AnyKey, BoxError, Difference, Error, GuardError, PeerError, UsageError,
     identity::MemberIdentity, node::Footing, signal::Announcement,

@@ -187,6 +187,18 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         self.device.provider().records()
     }
 
+    /// Follows a commit, with proposals for which there was no room.
+    ///
+    /// # Errors
+    ///
+    /// A commit that cannot be followed.
+    pub fn follow_with(&mut self, refused: &[Vec<u8>], commit: &[u8]) -> Result<Heard, Refused> {
+        self.with_group(|group, device| match group.follow_with(device, refused, commit)? {
+            Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
+            _ => Ok(Heard::Own),
+        })
+    }
+
     pub(crate) fn ciphersuite(&self) -> Ciphersuite {
         self.parts.ciphersuite
     }

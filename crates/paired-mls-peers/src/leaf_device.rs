@@ -199,6 +199,18 @@ impl<C: TestCrypto> OpenMlsLeafDevice<C> {
         Ok(self.group.as_ref().ok_or("this device is in no group")?)
     }
 
+    /// Follows a commit, with proposals for which there was no room.
+    ///
+    /// # Errors
+    ///
+    /// A commit that cannot be followed.
+    pub fn follow_with(&mut self, refused: &[Vec<u8>], commit: &[u8]) -> Result<Heard, Refused> {
+        self.with_group(|group, device| match group.follow_with(device, refused, commit)? {
+            Received::Commit { events, heal } => Ok(Heard::Commit { events, heal: heal.map(sent) }),
+            _ => Ok(Heard::Own),
+        })
+    }
+
     /// The group, and the device that it is used with.
     ///
     /// # Errors

@@ -199,6 +199,22 @@ impl Group {
         }
     }
 
+    /// Processes a commit like [`Group::follow`], together with proposals for which there was no room
+    /// ([`PeerError::TooManyProposals`](crate::PeerError::TooManyProposals)): messages of this epoch, from the
+    /// delivery service. What of it is no proposal, or of no use, is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::process`].
+    pub fn follow_with<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        refused: &[Vec<u8>],
+        commit: &[u8],
+    ) -> Result<Received, Error> {
+        on_both!(&mut self.anchored, group => group.follow_with(device, refused, commit))
+    }
+
     /// Makes the commit that heals, if the policy demands one and it would heal somebody; returns `None`
     /// if nothing is to be done. Deliver the commit, and then say what became of it. Every commit of a shared leaf
     /// heals it, so that none is ever due there.

@@ -25,6 +25,7 @@ use crate::{
     Device, Error, Outgoing, PeerError, Platform,
     steer::{OPENING, SteeredProvider},
     view::{self, credential, leaf, reference_of},
+    waiting::{Room, keep, keep_all},
 };
 
 /// What a received message was.
@@ -122,6 +123,32 @@ impl PairedGroup {
         message: &[u8],
         policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Received, Error> {
+        self.follow_in(device, message, &[], policy)
+    }
+
+    /// Processes a commit like [`PairedGroup::follow_if`], together with proposals for which there was no room
+    /// ([`PeerError::TooManyProposals`]): messages of this epoch, from the delivery service. What of it is no
+    /// proposal, or of no use, is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PairedGroup::follow_if`]: the group is as it was before.
+    pub fn follow_with<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        refused: &[Vec<u8>],
+        commit: &[u8],
+    ) -> Result<Received, Error> {
+        self.follow_in(device, commit, refused, |_| true)
+    }
+
+    fn follow_in<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        refused: &[Vec<u8>],
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
+    ) -> Result<Received, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
         let next_epoch = self.next_epoch();
         let tape = self.paired.as_ref().map(|paired| paired.record.tape.clone());
@@ -129,6 +156,7 @@ impl PairedGroup {
 
         let identities = self.identities.clone();
         let done = self.transact(device, |mls, paired| {
+            keep_all(mls, device, refused)?;
             let processed = unprotect(mls, device, parsed, receiving.as_ref())?;
             let (epoch, claims) = (processed.epoch().as_u64(), credential(processed.credential()));
             let is_external = matches!(processed.sender(), Sender::NewMemberCommit);
@@ -149,8 +177,7 @@ impl PairedGroup {
                         Some(paired) => usurped_by(paired, mls, &proposal)?,
                         None => None,
                     };
-                    mls.store_pending_proposal(device.provider().storage(), *proposal)
-                        .map_err(Error::storage("store a proposal"))?;
+                    keep(mls, device, *proposal, Room::Bounded)?;
                     return Ok(match heard {
                         Some((events, next)) => {
                             let received = Received::Impostor { events, heal: None };

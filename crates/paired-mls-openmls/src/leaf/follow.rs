@@ -17,7 +17,10 @@ use super::{
     LeafGroup,
     make::{message_hash, remake},
 };
-use crate::{Device, Error, PeerError, Platform, Received, UsageError, group::suite_of, view};
+use crate::{
+    Device, Error, PeerError, Platform, Received, UsageError, group::suite_of, view,
+    waiting::keep_all,
+};
 
 impl LeafGroup {
     /// Follows a commit of the own leaf that was delivered.
@@ -29,6 +32,7 @@ impl LeafGroup {
         device: &Device<P>,
         message: &[u8],
         public: Option<&PublicCommit>,
+        refused_proposals: &[Vec<u8>],
     ) -> Result<Received, Error> {
         if self.is_pending(device, message)? {
             return self.confirmed(device);
@@ -37,7 +41,8 @@ impl LeafGroup {
         let candidates = candidates(device, vault, &self.mls, &self.record, public)?;
         let mut refused = None;
         for notify in candidates {
-            match self.follow_notify(device, &notify, &Delivered::Message(message)) {
+            let delivered = Delivered::Message(message);
+            match self.follow_notify(device, &notify, &delivered, refused_proposals) {
                 Ok(events) => return Ok(Received::Commit { events, heal: None }),
                 Err(error @ Error::Peer(_)) => refused = refused.or(Some(error)),
                 Err(error) => return Err(error),
@@ -54,7 +59,7 @@ impl LeafGroup {
         device: &Device<P>,
         pending: &LeafPending,
     ) -> Result<Vec<Event>, Error> {
-        self.follow_notify(device, &pending.notify, &Delivered::Own(pending))
+        self.follow_notify(device, &pending.notify, &Delivered::Own(pending), &[])
     }
 
     /// Whether a message is the own commit that waits.
@@ -72,6 +77,7 @@ impl LeafGroup {
         device: &Device<P>,
         notify: &LeafNotify,
         delivered: &Delivered<'_>,
+        refused_proposals: &[Vec<u8>],
     ) -> Result<Vec<Event>, Error> {
         let (tape, epoch) = (self.record.tape.clone(), self.epoch().saturating_add(1));
         let devices = device.vault().tape_info(&tape)?.devices;
@@ -80,6 +86,7 @@ impl LeafGroup {
         let known = self.identities.clone();
         let own = self.own_leaf();
         let (mut events, identities) = self.transact(device, |mls, record| {
+            keep_all(mls, device, refused_proposals)?;
             let made = remake(mls, device, &tape, notify).map_err(Error::received)?;
             delivered.check(device, suite, &made.outgoing.commit)?;
             let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;

@@ -15,6 +15,7 @@ use crate::{
     Device, Error, Inspection, PeerError, Platform, Received,
     group::parse,
     view::{self, credential, leaf},
+    waiting::{Room, keep, keep_all},
 };
 
 /// What OpenMLS made of a message.
@@ -38,6 +39,16 @@ impl LeafGroup {
         message: &[u8],
         policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Received, Error> {
+        self.process_in(device, message, &[], policy)
+    }
+
+    fn process_in<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        message: &[u8],
+        refused: &[Vec<u8>],
+        policy: impl FnOnce(&Inspection<'_>) -> bool,
+    ) -> Result<Received, Error> {
         if let Some(received) = self.announcement(device, message)? {
             return Ok(received);
         }
@@ -45,7 +56,7 @@ impl LeafGroup {
         let public = PublicCommit::decode(message).unwrap_or_default();
         if let Some(commit) = &public {
             match Whose::of(device, &self.mls, commit) {
-                Whose::OwnLeaf => return self.follow(device, message, Some(commit)),
+                Whose::OwnLeaf => return self.follow(device, message, Some(commit), refused),
                 Whose::OwnKey => {
                     if let Some(received) = self.follow_rejoin(device, message, commit)? {
                         return Ok(received);
@@ -56,10 +67,19 @@ impl LeafGroup {
                 Whose::Others => {}
             }
         }
-        match self.hear(device, message, policy)? {
-            Heard::Received(received) => Ok(received),
-            Heard::OwnLeaf if is_private_commit(message) => self.follow(device, message, None),
-            Heard::OwnLeaf => Ok(Received::Own),
+        match self.hear(device, message, refused, policy) {
+            Ok(Heard::Received(received)) => Ok(received),
+            Ok(Heard::OwnLeaf) if is_private_commit(message) => {
+                self.follow(device, message, None, refused)
+            }
+            Ok(Heard::OwnLeaf) => Ok(Received::Own),
+            // What was kept for it is undone, and kept again.
+            Err(Error::Peer(PeerError::NotFromTheTape))
+                if is_private_commit(message) && !refused.is_empty() =>
+            {
+                self.follow(device, message, None, refused)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -104,11 +124,28 @@ impl LeafGroup {
         })
     }
 
+    /// Processes a commit like [`LeafGroup::process`], together with proposals for which there was no room
+    /// ([`PeerError::TooManyProposals`]): messages of this epoch, from the delivery service. What of it is no
+    /// proposal, or of no use, is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LeafGroup::process`]: the group is as it was before.
+    pub fn follow_with<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        refused: &[Vec<u8>],
+        commit: &[u8],
+    ) -> Result<Received, Error> {
+        self.process_in(device, commit, refused, |_| true)
+    }
+
     /// Plain MLS.
     fn hear<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
+        refused: &[Vec<u8>],
         policy: impl FnOnce(&Inspection<'_>) -> bool,
     ) -> Result<Heard, Error> {
         let parsed = parse(message)?.try_into_protocol_message().map_err(PeerError::message)?;
@@ -116,6 +153,7 @@ impl LeafGroup {
         let before = self.identities.clone();
         let tape_info = device.vault().tape_info(&self.record.tape)?;
         let (heard, identities) = self.transact(device, |mls, record| {
+            keep_all(mls, device, refused)?;
             let processed =
                 mls.process_message(device.provider(), parsed).map_err(PeerError::message)?;
             let (epoch, claims) = (processed.epoch().as_u64(), credential(processed.credential()));
@@ -135,8 +173,7 @@ impl LeafGroup {
                 ProcessedMessageContent::ProposalMessage(proposal)
                 | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
                     let act = act_in_own_name(device.own_leaf(mls), &view::proposed(&proposal)?);
-                    mls.store_pending_proposal(device.provider().storage(), *proposal)
-                        .map_err(Error::storage("store a proposal"))?;
+                    keep(mls, device, *proposal, Room::Bounded)?;
                     Heard::Received(match act {
                         Some(act) => {
                             let (own, devices) = (tape_info.own_device, &tape_info.devices);
@@ -171,7 +208,10 @@ impl LeafGroup {
                     identities = Some(settled.identities);
                     Heard::Received(Received::Commit { events, heal: None })
                 }
-                ProcessedMessageContent::OwnPrivateMessage => Heard::OwnLeaf,
+                ProcessedMessageContent::OwnPrivateMessage if refused.is_empty() => Heard::OwnLeaf,
+                ProcessedMessageContent::OwnPrivateMessage => {
+                    return Err(PeerError::NotFromTheTape.into());
+                }
                 ProcessedMessageContent::OwnPendingCommit => {
                     return Err(PeerError::NotFromTheTape.into());
                 }

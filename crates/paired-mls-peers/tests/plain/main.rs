@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod calendar;
+mod crowd;
 mod doors;
 mod odd;
 mod packages;

@@ -32,14 +32,14 @@ const ID: PairingId = PairingId([7; 16]);
 const UNKNOWN: [u16; 2] = [0xf0aa, 0xf0bb];
 
 /// Mallory and her second client are on stock OpenMLS, like Bob, who shows what stock members take.
-struct Town {
+pub(crate) struct Town {
     suite: CipherSuite,
-    mallory: StockOpenMls,
-    second: StockOpenMls,
-    bob: StockOpenMls,
-    phone: OpenMlsDevice,
-    sensor: OpenMlsDevice,
-    behind: Vec<OpenMlsLeafDevice>,
+    pub(crate) mallory: StockOpenMls,
+    pub(crate) second: StockOpenMls,
+    pub(crate) bob: StockOpenMls,
+    pub(crate) phone: OpenMlsDevice,
+    pub(crate) sensor: OpenMlsDevice,
+    pub(crate) behind: Vec<OpenMlsLeafDevice>,
 }
 
 impl Town {
@@ -98,7 +98,7 @@ impl Town {
         events
     }
 
-    fn everybody_goes_on(&mut self, what: &str) {
+    pub(crate) fn everybody_goes_on(&mut self, what: &str) {
         self.phone.crash().unwrap();
         self.sensor.crash().unwrap();
         self.behind.iter_mut().for_each(|device| device.crash().unwrap());
@@ -126,7 +126,7 @@ impl Town {
         }
     }
 
-    fn assert_together(&self, what: &str) {
+    pub(crate) fn assert_together(&self, what: &str) {
         let bob = self.bob.epoch_authenticator();
         assert_eq!(self.mallory.epoch_authenticator(), bob, "{what}");
         assert_eq!(self.phone.epoch_authenticator(), bob, "{what}");
@@ -166,7 +166,7 @@ fn odd_only(events: Vec<Event>) -> Vec<Event> {
     events.into_iter().filter(|event| matches!(event, Event::OddLeaf { .. })).collect()
 }
 
-fn for_each(test: impl Fn(Town)) {
+pub(crate) fn for_each(test: impl Fn(Town)) {
     for suite in SUITES {
         for framing in FRAMINGS {
             test(Town::new(suite, framing));

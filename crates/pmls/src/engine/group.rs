@@ -190,6 +190,18 @@ impl Group {
         self.group.follow(&self.device, message)
     }
 
+    /// The same of a commit, with proposals for which there may have been no room.
+    pub(super) fn process_with(
+        &mut self,
+        refused: &[Vec<u8>],
+        commit: &[u8],
+    ) -> Result<Received, Error> {
+        match refused {
+            [] => self.process(commit),
+            refused => self.group.follow_with(&self.device, refused, commit),
+        }
+    }
+
     /// The commit that heals, if the group's policy demands one now.
     pub(super) fn heal_if_due(&mut self) -> Result<Option<Outgoing>, Error> {
         self.group.heal_if_due(&self.device)

@@ -200,7 +200,7 @@ impl Store<'_> {
 
     /// Remembers a Welcome that has let this device in.
     pub(super) fn note_welcome(&self, digest: &str) -> Result<(), EngineError> {
-        self.set_cursor(&format!("{USED}{digest}"), 1)
+        self.mark(USED, digest).map(drop)
     }
 
     /// Whether a Welcome has let this device in.

@@ -1,7 +1,7 @@
 //! The log of a group, from the cursor on: each commit is followed in the order that the service gave.
 
 use paired_mls::{Event, Freshness, wire::MlsMessage};
-use paired_mls_api::{EntryKind, LogEntry, ProblemKind};
+use paired_mls_api::{EntryKind, GroupId, LogEntry, ProblemKind};
 use paired_mls_client::{ClientError, LogCursor};
 use paired_mls_openmls::{Error, PeerError, Received};
 
@@ -13,6 +13,17 @@ use super::{
 
 /// How many entries are fetched at once.
 const PAGE: u32 = 256;
+
+/// How many proposals that were not kept are fetched again for a commit that cannot be followed without them, of
+/// how many bytes, and from how many entries before it.
+const MAX_FETCHED_AGAIN: usize = 4_096;
+const BYTES_FETCHED_AGAIN: usize = 16 << 20;
+const ENTRIES_LOOKED_BACK: u64 = 8_192;
+
+/// Behind which entry of a group's log its epoch begins.
+pub(super) fn epoch_begins(id: &GroupId) -> String {
+    format!("epoch {id}")
+}
 
 /// What is to be done with the rest of a log.
 pub(super) enum Next {
@@ -63,8 +74,13 @@ impl Engine {
                     Err(error) if entry.kind == EntryKind::Commit && !error.is_local() => {
                         Box::pin(self.sync_mailbox(report)).await?;
                         group = self.load(&row)?;
-                        self.follow(&mut group, &entry, report)
-                            .map_err(|error| stuck(&group, &entry, error))?
+                        match self.follow(&mut group, &entry, report) {
+                            Err(error) if !error.is_local() => self
+                                .follow_with_proposals(&mut group, &entry, error, report)
+                                .await
+                                .map_err(|error| stuck(&group, &entry, error))?,
+                            next => next.map_err(|error| stuck(&group, &entry, error))?,
+                        }
                     }
                     next => next?,
                 };
@@ -84,6 +100,51 @@ impl Engine {
         Ok(())
     }
 
+    /// Follows a commit that could not be followed, with all proposals of its epoch: there may have been no room
+    /// for some of them.
+    async fn follow_with_proposals(
+        &self,
+        group: &mut Group,
+        entry: &LogEntry,
+        error: EngineError,
+        report: &mut Report,
+    ) -> Result<Next, EngineError> {
+        let proposals = self.proposals_before(group, entry).await;
+        if proposals.is_empty()
+            || header_of(&entry.message.0).is_none_or(|of| of.1 != group.epoch())
+        {
+            return Err(error);
+        }
+        self.follow_commit(group, entry, &proposals, report)
+    }
+
+    /// The proposals of the group's epoch that the log has before an entry; none if there are too many, or the log
+    /// cannot be had now.
+    async fn proposals_before(&self, group: &Group, entry: &LogEntry) -> Vec<Vec<u8>> {
+        let looked_back = entry.position.saturating_sub(ENTRIES_LOOKED_BACK);
+        let begins = self.store().cursor(&epoch_begins(&group.row.id)).unwrap_or_default();
+        let (mut after, mut found, mut bytes) = (begins.max(looked_back), Vec::new(), 0_usize);
+        while after.saturating_add(1) < entry.position {
+            let Ok(client) = self.client() else { return Vec::new() };
+            let Ok(page) = client.log(&group.row.id, after, Some(PAGE)).await else {
+                return Vec::new();
+            };
+            let Some(last) = page.entries.last() else { break };
+            after = last.position;
+            for LogEntry { position, message, .. } in page.entries {
+                let of = header_of(&message.0);
+                if position < entry.position && of == Some((EntryKind::Proposal, group.epoch())) {
+                    bytes = bytes.saturating_add(message.0.len());
+                    found.push(message.0);
+                }
+            }
+            if found.len() > MAX_FETCHED_AGAIN || bytes > BYTES_FETCHED_AGAIN {
+                return Vec::new();
+            }
+        }
+        found
+    }
+
     pub(super) fn follow(
         &self,
         group: &mut Group,
@@ -92,7 +153,7 @@ impl Engine {
     ) -> Result<Next, EngineError> {
         match header_of(&entry.message.0) {
             Some((EntryKind::Commit, epoch)) if epoch == group.epoch() => {
-                self.follow_commit(group, entry, report)
+                self.follow_commit(group, entry, &[], report)
             }
             Some((EntryKind::Commit, epoch)) if epoch > group.epoch() => {
                 Err(EngineError::Missing { group: group.row.name.clone(), epoch: group.epoch() })
@@ -178,14 +239,16 @@ impl Engine {
         &self,
         group: &mut Group,
         entry: &LogEntry,
+        refused: &[Vec<u8>],
         report: &mut Report,
     ) -> Result<Next, EngineError> {
-        let received = match group.process(&entry.message.0) {
+        let received = match group.process_with(refused, &entry.message.0) {
             Err(Error::Peer(PeerError::RefreshNeedsWelcome)) => self.renew(group, entry)?,
             received => received?,
         };
         let Received::Commit { events, .. } = received else { return Ok(Next::Continue) };
         self.merged(&group.row.id)?;
+        self.store().set_cursor(&epoch_begins(&group.row.id), entry.position)?;
         self.told(group, &events, report)?;
         self.look_for_ended(group, &events, report)?;
         if is_out(&events) || !group.mls().is_active() {

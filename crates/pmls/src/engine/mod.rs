@@ -91,6 +91,9 @@ pub(crate) struct Engine {
     refused: RefCell<Vec<Refused>>,
 }
 
+/// The kind of the marks of what was said once.
+const NEWS: &str = "said once ";
+
 impl Engine {
     /// Opens the device's home. What a crash has left half done is tidied up here and with the next
     /// [`Engine::sync`].
@@ -207,11 +210,7 @@ impl Engine {
 
     /// Whether something is said for the first time.
     fn is_news(&self, what: &str) -> Result<bool, EngineError> {
-        let new = self.store().cursor(what)? == 0;
-        if new {
-            self.store().set_cursor(what, 1)?;
-        }
-        Ok(new)
+        self.store().mark(NEWS, &self.message_id(what.as_bytes())?)
     }
 
     /// A commit that waits although nothing of it is to be sent was never sent, and a group that is not

@@ -11,7 +11,7 @@ use paired_mls_client::LogCursor;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, types::Type};
 use serde::Serialize;
 
-use super::EngineError;
+use super::{EngineError, log::epoch_begins};
 use crate::session::Session;
 
 const SCHEMA: &str = "
@@ -97,6 +97,9 @@ CREATE TABLE IF NOT EXISTS pmls_cursors (
 const MAX_WELCOMES: u32 = 16;
 const WELCOME_BYTES: usize = 4 << 20;
 const WELCOME_SECONDS: i64 = 90 * 24 * 60 * 60;
+
+/// How many marks of one kind are kept.
+pub(super) const MAX_MARKS: u32 = 1_024;
 
 /// How many groups others may put this device into that its user knows nothing of.
 pub(super) const MAX_UNUSED_GROUPS: usize = 32;
@@ -318,6 +321,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_heard WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_cursors WHERE name = ?1", [epoch_begins(id)])?;
         self.goes_on(id)?;
         self.forget_missed(id)?;
         self.forget_health(id)
@@ -358,6 +362,21 @@ impl Store<'_> {
         let sql = "INSERT OR REPLACE INTO pmls_cursors VALUES (?1, ?2)";
         self.0.execute(sql, params![name, to_sql(cursor)])?;
         Ok(())
+    }
+
+    /// Marks that something was so, by a digest of it. Others decide how often that happens, so that of each kind
+    /// the newest marks are kept. Returns whether it was not marked before.
+    pub(super) fn mark(&self, kind: &str, digest: &str) -> Result<bool, EngineError> {
+        let name = format!("{kind}{digest}");
+        if self.cursor(&name)? > 0 {
+            return Ok(false);
+        }
+        self.set_cursor(&name, 1)?;
+        let sql = "DELETE FROM pmls_cursors WHERE substr(name, 1, length(?1)) = ?1 AND rowid <= (SELECT rowid
+                   FROM pmls_cursors WHERE substr(name, 1, length(?1)) = ?1
+                   ORDER BY rowid DESC LIMIT 1 OFFSET ?2)";
+        self.0.execute(sql, params![kind, MAX_MARKS])?;
+        Ok(true)
     }
 
     pub(super) fn keep_channel(

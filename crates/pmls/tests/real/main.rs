@@ -3,6 +3,7 @@
 
 mod backup;
 mod beside;
+mod crowd;
 mod ended;
 mod ending;
 mod feed;

@@ -30,8 +30,11 @@ impl RequestKey for Key {
 
 /// A registered stranger.
 pub(crate) struct Stranger {
-    client: Client<Key>,
-    runtime: Runtime,
+    pub(crate) client: Client<Key>,
+    pub(crate) runtime: Runtime,
+    pub(crate) user: String,
+    /// Private and public.
+    pub(crate) key: (Vec<u8>, Vec<u8>),
 }
 
 impl Stranger {
@@ -39,6 +42,7 @@ impl Stranger {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let suite = CipherSuite::X25519Aes128;
         let key = Key(generate_signature_key(&RustCrypto::default(), suite).unwrap());
+        let copy = (key.0.private_key.expose().to_vec(), key.public_key());
         let register = RegisterDevice {
             user: UserId::new(user).unwrap(),
             scheme: key.scheme(),
@@ -46,7 +50,7 @@ impl Stranger {
         };
         let client = Client::new(Server::new(service).unwrap(), key).unwrap();
         runtime.block_on(client.register(&register)).unwrap();
-        Self { client, runtime }
+        Self { client, runtime, user: user.to_owned(), key: copy }
     }
 
     /// Puts something into a mailbox.

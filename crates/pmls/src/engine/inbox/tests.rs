@@ -96,3 +96,26 @@ fn few_groups_come_from_others() {
     store.set_used(&id(100)).unwrap();
     assert!(store.has_room_for_group(&id(999)).unwrap());
 }
+
+/// What members and strangers have said once, or have let this device in by, is remembered by the newest marks of its
+/// kind; cursors stay.
+#[test]
+fn marks_are_bounded_and_drive_out_no_cursor() {
+    let connection = Connection::open_in_memory().unwrap();
+    let store = Store(&connection);
+    store.prepare().unwrap();
+    store.set_cursor("mailbox", 7).unwrap();
+    assert!(store.mark("b ", "honest").unwrap());
+    let most = u64::from(super::super::store::MAX_MARKS);
+    for n in 0..most + 500 {
+        assert!(store.mark("a ", &n.to_string()).unwrap());
+    }
+    let count: u64 = connection
+        .query_row("SELECT count(*) FROM pmls_cursors WHERE name LIKE 'a %'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, most);
+    assert!(!store.mark("a ", &(most + 499).to_string()).unwrap(), "the newest is known");
+    assert!(store.mark("a ", "0").unwrap(), "the oldest is told again");
+    assert!(!store.mark("b ", "honest").unwrap(), "another kind is not driven out");
+    assert_eq!(store.cursor("mailbox").unwrap(), 7);
+}
