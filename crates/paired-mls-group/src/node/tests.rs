@@ -7,7 +7,7 @@ use paired_mls::{
     DeviceId, EpochSecurity, Event, HealPolicy, Index, LeafKey, Phase, RecordName, Vault,
     group::{Act, EpochMark, NotHealed},
     pairing::SignalPolicy,
-    wire::PrivateMessage,
+    wire::{LeafNode, PrivateMessage},
 };
 
 use super::*;
@@ -190,8 +190,26 @@ fn whom_a_commit_reaches() {
     paired.require_place(&renews, PARTNER).unwrap();
     assert_eq!(paired.aim(&renews, &[PARTNER]).unwrap().heals, [PARTNER]);
 
+    assert_eq!(paired.require_active(), Ok(()));
     paired.record.phase = Phase::Ceasing;
     assert_eq!(paired.aim(&none, &[]).unwrap(), Aim::default());
+    assert_eq!(paired.require_active(), Err(UsageError::Ceasing), "nobody is refreshed");
+}
+
+/// A KeyPackage renews the leaf of a partner only if it has the key of one, not this device's, and the credential
+/// that the partner has in the group.
+#[test]
+fn whose_leaf_a_key_package_renews() {
+    let (paired, vault) = paired(1);
+    let of = |leaf: &LeafNode| paired.partner(&this(&vault), &group(1), leaf);
+    assert_eq!(of(&leaf_node(2)), Ok(PARTNER));
+    for nobody in [1, 90] {
+        assert_eq!(of(&leaf_node(nobody)), Err(UsageError::NotAPartner));
+    }
+    let renamed = leaf_node(2).encode().into_iter();
+    let renamed: Vec<u8> = renamed.map(|byte| if byte == b'x' { b'y' } else { byte }).collect();
+    let renamed = LeafNode::decode(&renamed).unwrap();
+    assert_eq!(of(&renamed), Err(UsageError::OtherCredential));
 }
 
 #[test]

@@ -144,6 +144,22 @@ fn a_path_secret_that_was_sealed_is_refused() {
 }
 
 #[test]
+fn a_path_shorter_than_the_anchor_is_refused() {
+    let error = guard_says(|phone, path| {
+        let Phone { device, mls, tape, .. } = phone;
+        // In this tree there is one more level, above the one that the group has.
+        let leaves = [0, 1, 2].map(|leaf| LeafIndex::new(leaf).unwrap());
+        let tree = Tree::of_leaves(leaves);
+        let anchorage = locate(&tree, LeafIndex::FIRST, &leaves, &[]).unwrap();
+        let anchor = anchorage.anchor().unwrap();
+        assert_eq!((anchor.levels(), anchor.notifies()), (2, 2));
+        let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
+        build(loaded(mls, device), device, &sending, |_| true).map(drop)
+    });
+    assert_eq!(error, GuardError::PathLength { found: 1, expected: 2 });
+}
+
+#[test]
 fn another_number_of_notifies_is_refused() {
     let error = guard_says(|phone, path| {
         let Phone { device, mls, tape, .. } = phone;

@@ -5,7 +5,7 @@ use super::{
     Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Sent, Who, World, for_each,
     healing::chain, random::Dice,
 };
-use crate::{DeviceId, Event, anchor::LeafIndex};
+use crate::{DeviceId, Event, TapeId, anchor::LeafIndex};
 
 const PHONE: usize = 0;
 const SENSOR: usize = 1;
@@ -122,8 +122,8 @@ pub fn a_partner_commits_proposals_of_others<A: Adapter>(adapter: &A) {
     });
 }
 
-/// A stranger who has got hold of a KeyPackage from the tape makes no refresh of it: it is a removal, and
-/// the sensor comes back from outside.
+/// A stranger who has got hold of a KeyPackage from the tape makes no refresh of it, not even with the tag that
+/// only a partner can make: it is a removal, and the sensor comes back from outside.
 pub fn a_stranger_cannot_refresh<A: Adapter>(adapter: &A) {
     for_each(adapter, |suite, framing| {
         let mut world = World::paired(adapter, suite, framing, 2).unwrap();
@@ -133,6 +133,13 @@ pub fn a_stranger_cannot_refresh<A: Adapter>(adapter: &A) {
         let sent = stock_commits(&mut world, 0, &Content { adds, removes });
         let welcome = sent.welcome.unwrap();
         assert!(world.devices[SENSOR].process_refresh(&sent.commit, &welcome).is_err());
+        let vault = world.devices[PHONE].vault().clone();
+        let tape = TapeId { pairing, group_id: b"conformance".to_vec() };
+        let epoch = world.devices[PHONE].epoch();
+        let tagged = vault.seal_refresh(&tape, epoch, &[0; 32], &welcome).unwrap();
+        let refused = world.devices[SENSOR].process_refresh(&sent.commit, &tagged).unwrap_err();
+        let refused = chain(&*refused);
+        assert!(refused.contains("the committer is no partner"), "{refused}");
         removed(&mut world, &sent.commit);
 
         let sent = world.devices[PHONE].commit(&Content::default()).unwrap();

@@ -64,6 +64,7 @@ macro_rules! leaf_anchor_conformance {
                 a_members_notify_moves_nobody,
                 it_looks_like_a_commit;
             failures: a_refused_commit_burns_its_index,
+                only_what_was_sent_is_merged,
                 two_devices_at_once_lose_nothing,
                 a_commit_that_differs_changes_nothing,
                 a_replay_is_refused,

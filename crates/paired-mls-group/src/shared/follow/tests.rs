@@ -9,7 +9,7 @@ use paired_mls::{
 use super::*;
 use crate::{
     Membership, UsageError,
-    fake::{Fake, FakeGroup, leaf, leaf_node, pairing},
+    fake::{Fake, FakeGroup, SUITE, leaf, leaf_node, pairing},
     shared::{give_token, require_speech, token},
 };
 
@@ -58,6 +58,19 @@ fn an_encrypted_commit_is_what_was_announced_or_an_empty_one() {
     for guessed in blind {
         assert_eq!(guessed.spot.index.device(), PARTNER);
         assert_eq!((guessed.proposals, guessed.leaf_node), (Vec::new(), leaf_node(1).encode()));
+    }
+}
+
+/// What was made again is merged only if it is what was delivered, or, of an own commit, what was sent.
+#[test]
+fn another_commit_than_the_delivered_one_is_refused() {
+    let notify = announced(EPOCH, 2).notify;
+    let hash = Fake.hash(SUITE, b"a commit").unwrap();
+    let own = LeafPending { epoch: EPOCH, hash, notify };
+    for delivered in [Delivered::Message(b"a commit"), Delivered::Own(&own)] {
+        delivered.check(&Fake, SUITE, b"a commit").unwrap();
+        let refused = delivered.check(&Fake, SUITE, b"another").unwrap_err();
+        assert!(matches!(refused, Error::Peer(PeerError::Differs(_))), "{refused:?}");
     }
 }
 

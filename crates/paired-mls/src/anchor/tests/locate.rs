@@ -58,7 +58,15 @@ fn levels_are_those_of_the_filtered_path() {
     let anchor = whole(locate(&tree, leaf(0), &leaves([0, 3]), &[]).unwrap());
     assert_eq!(anchor.node(), node(3));
     assert_eq!(path(&anchor), [(3, 5, vec![6])]);
-    assert_eq!(anchor.level_of(leaf(3)), Some(0));
+    assert_eq!((anchor.levels(), anchor.level_of(leaf(3))), (1, Some(0)));
+    let whole_tree = whole(locate(&tree, leaf(0), &leaves([0, 3, 4]), &[]).unwrap());
+    assert_eq!((whole_tree.levels(), whole_tree.level_of(leaf(4))), (2, Some(1)));
+}
+
+/// Messages name a leaf by its number.
+#[test]
+fn a_leaf_is_shown_by_its_number() {
+    assert_eq!(leaf(12).to_string(), "12");
 }
 
 /// The partner's leaf is removed and added again by the commit that heals it.

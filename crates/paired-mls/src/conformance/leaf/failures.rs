@@ -2,7 +2,7 @@
 
 use super::{LeafAdapter, LeafMember as _, LeafWorld, OfLeaf, PHONE, SENSOR, for_each};
 use crate::{
-    Event,
+    Event, Spot, TapeId,
     conformance::{Content, Framing, Heard, Listener as _, Member as _, healing::chain},
 };
 
@@ -17,11 +17,44 @@ pub fn a_refused_commit_burns_its_index<A: LeafAdapter>(adapter: &A) {
             assert!(world.devices[PHONE].commit(&Content::default()).is_err(), "one waits");
             assert!(!commits.contains(&sent.commit));
             commits.push(sent.commit);
+            let (tape, spot) = waiting::<A>(&world.devices[PHONE]);
+            let vault = world.devices[PHONE].vault().clone();
+            assert!(vault.preview(&tape, spot).is_ok(), "the control");
             world.devices[PHONE].discard().unwrap();
+            assert!(vault.preview(&tape, spot).is_err(), "the value is burned");
         }
         world.update(OfLeaf::Other(0)).unwrap();
         world.update(OfLeaf::Device(PHONE)).unwrap();
         world.update(OfLeaf::Device(SENSOR)).unwrap();
+    });
+}
+
+/// Where on which tape the own commit is from that waits.
+fn waiting<A: LeafAdapter>(device: &A::Device) -> (TapeId, Spot) {
+    let record = device.vault().load_leaf(b"conformance").unwrap().unwrap();
+    (record.tape, record.pending.unwrap().notify.spot)
+}
+
+/// The own commit is made again before it is merged. If that is not what was sent, as when the vault and the MLS
+/// state do not belong together, nothing changes.
+pub fn only_what_was_sent_is_merged<A: LeafAdapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = LeafWorld::joined(adapter, suite, framing, 2).unwrap();
+        let sent = world.devices[PHONE].commit(&Content::default()).unwrap();
+        let vault = world.devices[PHONE].vault().clone();
+        let record = vault.load_leaf(b"conformance").unwrap().unwrap();
+        let mut other = record.clone();
+        other.pending.as_mut().unwrap().hash[0] ^= 1;
+        vault.store_leaf(&other).unwrap();
+        world.devices[PHONE].crash().unwrap();
+        let before = world.devices[PHONE].epoch_authenticator();
+        assert!(world.devices[PHONE].confirm().is_err());
+        assert_eq!(world.devices[PHONE].epoch_authenticator(), before);
+
+        // The control.
+        vault.store_leaf(&record).unwrap();
+        world.devices[PHONE].crash().unwrap();
+        world.deliver(OfLeaf::Device(PHONE), &sent).unwrap();
     });
 }
 
