@@ -1,21 +1,27 @@
-//! Small breaks in what decides, one at a time, by `cargo mutants`: each has to be seen by a test. The fast
-//! test set is that of the core, of the adapter, and the conformance suite with cipher suite 1.
+//! Small breaks in what decides, one at a time, by `cargo mutants`: each has to be seen by a test.
 //!
-//! A break that no test sees is a survivor. It is killed by a test, or explained in
+//! A break is tried in two rounds: first with the tests of its own crate, which are quick, and what they do not
+//! see, then with those of the core, the engine and the adapter, and the conformance suite with cipher suite 1.
+//! What both let pass is a survivor. It is killed by a test, or explained in
 //! `crates/xtask/mutants-explained.txt`; a run fails for a survivor that is not, and for an explanation of
 //! one that is seen.
+//!
+//! The breaks are made in a copy of the tree, `target/mutants/tree`, and never in the tree itself.
+
+mod copy;
+mod round;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 
+use self::round::{Outcome, Round, Wide};
 use crate::Failure;
 
 /// What decides about a group, a pairing or a tape.
@@ -31,10 +37,7 @@ const FILES: [&str; 10] = [
     "crates/paired-mls-openmls/src/**/*.rs",
     "crates/pmls/src/engine/**/*.rs",
 ];
-const TESTED: [&str; 4] =
-    ["paired-mls", "paired-mls-group", "paired-mls-openmls", "paired-mls-peers"];
 const EXPLAINED: &str = "crates/xtask/mutants-explained.txt";
-const TICK: Duration = Duration::from_millis(500);
 
 /// What `mutants` can be told.
 #[derive(Args)]
@@ -45,6 +48,9 @@ pub(crate) struct Options {
     /// Only breaks in what has changed since this commit.
     #[arg(long, value_name = "COMMIT")]
     since: Option<String>,
+    /// Only breaks in files that this pattern matches, as `crates/paired-mls/src/anchor/**/*.rs`.
+    #[arg(long, value_name = "GLOB")]
+    file: Vec<String>,
     /// Stop after so many minutes; what was tried by then counts.
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
@@ -59,59 +65,85 @@ pub(crate) struct Options {
 ///
 /// A survivor without an explanation, an explanation without a survivor, or no `cargo mutants`.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if !Command::new("cargo").args(["mutants", "--version"]).output()?.status.success() {
+        return Err("cargo mutants is missing: cargo install --locked cargo-mutants".into());
+    }
+    let explained = explanations()?;
+    let started = Instant::now();
+    let limit = options.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let output = tempfile::tempdir()?;
-    let mut command = Command::new("cargo");
-    command
-        .args(["mutants", "--all-features", "--no-times", "--colors", "never", "--output"])
-        .arg(output.path())
-        .args(["--cargo-arg", "--locked", "--minimum-test-timeout", "120"])
-        .env("PAIRED_MLS_SUITES", "1")
-        .stdin(Stdio::null());
-    for package in TESTED {
-        command.args(["--test-package", package]);
-    }
-    if options.engine {
-        command.args(["--test-package", "pmls"]);
-    }
-    for file in FILES.iter().filter(|file| options.engine || !file.contains("/pmls/")) {
-        command.args(["--file", file]);
+    let tree = copy::tree()?;
+    let mut chosen = vec!["--colors".to_owned(), "never".to_owned()];
+    for file in files(options) {
+        chosen.extend(["--file".to_owned(), file.to_owned()]);
     }
     if let Some(shard) = &options.shard {
-        command.args(["--shard", shard]);
+        chosen.extend(["--shard".to_owned(), shard.clone()]);
     }
     if let Some(since) = &options.since {
-        command.arg("--in-diff").arg(difference(since, output.path())?);
+        let difference = difference(since, output.path())?;
+        chosen.extend(["--in-diff".to_owned(), difference.display().to_string()]);
     }
-    let limit = options.minutes.map(|minutes| Duration::from_secs(60 * minutes));
-    let ended = wait(command.spawn()?, limit)?;
-    let results = output.path().join("mutants.out");
-    if !results.exists() {
-        println!("there is nothing to break");
-        return Ok(());
+    let left = || limit.map(|limit| limit.saturating_sub(started.elapsed()));
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = env::current_dir()?.join(target);
+    let round = |name| {
+        let output = output.path().join(name);
+        Round { tree: &tree, target: &target, output, limit: left() }
+    };
+    let wide = if options.engine { Wide::Engine } else { Wide::Library };
+    let near = round("near").near(&chosen)?;
+    let wide = match near.missed.as_slice() {
+        [] => Outcome::default(),
+        missed => round("wide").wide(missed, wide)?,
+    };
+    Report { near, wide, explained }.print(started.elapsed())
+}
+
+fn files(options: &Options) -> Vec<&str> {
+    if options.file.is_empty() {
+        let all = FILES.into_iter();
+        return all.filter(|file| options.engine || !file.contains("/pmls/")).collect();
     }
-    let [caught, missed, timed_out, unviable] =
-        ["caught", "missed", "timeout", "unviable"].map(|name| lines(&results, name));
-    let explained = explanations()?;
-    let is_explained = |mutant: &&String| explained.contains_key(without_place(mutant).as_str());
-    let survivors: Vec<_> = missed.iter().filter(|mutant| !is_explained(mutant)).collect();
-    println!(
-        "{}: {} seen, {} not seen ({} explained), {} by a time-out, {} did not build",
-        if ended { "all of it" } else { "as far as the time went" },
-        caught.len(),
-        missed.len(),
-        missed.len() - survivors.len(),
-        timed_out.len(),
-        unviable.len()
-    );
-    let seen = caught.iter().find(is_explained);
-    match (survivors.is_empty(), seen) {
-        (true, None) => Ok(()),
-        (true, Some(mutant)) => {
-            Err(format!("{EXPLAINED} explains a break that is seen: {mutant}").into())
+    options.file.iter().map(String::as_str).collect()
+}
+
+/// What both rounds have found.
+struct Report {
+    near: Outcome,
+    wide: Outcome,
+    explained: BTreeMap<String, String>,
+}
+
+impl Report {
+    fn print(&self, took: Duration) -> Result<(), Failure> {
+        let Self { near, wide, explained } = self;
+        let is_explained = |mutant: &&String| explained.contains_key(&without_place(mutant));
+        let (of_old, survivors): (Vec<_>, Vec<_>) = wide.missed.iter().partition(is_explained);
+        let timed_out: Vec<_> = near.timed_out.iter().chain(&wide.timed_out).collect();
+        let tried = near.tried() - near.missed.len() + wide.tried();
+        println!(
+            "{} breaks made, {tried} tried: {} seen, {} not seen, {} not seen and explained, {} only by a \
+             time-out, {} did not build; {} were left for want of time; {} min",
+            near.made,
+            near.caught.len() + wide.caught.len(),
+            survivors.len(),
+            of_old.len(),
+            timed_out.len(),
+            near.unviable.len() + wide.unviable.len(),
+            near.made.saturating_sub(tried),
+            took.as_secs().div_ceil(60),
+        );
+        timed_out.iter().for_each(|mutant| println!("only by a time-out: {mutant}"));
+        survivors.iter().for_each(|mutant| println!("not seen: {mutant}"));
+        if !survivors.is_empty() {
+            return Err(format!("{} breaks are seen by no test", survivors.len()).into());
         }
-        (false, _) => {
-            survivors.iter().for_each(|mutant| println!("not seen: {mutant}"));
-            Err(format!("{} breaks are seen by no test", survivors.len()).into())
+        match near.caught.iter().chain(&wide.caught).find(is_explained) {
+            Some(mutant) => {
+                Err(format!("{EXPLAINED} explains a break that is seen: {mutant}").into())
+            }
+            None => Ok(()),
         }
     }
 }
@@ -125,32 +157,6 @@ fn difference(since: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let file = folder.join("change.diff");
     fs::write(&file, made.stdout)?;
     Ok(file)
-}
-
-/// Returns whether it came to its end.
-fn wait(mut child: Child, limit: Option<Duration>) -> Result<bool, Failure> {
-    let started = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            // 2 and 3: there were survivors or time-outs, which is looked at afterwards.
-            return match status.code() {
-                Some(0 | 2 | 3) => Ok(true),
-                _ => Err(format!("cargo mutants failed: {status}").into()),
-            };
-        }
-        if limit.is_some_and(|limit| started.elapsed() > limit) {
-            // It stops its own children when it is told to.
-            Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
-            child.wait()?;
-            return Ok(false);
-        }
-        thread::sleep(TICK);
-    }
-}
-
-fn lines(results: &Path, name: &str) -> Vec<String> {
-    let text = fs::read_to_string(results.join(format!("{name}.txt"))).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
 }
 
 /// `crates/a/src/b.rs:12:5: replace f -> bool with true`, without the line and column, which move.
