@@ -43,7 +43,7 @@ pub enum CounterError {
     Disk(#[from] DiskError),
     /// There is no counter.
     #[error(
-        "there is no counter {name}: restore it, or open the vault with `forget_counter` (`pmls vault \
+        "there is no counter {name}: restore it, or give the vault a new one (`pmls vault \
          forget-counter`)"
     )]
     Missing {
@@ -58,7 +58,7 @@ pub enum CounterError {
     },
     /// The counter's file holds something else.
     #[error(
-        "{name} does not hold a number: restore it, or open the vault with `forget_counter` (`pmls vault \
+        "{name} does not hold a number: restore it, or give the vault a new one (`pmls vault \
          forget-counter`)"
     )]
     Damaged {

@@ -57,7 +57,12 @@ pub enum RestoreError {
     /// A file of the name that a backup or restore writes first, which is none that one was killed with.
     #[error("{0} is in the way, and is no database: move it away")]
     InTheWay(PathBuf),
-    /// The backup is the file that would be replaced, or the one that is written first.
+    /// The backup is the database that would be replaced.
+    #[error(
+        "{0} is the database itself, and no backup of it: give a file that `pmls admin backup` has written"
+    )]
+    Itself(PathBuf),
+    /// The backup is the file that is written first.
     #[error("{0} would be replaced itself: copy it to another name, and restore from there")]
     Same(PathBuf),
     /// A journal without its database would be taken for one of the restored database.
@@ -117,16 +122,18 @@ pub async fn restore(
     clock: Arc<dyn Clock>,
 ) -> Result<Restored, RestoreError> {
     let place = sqlite_file(database)?;
+    let restoring = beside(&place, ".restoring");
+    let file = identity(fs::metadata(backup));
+    let is_it = |path| file.is_some() && identity(fs::metadata(path)) == file;
+    if is_it(&place) {
+        return Err(RestoreError::Itself(backup.to_owned()));
+    }
+    if is_it(&restoring) {
+        return Err(RestoreError::Same(backup.to_owned()));
+    }
     let source = open(backup)?;
     if !is_ours(&source) {
         return Err(RestoreError::NoBackup(backup.to_owned()));
-    }
-    let restoring = beside(&place, ".restoring");
-    let file = identity(fs::metadata(backup));
-    if file.is_some()
-        && [&place, &restoring].iter().any(|path| identity(fs::metadata(path)) == file)
-    {
-        return Err(RestoreError::Same(backup.to_owned()));
     }
     // First of all: what was left may be the database by another name, whose locks it would take away.
     let partial = Partial::create(restoring)?;

@@ -12,7 +12,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum StoreError {
     /// The database refused, or is out of reach.
-    #[error("the database failed")]
+    #[error(
+        "the database failed, or is out of reach: look whether its server runs, and at its log"
+    )]
     Database(#[source] sqlx::Error),
     /// What the database is stored on takes nothing. Nothing of the transaction has taken effect, unless
     /// the disk has failed with it.

@@ -43,7 +43,7 @@ pub enum SealedError {
     /// The vault has a counter and was opened without.
     #[error(
         "this vault goes with a roll-back counter: open it with its counter, or, if that is lost, \
-         with `forget_counter`"
+         give it a new one (`pmls vault forget-counter`)"
     )]
     CounterRequired,
     /// Somebody replaced the file while it was open.

@@ -138,6 +138,7 @@ fn a_lost_counter_is_replaced() {
         let lost = sealed.run(&["device", "show"]);
         assert_eq!(code(&lost), 3, "{}", told(&lost));
         assert!(told(&lost).contains("`pmls vault forget-counter`"), "{}", told(&lost));
+        assert!(!told(&lost).contains("forget_counter"), "{}", told(&lost));
         let doctor = sealed.run(&["doctor"]);
         assert_eq!(code(&doctor), 8, "{}", told(&doctor));
         let found: Value = serde_json::from_slice(&doctor.stdout).unwrap();

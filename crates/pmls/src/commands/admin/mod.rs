@@ -10,7 +10,8 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::random::OpenMlsRand as _;
 use paired_mls_api::{DeviceId, GroupId, UserId};
 use paired_mls_service::{
-    Admin, Clock, KeyPackages, OldDevices, SystemClock, Unread, restore as restore_backup,
+    Admin, Clock, KeyPackages, OldDevices, StoreError, SystemClock, Unread,
+    restore as restore_backup,
 };
 
 use self::{
@@ -115,6 +116,12 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let database = args.database.as_deref().or(file.serve.database()).unwrap_or(DATABASE);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Said first, and also when the server is down: these are the tools of PostgreSQL.
+    let for_a_file = matches!(args.command, AdminCommand::Backup { .. } | AdminCommand::Restore(_));
+    if for_a_file && ["postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme))
+    {
+        return Err(StoreError::SqliteOnly.into());
+    }
     if let AdminCommand::Restore(args) = &args.command {
         return restore(args, database, clock, output).await;
     }
