@@ -88,6 +88,13 @@ pub struct RosterRepair {
     pub put_back: Vec<UserId>,
 }
 
+/// Who is on the roster again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RosterRepaired {
+    /// Those of the request that were removed. The others were on the roster.
+    pub put_back: Vec<UserId>,
+}
+
 /// A commit, with everything that belongs to it. All of it takes effect, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

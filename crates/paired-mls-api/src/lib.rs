@@ -41,7 +41,7 @@ pub use self::{
     envelope::{Envelope, EnvelopeError, PADDED_LENGTHS},
     group::{
         Access, CreateGroup, GroupView, PublishCommit, Published, RosterChange, RosterRepair,
-        WelcomeFor,
+        RosterRepaired, WelcomeFor,
     },
     id::{DeviceId, GroupId, IdError, UserId},
     key_package::{KeyPackageCount, KeyPackageUpload},

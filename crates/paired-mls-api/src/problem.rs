@@ -54,7 +54,8 @@ problems! {
     NotFresh = 401, "not-fresh", "The signature of the request is not fresh";
     /// The nonce was used before.
     Replayed = 401, "replayed", "The request has been made before";
-    /// The key of the signature belongs to no registered device, or the device was revoked.
+    /// The key of the signature belongs to no registered device, or the device was revoked: then the member
+    /// `revoked_at` says when.
     UnknownDevice = 401, "unknown-device", "No such device may make requests";
     /// The account may not do this.
     Forbidden = 403, "forbidden", "The account may not do this";
@@ -135,6 +136,9 @@ pub struct Problem {
     /// The device that the problem is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+    /// When the device was revoked that has made the request, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<u64>,
     /// The number of the request in the log of the service, for its operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -155,6 +159,7 @@ impl Problem {
             head: None,
             pruned_through: None,
             device: None,
+            revoked_at: None,
             request: None,
             retry_after: None,
         }

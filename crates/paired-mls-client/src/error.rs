@@ -143,6 +143,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the service has revoked the device, which never comes back.
+    pub fn is_revoked(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.revoked_at.is_some())
+    }
+
     /// Whether the same may work later without anybody doing something about it.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -3,7 +3,7 @@
 use futures_util::Stream;
 use paired_mls_api::{
     CreateGroup, GroupId, GroupView, LogEntry, LogPage, MLS_MESSAGE, ProblemKind, PublishCommit,
-    Published, RosterRepair, UserId, path,
+    Published, RosterRepair, RosterRepaired, UserId, path,
 };
 
 use crate::{
@@ -140,10 +140,14 @@ impl<K: ClientKey> Client<K> {
     /// # Errors
     ///
     /// [`ClientError::Refused`] if this account may not, or if one of the users was never on the roster.
-    pub async fn put_back(&self, group: &GroupId, users: &[UserId]) -> Result<(), ClientError> {
+    pub async fn put_back(
+        &self,
+        group: &GroupId,
+        users: &[UserId],
+    ) -> Result<RosterRepaired, ClientError> {
         let repair = RosterRepair { put_back: users.to_vec() };
         let path = path::of_group(path::GROUP_ROSTER, group);
-        self.ask(Request::post(path).json(&repair)).await?.nothing()
+        self.ask(Request::post(path).json(&repair)).await?.json()
     }
 
     /// The log of a group after a position, and then as it grows, each entry once and in its order. The

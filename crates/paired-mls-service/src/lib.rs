@@ -45,8 +45,8 @@ mod store;
 pub use self::{
     admin::{
         Admin, ApprovalOf, Backup, Checked, Deleted, DeviceLine, Finding, GroupDetails, GroupLine,
-        KeyPackages, MemberLine, OldDevices, OwnGroup, RestoreError, Restored, ShutOutAgain,
-        UserDetails, UserLine, restore,
+        KeyPackages, MemberLine, OldDevices, OnPaper, OwnGroup, RestoreError, Restored,
+        ShutOutAgain, UserDetails, UserLine, restore,
     },
     clock::{Clock, SystemClock},
     config::{Config, LimitError, Limits, TlsFiles},

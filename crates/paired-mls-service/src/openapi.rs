@@ -4,8 +4,8 @@ use paired_mls_api::{
     Approval, ApprovalView, CreateGroup, DeviceView, EVENT_STREAM, GroupView, JSON,
     KeyPackageCount, KeyPackageUpload, LogEntry, LogPage, MLS_MESSAGE, MailboxItem, MailboxPage,
     PAIRING_MESSAGE, PROBLEM, PairingView, Problem, PublishCommit, Published, Recover, Recovered,
-    RecoveryKey, RecoveryKeyView, RegisterDevice, RevokeDevice, RosterRepair, ServiceView,
-    UserView, path,
+    RecoveryKey, RecoveryKeyView, RegisterDevice, RevokeDevice, RosterRepair, RosterRepaired,
+    ServiceView, UserView, path,
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -361,7 +361,7 @@ fn groups(generator: &mut SchemaGenerator) -> Vec<Operation> {
             ("post", path::GROUP_ROSTER),
             "Put accounts back on the roster that were removed.",
             Body::Json(schema::<RosterRepair>(g)),
-            (204, Body::None),
+            (200, Body::Json(schema::<RosterRepaired>(g))),
         ),
         new(
             ("get", path::GROUP_EVENTS),

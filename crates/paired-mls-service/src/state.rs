@@ -19,8 +19,8 @@ use crate::{
     rate::Rate,
     readers::Readers,
     store::{
-        HaveEnded, Heard, Incarnation, Measure, NoteReaders, Prune, Reopen, Retention, RollBack,
-        RolledBack, Store, Sweep, Touched, Unread, Unused, listen,
+        HaveEnded, Heard, Incarnation, Measure, NoteListeners, NoteReaders, Prune, Reopen,
+        Retention, RollBack, RolledBack, Store, Sweep, Touched, Unread, Unused, listen,
     },
 };
 
@@ -30,6 +30,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(1);
 /// With which of these sweeps it is looked for what is not kept any longer.
 const RETAIN: u64 = 60;
+
+/// How many listeners are noted together.
+const LISTENERS: usize = 256;
 
 /// One replica: its database, its clock, its limits, its subscribers. A clone is the same replica.
 #[derive(Clone)]
@@ -108,6 +111,7 @@ impl AppState {
         let metrics = Arc::new(Metrics::new(store.counts()));
         let limits = LiveLimits::new(config.limits);
         let read_by = Arc::new(Readers::default());
+        let listening = Arc::new(Counted::new(config.limits.device_subscriptions));
         let background = background(Housekeeping {
             store: Arc::clone(&store),
             hub: Arc::clone(&hub),
@@ -117,6 +121,7 @@ impl AppState {
             read_by: Arc::clone(&read_by),
             limits: limits.clone(),
             incarnation: incarnation.clone(),
+            listening: Arc::clone(&listening),
         });
         Ok(Self {
             store,
@@ -128,7 +133,7 @@ impl AppState {
             rate,
             read_by,
             subscriptions: Arc::new(Counted::new(config.limits.subscriptions)),
-            subscriptions_of: Arc::new(Counted::new(config.limits.device_subscriptions)),
+            subscriptions_of: listening,
             requests_of: Arc::new(Counted::new(config.limits.device_requests)),
             connections_of: Arc::new(Counted::new(config.limits.device_connections)),
             bodies: Arc::new(Budget::new(config.limits.bodies)),
@@ -183,8 +188,18 @@ impl AppState {
         let (clock, metrics, read_by) =
             (Arc::clone(clock), Arc::clone(metrics), Arc::clone(read_by));
         let (limits, incarnation) = (limits.clone(), incarnation.clone());
-        let housekeeping =
-            Housekeeping { store, hub, rate, clock, metrics, read_by, limits, incarnation };
+        let listening = Arc::clone(&self.subscriptions_of);
+        let housekeeping = Housekeeping {
+            store,
+            hub,
+            rate,
+            clock,
+            metrics,
+            read_by,
+            limits,
+            incarnation,
+            listening,
+        };
         let gone = housekeeping.sweep().await?;
         Ok(gone.saturating_add(housekeeping.retain().await?))
     }
@@ -275,6 +290,8 @@ struct Housekeeping {
     read_by: Arc<Readers>,
     limits: LiveLimits,
     incarnation: Known,
+    /// The devices that have a subscription.
+    listening: Arc<Counted<DeviceId>>,
 }
 
 impl Housekeeping {
@@ -293,10 +310,23 @@ impl Housekeeping {
         Ok(gone)
     }
 
+    /// Whoever listens uses the account, and the group, for as long as it does.
+    async fn note_listeners(&self, day: u64) -> Result<(), StoreError> {
+        let (devices, groups) = (self.listening.held(), self.hub.heard.held());
+        for devices in devices.chunks(LISTENERS) {
+            self.store.run(&NoteListeners { devices, groups: &[], day }).await?;
+        }
+        for groups in groups.chunks(LISTENERS) {
+            self.store.run(&NoteListeners { devices: &[], groups, day }).await?;
+        }
+        Ok(())
+    }
+
     /// Drops what of the logs is not kept any longer, and ends what nobody uses. Returns how many entries, groups, users and
     /// pairings went.
     async fn retain(&self) -> Result<u64, StoreError> {
         let (limits, now) = (self.limits.now(), self.clock.now());
+        self.note_listeners(now / DAY).await?;
         let entries = self.store.retain(retention(&limits, now)).await?;
         let ended = self.store.end_unused(unused(&limits, now)).await?;
         let entries = entries

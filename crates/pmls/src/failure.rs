@@ -318,6 +318,12 @@ impl Failure {
     /// What to do about what a library says that people do not know; `None` for what says so itself.
     fn of_a_library(&self) -> Option<&'static str> {
         use paired_mls_openmls::{Error, PeerError};
+        if let Self::Client(error)
+        | Self::Engine(EngineError::Client(error))
+        | Self::Session(SessionError::Client(error)) = self
+        {
+            return error.is_revoked().then_some(": `pmls recover --new-keys` does both");
+        }
         let (Self::Engine(EngineError::Mls(error)) | Self::Mls(error)) = self else { return None };
         match error {
             Error::Storage { .. } => {

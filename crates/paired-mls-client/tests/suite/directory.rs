@@ -35,7 +35,7 @@ async fn devices_come_and_go() {
     assert_eq!(view.revoked_at, Some(revoked.revoked_at));
     let error = phone.user(&alice_id).await.unwrap_err();
     assert_eq!(error.problem(), Some(ProblemKind::UnknownDevice));
-    assert!(error.to_string().contains("register the device first"), "{error}");
+    assert!(error.is_revoked() && error.to_string().contains("make new keys"), "{error}");
     let unknown = alice.user(&UserId::new("nobody").unwrap()).await.unwrap_err();
     assert_eq!(unknown.problem(), Some(ProblemKind::NotFound));
     service.stop().await;

@@ -16,7 +16,7 @@ pub use self::{
     backup::{RestoreError, restore},
     view::{
         ApprovalOf, Backup, Checked, Deleted, DeviceLine, Finding, GroupDetails, GroupLine,
-        KeyPackages, MemberLine, OwnGroup, Restored, ShutOutAgain, UserDetails, UserLine,
+        KeyPackages, MemberLine, OnPaper, OwnGroup, Restored, ShutOutAgain, UserDetails, UserLine,
     },
 };
 use crate::{

@@ -12,9 +12,21 @@ pub struct UserLine {
     pub devices: u64,
     /// How many of them are revoked.
     pub revoked: u64,
+    /// Whether it has a recovery key.
+    pub recovery_key: OnPaper,
     /// Since when it is shut out, in seconds since 1970-01-01T00:00:00Z.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banned_at: Option<u64>,
+}
+
+/// Whether a user has a recovery key. Which one is nobody's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPaper {
+    /// It has one.
+    Yes,
+    /// It has none: without a device, only the operator helps it.
+    No,
 }
 
 /// A device.

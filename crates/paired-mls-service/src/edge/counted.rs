@@ -46,6 +46,13 @@ impl<K: Clone + Eq + Hash> Counted<K> {
     }
 }
 
+impl<K: Clone + Eq + Hash> Counted<K> {
+    /// What is held.
+    pub(crate) fn held(&self) -> Vec<K> {
+        lock(&self.counts).keys().cloned().collect()
+    }
+}
+
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);

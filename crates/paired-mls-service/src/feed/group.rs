@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     AppState,
-    edge::{Budget, Share},
+    edge::{Budget, Place, Share},
     logic::{Caller, Cut, Failure, kept_after, use_group, visible},
     store::{EntriesAfter, GroupById, Removed, Sizes, Standing, Store, StoreError, Topic},
 };
@@ -49,8 +49,10 @@ pub(crate) async fn group_events(
         return Err(Failure::Beyond { head });
     }
     let after = kept_after(state, &group, after).await?;
+    let mut heard = None;
     if known.standing == Standing::Listed {
         use_group(state, &group, &known).await;
+        heard = state.hub.heard.take(&group);
     }
     let topic = Topic::group(&group);
     // First the channel, then the database: nothing falls in between.
@@ -77,6 +79,7 @@ pub(crate) async fn group_events(
         ready: Ready::default(),
         passed,
         way: Way::Database,
+        _heard: heard,
     };
     subscription(state, &caller.device, source)
 }
@@ -161,6 +164,8 @@ struct Log {
     ready: Ready<LogEntry>,
     passed: broadcast::Receiver<Arc<Fanned>>,
     way: Way,
+    /// A member listens: the group is used.
+    _heard: Option<Place<GroupId>>,
 }
 
 impl Source for Log {

@@ -5,18 +5,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use paired_mls_api::GroupId;
 use tokio::sync::{broadcast, watch};
 
 use super::group::Fanned;
-use crate::store::Topic;
+use crate::{edge::Counted, store::Topic};
 
 /// The waiting subscribers of a replica.
-#[derive(Default)]
 pub(crate) struct Hub {
+    /// The groups of which a member hears.
+    pub(crate) heard: Counted<GroupId>,
     /// How often each topic was woken. A receiver sees that it was, not how often: nothing piles up.
     wakes: Mutex<HashMap<Topic, watch::Sender<u64>>>,
     /// The tasks that read logs.
     groups: Mutex<HashMap<Topic, broadcast::Sender<Arc<Fanned>>>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        let (wakes, groups) = Default::default();
+        Self { heard: Counted::new(usize::MAX), wakes, groups }
+    }
 }
 
 impl Hub {

@@ -44,10 +44,12 @@ pub(crate) async fn admit(
     head: &Head<'_>,
 ) -> Result<(Caller, SignedRequest), Failure> {
     let signed = fresh(state, head)?;
-    let found = state.store.run(&DeviceById(signed.device())).await?;
-    let caller = found.filter(|device| device.revoked_at.is_none());
+    let caller = state.store.run(&DeviceById(signed.device())).await?;
     let Some(caller) = caller else { return Err(unknown_device(state, signed.device()).await) };
     verify(state, head, &signed, caller.scheme, &caller.signature_key)?;
+    if let Some(at) = caller.revoked_at {
+        return Err(Failure::Revoked { at });
+    }
     if caller.banned_at.is_some() {
         return Err(Failure::Banned);
     }
@@ -74,12 +76,17 @@ pub(crate) fn complete(
     body: &[u8],
 ) -> Result<Nonce, Failure> {
     signed.verify_body(body)?;
+    Ok(nonce(state, signed))
+}
+
+/// The nonce of a request.
+pub(crate) fn nonce(state: &AppState, signed: &SignedRequest) -> Nonce {
     let window = state.limits.now().signature_window;
-    Ok(Nonce {
+    Nonce {
         device: signed.device().clone(),
         nonce: signed.nonce().to_owned(),
         expires_at: signed.created().saturating_add(window).saturating_add(window),
-    })
+    }
 }
 
 /// What is signed by a key that its body names, because no device of that key is registered.
@@ -131,6 +138,11 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 const NOT_THE_KEY: Failure =
     Failure::Malformed("signature key, or it is not the one of the signature,");
 
+/// Who has the private half of a key that is refused so, if anybody, is not known.
+pub(super) const NO_KEY: Failure = Failure::Malformed(
+    "signature key, which is none of its scheme, or one for which anybody can sign: make another one; it",
+);
+
 /// Registers the device whose key has signed the request.
 pub(crate) async fn register(
     state: &AppState,
@@ -138,9 +150,7 @@ pub(crate) async fn register(
 ) -> Result<DeviceView, Failure> {
     let device = request.device();
     let RegisterDevice { user, scheme, signature_key } = request;
-    if signature_key.0.len() != scheme.key_len() {
-        return Err(NOT_THE_KEY);
-    }
+    scheme.check_key(&signature_key.0).map_err(|_| NO_KEY)?;
     let taken = TakeDevice {
         user: &user,
         device: &device,
@@ -151,7 +161,7 @@ pub(crate) async fn register(
     };
     match state.store.run(&taken).await? {
         Registration::Registered => {}
-        Registration::Revoked => return Err(Failure::UnknownDevice),
+        Registration::Revoked { at } => return Err(Failure::Revoked { at }),
         Registration::OtherUser => return Err(Rule::OtherUser.into()),
         Registration::Ended => return Err(Failure::Ended(Over::Name)),
         Registration::Banned => return Err(Failure::Banned),

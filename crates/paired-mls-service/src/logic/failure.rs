@@ -62,8 +62,13 @@ pub(crate) enum Failure {
     NotFresh(u64),
     #[error("sign each request anew, with a fresh nonce")]
     Replayed,
-    #[error("register the device first; a revoked one never comes back")]
+    #[error("register the device first")]
     UnknownDevice,
+    #[error(
+        "the device was revoked and never comes back: make new keys, and have another device of the user approve \
+         them, or use the recovery key"
+    )]
+    Revoked { at: u64 },
     #[error("the operator of the service has shut the account out: ask there why")]
     Banned,
     #[error(
@@ -75,7 +80,7 @@ pub(crate) enum Failure {
     Forbidden(Rule),
     #[error("approve this device by another one of the user, then register it again")]
     NotApproved(DeviceId),
-    #[error("there is no such thing, or not for this account")]
+    #[error("it is not there, or not for this account")]
     NotFound,
     #[error(
         "the last commit brought no GroupInfo: a member has to publish that of the current epoch"
@@ -85,7 +90,7 @@ pub(crate) enum Failure {
     NoBase(BaseFault),
     #[error("the path takes other methods")]
     Method,
-    #[error("it exists already")]
+    #[error("take another id, unless it was this account that has created it before")]
     Exists,
     #[error("fetch the log and try again on the current epoch")]
     WrongEpoch(u64),
@@ -95,9 +100,14 @@ pub(crate) enum Failure {
     Message(MessageFault),
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    #[error("a recipient is no registered device")]
+    #[error("leave out whoever has none, or only revoked ones, and do the same again")]
     UnknownRecipient(Option<DeviceId>),
-    #[error("there is no room for more of these")]
+    #[error(
+        "{} never was on the roster of the group: a member adds it",
+        String::from_utf8_lossy(.0.as_bytes())
+    )]
+    NeverListed(UserId),
+    #[error("drop some of what there is, or wait until its owner has")]
     Full(Option<DeviceId>),
     #[error("{0}")]
     Reserved(Reserve),
@@ -194,6 +204,11 @@ pub(crate) enum BaseFault {
 pub(crate) enum Rule {
     #[error("only accounts on the roster of a group write to it; join it first")]
     NotListed,
+    #[error(
+        "the removal stands: it is older than a week, others have gone on after it, or this account was not removed \
+         by the same commit. Somebody on the roster can put the account back, and a member adds it again"
+    )]
+    RemovalStands,
     #[error("a key of the KeyPackage's leaf belongs to no device of the account or its pairings")]
     ForeignKey,
     #[error(
@@ -327,6 +342,8 @@ impl From<Refusal> for Failure {
             Refusal::Epoch(current) => Self::WrongEpoch(current),
             Refusal::UnknownDevice(device) => Self::UnknownRecipient(Some(device)),
             Refusal::UnknownUser => Self::UnknownRecipient(None),
+            Refusal::NeverListed(user) => Self::NeverListed(user),
+            Refusal::RemovalStands => Rule::RemovalStands.into(),
             Refusal::Full(device) => Self::Full(Some(device)),
             Refusal::TooMuch(limit) => Self::TooMuch(limit),
             Refusal::LogFull { most } => Self::LogFull { most },
@@ -366,6 +383,20 @@ fn told(error: &StoreError) -> &'static str {
 }
 
 impl Failure {
+    /// Whether the same request might be served at another time, although nothing of what it concerns has changed.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::TooFast(_)
+                | Self::AtOnce(_)
+                | Self::Connected(_)
+                | Self::Crowd(_)
+                | Self::SlowBody(_)
+                | Self::Crowded
+                | Self::Banned
+        )
+    }
+
     fn kind(&self) -> ProblemKind {
         match self {
             Self::Malformed(_) | Self::OutOfRange => ProblemKind::Malformed,
@@ -381,12 +412,16 @@ impl Failure {
             Self::Subscribed(_) => ProblemKind::Full,
             Self::NotFresh(_) => ProblemKind::NotFresh,
             Self::Replayed => ProblemKind::Replayed,
-            Self::UnknownDevice | Self::Ended(Over::Device) => ProblemKind::UnknownDevice,
+            Self::UnknownDevice | Self::Revoked { .. } | Self::Ended(Over::Device) => {
+                ProblemKind::UnknownDevice
+            }
             Self::Banned => ProblemKind::Banned,
             Self::NotRecoverable => ProblemKind::NotRecoverable,
             Self::Forbidden(_) => ProblemKind::Forbidden,
             Self::NotApproved(_) => ProblemKind::NotApproved,
-            Self::NotFound | Self::Prefix(_) | Self::StaleGroupInfo => ProblemKind::NotFound,
+            Self::NotFound | Self::NeverListed(_) | Self::Prefix(_) | Self::StaleGroupInfo => {
+                ProblemKind::NotFound
+            }
             Self::NoBase(_) => ProblemKind::NoGroupInfo,
             Self::Ended(Over::Group | Over::Name | Over::Pairing) => ProblemKind::Ended,
             Self::Method => ProblemKind::Method,
@@ -417,6 +452,7 @@ impl Failure {
             Self::Beyond { head } => problem.head = Some(*head),
             Self::Pruned { through } => problem.pruned_through = Some(*through),
             Self::WrongEpoch(current) => problem.current_epoch = Some(*current),
+            Self::Revoked { at } => problem.revoked_at = Some(*at),
             Self::NotApproved(device) => problem.device = Some(device.clone()),
             Self::UnknownRecipient(device) | Self::Full(device) => {
                 problem.device.clone_from(device)
@@ -437,5 +473,44 @@ impl Failure {
             _ => {}
         }
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader sees both, one after the other.
+    #[test]
+    fn no_detail_says_what_the_title_says() {
+        let failures = [
+            Failure::UnknownDevice,
+            Failure::Revoked { at: 1 },
+            Failure::Banned,
+            Failure::NotRecoverable,
+            Failure::NotFound,
+            Failure::Method,
+            Failure::Exists,
+            Failure::WrongEpoch(1),
+            Failure::Conflict,
+            Failure::UnknownRecipient(None),
+            Failure::Full(None),
+            Failure::TooFast(1),
+            Failure::Busy,
+            Failure::Replayed,
+            Failure::NoSignature,
+            Failure::OtherIncarnation,
+            Failure::SlowBody(1),
+            Failure::TooLarge(1),
+            Failure::StaleGroupInfo,
+            Failure::Broken,
+            Failure::Crowded,
+        ];
+        for failure in failures {
+            let problem = failure.problem();
+            let detail = problem.detail.clone().unwrap().to_lowercase();
+            let title = problem.title.to_lowercase();
+            assert!(!detail.contains(&title) && !title.contains(&detail), "{problem}");
+        }
     }
 }

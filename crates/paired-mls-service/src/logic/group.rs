@@ -2,7 +2,7 @@
 
 use paired_mls_api::{
     CreateGroup, DeviceId, EntryKind, GroupId, GroupView, LogPage, PublishCommit, Published,
-    RosterChange, RosterRepair, UserId,
+    RosterChange, RosterRepair, RosterRepaired, UserId,
 };
 
 use super::{
@@ -293,11 +293,12 @@ pub(crate) async fn repair(
     caller: &Caller,
     group: &GroupId,
     request: RosterRepair,
-) -> Result<(), Failure> {
+) -> Result<RosterRepaired, Failure> {
     let RosterRepair { put_back: users } = request;
     if users.len() > state.limits.now().recipients {
         return Err(Failure::Full(None));
     }
     let (by, now) = (&caller.user, state.clock.now());
-    Ok(state.store.run(&PutBack { group, by, users: &users, now }).await??)
+    let put_back = state.store.run(&PutBack { group, by, users: &users, now }).await??;
+    Ok(RosterRepaired { put_back })
 }

@@ -17,7 +17,8 @@ mod unused;
 
 pub(crate) use self::{
     auth::{
-        Forwarded, Head, Introduced, Introduction, admit, complete, fresh, introduced, register,
+        Forwarded, Head, Introduced, Introduction, admit, complete, fresh, introduced, nonce,
+        register,
     },
     directory::{approvals, approve, device, disapprove, revoke, user},
     failure::Failure,

@@ -2,7 +2,10 @@
 
 use paired_mls_api::{Recover, Recovered, RecoveryKey, RecoveryKeyView, SignatureScheme};
 
-use super::{Caller, Failure, auth::Introduced};
+use super::{
+    Caller, Failure,
+    auth::{Introduced, NO_KEY},
+};
 use crate::{
     AppState,
     store::{APPROVED, RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
@@ -57,9 +60,7 @@ pub(crate) async fn set_recovery_key(
     key: &RecoveryKey,
 ) -> Result<(), Failure> {
     let key = key.signature_key.0.as_slice();
-    if key.len() != RECOVERY.key_len() {
-        return Err(Failure::Malformed("recovery key"));
-    }
+    RECOVERY.check_key(key).map_err(|_| NO_KEY)?;
     Ok(state.store.run(&SetRecoveryKey { user: &caller.user, key: Some(key) }).await?)
 }
 

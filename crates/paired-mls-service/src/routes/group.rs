@@ -6,7 +6,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use paired_mls_api::{CreateGroup, GroupId, GroupView, LogPage, PublishCommit, RosterRepair};
+use paired_mls_api::{
+    CreateGroup, GroupId, GroupView, LogPage, PublishCommit, RosterRepair, RosterRepaired,
+};
 
 use super::{
     answer::{LongMls, published},
@@ -91,10 +93,9 @@ pub(super) async fn repair(
     caller: Caller,
     Id(group): Id<GroupId>,
     JsonBody(request): JsonBody<RosterRepair>,
-) -> Result<StatusCode, Failure> {
+) -> Result<Json<RosterRepaired>, Failure> {
     let answer = logic::repair(&state, &caller, &group, request).await;
-    told_if_ended(&state, &caller.user, &group, answer).await?;
-    Ok(StatusCode::NO_CONTENT)
+    told_if_ended(&state, &caller.user, &group, answer).await.map(Json)
 }
 
 pub(super) async fn events(

@@ -170,7 +170,7 @@ pub(super) async fn authenticate(
         Ok(admitted) => admitted,
         Err(failure) => {
             pass_over(body).await;
-            return Err(failure);
+            return Err(spent_all_the_same(&state, &parts, failure).await);
         }
     };
     match signer {
@@ -182,10 +182,13 @@ pub(super) async fn authenticate(
     }
     let (body, share) = match read_first {
         Some(read) => read,
-        None => read(&state, body, state.limits.now().body).await?,
+        None => match read(&state, body, state.limits.now().body).await {
+            Ok(read) => read,
+            Err(failure) => return Err(spent_all_the_same(&state, &parts, failure).await),
+        },
     };
     let nonce = logic::complete(&state, &signed, &body)?;
-    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let reads = reads(&parts.method);
     // What is refused here has spent its nonce: the header is not signed, and somebody else may leave it out.
     let known = same_incarnation(&state, &parts.headers);
     let request = Request::from_parts(parts, Body::from(body));
@@ -211,6 +214,27 @@ pub(super) async fn authenticate(
     let serve = tokio::spawn(tracing::Instrument::in_current_span(serve));
     let served = in_time(&state, serve).await?;
     Ok(served.map_err(|_| Failure::Broken)??)
+}
+
+/// Spends the nonce of a request that its sender was refused for a reason that passes, after its signature was
+/// verified: so that it does not take effect later, because somebody else sends it again. What only reads has none.
+async fn spent_all_the_same(state: &AppState, parts: &Parts, failure: Failure) -> Failure {
+    if !failure.passes() || reads(&parts.method) {
+        return failure;
+    }
+    let spent = async {
+        let nonce = logic::nonce(state, &logic::fresh(state, &head(parts)?)?);
+        Ok(state.store.once_for(nonce, std::future::ready(())).await?)
+    };
+    match in_time(state, spent).await {
+        Ok(Ok(())) => failure,
+        Ok(Err(other)) | Err(other) => other,
+    }
+}
+
+/// Whether a request of this method changes nothing.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Who has signed a request.

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use super::{
     StoreError, Topic, Transaction, Tx,
     row::{bytes, device, int, optional_uint, scheme, uint, user},
-    unused::{HasEnded, Subject, forget},
+    unused::{HasEnded, Subject, forget, revive},
 };
 
 /// A registered device.
@@ -88,7 +88,7 @@ pub(crate) enum Registration {
     /// The device is registered, now or since before.
     Registered,
     /// It was revoked: its id is never used again.
-    Revoked,
+    Revoked { at: u64 },
     /// Its key belongs to another user.
     OtherUser,
     /// No device of the user has approved it.
@@ -119,14 +119,14 @@ impl Transaction for TakeDevice<'_> {
         if let Some(known) = DeviceById(self.device).run(tx).await? {
             return Ok(match known {
                 _ if known.user != *self.user => Registration::OtherUser,
-                Device { revoked_at: Some(_), .. } => Registration::Revoked,
+                Device { revoked_at: Some(at), .. } => Registration::Revoked { at },
                 Device { banned_at: Some(_), .. } => Registration::Banned,
                 _ => Registration::Registered,
             });
         }
-        match self.name_is_free(tx).await? {
-            Name::Kept => return Ok(Registration::Ended),
-            Name::Free => {}
+        let name = self.name_is_free(tx).await?;
+        if let Name::Kept = name {
+            return Ok(Registration::Ended);
         }
         // Of two devices that both want to be the first, one inserts the user.
         let first = sqlx::query("INSERT INTO users (user_id) VALUES ($1) ON CONFLICT DO NOTHING")
@@ -135,7 +135,7 @@ impl Transaction for TakeDevice<'_> {
             .await?
             .rows_affected()
             == 1;
-        if !first {
+        if !first && !matches!(name, Name::Its) {
             if is_banned(tx, self.user).await? {
                 return Ok(Registration::Banned);
             }
@@ -177,6 +177,8 @@ impl Transaction for TakeDevice<'_> {
 enum Name {
     Free,
     Kept,
+    /// It is the device's own, whose user had ended and is there again.
+    Its,
 }
 
 impl TakeDevice<'_> {
@@ -188,14 +190,11 @@ impl TakeDevice<'_> {
         if !HasEnded(Subject::DeviceOf(self.user, self.device)).run(tx).await? {
             return Ok(Name::Kept);
         }
-        for subject in [
-            Subject::User(self.user),
-            Subject::Device(self.device),
-            Subject::DeviceOf(self.user, self.device),
-        ] {
+        for subject in [Subject::Device(self.device), Subject::DeviceOf(self.user, self.device)] {
             forget(tx, subject).await?;
         }
-        Ok(Name::Free)
+        revive(tx, self.user).await?;
+        Ok(Name::Its)
     }
 }
 

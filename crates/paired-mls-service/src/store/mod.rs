@@ -77,7 +77,7 @@ pub(crate) use self::{
     retention::{NoteReaders, Prune, PrunedThrough, Retention},
     size::{Size, Sizes},
     topic::Topic,
-    unused::{HasEnded, HaveEnded, NoteUse, Subject, Unused, Used},
+    unused::{HasEnded, HaveEnded, NoteListeners, NoteUse, Subject, Unused, Used},
 };
 use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};
 pub use self::{

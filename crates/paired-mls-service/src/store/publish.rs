@@ -47,6 +47,10 @@ pub(crate) enum Refusal {
     UnknownDevice(DeviceId),
     /// There is no such user.
     UnknownUser,
+    /// The user never was on the roster.
+    NeverListed(UserId),
+    /// What removed the account, or another one that is to be put back, cannot be undone by it any more.
+    RemovalStands,
     /// The roster would be told that this account has left, and it still has a leaf.
     StillAMember(UserId),
     /// The roster would be told that this account has come, and it has no leaf.

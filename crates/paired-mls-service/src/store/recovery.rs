@@ -7,15 +7,16 @@ use super::{
     StoreError, Transaction, Tx,
     directory::{DevicesOfUser, RevokeDevice},
     row::{int, optional_uint},
+    unused::{ended_key, revive},
 };
 
-/// The recovery key of a user, its public part; nothing if it has none, or if there is no such user.
+/// The recovery key of a user, its public part; nothing if it has none, or if there is no such user. One that has
+/// ended has it still.
 pub(crate) struct RecoveryKeyOf<'a>(pub(crate) &'a UserId);
 
 impl Transaction for RecoveryKeyOf<'_> {
     const NAME: &'static str = "recovery_key";
     const WRITES: bool = false;
-    const ONE: bool = true;
     type Output = Option<Vec<u8>>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Vec<u8>>, StoreError> {
@@ -23,7 +24,10 @@ impl Transaction for RecoveryKeyOf<'_> {
             .bind(self.0.as_bytes())
             .fetch_optional(tx.connection())
             .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+        match row {
+            Some(row) => Ok(row.try_get(0)?),
+            None => ended_key(tx, self.0).await,
+        }
     }
 }
 
@@ -74,6 +78,9 @@ impl Transaction for RecoverUser<'_> {
     type Output = Recovery;
 
     async fn run(&self, tx: &mut Tx) -> Result<Recovery, StoreError> {
+        if ended_key(tx, self.user).await?.as_deref() == Some(self.key) {
+            revive(tx, self.user).await?;
+        }
         // Locks the user, so that no device replaces the key meanwhile.
         let row = sqlx::query(
             "UPDATE users SET recovery_key = recovery_key

@@ -118,10 +118,12 @@ enum Scope {
 
 impl Transaction for PutBack<'_> {
     const NAME: &'static str = "put_back";
-    type Output = Result<(), Refusal>;
+    /// Who is back; whoever was there is not among them.
+    type Output = Result<Vec<UserId>, Refusal>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         lock(tx, self.group).await?;
+        let mut back = Vec::new();
         let scope = match self.scope(tx).await? {
             Ok(scope) => scope,
             Err(refusal) => return Ok(Err(refusal)),
@@ -133,13 +135,13 @@ impl Transaction for PutBack<'_> {
                     .bind(user.as_bytes())
                     .fetch_optional(tx.connection())
                     .await?;
-            let Some(row) = row else { return Ok(Err(Refusal::UnknownUser)) };
+            let Some(row) = row else { return Ok(Err(Refusal::NeverListed(user.clone()))) };
             match (optional_uint(&row, 0)?, &scope) {
                 (None, _) => continue,
                 (Some(position), Scope::Of(commit)) if position != *commit => {
-                    return Ok(Err(Refusal::NotListed));
+                    return Ok(Err(Refusal::RemovalStands));
                 }
-                _ => {}
+                _ => back.push(user.clone()),
             }
             sqlx::query("UPDATE roster SET removed_at = NULL WHERE group_id = $1 AND user_id = $2")
                 .bind(self.group.as_bytes())
@@ -148,7 +150,7 @@ impl Transaction for PutBack<'_> {
                 .await?;
         }
         tx.wake(Topic::group(self.group));
-        Ok(Ok(()))
+        Ok(Ok(back))
     }
 
     fn keeps(output: &Self::Output) -> bool {
@@ -177,7 +179,7 @@ impl PutBack<'_> {
         .bind(int(self.now)?)
         .fetch_optional(tx.connection())
         .await?;
-        Ok(open.map(|_| Scope::Of(position)).ok_or(Refusal::NotListed))
+        Ok(open.map(|_| Scope::Of(position)).ok_or(Refusal::RemovalStands))
     }
 }
 

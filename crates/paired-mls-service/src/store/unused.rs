@@ -2,6 +2,7 @@
 
 use paired_mls_api::{DeviceId, GroupId, UserId};
 use sha2::{Digest as _, Sha256};
+use sqlx::Row as _;
 
 use super::{
     DeleteGroup, DeleteLog, DeleteUser, Store, StoreError, Transaction, Tx,
@@ -91,6 +92,37 @@ impl Transaction for HasEnded<'_> {
     }
 }
 
+/// The recovery key of a user that has ended: it is good for as long as its name is kept.
+pub(super) async fn ended_key(tx: &mut Tx, user: &UserId) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = sqlx::query("SELECT recovery_key FROM ended WHERE subject = $1")
+        .bind(Subject::User(user).hash().as_slice())
+        .fetch_optional(tx.connection())
+        .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+}
+
+/// A user that has ended is there again, with its recovery key, and without devices. Returns whether it had ended.
+pub(super) async fn revive(tx: &mut Tx, user: &UserId) -> Result<Revived, StoreError> {
+    if !HasEnded(Subject::User(user)).run(tx).await? {
+        return Ok(Revived::Never);
+    }
+    let key = ended_key(tx, user).await?;
+    sqlx::query("INSERT INTO users (user_id, recovery_key) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(user.as_bytes())
+        .bind(key)
+        .execute(tx.connection())
+        .await?;
+    forget(tx, Subject::User(user)).await?;
+    Ok(Revived::Now)
+}
+
+/// Whether a user had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Revived {
+    Now,
+    Never,
+}
+
 async fn note(tx: &mut Tx, subject: Subject<'_>, day: u64) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO ended (subject, forget_day) VALUES ($1, $2)
@@ -140,6 +172,30 @@ impl Transaction for NoteUse<'_> {
             ),
         };
         sqlx::query(statement).bind(id).bind(int(self.day)?).execute(tx.connection()).await?;
+        Ok(())
+    }
+}
+
+/// Users and groups that are used today, since somebody listens.
+pub(crate) struct NoteListeners<'a> {
+    pub(crate) devices: &'a [DeviceId],
+    pub(crate) groups: &'a [GroupId],
+    pub(crate) day: u64,
+}
+
+impl Transaction for NoteListeners<'_> {
+    const NAME: &'static str = "note_listeners";
+    type Output = ();
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let users = "UPDATE users SET used_day = $2 WHERE used_day < $2
+             AND user_id = (SELECT user_id FROM devices WHERE device_id = $1)";
+        let groups = "UPDATE groups SET used_day = $2 WHERE used_day < $2 AND group_id = $1";
+        let devices = self.devices.iter().map(|device| (users, device.as_bytes()));
+        let groups = self.groups.iter().map(|group| (groups, group.as_bytes()));
+        for (statement, id) in devices.chain(groups) {
+            sqlx::query(statement).bind(id).bind(int(self.day)?).execute(tx.connection()).await?;
+        }
         Ok(())
     }
 }
@@ -457,6 +513,15 @@ impl Transaction for EndUser<'_> {
             return Ok(false);
         }
         note(tx, Subject::User(self.user), self.day).await?;
+        // On paper it may be all that the user has left.
+        sqlx::query(
+            "UPDATE ended SET recovery_key = (SELECT recovery_key FROM users WHERE user_id = $2)
+             WHERE subject = $1",
+        )
+        .bind(Subject::User(self.user).hash().as_slice())
+        .bind(self.user.as_bytes())
+        .execute(tx.connection())
+        .await?;
         for known in DevicesOfUser(self.user).run(tx).await? {
             let device = &known.device;
             // A revoked device never comes back.

@@ -1,11 +1,18 @@
 //! What the service does not take.
 
-use paired_mls_api::{Access, Approval, GroupId, ProblemKind, PublishCommit, WelcomeFor, path};
-use paired_mls_service::{Config, LimitError, Limits, Server, StartError};
+use std::time::Duration;
+
+use axum::{body::Body, http::Request};
+use paired_mls_api::{
+    Access, Approval, ApprovalView, GroupId, JSON, ProblemKind, PublishCommit, RegisterDevice,
+    RequestKey as _, WelcomeFor, path,
+};
+use paired_mls_service::{Admin, Clock as _, Config, LimitError, Limits, Server, StartError};
+use tower::ServiceExt as _;
 
 use crate::{
-    backend::{Backend, on_both},
-    device::Device,
+    backend::{Backend, Replica, on_both},
+    device::{Answer, Device},
     messages::*,
 };
 
@@ -13,6 +20,7 @@ on_both!(
     bodies_are_bounded,
     bodies_are_taken_up_to_the_limit,
     rates_are_bounded,
+    what_was_refused_for_a_while_cannot_be_sent_again,
     devices_are_bounded,
     recipients_are_bounded,
     what_one_request_writes_is_bounded,
@@ -137,4 +145,74 @@ async fn limits_that_nothing_could_keep_are_refused() {
         assert!(matches!(refused, StartError::Limit(LimitError { .. })), "{refused}");
     }
     assert_eq!(Limits::default().check(), Ok(()));
+}
+
+/// Somebody who sees requests inside of TLS sends again what was refused, once there is room.
+async fn what_was_refused_for_a_while_cannot_be_sent_again(mut backend: Backend) {
+    backend.config.limits.requests_per_second = 1;
+    backend.config.limits.request_burst = 2;
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let approval = Approval { device: Device::new("alice").id };
+    let body = serde_json::to_vec(&approval).unwrap();
+    let send =
+        async |request| Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await;
+    let twice = |by: &Device, path, body: &[u8]| {
+        let (parts, _) =
+            by.request(backend.clock.now(), "POST", path, JSON, body.to_vec()).into_parts();
+        [(); 2].map(|()| Request::from_parts(parts.clone(), Body::from(body.to_vec())))
+    };
+    // Of a device, and of one that registers.
+    let new = Device::new("alice");
+    let registration = RegisterDevice {
+        user: new.user.clone(),
+        scheme: new.scheme(),
+        signature_key: new.public_key().into(),
+    };
+    let registration = serde_json::to_vec(&registration).unwrap();
+    let mut refused = Vec::new();
+    for (by, path, body) in [(&alice, path::APPROVALS, &body), (&new, path::DEVICES, &registration)]
+    {
+        loop {
+            let [first, again] = twice(by, path, body);
+            match send(first).await.problem_of() {
+                Some(ProblemKind::TooFast) => break refused.push((by, again)),
+                _ => {}
+            }
+        }
+    }
+    let before: Vec<ApprovalView> = within(&replica, &alice).await;
+    let taken = before.first().map(|approval| approval.expires_at);
+    backend.clock.forward(1);
+    for (by, again) in refused {
+        // Until there is room.
+        let asks = async || by.get(&replica, path::MAILBOX).await.problem_of();
+        while asks().await == Some(ProblemKind::TooFast) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        send(again).await.problem(ProblemKind::Replayed);
+    }
+    let after: Vec<ApprovalView> = within(&replica, &alice).await;
+    assert_eq!(after.first().map(|approval| approval.expires_at), taken, "nothing was renewed");
+
+    // The same where the user was shut out for a while.
+    let admin = Admin::open(&backend.config.database, backend.clock.clone()).await.unwrap();
+    admin.ban(&alice.user).await.unwrap();
+    let [first, again] = twice(&alice, path::APPROVALS, &body);
+    send(first).await.problem(ProblemKind::Banned);
+    admin.unban(&alice.user).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    send(again).await.problem(ProblemKind::Replayed);
+}
+
+/// The approvals of a user, once there is room to ask.
+async fn within(replica: &Replica, device: &Device) -> Vec<ApprovalView> {
+    loop {
+        let answer = device.get(replica, path::APPROVALS).await;
+        if answer.problem_of() != Some(ProblemKind::TooFast) {
+            return answer.json(200);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

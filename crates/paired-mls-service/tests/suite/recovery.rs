@@ -2,14 +2,14 @@
 
 use paired_mls_api::{
     ApprovalView, JSON, OldDevices, ProblemKind, Recover, Recovered, RecoveryKey, RecoveryKeyView,
-    RequestKey as _, RevokeDevice, path,
+    RegisterDevice, RequestKey, RevokeDevice, SignatureScheme, Target, path, sign_request,
 };
 use paired_mls_service::{Admin, Clock as _};
 use tower::ServiceExt as _;
 
 use crate::{
     backend::{Backend, Replica, on_both},
-    device::{Answer, Device},
+    device::{AUTHORITY, Answer, Device},
 };
 
 on_both!(
@@ -20,6 +20,7 @@ on_both!(
     a_recovery_is_taken_once,
     one_recovery_at_a_time_is_open,
     a_banned_user_does_not_come_back,
+    a_key_for_which_anybody_can_sign_is_refused,
 );
 
 /// A key on paper: it signs as a device would, and is none.
@@ -217,4 +218,68 @@ async fn a_banned_user_does_not_come_back(backend: Backend) {
     new.register(&replica).await.problem(ProblemKind::NotApproved);
     recover(&replica, &paper, &alice, &new, OldDevices::Keep).await.json::<Recovered>(200);
     assert_eq!(new.register(&replica).await.status, 201);
+}
+
+/// Points of small order, and one in a form that is not its own.
+async fn a_key_for_which_anybody_can_sign_is_refused(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let (mut one, zero, mut minus) = ([0; 32], [0; 32], [0xff; 32]);
+    one[0] = 1;
+    (minus[0], minus[31]) = (0xec, 0x7f);
+    let mut above = [0xff; 32];
+    (above[0], above[31]) = (0xee, 0x7f);
+    for weak in [one, zero, minus, above] {
+        let key = RecoveryKey { signature_key: weak.to_vec().into() };
+        let body = serde_json::to_vec(&key).unwrap();
+        let refused = alice.send(&replica, "PUT", path::RECOVERY_KEY, JSON, body).await;
+        let told = refused.problem(ProblemKind::Malformed).detail.unwrap();
+        assert!(told.contains("anybody can sign"), "{told}");
+    }
+    let view: RecoveryKeyView = alice.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(view.signature_key, None);
+    // Nor does a device register with one: with the neutral element, R = B and s = 1 sign everything.
+    let register = RegisterDevice {
+        user: alice.user.clone(),
+        scheme: SignatureScheme::Ed25519,
+        signature_key: one.to_vec().into(),
+    };
+    let body = serde_json::to_vec(&register).unwrap();
+    let target = Target { method: "POST", authority: AUTHORITY, path: path::DEVICES, query: "" };
+    let fields = sign_request(&Neutral(one), target, &body, backend.clock.now(), &[7; 24]).unwrap();
+    let request = axum::http::Request::builder()
+        .method("POST")
+        .uri(path::DEVICES)
+        .header("host", AUTHORITY)
+        .header("content-type", JSON)
+        .header("content-digest", fields.content_digest)
+        .header("signature-input", fields.signature_input)
+        .header("signature", fields.signature);
+    let request = request.body(axum::body::Body::from(body)).unwrap();
+    let refused = Answer::of(replica.app.clone().oneshot(request).await.unwrap()).await;
+    assert!(refused.status.is_client_error());
+    let known = path::of_device(path::DEVICE, &register.device());
+    alice.get(&replica, &known).await.problem(ProblemKind::NotFound);
+}
+
+struct Neutral([u8; 32]);
+
+impl RequestKey for Neutral {
+    type Error = std::convert::Infallible;
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::Ed25519
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Self::Error> {
+        let mut signature = [0x66; 64];
+        signature[0] = 0x58;
+        signature[32..].fill(0);
+        signature[32] = 1;
+        Ok(signature.to_vec())
+    }
 }

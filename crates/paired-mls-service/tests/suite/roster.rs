@@ -2,7 +2,7 @@
 
 use paired_mls_api::{
     Access, GroupId, GroupView, LogPage, ProblemKind, PublishCommit, Published, RosterChange,
-    RosterRepair, UserId, path,
+    RosterRepair, RosterRepaired, UserId, path,
 };
 
 use crate::{
@@ -30,6 +30,16 @@ fn removing(group: &GroupId, epoch: u64, devices: &[&Device]) -> PublishCommit {
 async fn put_back(replica: &Replica, by: &Device, group: &GroupId, users: &[&Device]) -> Answer {
     let put_back: Vec<UserId> = users.iter().map(|device| device.user.clone()).collect();
     by.post(replica, &path::of_group(path::GROUP_ROSTER, group), &RosterRepair { put_back }).await
+}
+
+/// Who is back, of whom this was asked.
+async fn back(replica: &Replica, by: &Device, group: &GroupId, users: &[&Device]) -> Vec<UserId> {
+    put_back(replica, by, group, users).await.json::<RosterRepaired>(200).put_back
+}
+
+async fn all_back(replica: &Replica, by: &Device, group: &GroupId, users: &[&Device]) {
+    let users_of = users.iter().map(|device| device.user.clone()).collect::<Vec<_>>();
+    assert_eq!(back(replica, by, group, users).await, users_of);
 }
 
 async fn say(replica: &Replica, who: &Device, group: &GroupId, epoch: u64) -> Answer {
@@ -62,12 +72,12 @@ async fn a_member_puts_back_who_was_removed(backend: Backend) {
     let Cast { replica, group, alice, bob, carol, mallory } = cast(&backend).await;
     win(&replica, &mallory, &group, &removing(&group, 1, &[&carol, &bob])).await;
     say(&replica, &bob, &group, 1).await.problem(ProblemKind::Forbidden);
-    put_back(&replica, &alice, &group, &[&bob, &carol]).await.done();
+    all_back(&replica, &alice, &group, &[&bob, &carol]).await;
     for who in [&bob, &carol] {
         assert_eq!(say(&replica, who, &group, 1).await.status, 201);
     }
     // Again, and for one who is there, changes nothing.
-    put_back(&replica, &alice, &group, &[&bob, &alice]).await.done();
+    assert_eq!(back(&replica, &alice, &group, &[&bob, &alice]).await, []);
 }
 
 async fn those_whom_one_commit_removed_put_themselves_back(backend: Backend) {
@@ -81,11 +91,11 @@ async fn those_whom_one_commit_removed_put_themselves_back(backend: Backend) {
     put_back(&replica, &alice, &group, &[&carol]).await.problem(ProblemKind::Forbidden);
     put_back(&replica, &alice, &group, &[&bob, &carol]).await.problem(ProblemKind::Forbidden);
     say(&replica, &bob, &group, 4).await.problem(ProblemKind::Forbidden);
-    put_back(&replica, &alice, &group, &[&alice, &bob]).await.done();
+    all_back(&replica, &alice, &group, &[&alice, &bob]).await;
     win(&replica, &alice, &group, &publish(&group, 4)).await;
     assert_eq!(say(&replica, &bob, &group, 5).await.status, 201);
     // Who is back on the roster puts back whom it likes.
-    put_back(&replica, &alice, &group, &[&carol]).await.done();
+    all_back(&replica, &alice, &group, &[&carol]).await;
 }
 
 async fn a_removal_that_others_build_on_is_final(backend: Backend) {
@@ -93,10 +103,12 @@ async fn a_removal_that_others_build_on_is_final(backend: Backend) {
     win(&replica, &alice, &group, &removing(&group, 1, &[&mallory])).await;
     // Of an epoch before: it says nothing about the commit.
     assert_eq!(say(&replica, &bob, &group, 1).await.status, 201);
-    put_back(&replica, &mallory, &group, &[&mallory]).await.done();
+    all_back(&replica, &mallory, &group, &[&mallory]).await;
     win(&replica, &alice, &group, &removing(&group, 2, &[&mallory])).await;
     assert_eq!(say(&replica, &bob, &group, 3).await.status, 201);
-    put_back(&replica, &mallory, &group, &[&mallory]).await.problem(ProblemKind::Forbidden);
+    let stands = put_back(&replica, &mallory, &group, &[&mallory]).await;
+    let told = stands.problem(ProblemKind::Forbidden).detail.unwrap();
+    assert!(told.contains("the removal stands") && told.contains("adds it again"), "{told}");
     // A commit says it, too.
     win(&replica, &alice, &group, &removing(&group, 3, &[&carol])).await;
     win(&replica, &bob, &group, &publish(&group, 4)).await;
@@ -107,7 +119,7 @@ async fn a_removal_is_final_after_a_week(backend: Backend) {
     let Cast { replica, group, alice, bob, .. } = cast(&backend).await;
     win(&replica, &alice, &group, &removing(&group, 1, &[&bob])).await;
     backend.clock.forward(WEEK - 1);
-    put_back(&replica, &bob, &group, &[&bob]).await.done();
+    all_back(&replica, &bob, &group, &[&bob]).await;
     win(&replica, &alice, &group, &removing(&group, 2, &[&bob])).await;
     backend.clock.forward(WEEK + 1);
     put_back(&replica, &bob, &group, &[&bob]).await.problem(ProblemKind::Forbidden);
@@ -120,7 +132,9 @@ async fn nobody_comes_in_by_a_repair(backend: Backend) {
     let Cast { replica, group, alice, mallory, .. } = cast(&backend).await;
     let stranger = Device::registered(&replica, "stranger").await;
     put_back(&replica, &stranger, &group, &[&stranger]).await.problem(ProblemKind::NotFound);
-    put_back(&replica, &mallory, &group, &[&stranger]).await.problem(ProblemKind::UnknownRecipient);
+    let never = put_back(&replica, &mallory, &group, &[&stranger]).await;
+    let told = never.problem(ProblemKind::NotFound).detail.unwrap();
+    assert!(told.contains("stranger never was on the roster"), "{told}");
     let open = new_group(&replica, &alice, Access::Anyone).await;
     put_back(&replica, &stranger, &open, &[&stranger]).await.problem(ProblemKind::Forbidden);
 }

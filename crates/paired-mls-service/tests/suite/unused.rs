@@ -2,9 +2,10 @@
 
 use paired_mls::PairingId;
 use paired_mls_api::{
-    Access, DeviceView, GroupId, GroupView, LogPage, PairingState, PairingView, Problem,
-    ProblemKind, path,
+    Access, DeviceView, GroupId, GroupView, LogPage, OldDevices, PairingState, PairingView,
+    Problem, ProblemKind, Recover, Recovered, RecoveryKeyView, RequestKey as _, path,
 };
+use paired_mls_service::Admin;
 
 use crate::{
     backend::{Backend, Replica, on_both},
@@ -12,6 +13,7 @@ use crate::{
     key_packages::future_package,
     messages::*,
     pairings::{ask, request},
+    subscriptions::Reader,
 };
 
 on_both!(
@@ -19,6 +21,9 @@ on_both!(
     a_group_that_is_used_stays,
     a_group_that_somebody_needs_stays,
     a_user_that_is_not_seen_ends,
+    a_user_that_has_ended_comes_back_by_its_paper,
+    a_user_that_has_ended_is_freed,
+    who_listens_uses_the_account_and_the_group,
     a_user_that_something_needs_stays,
     a_pairing_that_does_not_come_about_ends,
     a_service_that_does_not_run_ends_nothing,
@@ -40,6 +45,75 @@ async fn read_all(replica: &Replica, device: &Device, group: &GroupId) {
     let page: LogPage = device.get(replica, &log).await.json(200);
     device.get(replica, &format!("{log}?after={}", page.head)).await.json::<LogPage>(200);
     replica.state.sweep().await.unwrap();
+}
+
+/// A user that has ended, with its recovery key, and without the device that it had.
+async fn ended(backend: &mut Backend) -> (Replica, Device, Device) {
+    backend.config.limits.user_days = Some(30);
+    let replica = backend.replica().await;
+    let (alice, paper) = (Device::registered(&replica, "alice").await, Device::new("paper"));
+    crate::recovery::put(&replica, &alice, &paper).await.done();
+    days(backend, &replica, 32).await;
+    alice.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
+    (replica, alice, paper)
+}
+
+/// The paper is all that is left after years: it is as good as before.
+async fn a_user_that_has_ended_comes_back_by_its_paper(mut backend: Backend) {
+    let (replica, alice, paper) = ended(&mut backend).await;
+    let new = Device::new("alice");
+    let recover = async |paper: &Device| {
+        let (user, device) = (alice.user.clone(), new.id.clone());
+        let recover = Recover { user, device, old_devices: OldDevices::Keep };
+        paper.post(&replica, path::RECOVERY, &recover).await
+    };
+    recover(&Device::new("paper")).await.problem(ProblemKind::NotRecoverable);
+    new.register(&replica).await.problem(ProblemKind::Ended);
+    recover(&paper).await.json::<Recovered>(200);
+    Device::new("alice").register(&replica).await.problem(ProblemKind::NotApproved);
+    assert_eq!(new.register(&replica).await.status, 201);
+    let key: RecoveryKeyView = new.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(key.signature_key, Some(paper.public_key().into()), "it is good for the next time");
+    // It ends again, and its device comes back by itself: the key is still there.
+    days(&backend, &replica, 32).await;
+    new.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
+    assert_eq!(new.register(&replica).await.status, 201);
+    let key: RecoveryKeyView = new.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(key.signature_key, Some(paper.public_key().into()));
+}
+
+/// Nothing is left of it, and the operator knows who it is.
+async fn a_user_that_has_ended_is_freed(mut backend: Backend) {
+    let (replica, alice, paper) = ended(&mut backend).await;
+    let admin = Admin::open(&backend.config.database, backend.clock.clone()).await.unwrap();
+    let new = Device::new("alice");
+    let keep = paired_mls_service::OldDevices::Kept;
+    assert_eq!(admin.free(&Device::new("bob").user, &new.id, keep).await.unwrap(), None);
+    assert_eq!(admin.free(&alice.user, &new.id, keep).await.unwrap(), Some(0));
+    Device::new("alice").register(&replica).await.problem(ProblemKind::NotApproved);
+    assert_eq!(new.register(&replica).await.status, 201);
+    let key: RecoveryKeyView = new.get(&replica, path::RECOVERY_KEY).await.json(200);
+    assert_eq!(key.signature_key, Some(paper.public_key().into()));
+}
+
+/// A subscription that stays open for years is use, for as long as it is open.
+async fn who_listens_uses_the_account_and_the_group(mut backend: Backend) {
+    backend.config.limits.user_days = Some(30);
+    backend.config.limits.group_days = Some(30);
+    let replica = backend.replica().await;
+    let (alice, bob, group) = two(&replica).await;
+    let eve = Device::registered(&replica, "eve").await;
+    let mailbox = Reader::open(&replica, &eve, path::MAILBOX_EVENTS, None).await;
+    let log = Reader::log(&replica, &bob, &group, 1).await;
+    days(&backend, &replica, 100).await;
+    assert!(is_there(&replica, &alice, &group).await);
+    assert_eq!(eve.get(&replica, path::MAILBOX).await.status, 200);
+    drop((mailbox, log));
+    // What was open is closed, and then it is as for everybody.
+    days(&backend, &replica, 32).await;
+    let gone = alice.get(&replica, &path::of_group(path::GROUP, &group)).await;
+    assert_ne!(gone.status, 200, "the group, and then the account");
+    eve.get(&replica, path::MAILBOX).await.problem(ProblemKind::UnknownDevice);
 }
 
 /// Whether a group is there: a question that does not use it.

@@ -23,7 +23,7 @@ mod vault;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use paired_mls_vault::Hardening;
 use tokio::runtime::Builder;
 
@@ -36,6 +36,11 @@ use crate::{
     failure::{Exit, Failure},
     output::{Output, Printer},
 };
+
+/// A name on the command line, or the beginning of one: an empty one names nothing.
+fn named() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
 
 /// What is to be done.
 #[derive(Subcommand)]

@@ -15,7 +15,7 @@ use paired_mls::{
 };
 use serde::Serialize;
 
-use super::{caller::Caller, newcomer, told};
+use super::{caller::Caller, named, newcomer, told};
 use crate::{
     engine::{
         CommittedBy, EndInGroup, EndView, Engine, EngineError, Invitation, PairingView, Partners,
@@ -89,8 +89,8 @@ pub(crate) enum Mode {
 #[derive(Args)]
 pub(crate) struct ConfirmArgs {
     /// The beginning of the pairing's identifier; not needed if only one waits.
-    #[arg(default_value = "")]
-    pairing: String,
+    #[arg(value_parser = named())]
+    pairing: Option<String>,
     /// The digits that the other device shows, to be compared with this one's: if they differ, the pairing is
     /// given up on both. Without them, the person at this device has compared.
     #[arg(long)]
@@ -101,8 +101,8 @@ pub(crate) struct ConfirmArgs {
 #[derive(Args)]
 pub(crate) struct PairingArgs {
     /// The beginning of the pairing's identifier; not needed if there is only one.
-    #[arg(default_value = "")]
-    pairing: String,
+    #[arg(value_parser = named())]
+    pairing: Option<String>,
 }
 
 /// A new seed file.
@@ -126,8 +126,8 @@ pub(crate) struct LoadArgs {
 #[derive(Args)]
 pub(crate) struct PublishArgs {
     /// The beginning of the pairing's identifier; not needed if there is only one.
-    #[arg(default_value = "")]
-    pairing: String,
+    #[arg(value_parser = named())]
+    pairing: Option<String>,
     /// How many.
     #[arg(long, default_value_t = 4)]
     count: usize,
@@ -137,8 +137,8 @@ pub(crate) struct PublishArgs {
 #[derive(Args)]
 pub(crate) struct EndArgs {
     /// The beginning of the pairing's identifier; not needed if there is only one.
-    #[arg(default_value = "")]
-    pairing: String,
+    #[arg(value_parser = named())]
+    pairing: Option<String>,
     /// The partners are lost, or do not answer: take them out of the groups, and stay.
     #[arg(long)]
     force: bool,
@@ -172,9 +172,14 @@ pub(super) async fn run(
         }
         PairCommand::Confirm(args) => {
             let digits = args.digits.as_deref();
-            engine.confirm_pairing(&args.pairing, digits, &mut report).await.map(drop)
+            engine
+                .confirm_pairing(args.pairing.as_deref().unwrap_or_default(), digits, &mut report)
+                .await
+                .map(drop)
         }
-        PairCommand::Resend(args) => engine.resend(&args.pairing, &mut report).await.map(drop),
+        PairCommand::Resend(args) => {
+            engine.resend(args.pairing.as_deref().unwrap_or_default(), &mut report).await.map(drop)
+        }
         PairCommand::Status => return output.show(&Pairings { pairings: engine.pairings()? }),
         PairCommand::Seed(args) => {
             let with = args.with.iter().map(|text| newcomer::parse(text));
@@ -188,21 +193,31 @@ pub(super) async fn run(
             return output
                 .show(&SeedFile { pairing: pairing.to_string(), file: args.file.clone() });
         }
-        PairCommand::Publish(args) => {
-            engine.publish_packages(&args.pairing, args.count, &mut report).await.map(drop)
-        }
+        PairCommand::Publish(args) => engine
+            .publish_packages(args.pairing.as_deref().unwrap_or_default(), args.count, &mut report)
+            .await
+            .map(drop),
         PairCommand::End(args) => {
             let partners = args.force.into();
-            output.show(&engine.plan_end(&args.pairing, partners)?)?;
+            output
+                .show(&engine.plan_end(args.pairing.as_deref().unwrap_or_default(), partners)?)?;
             if args.dry_run || !(args.yes || caller.goes_on()?) {
                 return Ok(());
             }
             match partners {
-                Partners::Lost => engine.force_end(&args.pairing, &mut report).await.map(drop),
-                Partners::Answer => engine.end_pairing(&args.pairing, &mut report).await.map(drop),
+                Partners::Lost => engine
+                    .force_end(args.pairing.as_deref().unwrap_or_default(), &mut report)
+                    .await
+                    .map(drop),
+                Partners::Answer => engine
+                    .end_pairing(args.pairing.as_deref().unwrap_or_default(), &mut report)
+                    .await
+                    .map(drop),
             }
         }
-        PairCommand::Abandon(args) => engine.abandon_pairing(&args.pairing, &mut report).await,
+        PairCommand::Abandon(args) => {
+            engine.abandon_pairing(args.pairing.as_deref().unwrap_or_default(), &mut report).await
+        }
     };
     told(engine.outcome(done), &report, output)
 }

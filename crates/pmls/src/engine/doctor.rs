@@ -165,24 +165,21 @@ impl Engine {
 
     async fn examine_service(&mut self, findings: &mut Vec<Finding>) -> Result<(), EngineError> {
         let own = self.session.profile().device.clone();
-        let view = match self.client()?.device_view(&own).await {
-            Err(error) if is_unknown(&error) => None,
-            view => Some(view?),
-        };
-        match view {
-            None => {
+        match self.client()?.device_view(&own).await {
+            Err(error) if error.is_revoked() => {
+                let what = "this device was revoked, and comes back with new keys only, which another device of the \
+                            user approves; if none is left, add --by-recovery-key --old-devices revoke";
+                let run = "pmls recover --new-keys";
+                findings.push(Finding::new(FindingKind::Revoked, what, run));
+                return Ok(());
+            }
+            Err(error) if is_unknown(&error) => {
                 let what = "the service does not know this device, as after a restored backup";
                 let run = "pmls device register";
                 findings.push(Finding::new(FindingKind::NotRegistered, what, run));
                 return Ok(());
             }
-            Some(view) if view.revoked_at.is_some() => {
-                let what = "this device was shut out: it comes back with new keys only";
-                let run = "pmls recover --new-keys";
-                findings.push(Finding::new(FindingKind::Revoked, what, run));
-                return Ok(());
-            }
-            Some(_) => {}
+            known => drop(known?),
         }
         let suite = self.session.profile().suite.code_point();
         let counts = self.client()?.count().await?;

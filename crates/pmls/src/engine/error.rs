@@ -72,7 +72,7 @@ pub(crate) enum EngineError {
     #[error("the system gives no randomness")]
     NoRandomness,
     /// No group has this name.
-    #[error("there is no group {0}: `pmls group list` shows all")]
+    #[error("there is no group {}: `pmls group list` shows all", if .0.is_empty() { "without a name" } else { .0 })]
     NoGroup(String),
     /// Several groups begin like this.
     #[error("several groups begin with {0}: give more of the name")]
@@ -105,8 +105,8 @@ pub(crate) enum EngineError {
     StillIn(String),
     /// A name on the command line has an escape that is none.
     #[error(
-        "{0} is no name: write it as it is shown; after a backslash comes another one, /, #, n, r, t, xHH or \
-         u{{HEX}}"
+        "{0} is no name: write it as it is shown; after a slash comes the beginning of a device's id, and after a \
+         backslash another one, /, #, n, r, t, xHH or u{{HEX}}"
     )]
     Escape(String),
     /// A device removes others.
@@ -209,11 +209,23 @@ pub(crate) enum EngineError {
          to run `pmls group publish-info` for it, or to add this device"
     )]
     NoGroupInfo(String),
+    /// Somebody is to be put back who never was there.
+    #[error(
+        "the service puts nobody back on the list of {group} who never was there: {source}; `pmls group add {group} \
+         USER` adds somebody"
+    )]
+    NeverListed {
+        /// The group.
+        group: String,
+        /// What the service says.
+        source: ClientError,
+    },
     /// The service puts nobody back on the list of a group.
     #[error(
-        "the service does not put them back on the list of {group}: {source}; who is on the list puts back any account \
-         that was there, and who was removed, for a week, those whom the same commit has removed; otherwise a \
-         member has to, or the service's operator by `pmls admin reopen`"
+        "the service does not put them back on the list of {group}: {source}. After a removal that was meant, a member \
+         has to add the account by `pmls group add {group} USER`, or, if the group is open, the device comes back by `pmls \
+         group rejoin {group}`; after one that was not, a member has to put it back, or the service's operator by `pmls \
+         admin reopen`"
     )]
     NotPutBack {
         /// The group.

@@ -180,7 +180,7 @@ impl Engine {
         if let Some(row) = rows.iter().find(|row| row.name == name) {
             return Ok(row.clone());
         }
-        let mut matching = rows.iter().filter(|row| row.id.to_string().starts_with(name));
+        let mut matching = rows.iter().filter(|row| begins(&row.id, name));
         match (matching.next(), matching.next()) {
             (Some(row), None) => Ok(row.clone()),
             (Some(_), Some(_)) => Err(EngineError::Ambiguous(name.to_owned())),
@@ -233,6 +233,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether an identifier begins as somebody has named it. Nothing names nothing.
+fn begins(id: &impl ToString, named: &str) -> bool {
+    !named.is_empty() && id.to_string().starts_with(named)
 }
 
 impl Drop for Engine {

@@ -5,26 +5,25 @@ use paired_mls_api::{ProblemKind, UserId};
 use super::{Engine, EngineError, Happening, Report};
 
 impl Engine {
-    /// Puts accounts back on the roster that were removed; this one if none is named. Returns who is back.
+    /// Puts accounts back on the roster that were removed; this one if none is named. Returns who was asked for, and who
+    /// of them is back: the others were there.
     pub(crate) async fn put_back(
         &mut self,
         name: &str,
         users: &[UserId],
-    ) -> Result<Vec<UserId>, EngineError> {
+    ) -> Result<(Vec<UserId>, Vec<UserId>), EngineError> {
         let row = self.find(name)?;
         let users = match users {
             [] => vec![self.session.profile().user.clone()],
             users => users.to_vec(),
         };
-        self.client()?.put_back(&row.id, &users).await.map_err(|source| {
-            match source.problem() {
-                Some(
-                    ProblemKind::Forbidden | ProblemKind::NotFound | ProblemKind::UnknownRecipient,
-                ) => EngineError::NotPutBack { group: row.name, source },
-                _ => source.into(),
-            }
+        let done = self.client()?.put_back(&row.id, &users).await;
+        let done = done.map_err(|source| match source.problem() {
+            Some(ProblemKind::NotFound) => EngineError::NeverListed { group: row.name, source },
+            Some(ProblemKind::Forbidden) => EngineError::NotPutBack { group: row.name, source },
+            _ => source.into(),
         })?;
-        Ok(users)
+        Ok((users, done.put_back))
     }
 
     /// Publishes the GroupInfo of the epoch that the group is in.

@@ -50,13 +50,16 @@ pub(crate) fn name(bytes: &[u8]) -> String {
 
 /// A name on the command line, and what stands behind its first slash: a device.
 ///
-/// Returns `None` for an escape that is none.
+/// Returns `None` for an escape that is none, and for a slash with no device behind it.
 pub(crate) fn parse(written: &str) -> Option<(Vec<u8>, Option<String>)> {
     let mut user = Vec::new();
     let mut rest = written.chars();
     while let Some(c) = rest.next() {
         match c {
-            '/' => return Some((user, Some(rest.collect()))),
+            '/' => {
+                let device = rest.collect::<String>();
+                return (!device.is_empty()).then_some((user, Some(device)));
+            }
             '\\' => match rest.next()? {
                 'n' => user.push(b'\n'),
                 'r' => user.push(b'\r'),

@@ -208,15 +208,45 @@ pub(crate) struct DeviceFile {
     /// Not there until the device has a signature key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) device: Option<DeviceId>,
+    /// Not there once the service knows the device; the files of before do not have it.
+    #[serde(default, skip_serializing_if = "Standing::is_known")]
+    standing: Standing,
     pub(crate) vault: VaultPlace,
     pub(crate) key: KeyPlace,
+}
+
+/// Whether the service has said that it knows the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Standing {
+    /// It never has: nobody counts on this device.
+    New,
+    /// It has, once.
+    #[default]
+    Known,
+}
+
+impl Standing {
+    fn is_known(&self) -> bool {
+        *self == Self::Known
+    }
 }
 
 impl DeviceFile {
     /// Whether this is the device that is wanted.
     pub(super) fn is_of(&self, wanted: &NewDevice) -> bool {
         let wanted = Self::from(wanted.clone());
-        Self { device: None, ..self.clone() } == wanted
+        Self { device: None, standing: wanted.standing, ..self.clone() } == wanted
+    }
+
+    /// Whether nobody but this home knows of the device.
+    pub(super) fn is_new(&self) -> bool {
+        self.standing == Standing::New
+    }
+
+    /// The service has said that it knows the device. Returns whether that is news.
+    pub(super) fn is_known_now(&mut self) -> bool {
+        std::mem::replace(&mut self.standing, Standing::Known) == Standing::New
     }
 
     /// Reads the file; `None` if there is none.
@@ -287,7 +317,8 @@ impl From<NewDevice> for DeviceFile {
     fn from(wanted: NewDevice) -> Self {
         let NewDevice { user, name, suite, server, vault, key } = wanted;
         let suite = suite.code_point();
-        Self { version: VERSION, user, name, suite, server, device: None, vault, key }
+        let standing = Standing::New;
+        Self { version: VERSION, user, name, suite, server, device: None, standing, vault, key }
     }
 }
 

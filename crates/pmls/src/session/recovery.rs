@@ -219,7 +219,7 @@ pub(crate) fn is_counter_lost(error: &SessionError) -> bool {
 }
 
 /// Nothing is deleted: what is put aside may be of use to somebody who knows why.
-fn put_aside(home: &Home, place: &VaultPlace) -> Result<(), SessionError> {
+pub(super) fn put_aside(home: &Home, place: &VaultPlace) -> Result<(), SessionError> {
     let mut paths = vec![home.mls_state(), home.folder().join(place.path())];
     if let VaultPlace::Sealed { counter, .. } | VaultPlace::SealedKeyring { counter, .. } = place {
         paths.push(home.folder().join(counter));
@@ -230,9 +230,14 @@ fn put_aside(home: &Home, place: &VaultPlace) -> Result<(), SessionError> {
 /// Moves a file or folder out of the way.
 pub(super) fn put_one_aside(path: &Path) -> Result<(), SessionError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut aside = path.to_owned().into_os_string();
-    aside.push(format!(".lost-{now}"));
-    fs::rename(path, aside).map_err(SessionError::home("put aside", path))
+    let aside = |number: u64| {
+        let mut aside = path.to_owned().into_os_string();
+        aside.push(format!(".lost-{number}"));
+        PathBuf::from(aside)
+    };
+    let free = (now..).map(aside).find(|aside| !aside.exists());
+    fs::rename(path, free.unwrap_or_else(|| aside(now)))
+        .map_err(SessionError::home("put aside", path))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SessionError> {

@@ -5,6 +5,7 @@
 //! the vault     its counter, then its file    found again by the second try
 //! the key       in the vault or token         found again by the second try
 //! device.toml   with the id of the key        from now on this is a device
+//! (the service) knows the device              until then another one can be made in its place
 //! ```
 
 use std::{fs, path::Path};
@@ -16,7 +17,7 @@ use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
 
 use super::{
     DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, ServerPlace, Session, SessionError,
-    VaultPlace, device_key,
+    VaultPlace, device_key, recovery::put_aside,
 };
 use crate::settings::GlobalOptions;
 
@@ -48,9 +49,18 @@ impl Session {
         let home = Home::create(options)?;
         let path = home.device_file();
         let found = DeviceFile::read(&path)?;
-        // What was begun and never came to be a device does not stand in the way of another one.
+        // What was begun, and what the service never got to know, does not stand in the way of another device.
         let found = match (found, &wanted) {
-            (Some(found), Some(wanted)) if found.device.is_none() && !found.is_of(wanted) => None,
+            (Some(found), Some(wanted)) if found.is_of(wanted) => Some(found),
+            (Some(found), Some(wanted)) if found.device.is_none() || found.is_new() => {
+                // What cannot be made leaves everything as it was.
+                DeviceFile::from(wanted.clone()).check(&path)?;
+                // A vault elsewhere may be that of another home.
+                if home.folder().join(found.vault.path()).starts_with(home.folder()) {
+                    put_aside(&home, &found.vault)?;
+                }
+                None
+            }
             (found, _) => found,
         };
         let begun = found.is_none();
@@ -100,6 +110,19 @@ impl Session {
         let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let profile = file.profile(&path)?.ok_or_else(unfinished)?;
         Self::assemble(home, profile, open_vault, key, options)
+    }
+}
+
+impl Session {
+    /// The service knows the device: nothing takes its place in this home any more.
+    pub(crate) fn is_registered(&self) -> Result<(), SessionError> {
+        let path = self.home().device_file();
+        let unfinished = || SessionError::Unfinished { home: self.home().folder().to_owned() };
+        let mut file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
+        if file.is_known_now() {
+            file.write(&path)?;
+        }
+        Ok(())
     }
 }
 

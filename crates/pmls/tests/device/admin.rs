@@ -39,10 +39,16 @@ fn an_operator_sees_and_shuts_out_while_the_service_runs() {
     let operator = Operator(&world);
     let alice = world.device("alice");
     let users = operator.does(&["list", "users"]);
-    assert_eq!(users["list"][0], json!({ "user": "alice", "devices": 1, "revoked": 0 }));
+    assert_eq!(
+        users["list"][0],
+        json!({ "user": "alice", "devices": 1, "revoked": 0, "recovery_key": "yes" })
+    );
     assert_eq!(users["more"], json!(false));
     let shown = operator.does(&["show", "user", "alice"]);
     assert_eq!(shown["list"][0]["device"], json!(alice.id()));
+    assert_eq!(shown["recovery_key"], json!("yes"));
+    alice.run(&["device", "recovery-key", "--remove"]);
+    assert_eq!(operator.does(&["show", "user", "alice"])["recovery_key"], json!("no"));
 
     operator.does(&["ban", "alice"]);
     let (failed, why) = alice.fails(&["device", "list"]);
@@ -159,4 +165,26 @@ fn a_check_with_findings_fails_and_says_what_to_do() {
     let args: Vec<_> = command.split(' ').skip(2).collect();
     operator.does(&args);
     assert_eq!(operator.does(&["check"])["findings"], json!([]));
+}
+
+/// What cannot be done is said with what can, before anything is asked of a server.
+#[test]
+fn a_backup_that_cannot_be_is_refused_with_the_reason() {
+    let world = World::new();
+    let home = world.folder().join("operator");
+    let admin = |database: &str, args: &[&str]| {
+        let refused = run(&home, &[&["admin", "--database", database], args].concat());
+        (code(&refused), told(&refused))
+    };
+    let down = format!("postgres://pmls@localhost/pmls?host={}", world.folder().display());
+    for args in [&["backup", "file"][..], &["restore", "file"], &["restore", "file", "--yes"]] {
+        let (code, error) = admin(&down, args);
+        assert!(code == 3 && error.contains("pg_dump"), "{error}");
+    }
+    let (code, error) = admin(&down, &["list", "users"]);
+    assert!(code == 3 && error.contains("look whether its server runs"), "{error}");
+    let file = world.folder().join("service.db").display().to_string();
+    let (code, error) = admin(&format!("sqlite://{file}"), &["restore", &file, "--yes"]);
+    assert!(code == 3 && error.contains("is the database itself"), "{error}");
+    assert!(error.contains("pmls admin backup"), "{error}");
 }

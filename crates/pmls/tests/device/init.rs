@@ -153,3 +153,58 @@ fn the_passphrase_is_nowhere() {
     }
     assert_eq!(files_with(&home, PASSPHRASE.as_bytes()), [] as [std::path::PathBuf; 0]);
 }
+
+/// Whatever was wrong, the corrected command works in the same home.
+#[test]
+fn an_init_that_failed_can_be_corrected() {
+    let world = World::new();
+    let passphrase = secret_file(world.folder(), "passphrase", "correct horse");
+    world.device("alice");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let wrong_key = secret_file(world.folder(), "wrong", "pmlsr1-qqqq");
+    for vault in ["plain", "sealed"] {
+        let home = world.folder().join(format!("home-{vault}"));
+        let init = |server: &str, user: &str, more: &[&str]| {
+            let args = ["--server", server, "--passphrase-file", &passphrase];
+            let init = ["device", "init", "--vault", vault, "--user", user];
+            run(&home, &[&args[..], &init, more].concat())
+        };
+        let recover = ["--by-recovery-key", "--old-devices", "keep", "--recovery-key-file"];
+        // Another server, a name that is taken, a name that is none, a key that is none, the name again.
+        let user = format!("bob-{vault}");
+        assert_eq!(code(&init(&away, &user, &[])), 4);
+        assert_eq!(code(&init(&world.url, "alice", &[])), 7);
+        assert_eq!(code(&init("mailto:nobody", &user, &[])), 2);
+        assert_eq!(code(&init(&world.url, "", &[])), 3);
+        let refused = init(&world.url, "alcie", &[&recover[..], &[&wrong_key]].concat());
+        assert_eq!(code(&refused), 3, "{}", told(&refused));
+        assert_eq!(code(&init(&world.url, "alice", &["--name", "laptop"])), 7);
+        let id = device(&init(&world.url, &user, &["--name", "laptop"]));
+        let here =
+            |args: &[&str]| run(&home, &[&["--passphrase-file", &passphrase], args].concat());
+        assert_eq!(device(&here(&["device", "show"])), id);
+        assert_eq!(code(&here(&["sync"])), 0);
+        // From now on it is a device, and nothing takes its place.
+        let other = init(&world.url, "carol", &[]);
+        assert!(code(&other) == 3 && told(&other).contains(&user), "{}", told(&other));
+        assert_eq!(device(&here(&["device", "show"])), id);
+    }
+}
+
+/// A vault that lies elsewhere is not put aside: it may be that of another home.
+#[test]
+fn an_init_that_failed_leaves_the_vault_of_another_home() {
+    let world = World::new();
+    let alice = world.device("alice");
+    let vault = alice.home.join("vault").display().to_string();
+    let home = world.folder().join("new");
+    let init = |user: &str, more: &[&str]| {
+        let init = ["--server", &world.url, "device", "init", "--vault", "plain", "--user", user];
+        run(&home, &[more, &init].concat())
+    };
+    assert_ne!(code(&init("bob", &["--vault-path", &vault])), 0);
+    device(&init("bob", &[]));
+    alice.run(&["sync"]);
+}

@@ -55,6 +55,7 @@ fn a_user_that_has_lost_its_only_device_comes_back() {
     let right = secret_file(world.folder(), "right", &paper.to_uppercase());
     let back = report(&init(&world, &home, &[&recover[..], &[&right]].concat()));
     assert_eq!((&back["registered"], &back["recovery"]), (&json!(true), &json!("registered")));
+    assert_eq!(back["revoked"], json!(1));
     let new = Device { home };
     new.run(&["device", "publish", "--count", "2"]);
     assert_eq!(lost.fails(&["device", "list"]).0, 3);
@@ -127,4 +128,60 @@ fn a_script_can_do_without() {
         code(&init(&world, &home, &["--by-recovery-key", "pmlsr1-key", "--old-devices", "keep"])),
         2
     );
+}
+
+/// The name was mistyped: the corrected one works in the same home.
+#[test]
+fn a_mistyped_name_can_be_corrected() {
+    let world = World::new();
+    let (_, paper) = alice(&world);
+    let file = secret_file(world.folder(), "paper", &paper);
+    let home = world.folder().join("new");
+    let init = |user: &str| {
+        let server = ["--server", &world.url];
+        let recover = ["--by-recovery-key", "--old-devices", "keep", "--recovery-key-file", &file];
+        run(&home, &[&server[..], &INIT, &["--user", user], &recover].concat())
+    };
+    let refused = init("alcie");
+    assert!(told(&refused).contains("check the name"), "{}", told(&refused));
+    let back = report(&init("alice"));
+    assert_eq!((&back["user"], &back["revoked"]), (&json!("alice"), &json!(0)));
+}
+
+/// `pmls doctor` names a way that works, with another device and without one.
+#[test]
+fn a_revoked_device_comes_back() {
+    let world = World::new();
+    let (phone, paper) = alice(&world);
+    let doctor = |device: &Device| {
+        let output = run(&device.home, &["doctor"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = found["findings"][0].clone();
+        assert_eq!(found["kind"], json!("revoked"), "{found}");
+        assert!(found["what"].as_str().unwrap().contains("--by-recovery-key"), "{found}");
+        found["run"].as_str().unwrap().strip_prefix("pmls ").unwrap().to_owned()
+    };
+    // By another device, which approves it.
+    let laptop = world.another(&phone, "alice", "laptop");
+    phone.run(&["device", "revoke", &laptop.id()]);
+    for command in [&["sync"][..], &["device", "register"]] {
+        let (code, error) = laptop.fails(command);
+        assert!(code == 3 && error.contains("pmls recover --new-keys"), "{error}");
+    }
+    let run_this = doctor(&laptop);
+    let run_this: Vec<&str> = run_this.split(' ').collect();
+    let (code, error) = laptop.fails(&run_this);
+    assert_eq!(code, 7, "{error}");
+    let new = error.split("pmls device approve ").nth(1).unwrap();
+    phone.run(&["device", "approve", &new[..43]]);
+    laptop.run(&["recover"]);
+    laptop.run(&["sync"]);
+    // By the paper, when none is left.
+    phone.run(&["device", "revoke", &laptop.id()]);
+    phone.run(&["device", "revoke", &phone.id(), "--myself"]);
+    let run_this = doctor(&phone);
+    let file = secret_file(world.folder(), "paper", &paper);
+    let recover = ["--by-recovery-key", "--old-devices", "revoke", "--recovery-key-file", &file];
+    phone.run(&[&run_this.split(' ').collect::<Vec<_>>()[..], &recover].concat());
+    phone.run(&["sync"]);
 }

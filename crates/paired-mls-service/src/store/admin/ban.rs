@@ -2,7 +2,9 @@
 
 use paired_mls_api::{DeviceId, UserId};
 
-use super::super::{StoreError, Topic, Transaction, Tx, directory::DevicesOfUser, row::int};
+use super::super::{
+    StoreError, Topic, Transaction, Tx, directory::DevicesOfUser, row::int, unused::revive,
+};
 
 /// Shuts a user out: no device of it may make requests, nor register.
 pub(crate) struct Ban<'a> {
@@ -56,10 +58,11 @@ pub(crate) struct FreeDevice<'a> {
 
 impl Transaction for FreeDevice<'_> {
     const NAME: &'static str = "free_user";
-    /// Whether there is such a user.
+    /// Whether there is such a user. One that has ended is there again.
     type Output = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        revive(tx, self.user).await?;
         let approved = sqlx::query(
             "INSERT INTO approvals (user_id, device_id, approved_by, expires_at)
              SELECT user_id, $2, NULL, $3 FROM users WHERE user_id = $1

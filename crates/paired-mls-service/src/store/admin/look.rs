@@ -7,7 +7,7 @@ use super::super::{
     StoreError, Transaction, Tx,
     row::{bytes, device, int, optional_device, optional_uint, uint, user},
 };
-use crate::admin::{ApprovalOf, DeviceLine, GroupLine, MemberLine, OwnGroup, UserLine};
+use crate::admin::{ApprovalOf, DeviceLine, GroupLine, MemberLine, OnPaper, OwnGroup, UserLine};
 
 /// Users behind a name, or the one of a name.
 pub(crate) struct Users<'a> {
@@ -28,14 +28,16 @@ impl Transaction for Users<'_> {
                 "SELECT u.user_id, u.banned_at,
                      (SELECT COUNT(*) FROM devices d WHERE d.user_id = u.user_id),
                      (SELECT COUNT(*) FROM devices d
-                      WHERE d.user_id = u.user_id AND d.revoked_at IS NOT NULL)
+                      WHERE d.user_id = u.user_id AND d.revoked_at IS NOT NULL),
+                     CASE WHEN u.recovery_key IS NULL THEN 0 ELSE 1 END
                  FROM users u WHERE u.user_id > $1 ORDER BY u.user_id LIMIT $2"
             }
             Some(_) => {
                 "SELECT u.user_id, u.banned_at,
                      (SELECT COUNT(*) FROM devices d WHERE d.user_id = u.user_id),
                      (SELECT COUNT(*) FROM devices d
-                      WHERE d.user_id = u.user_id AND d.revoked_at IS NOT NULL)
+                      WHERE d.user_id = u.user_id AND d.revoked_at IS NOT NULL),
+                     CASE WHEN u.recovery_key IS NULL THEN 0 ELSE 1 END
                  FROM users u WHERE u.user_id = $1 LIMIT $2"
             }
         };
@@ -47,7 +49,8 @@ impl Transaction for Users<'_> {
         let line = |row| {
             let banned_at = optional_uint(row, 1)?;
             let (devices, revoked) = (uint(row, 2)?, uint(row, 3)?);
-            Ok(UserLine { user: user(row, 0)?, devices, revoked, banned_at })
+            let recovery_key = if uint(row, 4)? == 0 { OnPaper::No } else { OnPaper::Yes };
+            Ok(UserLine { user: user(row, 0)?, devices, revoked, recovery_key, banned_at })
         };
         rows.iter().map(line).collect()
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use paired_mls_api::Base64Url;
 use paired_mls_service::{
-    ApprovalOf, Checked, Deleted, DeviceLine, GroupDetails, GroupLine, Restored, UserDetails,
-    UserLine,
+    ApprovalOf, Checked, Deleted, DeviceLine, GroupDetails, GroupLine, OnPaper, Restored,
+    UserDetails, UserLine,
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Map, Value};
@@ -137,9 +137,14 @@ pub(super) trait Line {
 
 impl Line for UserLine {
     fn line(&self) -> String {
-        let Self { user, devices, revoked, banned_at } = self;
+        let Self { user, devices, revoked, recovery_key, banned_at } = self;
         let banned = banned_at.map_or(String::new(), |at| format!(", banned at {at}"));
-        format!("{}  {devices} devices, {revoked} revoked{banned}", printable(user.as_bytes()))
+        let key = match recovery_key {
+            OnPaper::Yes => "a recovery key",
+            OnPaper::No => "no recovery key",
+        };
+        let user = printable(user.as_bytes());
+        format!("{user}  {devices} devices, {revoked} revoked, {key}{banned}")
     }
 }
 

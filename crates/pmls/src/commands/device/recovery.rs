@@ -91,9 +91,13 @@ impl RecoveryReport {
     }
 }
 
-/// Lets this device in by the recovery key, if that is asked for; it still has to register.
-pub(super) async fn recover(args: &RecoveryArgs, session: &Session) -> Result<(), Failure> {
-    let (true, Some(old)) = (args.by_recovery_key, args.old_devices) else { return Ok(()) };
+/// Lets this device in by the recovery key, if that is asked for; it still has to register. Returns how many others
+/// were revoked then.
+pub(super) async fn recover(
+    args: &RecoveryArgs,
+    session: &Session,
+) -> Result<Option<u64>, Failure> {
+    let (true, Some(old)) = (args.by_recovery_key, args.old_devices) else { return Ok(None) };
     let key = RecoveryKey::ask(args.recovery_key_file.as_deref())?;
     let profile = session.profile();
     let old_devices = match old {
@@ -101,8 +105,9 @@ pub(super) async fn recover(args: &RecoveryArgs, session: &Session) -> Result<()
         Old::Revoke => OldDevices::Revoke,
     };
     let (user, device) = (profile.user.clone(), profile.device.clone());
-    session.client_of(key)?.recover(&Recover { user, device, old_devices }).await?;
-    Ok(())
+    let recover = Recover { user, device, old_devices };
+    let recovered = session.client_of(key)?.recover(&recover).await?;
+    Ok(Some(recovered.revoked))
 }
 
 /// Makes a recovery key for a user that has no other device, and none yet.

@@ -38,6 +38,9 @@ pub(crate) struct RegisterNowArgs {
 #[derive(Serialize)]
 pub(crate) struct Registered {
     registered: bool,
+    /// How many other devices were revoked by the recovery key, if it was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<u64>,
     #[serde(flatten)]
     device: DeviceReport,
 }
@@ -77,7 +80,7 @@ pub(crate) async fn register(
     again: &'static str,
     output: Output,
 ) -> Result<Registered, Failure> {
-    recover(&args.recovery, session).await?;
+    let revoked = recover(&args.recovery, session).await?;
     let profile = session.profile();
     let request = RegisterDevice {
         user: profile.user.clone(),
@@ -101,12 +104,19 @@ pub(crate) async fn register(
         }
         tokio::time::sleep(INTERVAL).await;
     }
-    Ok(Registered { registered: true, device: DeviceReport::of(session) })
+    session.is_registered()?;
+    Ok(Registered { registered: true, revoked, device: DeviceReport::of(session) })
 }
 
 impl fmt::Display for Registered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nThe service knows the device.", self.device)
+        write!(f, "{}\nThe service knows the device.", self.device)?;
+        match self.revoked {
+            None => Ok(()),
+            Some(0) => f.write_str(" No other one was revoked."),
+            Some(1) => f.write_str(" One other one was revoked."),
+            Some(more) => write!(f, " {more} others were revoked."),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use clap::{Args, ValueEnum};
 use paired_mls::{HealPolicy, pairing::SignalPolicy};
 
-use super::super::newcomer::Newcomers;
+use super::super::{named, newcomer::Newcomers};
 
 /// A new group.
 #[derive(Args)]
 pub(crate) struct CreateArgs {
     /// What this device calls it.
+    #[arg(value_parser = named())]
     pub(super) name: String,
     /// Let in leaves with the signature keys of several devices; keeps out clients that do not know such.
     #[arg(long)]
@@ -41,6 +42,7 @@ pub(crate) struct RenameArgs {
     /// The group's name, or the beginning of its identifier.
     pub(super) group: String,
     /// The new name.
+    #[arg(value_parser = named())]
     pub(super) name: String,
 }
 
@@ -98,8 +100,8 @@ pub(crate) struct PlanArgs {
     /// The group's name, or the beginning of its identifier.
     pub(super) group: String,
     /// The beginning of the pairing's identifier; not needed if there is only one.
-    #[arg(default_value = "")]
-    pub(super) pairing: String,
+    #[arg(value_parser = named())]
+    pub(super) pairing: Option<String>,
 }
 
 /// A policy.

@@ -115,7 +115,10 @@ pub(super) async fn run(
         GroupCommand::Forget(args) => {
             engine.forget(&args.group, args.still_in.into(), &mut report).map(drop)
         }
-        GroupCommand::Plan(args) => return output.show(&engine.plan(&args.group, &args.pairing)?),
+        GroupCommand::Plan(args) => {
+            return output
+                .show(&engine.plan(&args.group, args.pairing.as_deref().unwrap_or_default())?);
+        }
         GroupCommand::Policy(args) => {
             engine.set_heal_policy(&args.group, args.policy.into())?;
             return output.show(&GroupView::of(&engine.group(&args.group)?));

@@ -24,22 +24,36 @@ pub(crate) struct PutBackArgs {
 pub(super) struct PutBack {
     group: String,
     put_back: Vec<String>,
+    /// Those that were not off it.
+    there: Vec<String>,
 }
 
 impl PutBack {
-    pub(super) fn new(group: &str, users: &[UserId]) -> Self {
-        let put_back = users.iter().map(|user| printable(user.as_bytes())).collect();
-        Self { group: group.to_owned(), put_back }
+    pub(super) fn new(group: &str, (users, back): &(Vec<UserId>, Vec<UserId>)) -> Self {
+        let (back, there): (Vec<_>, Vec<_>) = users.iter().partition(|user| back.contains(user));
+        let shown = |users: Vec<&UserId>| {
+            users.into_iter().map(|user| printable(user.as_bytes())).collect()
+        };
+        Self { group: group.to_owned(), put_back: shown(back), there: shown(there) }
     }
 }
 
 impl fmt::Display for PutBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "On the service's list of {} again: {}. Leaves have not changed: `pmls sync` goes on where it was",
-            self.group,
-            self.put_back.join(", ")
-        )
+        let Self { group, put_back, there } = self;
+        if !put_back.is_empty() {
+            write!(
+                f,
+                "On the service's list of {group} again: {}. Leaves have not changed: `pmls sync` goes on where it was",
+                put_back.join(", ")
+            )?;
+        }
+        if !put_back.is_empty() && !there.is_empty() {
+            writeln!(f)?;
+        }
+        if !there.is_empty() {
+            write!(f, "Not off the service's list of {group}: {}", there.join(", "))?;
+        }
+        Ok(())
     }
 }

@@ -58,7 +58,7 @@ impl Fate {
             (Some(ProblemKind::Full), Item::Letter { .. } | Item::Withdraw) => {
                 Ok(Self::Full(problem.to_string()))
             }
-            (_, item) => Ok(Self::Refused(Refused::new(item, *problem))),
+            (_, item) => Ok(Self::Refused(Refused::new(item, problem))),
         }
     }
 }

@@ -10,11 +10,11 @@ use crate::engine::item::Item;
 #[error("the service refuses {what}: {problem}; {}", self.next_step())]
 pub(crate) struct Refused {
     what: String,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 impl Refused {
-    pub(super) fn new(item: &Item, problem: Problem) -> Self {
+    pub(super) fn new(item: &Item, problem: Box<Problem>) -> Self {
         Self { what: item.name(), problem }
     }
 
