@@ -187,10 +187,15 @@ async fn a_key_of_a_partner_costs_the_same_however_many_there_are(backend: Backe
             let other = Device::registered(&replica, &format!("other{n}")).await;
             pair(&replica, &alice, &other).await;
         }
-        let upload = shared(&alice, &bob);
-        let before = transactions(&replica).await;
-        alice.post(&replica, path::KEY_PACKAGES, &upload).await.done();
-        costs.push(transactions(&replica).await - before);
+        let mut least = u64::MAX;
+        // The service looks by itself, too, whether something has changed: once in a second.
+        for _ in 0..5 {
+            let upload = shared(&alice, &bob);
+            let before = transactions(&replica).await;
+            alice.post(&replica, path::KEY_PACKAGES, &upload).await.done();
+            least = least.min(transactions(&replica).await - before);
+        }
+        costs.push(least);
     }
     assert!(costs[0] > 0);
     assert_eq!(costs[0], costs[1]);
