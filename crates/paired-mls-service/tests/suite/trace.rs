@@ -16,9 +16,7 @@ use paired_mls::{
 use paired_mls_api::{
     CreateGroup, GroupId, PublishCommit, RequestKey as _, RosterChange, UserId, path,
 };
-use paired_mls_openmls::{
-    Device as MlsDevice, LeafGroup, MemoryProvider, PackageKind, PairedGroup,
-};
+use paired_mls_openmls::{Device as MlsDevice, Group, MemoryProvider, PackageKind};
 use sqlx::{AnyPool, Column as _, Row as _, ValueRef as _};
 
 use crate::{
@@ -80,19 +78,19 @@ fn join_config() -> MlsGroupJoinConfig {
 pub(crate) fn paired_commit(sender: &Device) -> Sent {
     let (private, public) = (sender.key.to_bytes(), sender.public_key());
     let (bob_private, bob_public) = key_pair();
-    let alice = mls_device(sender.user.as_bytes(), (&private, &public));
-    let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let pairing = Pairing::new(PairingId([1; 16]), [public.as_slice(), public.as_slice()]);
+    let alice =
+        mls_device(sender.user.as_bytes(), (&private, &public)).with_shared_leaf(pairing.id);
+    let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let suite = CipherSuite::X25519Aes128;
     let seed = Seed::new(suite, Secret::new(vec![42; 32])).unwrap();
     pairing.install(alice.vault(), suite, seed, Number(0)).unwrap();
     let once = PackageKind::Once;
     let (lifetime, capabilities) = (Lifetime::default(), Capabilities::default());
-    let package = LeafGroup::publish(&alice, pairing.id, once, lifetime, capabilities).unwrap();
-    let mut at_bob =
-        PairedGroup::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
+    let package = Group::publish(&alice, pairing.id, once, lifetime, capabilities).unwrap();
+    let mut at_bob = Group::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
-    let mut at_alice = LeafGroup::join(&alice, pairing.id, &welcome, &join_config()).unwrap();
+    let mut at_alice = Group::join(&alice, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
     assert!(sent.notify.is_some());
     Sent { commit: sent.commit, notify: sent.notify }
@@ -105,10 +103,9 @@ pub(crate) fn ordinary_commit(sender: &Device) -> Sent {
     let alice = mls_device(sender.user.as_bytes(), (&private, &public));
     let bob = mls_device(b"bob", (&bob_private, &bob_public));
     let package = alice.key_package(SUITE).unwrap();
-    let mut at_bob =
-        PairedGroup::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
+    let mut at_bob = Group::create(&bob, group_of_two(&sender.user).as_bytes(), &config()).unwrap();
     let welcome = at_bob.add(&bob, &[package]).unwrap().welcome.unwrap();
-    let mut at_alice = PairedGroup::join(&alice, &welcome, &join_config()).unwrap();
+    let mut at_alice = Group::join(&alice, &welcome, &join_config()).unwrap();
     let sent = at_alice.update(&alice).unwrap();
     assert_eq!(sent.notify, None);
     Sent { commit: sent.commit, notify: None }
