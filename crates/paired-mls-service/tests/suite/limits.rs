@@ -175,9 +175,8 @@ async fn what_was_refused_for_a_while_cannot_be_sent_again(mut backend: Backend)
     {
         loop {
             let [first, again] = twice(by, path, body);
-            match send(first).await.problem_of() {
-                Some(ProblemKind::TooFast) => break refused.push((by, again)),
-                _ => {}
+            if send(first).await.problem_of() == Some(ProblemKind::TooFast) {
+                break refused.push((by, again));
             }
         }
     }
