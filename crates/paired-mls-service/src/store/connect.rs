@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Readiness, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
+use super::{Readiness, Shelf, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _, any::AnyPoolOptions,
     migrate::Migrator, postgres::PgListener,
@@ -98,13 +98,14 @@ impl Store {
                 migrate_sqlite(&writers).await?;
                 {
                     let writer = Writer::new(writers.clone());
-                    (sqlite(url, connections, room).await?, writers, Some(writer))
+                    let readers = sqlite(url, connections, room).await?;
+                    (Shelf::of_file(readers, connections), writers, Some(writer))
                 }
             }
             Database::Postgres { url } => {
                 let pool = options(connections).connect(url).await?;
                 POSTGRES.run(&pool).await?;
-                (pool.clone(), pool, None)
+                (Shelf::of_server(pool.clone()), pool, None)
             }
         };
         let readiness = Readiness::default();
@@ -128,11 +129,11 @@ impl Store {
             Database::Sqlite { url } => {
                 let writers = sqlite(url, 1, None).await?;
                 let writer = Writer::new(writers.clone());
-                (sqlite(url, 2, None).await?, writers, Some(writer))
+                (Shelf::of_file(sqlite(url, 2, None).await?, 2), writers, Some(writer))
             }
             Database::Postgres { url } => {
                 let pool = options(2).connect(url).await?;
-                (pool.clone(), pool, None)
+                (Shelf::of_server(pool.clone()), pool, None)
             }
         };
         let readiness = Readiness::default();
@@ -161,8 +162,10 @@ impl Store {
             Database::Sqlite { .. } => &SQLITE,
             Database::Postgres { .. } => &POSTGRES,
         };
-        let done =
-            sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&self.readers).await;
+        let mut taken = self.readers.take().await?;
+        let done = sqlx::query("SELECT version FROM _sqlx_migrations");
+        let done = done.fetch_all(&mut *taken.connection).await;
+        taken.give_back();
         let done = match done {
             Ok(done) => done,
             Err(error) => {
@@ -193,7 +196,9 @@ impl Store {
     /// [`StoreError::SqliteOnly`], or those of the database.
     pub(crate) async fn vacuum_into(&self, path: &str) -> Result<(), StoreError> {
         let Database::Sqlite { .. } = self.database else { return Err(StoreError::SqliteOnly) };
-        sqlx::query("VACUUM INTO $1").bind(path).execute(&self.readers).await?;
+        let mut taken = self.readers.take().await?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&mut *taken.connection).await?;
+        taken.give_back();
         Ok(())
     }
 }

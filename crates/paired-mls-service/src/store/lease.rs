@@ -1,9 +1,12 @@
 //! A connection on loan from its pool, for one transaction.
 
-use sqlx::{Any, AnyConnection, AnyPool, Executor as _, pool::PoolConnection};
+use sqlx::{AnyConnection, AnyPool, Executor as _};
 use tokio::runtime::Handle;
 
-use super::error::is_conflict;
+use super::{
+    error::is_conflict,
+    shelf::{Shelf, Taken},
+};
 
 /// A connection inside a transaction. Only one that has ended its transaction in order goes back to the
 /// pool as it is.
@@ -14,7 +17,7 @@ use super::error::is_conflict;
 /// failed, the connection is thrown away.
 pub(super) struct Lease {
     /// Nothing once it is given back.
-    connection: Option<PoolConnection<Any>>,
+    connection: Option<Taken>,
     state: State,
 }
 
@@ -22,7 +25,9 @@ pub(super) struct Lease {
 enum State {
     /// Inside a transaction, or perhaps.
     Open,
-    /// The transaction has ended.
+    /// Outside of one, and perhaps in the middle of a statement that reads.
+    Alone,
+    /// What was done has ended.
     Ended,
     /// The database has failed, and nobody knows in which state it is.
     Failed,
@@ -34,19 +39,29 @@ impl Lease {
         pool: &AnyPool,
         statement: &'static str,
     ) -> Result<Self, sqlx::Error> {
-        let mut lease = Self { connection: Some(pool.acquire().await?), state: State::Open };
+        Self::open(Taken::from_pool(pool.acquire().await?), statement).await
+    }
+
+    /// Takes a connection that only reads, and begins a transaction.
+    pub(super) async fn reading(shelf: &Shelf) -> Result<Self, sqlx::Error> {
+        Self::open(shelf.take().await?, "BEGIN").await
+    }
+
+    /// Takes a connection for a single statement that reads.
+    pub(super) async fn alone(shelf: &Shelf) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: Some(shelf.take().await?), state: State::Alone })
+    }
+
+    async fn open(connection: Taken, statement: &'static str) -> Result<Self, sqlx::Error> {
+        let mut lease = Self { connection: Some(connection), state: State::Open };
         lease.execute(statement).await?;
         Ok(lease)
     }
 
-    /// Takes a connection for a single statement that reads.
-    pub(super) async fn alone(pool: &AnyPool) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: Some(pool.acquire().await?), state: State::Ended })
-    }
-
     /// Runs statements.
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
-        self.connection.as_deref_mut().expect("it is there until the lease is dropped")
+        let taken = self.connection.as_mut().expect("it is there until the lease is dropped");
+        &mut taken.connection
     }
 
     /// Makes what was done take effect.
@@ -61,6 +76,11 @@ impl Lease {
         self.execute("ROLLBACK").await?;
         self.state = State::Ended;
         Ok(())
+    }
+
+    /// The single statement has ended in order.
+    pub(super) fn end(mut self) {
+        self.state = State::Ended;
     }
 
     /// Throws the connection away.
@@ -81,17 +101,19 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut taken) = self.connection.take() else { return };
         match (self.state, Handle::try_current()) {
-            (State::Ended, _) => {}
+            (State::Ended, _) => taken.give_back(),
+            // The pool looks whether it is as it should be.
+            (State::Alone, _) => {}
             (State::Open, Ok(runtime)) => {
                 runtime.spawn(async move {
-                    if connection.execute("ROLLBACK").await.is_err() {
-                        connection.close_on_drop();
+                    if taken.connection.execute("ROLLBACK").await.is_err() {
+                        taken.connection.close_on_drop();
                     }
                 });
             }
-            (State::Open | State::Failed, _) => connection.close_on_drop(),
+            (State::Open | State::Failed, _) => taken.connection.close_on_drop(),
         }
     }
 }

@@ -35,6 +35,7 @@ mod recovery;
 mod repair;
 mod retention;
 mod row;
+mod shelf;
 mod size;
 mod topic;
 mod unused;
@@ -79,7 +80,7 @@ pub(crate) use self::{
     topic::Topic,
     unused::{HasEnded, HaveEnded, NoteListeners, NoteUse, Subject, Unused, Used},
 };
-use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness};
+use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness, shelf::Shelf};
 pub use self::{
     error::{Holder, StorageFault, StoreError},
     repair::RolledBack,
@@ -110,7 +111,8 @@ pub(crate) trait Transaction: Sync {
     const NAME: &'static str;
     /// Whether it writes.
     const WRITES: bool = true;
-    /// Whether it reads by one statement, which needs no transaction around it.
+    /// Whether it is one statement, which needs no transaction around it. One that writes belongs to no request
+    /// whose nonce is spent with it.
     const ONE: bool = false;
     /// What it gives.
     type Output: std::marker::Send;
@@ -136,7 +138,7 @@ const ATTEMPTS: u32 = 12;
 /// A database.
 pub(crate) struct Store {
     database: Database,
-    readers: AnyPool,
+    readers: Shelf,
     writers: AnyPool,
     /// SQLite has one writer: whoever waits, waits here and in turn.
     writer: Option<Writer>,
@@ -158,7 +160,8 @@ impl Store {
         transaction: &T,
     ) -> Result<T::Output, StoreError> {
         let started = Instant::now();
-        let ran = self.again(transaction).await;
+        // Whoever waits for something holds no room for what it asks then: there may be ten thousand.
+        let ran = Box::pin(self.again(transaction)).await;
         self.counts.took(T::NAME, ran.is_ok(), started.elapsed());
         ran
     }
@@ -194,9 +197,10 @@ impl Store {
     async fn once<T: Transaction>(&self, transaction: &T) -> Result<T::Output, StoreError> {
         let lease = match (&self.writer, T::WRITES) {
             (Some(writer), true) => return self.in_batch(writer, transaction).await,
+            (None, true) if T::ONE => Lease::alone(&self.readers).await,
             (None, true) => Lease::begin(&self.writers, "BEGIN").await,
             (_, false) if T::ONE => Lease::alone(&self.readers).await,
-            (_, false) => Lease::begin(&self.readers, "BEGIN").await,
+            (_, false) => Lease::reading(&self.readers).await,
         };
         let mut tx = Tx { lease: lease?, woken: Vec::new() };
         let output = match self.within(transaction, &mut tx).await {
@@ -209,6 +213,7 @@ impl Store {
             }
         };
         if T::ONE {
+            tx.lease.end();
             return Ok(output);
         }
         if !T::keeps(&output) {
@@ -241,11 +246,12 @@ impl Store {
     /// Connections to the database, and how many of them are not in use.
     pub(crate) fn connections(&self) -> (u32, usize) {
         let writers = self.writer.as_ref().map(|_| &self.writers);
-        let pools = || std::iter::once(&self.readers).chain(writers);
+        let pools = || std::iter::once(self.readers.pool()).chain(writers);
         let size = |pool: &AnyPool| usize::try_from(pool.size()).unwrap_or(usize::MAX);
         // It may wrap around for a moment.
         let idle = |pool: &AnyPool| pool.num_idle().min(size(pool));
-        (pools().map(|pool| pool.size()).sum(), pools().map(idle).sum())
+        let idle: usize = pools().map(idle).sum();
+        (pools().map(|pool| pool.size()).sum(), idle + self.readers.idle())
     }
 
     /// How long it takes, and what is committed together.

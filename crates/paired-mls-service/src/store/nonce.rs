@@ -172,6 +172,7 @@ struct SpendRead<'a>(&'a Nonce);
 
 impl Transaction for SpendRead<'_> {
     const NAME: &'static str = "spend_read_nonce";
+    const ONE: bool = true;
     type Output = bool;
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
