@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use self::{
     bare::{Kind, Writers},
-    client::{Client, commit, create_group, register, send},
+    client::{Client, commit, create_group, register, send, write_to_itself},
     rate::Rate,
 };
 use crate::{Failure, service::Service};
@@ -84,6 +84,10 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     println!("  unsigned GET:   {unsigned}");
     let signed = repeated(clients, seconds, || reader(&client)).await?;
     println!("  signed GET:     {signed}, {:.2} of unsigned", signed.rate / unsigned.rate);
+    // The first finds nothing new, as most do; the second finds a letter.
+    write_to_itself(&client).await?;
+    let found = repeated(clients, seconds, || reader(&client)).await?;
+    println!("  … of a letter:  {found}, {:.2} of unsigned", found.rate / unsigned.rate);
     println!("  bare commits:   {bare_commits}");
     let rate = commits(&client, clients, seconds).await?;
     println!("  commits:        {rate}, {:.2} of bare", rate.rate / bare_commits.rate);
