@@ -443,6 +443,8 @@ async fn a_device_has_so_many_subscriptions_and_requests_at_once(mut backend: Ba
             if answer.status != 200 {
                 return answer.problem(ProblemKind::TooFast);
             }
+            // The other one needs a moment in which nothing is under way.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let problem = timeout(SOON, refused).await.expect("the first to be under way");
