@@ -63,7 +63,7 @@ pub(crate) struct Options {
 ///
 /// # Errors
 ///
-/// A survivor without an explanation, an explanation without a survivor, or no `cargo mutants`.
+/// A survivor without an explanation, an explanation without a survivor, no time to try any, or no `cargo mutants`.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if !Command::new("cargo").args(["mutants", "--version"]).output()?.status.success() {
         return Err("cargo mutants is missing: cargo install --locked cargo-mutants".into());
@@ -134,6 +134,9 @@ impl Report {
             near.made.saturating_sub(tried),
             took.as_secs().div_ceil(60),
         );
+        if tried == 0 && near.made > 0 {
+            return Err("none was tried: give it more --minutes, or a smaller --shard".into());
+        }
         timed_out.iter().for_each(|mutant| println!("only by a time-out: {mutant}"));
         survivors.iter().for_each(|mutant| println!("not seen: {mutant}"));
         if !survivors.is_empty() {
