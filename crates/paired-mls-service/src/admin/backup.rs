@@ -77,6 +77,9 @@ pub enum RestoreError {
     /// The database that is to be replaced cannot be read.
     #[error("{0} is damaged: move it away, with its -wal and -shm, and restore again")]
     Damaged(PathBuf),
+    /// What would be replaced is a database of something else.
+    #[error("{0} is a database, and not one of the service: correct --database")]
+    Foreign(PathBuf),
     /// The backup is none.
     #[error("{0} is no backup of the service: give another file")]
     NoBackup(PathBuf),
@@ -134,6 +137,9 @@ pub async fn restore(
     let source = open(backup)?;
     if !is_ours(&source) {
         return Err(RestoreError::NoBackup(backup.to_owned()));
+    }
+    if is_of_others(&place) {
+        return Err(RestoreError::Foreign(place));
     }
     // First of all: what was left may be the database by another name, whose locks it would take away.
     let partial = Partial::create(restoring)?;
@@ -374,6 +380,19 @@ fn is_ours(connection: &Connection) -> bool {
         |row| row.get::<_, i64>(0),
     );
     tables.is_ok_and(|tables| tables == 5)
+}
+
+/// Whether a file is a database of something else: that is not to be replaced, and one that cannot be read is.
+fn is_of_others(path: &Path) -> bool {
+    let Ok(connection) = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return false;
+    };
+    let tables = connection.query_row(
+        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
+    tables.is_ok_and(|tables| tables > 0) && !is_ours(&connection)
 }
 
 /// Who is shut out of the database that is to be replaced.

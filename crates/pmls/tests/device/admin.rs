@@ -188,3 +188,24 @@ fn a_backup_that_cannot_be_is_refused_with_the_reason() {
     assert!(code == 3 && error.contains("is the database itself"), "{error}");
     assert!(error.contains("pmls admin backup"), "{error}");
 }
+
+/// What a mistyped name would replace is no database of the service: it stays as it is.
+#[test]
+fn a_restore_replaces_nothing_of_others() {
+    let world = World::new();
+    let phone = world.device("phone");
+    phone.run(&["group", "create", "family"]);
+    let backup = world.folder().join("backup.db").display().to_string();
+    let service = format!("sqlite://{}", world.folder().join("service.db").display());
+    let operator = world.folder().join("operator");
+    let made = run(&operator, &["admin", "--database", &service, "backup", &backup]);
+    assert_eq!(code(&made), 0, "{}", told(&made));
+    let state = phone.home.join("mls.sqlite");
+    let before = std::fs::read(&state).unwrap();
+    let database = format!("sqlite://{}", state.display());
+    let refused = run(&operator, &["admin", "--database", &database, "restore", &backup, "--yes"]);
+    let error = told(&refused);
+    assert!(code(&refused) == 3 && error.contains("not one of the service"), "{error}");
+    assert_eq!(std::fs::read(&state).unwrap(), before);
+    assert_eq!(phone.run(&["group", "list"])["groups"][0]["group"], "family");
+}
