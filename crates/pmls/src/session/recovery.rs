@@ -102,10 +102,15 @@ impl Home {
         if self.recovery_file().exists() {
             return Err(SessionError::Recovering { home });
         }
-        match self.mls_state().exists() {
+        match self.has_state() {
             true => Ok(()),
             false => Err(SessionError::NoState { home }),
         }
+    }
+
+    /// Whether there is an MLS state. An empty file is none: a crash or a full disk may leave one.
+    fn has_state(&self) -> bool {
+        fs::metadata(self.mls_state()).is_ok_and(|state| state.len() > 0)
     }
 
     /// Remembers the groups and pairings of the device.
@@ -147,6 +152,12 @@ impl Session {
         let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let mut file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
         let mut recovery = match read::<Recovery>(&home.recovery_file())? {
+            // What was begun without new keys may not lead on: the device is revoked, for instance.
+            Some(begun) if keys == Keys::MakeNew && begun.lost != Lost::Keys => {
+                let begun = Recovery { lost: Lost::Keys, ..begun };
+                write(&home.recovery_file(), &begun)?;
+                begun
+            }
             Some(begun) => begun,
             None => {
                 let old = file.device.clone().ok_or_else(unfinished)?;
@@ -196,7 +207,7 @@ pub(crate) fn what_is_lost(
         }
         Some(_) => {}
     }
-    Ok(if home.mls_state().exists() { Lost::Nothing } else { Lost::State })
+    Ok(if home.has_state() { Lost::Nothing } else { Lost::State })
 }
 
 /// Whether the vault is gone, or an older copy whose tapes must not be used.

@@ -176,10 +176,12 @@ fn a_revoked_device_comes_back() {
     phone.run(&["device", "approve", &new[..43]]);
     laptop.run(&["recover"]);
     laptop.run(&["sync"]);
-    // By the paper, when none is left.
+    // By the paper, when none is left; also by one who has tried it with the old keys first.
     phone.run(&["device", "revoke", &laptop.id()]);
     phone.run(&["device", "revoke", &phone.id(), "--myself"]);
     let run_this = doctor(&phone);
+    let (code, error) = phone.fails(&["recover"]);
+    assert!(code == 3 && error.contains("pmls recover --new-keys"), "{error}");
     let file = secret_file(world.folder(), "paper", &paper);
     let recover = ["--by-recovery-key", "--old-devices", "revoke", "--recovery-key-file", &file];
     phone.run(&[&run_this.split(' ').collect::<Vec<_>>()[..], &recover].concat());

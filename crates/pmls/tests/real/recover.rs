@@ -1,6 +1,6 @@
 //! A device that has lost a part of itself: `pmls doctor` finds it, and `pmls recover` brings it back.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, io, path::Path, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -49,11 +49,18 @@ fn members(device: &Device) -> usize {
 fn the_mls_state_is_lost() {
     let cast = Cast::paired();
     lives(&cast);
-    for device in [cast.sensor(), cast.phone()] {
-        fs::remove_file(device.home.join("mls.sqlite")).unwrap();
+    type Loss = fn(&Path) -> io::Result<()>;
+    let remove: Loss = |path| fs::remove_file(path);
+    let empty: Loss = |path| fs::write(path, b"");
+    for (device, lose) in [(cast.sensor(), remove), (cast.phone(), remove), (cast.phone(), empty)] {
+        let state = device.home.join("mls.sqlite");
+        lose(&state).unwrap();
         let (code, error) = device.fails(&["sync"]);
         assert!(code == 3 && error.contains("pmls recover"), "{error}");
-        assert!(!device.home.join("mls.sqlite").exists(), "no empty one takes its place");
+        assert!(
+            fs::metadata(&state).map_or(0, |state| state.len()) == 0,
+            "no new one takes its place"
+        );
         found(device, "state-lost", "pmls recover");
         device.run(&["recover"]);
         lives(&cast);
