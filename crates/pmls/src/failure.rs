@@ -114,8 +114,8 @@ pub(crate) enum Failure {
     Feed(#[source] io::Error),
     /// Nobody's feed can be listened to.
     #[error(
-        "this device has no partner whose feed it could hear: pair it with the device of the beacon, and `pmls pair \
-         list` shows that"
+        "this device has no partner whose feed it could hear: pair it with the device of the beacon; `pmls pair \
+         status` shows its pairings"
     )]
     NoBeacon,
     /// Another device of the user has to approve this one.

@@ -1,9 +1,10 @@
 //! The side that asks.
 
 use std::{
-    env,
+    env, fs,
     io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -14,6 +15,9 @@ use crate::{
     session::{Holder, SessionError},
     settings::GlobalOptions,
 };
+
+/// How long a greeting may take of a process that has nothing else to do.
+const GREETING: Duration = Duration::from_millis(500);
 
 /// The process that has the home, ready to do one command.
 pub(crate) struct Host {
@@ -32,8 +36,7 @@ impl Host {
             // Nobody is there, or one that has died; or the folder cannot be entered, which opening it says.
             Err(_) => return Ok(None),
         };
-        // A time-out of zero would be none.
-        let wait = options.wait.max(std::time::Duration::from_millis(1));
+        let wait = options.wait.max(GREETING);
         let mut stream = BufReader::new(stream);
         let hello: io::Result<Hello> =
             (stream.get_ref().set_read_timeout(Some(wait))).and_then(|()| read_line(&mut stream));
@@ -46,7 +49,10 @@ impl Host {
             // It has just ended.
             Err(_) => return Ok(None),
         };
-        let Hello { pid, version, settings } = hello;
+        let Hello { pid, version, home: its, settings } = hello;
+        if fs::canonicalize(home).ok() != Some(its) {
+            return Ok(None);
+        }
         if version != env!("CARGO_PKG_VERSION") {
             return Err(Failure::OtherVersion { pid, version });
         }

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Calls {
     listener: UnixListener,
     path: PathBuf,
+    home: PathBuf,
     settings: Settings,
 }
 
@@ -41,7 +42,7 @@ impl Calls {
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
-        Ok(Self { listener, path, settings })
+        Ok(Self { listener, path, home: home.folder().to_owned(), settings })
     }
 
     /// Waits for the next call of this user.
@@ -76,7 +77,8 @@ impl Calls {
     ) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let hello = Hello { pid: std::process::id(), version, settings: self.settings.clone() };
+        let (home, settings) = (self.home.clone(), self.settings.clone());
+        let hello = Hello { pid: std::process::id(), version, home, settings };
         say(&mut stream, &hello).await?;
         let mut line = Vec::new();
         let mut bounded = (&mut stream).take(MAX_REQUEST);

@@ -41,6 +41,8 @@ const MAX_ANSWER: u64 = 256 << 20;
 struct Hello {
     pid: u32,
     version: String,
+    /// Whose home this is: a socket may be reached by a name in another folder.
+    home: PathBuf,
     settings: Settings,
 }
 

@@ -21,7 +21,10 @@ use crate::{
 /// Who wants a command to be done.
 pub(crate) enum Caller {
     /// The person or script that has started this process.
-    ThisProcess,
+    ThisProcess {
+        /// What came from standard input.
+        input: Vec<u8>,
+    },
     /// Another process of the same user.
     Another {
         /// The folder that its paths are relative to.
@@ -35,24 +38,22 @@ impl Caller {
     /// A file that the caller has named.
     pub(super) fn file<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
         match self {
-            Self::ThisProcess => path.into(),
+            Self::ThisProcess { .. } => path.into(),
             Self::Another { folder, .. } => folder.join(path).into(),
         }
     }
 
     /// What stands in the caller's standard input.
-    pub(super) fn input(&self) -> Result<Cow<'_, [u8]>, Failure> {
-        match self {
-            Self::ThisProcess => read_input().map(Cow::Owned),
-            Self::Another { input, .. } => Ok(input.into()),
-        }
+    pub(super) fn input(&self) -> &[u8] {
+        let (Self::ThisProcess { input } | Self::Another { input, .. }) = self;
+        input
     }
 
     /// Whether the person at the terminal goes on; without a terminal nobody is asked. Another process has
     /// asked before it has called.
     pub(super) fn goes_on(&self) -> Result<bool, Failure> {
         match self {
-            Self::ThisProcess => confirmed(),
+            Self::ThisProcess { .. } => confirmed(),
             Self::Another { .. } => Ok(true),
         }
     }
@@ -62,27 +63,38 @@ impl Caller {
 pub(super) fn delegate(
     host: Host,
     command: &Command,
+    input: &[u8],
     options: &GlobalOptions,
 ) -> Result<Exit, Failure> {
     let arguments: Result<Vec<String>, _> =
         env::args_os().skip(1).map(|argument| argument.into_string()).collect();
-    let mut arguments = arguments.map_err(|_| Failure::NotForOthers)?;
-    let input = match command {
-        Command::Group(command) if command.reads_input() => read_input()?,
-        _ => Vec::new(),
-    };
+    let arguments = arguments.map_err(|_| Failure::NotForOthers)?;
     let asks = matches!(command, Command::Pair(command) if command.asks());
     if !asks || !io::stdin().is_terminal() {
-        return host.call(&arguments, &input);
+        return host.call(&arguments, input);
     }
     // It shows what it would do; the person is asked here.
-    let shown = host.call(&[&arguments[..], &["--dry-run".to_owned()]].concat(), &input)?;
+    let with = |flag: &str| {
+        let mut arguments = arguments.clone();
+        let end = arguments.iter().position(|argument| argument == "--");
+        arguments.insert(end.unwrap_or(arguments.len()), flag.to_owned());
+        arguments
+    };
+    let shown = host.call(&with("--dry-run"), input)?;
     if shown != Exit::Done || !confirmed()? {
         return Ok(shown);
     }
-    arguments.push("--yes".to_owned());
     let gone = || SessionError::HomeInUse { home: options.home.clone(), holder: Holder::Unknown };
-    Host::find(options)?.ok_or_else(gone)?.call(&arguments, &input)
+    Host::find(options)?.ok_or_else(gone)?.call(&with("--yes"), input)
+}
+
+/// What a command takes from standard input: all of it, before anybody waits for the command.
+pub(super) fn input_of(command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut input = Vec::new();
+    if matches!(command, Command::Group(command) if command.reads_input()) {
+        io::stdin().read_to_end(&mut input).map_err(Failure::Input)?;
+    }
+    Ok(input)
 }
 
 /// Does a command for another process.
@@ -105,12 +117,6 @@ pub(super) async fn act_for(request: Request, engine: &mut Engine, beside: Outpu
         Err(_) => Exit::Usage,
     };
     Answer { lines: told.into_lines(), exit_code: exit as u8 }
-}
-
-fn read_input() -> Result<Vec<u8>, Failure> {
-    let mut input = Vec::new();
-    io::stdin().read_to_end(&mut input).map_err(Failure::Input)?;
-    Ok(input)
 }
 
 fn confirmed() -> Result<bool, Failure> {

@@ -89,7 +89,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
-    let until = args.time.map(|time| Instant::now() + Duration::from_secs(time));
+    let until = args.time.and_then(|time| Instant::now().checked_add(Duration::from_secs(time)));
     let beacons = Engine::open(options)?.beacons()?;
     if beacons.is_empty() {
         return Err(Failure::NoBeacon);

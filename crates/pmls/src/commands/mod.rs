@@ -28,7 +28,7 @@ use paired_mls_vault::Hardening;
 use tokio::runtime::Builder;
 
 pub(crate) use self::beacon::BeaconError;
-use self::caller::{Caller, delegate};
+use self::caller::{Caller, delegate, input_of};
 use crate::{
     agent::Host,
     cli::Parsed,
@@ -145,11 +145,13 @@ pub(crate) async fn run(
         | Command::Token(_)
         | Command::Outbox(_)) => {
             let options = options()?;
+            let input = input_of(command)?;
             if let Some(host) = Host::find(&options)? {
-                return Ok(delegate(host, command, &options)?.into());
+                return Ok(delegate(host, command, &input, &options)?.into());
             }
             let mut engine = Engine::open(&options)?;
-            return Ok(act(command, &mut engine, &Caller::ThisProcess, output).await?.into());
+            let caller = Caller::ThisProcess { input };
+            return Ok(act(command, &mut engine, &caller, output).await?.into());
         }
         Command::Device(command) => device::run(command, &options()?, output).await?,
         Command::Watch(args) => sync::watch(args, &options()?, output).await?,
@@ -178,7 +180,7 @@ fn told(
 ) -> Result<(), Failure> {
     if done.is_ok() || !report.events.is_empty() {
         output.show(report)?;
-        output.show_beside(&report.events)?;
+        output.show_beside(&report.events);
     }
     Ok(done?)
 }

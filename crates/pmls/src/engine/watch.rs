@@ -75,7 +75,7 @@ impl Watching {
         Self {
             signals: None,
             groups: Vec::new(),
-            until: time.map(|time| Instant::now() + time),
+            until: time.and_then(|time| Instant::now().checked_add(time)),
             connection: Some(Connection::First),
             pace: Pace::AtOnce,
         }

@@ -119,11 +119,10 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints events where the process that does this command for another tells what it lives through;
-    /// nothing where it does it for itself.
-    pub(crate) fn show_beside(self, events: &[impl Printed]) -> Result<(), Failure> {
-        match self.to {
-            To::Process => Ok(()),
-            To::Caller(told) => events.iter().try_for_each(|event| told.beside.show(event)),
+    /// nothing where it does it for itself. If that fails, it is no failure of the command.
+    pub(crate) fn show_beside(self, events: &[impl Printed]) {
+        if let To::Caller(told) = self.to {
+            let _ = events.iter().try_for_each(|event| told.beside.show(event));
         }
     }
 

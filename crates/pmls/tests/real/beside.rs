@@ -4,7 +4,9 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
+    process::Stdio,
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -109,6 +111,51 @@ fn a_caller_is_answered_as_it_asks() {
     assert!(folder.join("seed").is_file());
     watching.kill();
     alice.sync();
+}
+
+/// Whoever takes time to say something keeps nobody waiting, and a watch that nobody listens to any more goes on
+/// doing what others ask for.
+#[test]
+fn slow_callers_and_deaf_listeners_harm_nobody() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let mut watching = watched(&bob);
+    let mut slow = pmls(&bob.home);
+    let slow = slow.args(["group", "send", "family"]).stdin(Stdio::piped());
+    let mut slow = slow.stdout(Stdio::null()).spawn().unwrap();
+    bob.run(&["group", "send", "family", "meanwhile"]);
+    thread::sleep(Duration::from_secs(11));
+    slow.stdin.take().unwrap().write_all(b"at last").unwrap();
+    assert!(slow.wait().unwrap().success());
+
+    watching.listen_no_more();
+    bob.run(&["group", "send", "family", "unheard"]);
+    bob.run(&["update", "family"]);
+    alice.sync();
+    assert_eq!(alice.read("family"), ["bob: meanwhile", "bob: at last", "bob: unheard"]);
+    watching.kill();
+
+    let far = ["watch", "--for", "18446744073709551615"];
+    let mut forever = pmls(&alice.home);
+    let mut forever = forever.args(far).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(forever.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("connected"), "{line}");
+    forever.kill().unwrap();
+    forever.wait().unwrap();
+}
+
+/// A name in another folder leads to nobody else's home.
+#[test]
+fn a_socket_is_of_one_home() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let watching = watched(&bob);
+    std::os::unix::fs::symlink(bob.home.join("socket"), alice.home.join("socket")).unwrap();
+    alice.run(&["group", "send", "family", "who am I"]);
+    bob.sync();
+    assert_eq!(bob.read("family"), ["alice: who am I"]);
+    assert_eq!(watching.stop(), Some(0));
 }
 
 /// Who asks for something else than the open device is refused, and nothing happens.

@@ -11,7 +11,7 @@ use crate::world::{Device, World, agree, healed, pmls, text_of};
 
 pub(crate) struct Watching {
     process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Watching {
@@ -29,13 +29,14 @@ impl Watching {
             .stderr(Stdio::null());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self { process, lines }
+        Self { process, lines: Some(lines) }
     }
 
     /// Reads what happens, up to what is waited for.
     pub(crate) fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.next().expect("it goes on").unwrap();
+            let lines = self.lines.as_mut().expect("it is listened to");
+            let line = lines.next().expect("it goes on").unwrap();
             let event: Value = serde_json::from_str(&line).unwrap();
             if wanted(&event) {
                 return event;
@@ -47,6 +48,11 @@ impl Watching {
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// From now on nobody reads what it prints.
+    pub(crate) fn listen_no_more(&mut self) {
+        self.lines = None;
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -99,7 +99,7 @@ pub(super) async fn run(
         GroupCommand::Send(args) => {
             let message = match &args.message {
                 Some(message) => message.clone().into_bytes(),
-                None => without_newline(caller.input()?.into_owned()),
+                None => without_newline(caller.input().to_vec()),
             };
             engine.send(&args.group, &message, &mut report).await
         }
