@@ -212,7 +212,10 @@ impl Group {
         refused: &[Vec<u8>],
         commit: &[u8],
     ) -> Result<Received, Error> {
-        on_both!(&mut self.anchored, group => group.follow_with(device, refused, commit))
+        match &mut self.anchored {
+            Anchored::Node(group) => group.follow_in(device, commit, refused, |_| true),
+            Anchored::Leaf(group) => group.process_in(device, commit, refused, |_| true),
+        }
     }
 
     /// Makes the commit that heals, if the policy demands one and it would heal somebody; returns `None`

@@ -126,23 +126,8 @@ impl PairedGroup {
         self.follow_in(device, message, &[], policy)
     }
 
-    /// Processes a commit like [`PairedGroup::follow_if`], together with proposals for which there was no room
-    /// ([`PeerError::TooManyProposals`]): messages of this epoch, from the delivery service. What of it is no
-    /// proposal, or of no use, is passed over.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PairedGroup::follow_if`]: the group is as it was before.
-    pub fn follow_with<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        refused: &[Vec<u8>],
-        commit: &[u8],
-    ) -> Result<Received, Error> {
-        self.follow_in(device, commit, refused, |_| true)
-    }
-
-    fn follow_in<P: Platform>(
+    /// The same, with proposals for which there was no room before: see [`Group::follow_with`](crate::Group::follow_with).
+    pub(crate) fn follow_in<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],

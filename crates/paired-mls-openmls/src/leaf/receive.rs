@@ -42,7 +42,8 @@ impl LeafGroup {
         self.process_in(device, message, &[], policy)
     }
 
-    fn process_in<P: Platform>(
+    /// The same, with proposals for which there was no room before: see [`Group::follow_with`](crate::Group::follow_with).
+    pub(crate) fn process_in<P: Platform>(
         &mut self,
         device: &Device<P>,
         message: &[u8],
@@ -122,22 +123,6 @@ impl LeafGroup {
                 Some(Received::Announced)
             }
         })
-    }
-
-    /// Processes a commit like [`LeafGroup::process`], together with proposals for which there was no room
-    /// ([`PeerError::TooManyProposals`]): messages of this epoch, from the delivery service. What of it is no
-    /// proposal, or of no use, is passed over.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`LeafGroup::process`]: the group is as it was before.
-    pub fn follow_with<P: Platform>(
-        &mut self,
-        device: &Device<P>,
-        refused: &[Vec<u8>],
-        commit: &[u8],
-    ) -> Result<Received, Error> {
-        self.process_in(device, commit, refused, |_| true)
     }
 
     /// Plain MLS.
