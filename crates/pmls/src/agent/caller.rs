@@ -63,9 +63,7 @@ impl Host {
         stream.get_ref().set_read_timeout(None).map_err(Failure::Input)?;
         Ok(Some(Self { stream, pid }))
     }
-}
 
-impl Host {
     /// Has a command done, prints what it says, and returns its exit code.
     pub(crate) fn call(self, arguments: &[String], input: &[u8]) -> Result<Exit, Failure> {
         let Self { mut stream, pid } = self;

@@ -45,23 +45,16 @@ impl Calls {
         Ok(Self { listener, path, home: home.folder().to_owned(), settings })
     }
 
-    /// Waits for the next call of this user.
-    pub(crate) async fn next(&self) -> Call {
+    /// Waits for the next call of this user; for ever where there is no socket.
+    pub(crate) async fn next(calls: Option<&Self>) -> Call {
+        let Some(calls) = calls else { return pending().await };
         loop {
-            match self.listener.accept().await {
+            match calls.listener.accept().await {
                 Ok((stream, _)) if is_of_this_user(&stream) => return Call(stream),
                 Ok(_) => {}
                 // No descriptor is left, for instance.
                 Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
-        }
-    }
-
-    /// Waits for the next call, where there is a socket.
-    pub(crate) async fn next_at(calls: Option<&Self>) -> Call {
-        match calls {
-            Some(calls) => calls.next().await,
-            None => pending().await,
         }
     }
 

@@ -77,7 +77,7 @@ pub(super) async fn watch(
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     loop {
         let news = tokio::select! {
-            news = engine.watch(&mut watching, async || Calls::next_at(calls.as_ref()).await) => news?,
+            news = engine.watch(&mut watching, async || Calls::next(calls.as_ref()).await) => news?,
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         };
