@@ -151,6 +151,19 @@ pub(crate) struct EndArgs {
 }
 
 impl PairCommand {
+    /// The pairing that is named; empty where it is the only one, or none.
+    fn pairing(&self) -> &str {
+        let named = match self {
+            Self::Confirm(ConfirmArgs { pairing, .. })
+            | Self::Resend(PairingArgs { pairing })
+            | Self::Abandon(PairingArgs { pairing })
+            | Self::Publish(PublishArgs { pairing, .. })
+            | Self::End(EndArgs { pairing, .. }) => pairing.as_deref(),
+            Self::Start(_) | Self::Status | Self::Seed(_) | Self::Load(_) => None,
+        };
+        named.unwrap_or_default()
+    }
+
     /// Whether it asks the person at the terminal.
     pub(super) fn asks(&self) -> bool {
         matches!(self, Self::End(args) if !args.dry_run && !args.yes)
@@ -164,6 +177,7 @@ pub(super) async fn run(
     output: Printer<'_>,
 ) -> Result<(), Failure> {
     let mut report = Report::default();
+    let pairing = command.pairing();
     let done = match command {
         PairCommand::Start(args) => {
             let invitation = start(engine, args, caller, &mut report).await?;
@@ -172,14 +186,9 @@ pub(super) async fn run(
         }
         PairCommand::Confirm(args) => {
             let digits = args.digits.as_deref();
-            engine
-                .confirm_pairing(args.pairing.as_deref().unwrap_or_default(), digits, &mut report)
-                .await
-                .map(drop)
+            engine.confirm_pairing(pairing, digits, &mut report).await.map(drop)
         }
-        PairCommand::Resend(args) => {
-            engine.resend(args.pairing.as_deref().unwrap_or_default(), &mut report).await.map(drop)
-        }
+        PairCommand::Resend(_) => engine.resend(pairing, &mut report).await.map(drop),
         PairCommand::Status => return output.show(&Pairings { pairings: engine.pairings()? }),
         PairCommand::Seed(args) => {
             let with = args.with.iter().map(|text| newcomer::parse(text));
@@ -193,31 +202,21 @@ pub(super) async fn run(
             return output
                 .show(&SeedFile { pairing: pairing.to_string(), file: args.file.clone() });
         }
-        PairCommand::Publish(args) => engine
-            .publish_packages(args.pairing.as_deref().unwrap_or_default(), args.count, &mut report)
-            .await
-            .map(drop),
+        PairCommand::Publish(args) => {
+            engine.publish_packages(pairing, args.count, &mut report).await.map(drop)
+        }
         PairCommand::End(args) => {
             let partners = args.force.into();
-            output
-                .show(&engine.plan_end(args.pairing.as_deref().unwrap_or_default(), partners)?)?;
+            output.show(&engine.plan_end(pairing, partners)?)?;
             if args.dry_run || !(args.yes || caller.goes_on()?) {
                 return Ok(());
             }
             match partners {
-                Partners::Lost => engine
-                    .force_end(args.pairing.as_deref().unwrap_or_default(), &mut report)
-                    .await
-                    .map(drop),
-                Partners::Answer => engine
-                    .end_pairing(args.pairing.as_deref().unwrap_or_default(), &mut report)
-                    .await
-                    .map(drop),
+                Partners::Lost => engine.force_end(pairing, &mut report).await.map(drop),
+                Partners::Answer => engine.end_pairing(pairing, &mut report).await.map(drop),
             }
         }
-        PairCommand::Abandon(args) => {
-            engine.abandon_pairing(args.pairing.as_deref().unwrap_or_default(), &mut report).await
-        }
+        PairCommand::Abandon(_) => engine.abandon_pairing(pairing, &mut report).await,
     };
     told(engine.outcome(done), &report, output)
 }
