@@ -55,5 +55,5 @@ pub use self::{
     routes::{app, metrics_app},
     serve::{Server, Signals},
     state::AppState,
-    store::{Holder, RolledBack, StorageFault, StoreError, Unread},
+    store::{Holder, RolledBack, StorageFault, StoreError, Unread, require_file},
 };

@@ -60,6 +60,14 @@ impl Database {
         }
     }
 
+    /// The address of a file.
+    fn file_url(&self) -> Result<&str, StoreError> {
+        match self {
+            Self::Sqlite { url } => Ok(url),
+            Self::Postgres { .. } => Err(StoreError::SqliteOnly),
+        }
+    }
+
     fn url(&self) -> &str {
         match self {
             Self::Sqlite { url } | Self::Postgres { url } => url,
@@ -195,7 +203,7 @@ impl Store {
     ///
     /// [`StoreError::SqliteOnly`], or those of the database.
     pub(crate) async fn vacuum_into(&self, path: &str) -> Result<(), StoreError> {
-        let Database::Sqlite { .. } = self.database else { return Err(StoreError::SqliteOnly) };
+        self.database.file_url()?;
         let mut taken = self.readers.take().await?;
         sqlx::query("VACUUM INTO $1").bind(path).execute(&mut *taken.connection).await?;
         taken.give_back();
@@ -209,10 +217,16 @@ impl Store {
 ///
 /// [`StoreError::SqliteOnly`] for another database.
 pub(crate) fn sqlite_file(address: &str) -> Result<std::path::PathBuf, StoreError> {
-    match Database::parse(address)? {
-        Database::Sqlite { url } => file::path(&url),
-        Database::Postgres { .. } => Err(StoreError::SqliteOnly),
-    }
+    file::path(Database::parse(address)?.file_url()?)
+}
+
+/// Refuses the address of a database that is no file, whether or not it can be reached.
+///
+/// # Errors
+///
+/// [`StoreError::SqliteOnly`], [`StoreError::UnknownDatabase`].
+pub fn require_file(address: &str) -> Result<(), StoreError> {
+    Database::parse(address)?.file_url().map(drop)
 }
 
 fn install_drivers() {

@@ -82,6 +82,7 @@ pub(crate) use self::{
 };
 use self::{batch::Writer, lease::Lease, nonce::Reads, probe::Readiness, shelf::Shelf};
 pub use self::{
+    connect::require_file,
     error::{Holder, StorageFault, StoreError},
     repair::RolledBack,
     retention::Unread,

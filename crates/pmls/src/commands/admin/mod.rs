@@ -10,7 +10,7 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_traits::random::OpenMlsRand as _;
 use paired_mls_api::{DeviceId, GroupId, UserId};
 use paired_mls_service::{
-    Admin, Clock, KeyPackages, OldDevices, StoreError, SystemClock, Unread,
+    Admin, Clock, KeyPackages, OldDevices, SystemClock, Unread, require_file,
     restore as restore_backup,
 };
 
@@ -117,10 +117,8 @@ pub(super) async fn run(
     let database = args.database.as_deref().or(file.serve.database()).unwrap_or(DATABASE);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // Said first, and also when the server is down: these are the tools of PostgreSQL.
-    let for_a_file = matches!(args.command, AdminCommand::Backup { .. } | AdminCommand::Restore(_));
-    if for_a_file && ["postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme))
-    {
-        return Err(StoreError::SqliteOnly.into());
+    if matches!(args.command, AdminCommand::Backup { .. } | AdminCommand::Restore(_)) {
+        require_file(database)?;
     }
     if let AdminCommand::Restore(args) = &args.command {
         return restore(args, database, clock, output).await;
