@@ -44,9 +44,7 @@ impl<K: Clone + Eq + Hash> Counted<K> {
         counts.insert(key.clone(), held + 1);
         Some(Place { key: key.clone(), counts: Arc::clone(&self.counts) })
     }
-}
 
-impl<K: Clone + Eq + Hash> Counted<K> {
     /// What is held.
     pub(crate) fn held(&self) -> Vec<K> {
         lock(&self.counts).keys().cloned().collect()
