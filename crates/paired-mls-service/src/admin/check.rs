@@ -1,10 +1,18 @@
 //! Whether the database is as this software keeps it.
 
+use paired_mls_api::SignatureScheme;
+
 use super::{Admin, Checked, Finding};
 use crate::{
     StoreError,
-    store::{Bounds, Broken, Database, Facts, Keys, Orphans, Pages, Strays, Stretch, Walk, Walked},
+    store::{
+        Bounds, Broken, Database, EndedKeys, Facts, KeyFault, Keys, Orphans, Pages, RecoveryKeys,
+        Strays, Stretch, Walk, Walked,
+    },
 };
+
+/// What a key is that would not be taken today.
+const WEAK: &str = "that is none of its scheme, or one for which anybody can sign";
 
 /// How many findings are told: whatever is wrong with more has one cause.
 const MOST: usize = 100;
@@ -38,6 +46,7 @@ impl Admin {
             checked.found(format!("{count} {what}"), next);
         }
         self.check_devices(&mut checked).await?;
+        self.check_recovery_keys(&mut checked).await?;
         self.check_groups(&mut checked).await?;
         Ok(checked)
     }
@@ -49,12 +58,57 @@ impl Admin {
             let Some((last, _)) = devices.last() else { return Ok(()) };
             from = last.as_bytes().to_vec();
             checked.devices += devices.len() as u64;
-            for (device, _) in devices.iter().filter(|(_, other)| *other) {
-                let next = format!("delete it: `pmls admin delete device {device} --yes`");
-                checked
-                    .found(format!("the device {device} has another key than its id says"), next);
+            for (device, fault) in &devices {
+                match fault {
+                    None => {}
+                    Some(KeyFault::Other) => {
+                        let next = format!("delete it: `pmls admin delete device {device} --yes`");
+                        let what = format!("the device {device} has another key than its id says");
+                        checked.found(what, next);
+                    }
+                    Some(KeyFault::Weak) => {
+                        let what = format!("the device {device} has a key {WEAK}");
+                        let next = format!(
+                            "revoke it: `pmls admin revoke {device}`; its user makes new keys, and registers them as a \
+                             further device"
+                        );
+                        checked.found(what, next);
+                    }
+                }
             }
         }
+    }
+
+    /// Those that were taken before weak ones were refused: nobody is let in by one.
+    async fn check_recovery_keys(&self, checked: &mut Checked) -> Result<(), StoreError> {
+        let weak = |key: &[u8]| SignatureScheme::Ed25519.check_key(key).is_err();
+        let mut from = Vec::new();
+        loop {
+            let keys = self.store.run(&RecoveryKeys(&from)).await?;
+            let Some((last, _)) = keys.last() else { break };
+            from = last.as_bytes().to_vec();
+            for (user, _) in keys.iter().filter(|(_, key)| weak(key)) {
+                let user = String::from_utf8_lossy(user.as_bytes());
+                let what = format!("the user {user} has a recovery key {WEAK}");
+                let next = "have the user replace it: `pmls device recovery-key --replace`; without a device, \
+                            let one in by `pmls admin free`";
+                checked.found(what, next);
+            }
+        }
+        let (mut from, mut ended) = (Vec::new(), 0);
+        loop {
+            let keys = self.store.run(&EndedKeys(&from)).await?;
+            let Some((last, _)) = keys.last() else { break };
+            from.clone_from(last);
+            ended += keys.iter().filter(|(_, key)| weak(key)).count();
+        }
+        if ended > 0 {
+            let what = format!("{ended} users that have ended have a recovery key {WEAK}");
+            let next = "nothing now: whoever asks for such a user again is let in by `pmls admin free`, and has the \
+                        key replaced: `pmls device recovery-key --replace`";
+            checked.found(what, next);
+        }
+        Ok(())
     }
 
     async fn check_groups(&self, checked: &mut Checked) -> Result<(), StoreError> {

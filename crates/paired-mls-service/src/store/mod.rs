@@ -53,9 +53,10 @@ pub(crate) use self::connect::Database;
 pub(crate) use self::{
     admin::{
         Approvals, Ban, Bounds, Broken, ByOperator, DeleteApproval, DeleteDevice, DeleteGroup,
-        DeleteLog, DeleteUser, Devices, DropDevices, Facts, FreeDevice, Groups, GroupsAlone,
-        Incarnation, KeyOfUser, Keys, Members as Roster, NewIncarnation, Orphans, OwnGroups, Pages,
-        ShutOut, Strays, Stretch, Touched, Unban, Users, Walk, Walked,
+        DeleteLog, DeleteUser, Devices, DropDevices, EndedKeys, Facts, FreeDevice, Groups,
+        GroupsAlone, Incarnation, KeyFault, KeyOfUser, Keys, Members as Roster, NewIncarnation,
+        Orphans, OwnGroups, Pages, RecoveryKeys, ShutOut, Strays, Stretch, Touched, Unban, Users,
+        Walk, Walked,
     },
     approval::{APPROVED, ApprovalsOf, Approve, WithdrawApproval},
     connect::{Heard, listen, sqlite_file},

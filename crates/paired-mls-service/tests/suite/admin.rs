@@ -1,13 +1,16 @@
 //! What an operator does beside a service that runs.
 
-use paired_mls_api::{Access, GroupId, LogPage, ProblemKind, RevokeDevice, path};
-use paired_mls_service::{Admin, Clock as _, KeyPackages, OldDevices, StoreError, Unread};
+use paired_mls_api::{
+    Access, DeviceId, GroupId, LogPage, ProblemKind, RevokeDevice, SignatureScheme, path,
+};
+use paired_mls_service::{Admin, Clock as _, Finding, KeyPackages, OldDevices, StoreError, Unread};
 use sqlx::Row as _;
 
 use crate::{
     backend::{Backend, Replica, on_both},
     device::Device,
     messages::*,
+    recovery::put,
     subscriptions::Reader,
 };
 
@@ -22,6 +25,7 @@ on_both!(
     lists_come_in_pages,
     what_is_not_there_is_said,
     a_check_finds_what_is_wrong,
+    a_check_names_keys_for_which_anybody_can_sign,
     a_restored_database_is_marked,
 );
 
@@ -403,6 +407,47 @@ async fn a_check_finds_what_is_wrong(backend: Backend) {
     assert!(findings.iter().any(|finding| finding.what.contains("another key")), "{findings:?}");
     admin.delete_device(&alice.id).await.unwrap();
     assert_eq!(admin.check().await.unwrap().findings, []);
+}
+
+/// What was stored before such keys were refused.
+async fn a_check_names_keys_for_which_anybody_can_sign(backend: Backend) {
+    let replica = backend.replica().await;
+    let alice = Device::registered(&replica, "alice").await;
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let weak = DeviceId::of_key(SignatureScheme::Ed25519, &neutral);
+    let pool = sqlx::AnyPool::connect(&backend.config.database).await.unwrap();
+    let (neutral, user) = (neutral.as_slice(), alice.user.as_bytes());
+    let device = "INSERT INTO devices (device_id, user_id, scheme, signature_key)
+                  VALUES ($1, $2, 'ed25519', $3)";
+    let device = sqlx::query(device).bind(weak.as_bytes()).bind(user).bind(neutral);
+    let key = "UPDATE users SET recovery_key = $1 WHERE user_id = $2";
+    let key = sqlx::query(key).bind(neutral).bind(user);
+    let ended = "INSERT INTO ended (subject, forget_day, recovery_key) VALUES ($1, 1, $2)";
+    let ended = sqlx::query(ended).bind(b"ended".as_slice()).bind(neutral);
+    for stored in [device, key, ended] {
+        assert_eq!(stored.execute(&pool).await.unwrap().rows_affected(), 1);
+    }
+    let admin = admin(&backend).await;
+    let checked = admin.check().await.unwrap();
+    assert_eq!(checked.devices, 2);
+    let told = |what: &str, next: &str| {
+        let is = |finding: &&Finding| finding.what.contains(what) && finding.next.contains(next);
+        let found = checked.findings.iter().find(is);
+        let found = found.unwrap_or_else(|| panic!("{what}: {:?}", checked.findings));
+        assert!(found.what.contains("anybody can sign"), "{found:?}");
+    };
+    told(&format!("the device {weak}"), &format!("pmls admin revoke {weak}"));
+    told("the user alice", "pmls device recovery-key --replace");
+    told("1 users that have ended", "pmls admin free");
+    assert_eq!(checked.findings.len(), 3);
+
+    // What the findings say mends them.
+    admin.revoke(&weak).await.unwrap().unwrap();
+    put(&replica, &alice, &Device::new("paper")).await.done();
+    sqlx::query("DELETE FROM ended").execute(&pool).await.unwrap();
+    assert_eq!(admin.check().await.unwrap().findings, []);
+    pool.close().await;
 }
 
 async fn a_restored_database_is_marked(backend: Backend) {

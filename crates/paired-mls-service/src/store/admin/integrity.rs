@@ -1,7 +1,7 @@
 //! Whether the database is as this software keeps it.
 
 use futures_util::TryStreamExt as _;
-use paired_mls_api::{DeviceId, EntryKind, GroupId, LogChain};
+use paired_mls_api::{DeviceId, EntryKind, GroupId, LogChain, UserId};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, any::AnyRow};
 
@@ -9,7 +9,7 @@ use super::{
     super::{
         StoreError, Transaction, Tx,
         chain::kind,
-        row::{bytes, int, optional_uint, scheme, uint},
+        row::{bytes, int, optional_uint, scheme, uint, user},
     },
     STEP,
 };
@@ -299,19 +299,28 @@ impl Transaction for Strays {
     }
 }
 
-/// Devices behind an id, and whether each has the id of its key.
+/// What is wrong with the key of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    /// The id of the device is that of another one.
+    Other,
+    /// It is none of its scheme, or one for which anybody can sign, and the device is not revoked.
+    Weak,
+}
+
+/// Devices behind an id.
 pub(crate) struct Keys<'a>(pub(crate) &'a [u8]);
 
 impl Transaction for Keys<'_> {
     const NAME: &'static str = "check_devices";
     const WRITES: bool = false;
     const ONE: bool = true;
-    /// The ids, and which of them are of another key.
-    type Output = Vec<(DeviceId, bool)>;
+    /// The ids, and what is wrong with their keys.
+    type Output = Vec<(DeviceId, Option<KeyFault>)>;
 
     async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
         let rows = sqlx::query(
-            "SELECT device_id, scheme, signature_key FROM devices
+            "SELECT device_id, scheme, signature_key, revoked_at FROM devices
              WHERE device_id > $1 ORDER BY device_id LIMIT $2",
         )
         .bind(self.0)
@@ -320,9 +329,60 @@ impl Transaction for Keys<'_> {
         .await?;
         let key = |row: &AnyRow| {
             let id = super::super::row::device(row, 0)?;
-            let other = DeviceId::of_key(scheme(row, 1)?, &bytes(row, 2)?) != id;
-            Ok((id, other))
+            let (scheme, key, revoked) = (scheme(row, 1)?, bytes(row, 2)?, optional_uint(row, 3)?);
+            let fault = if DeviceId::of_key(scheme, &key) != id {
+                Some(KeyFault::Other)
+            } else if revoked.is_none() && scheme.check_key(&key).is_err() {
+                Some(KeyFault::Weak)
+            } else {
+                None
+            };
+            Ok((id, fault))
         };
         rows.iter().map(key).collect()
+    }
+}
+
+/// Recovery keys of users behind one.
+pub(crate) struct RecoveryKeys<'a>(pub(crate) &'a [u8]);
+
+impl Transaction for RecoveryKeys<'_> {
+    const NAME: &'static str = "check_recovery_keys";
+    const WRITES: bool = false;
+    const ONE: bool = true;
+    type Output = Vec<(UserId, Vec<u8>)>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        let rows = sqlx::query(
+            "SELECT user_id, recovery_key FROM users
+             WHERE user_id > $1 AND recovery_key IS NOT NULL ORDER BY user_id LIMIT $2",
+        )
+        .bind(self.0)
+        .bind(i64::from(STEP))
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(|row| Ok((user(row, 0)?, bytes(row, 1)?))).collect()
+    }
+}
+
+/// Recovery keys of users that have ended, behind the hash of one.
+pub(crate) struct EndedKeys<'a>(pub(crate) &'a [u8]);
+
+impl Transaction for EndedKeys<'_> {
+    const NAME: &'static str = "check_ended_keys";
+    const WRITES: bool = false;
+    const ONE: bool = true;
+    type Output = Vec<(Vec<u8>, Vec<u8>)>;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Self::Output, StoreError> {
+        let rows = sqlx::query(
+            "SELECT subject, recovery_key FROM ended
+             WHERE subject > $1 AND recovery_key IS NOT NULL ORDER BY subject LIMIT $2",
+        )
+        .bind(self.0)
+        .bind(i64::from(STEP))
+        .fetch_all(tx.connection())
+        .await?;
+        rows.iter().map(|row| Ok((bytes(row, 0)?, bytes(row, 1)?))).collect()
     }
 }

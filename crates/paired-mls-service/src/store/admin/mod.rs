@@ -22,7 +22,10 @@ pub(crate) use self::{
     delete::{
         DeleteApproval, DeleteDevice, DeleteGroup, DeleteLog, DeleteUser, DropDevices, GroupsAlone,
     },
-    integrity::{Bounds, Broken, Facts, Keys, Orphans, Pages, Strays, Stretch, Walk, Walked},
+    integrity::{
+        Bounds, Broken, EndedKeys, Facts, KeyFault, Keys, Orphans, Pages, RecoveryKeys, Strays,
+        Stretch, Walk, Walked,
+    },
     look::{Approvals, Devices, Groups, Members, OwnGroups, Users},
     restored::{KeyOfUser, NewIncarnation, ShutOut},
 };
