@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Readiness, Shelf, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file};
+use super::{
+    Here, Readiness, Shelf, StorageFault, Store, StoreError, Topic, Tx, Waker, Writer, file,
+};
 use sqlx::{
     AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Row as _, any::AnyPoolOptions,
     migrate::Migrator, postgres::PgListener,
@@ -118,7 +120,12 @@ impl Store {
         };
         let readiness = Readiness::default();
         let (reads, counts) = Default::default();
-        let store = Self { database, readers, writers, writer, waker, reads, counts, readiness };
+        let here = match &database {
+            Database::Sqlite { url } => Here::of_file(url),
+            Database::Postgres { .. } => None,
+        };
+        let store =
+            Self { database, here, readers, writers, writer, waker, reads, counts, readiness };
         store.chain_up().await?;
         Ok(store)
     }
@@ -146,7 +153,9 @@ impl Store {
         };
         let readiness = Readiness::default();
         let (reads, counts) = Default::default();
-        let store = Self { database, readers, writers, writer, waker, reads, counts, readiness };
+        let here = None;
+        let store =
+            Self { database, here, readers, writers, writer, waker, reads, counts, readiness };
         store.is_current().await?;
         Ok(store)
     }

@@ -1,13 +1,12 @@
 //! Users and devices.
 
-use paired_mls_api::{DeviceId, SignatureScheme, UserId};
-use sqlx::any::AnyRow;
-
 use super::{
     StoreError, Topic, Transaction, Tx,
-    row::{bytes, device, int, optional_uint, scheme, uint, user},
+    lookup::{Key, Lookup},
+    row::{Columns, bytes, device, int, optional_uint, scheme, uint, user},
     unused::{HasEnded, Subject, forget, revive},
 };
+use paired_mls_api::{DeviceId, SignatureScheme, UserId};
 
 /// A registered device.
 #[derive(Clone, Debug)]
@@ -24,7 +23,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+    fn read(row: &impl Columns) -> Result<Self, StoreError> {
         Ok(Self {
             device: device(row, 0)?,
             user: user(row, 1)?,
@@ -40,22 +39,18 @@ impl Device {
 /// A device, if there is one.
 pub(crate) struct DeviceById<'a>(pub(crate) &'a DeviceId);
 
-impl Transaction for DeviceById<'_> {
+impl Lookup for DeviceById<'_> {
     const NAME: &'static str = "device_by_id";
-    const WRITES: bool = false;
-    const ONE: bool = true;
+    const STATEMENT: &'static str = "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at, u.used_day
+         FROM devices d JOIN users u ON u.user_id = d.user_id WHERE d.device_id = $1";
     type Output = Option<Device>;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Option<Device>, StoreError> {
-        let row = sqlx::query(
-            "SELECT d.device_id, d.user_id, d.scheme, d.signature_key, d.revoked_at, u.banned_at,
-                 u.used_day
-             FROM devices d JOIN users u ON u.user_id = d.user_id WHERE d.device_id = $1",
-        )
-        .bind(self.0.as_bytes())
-        .fetch_optional(tx.connection())
-        .await?;
-        row.as_ref().map(Device::read).transpose()
+    fn keys(&self) -> Result<Vec<Key<'_>>, StoreError> {
+        Ok(vec![Key::Bytes(self.0.as_bytes())])
+    }
+
+    fn read(&self, rows: &[impl Columns]) -> Result<Option<Device>, StoreError> {
+        rows.first().map(Device::read).transpose()
     }
 }
 

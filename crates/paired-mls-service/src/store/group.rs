@@ -1,11 +1,11 @@
 //! Groups and who may use them.
 
 use paired_mls_api::{Access, GroupId, UserId};
-use sqlx::Row as _;
 
 use super::{
     StoreError, Transaction, Tx,
-    row::{bytes, int, optional_uint, uint},
+    lookup::{Key, Lookup},
+    row::{Columns, bytes, int, optional_uint, uint},
 };
 
 /// Where a group is.
@@ -54,38 +54,31 @@ pub(crate) struct GroupById<'a> {
     pub(crate) user: &'a UserId,
 }
 
-impl Transaction for GroupById<'_> {
+impl Lookup for GroupById<'_> {
     const NAME: &'static str = "group_by_id";
-    const WRITES: bool = false;
-    const ONE: bool = true;
+    const STATEMENT: &'static str =
+        "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at, r.joined_at, g.used_day FROM groups g
+         LEFT JOIN roster r ON r.group_id = g.group_id AND r.user_id = $2 WHERE g.group_id = $1";
     type Output = Option<Group>;
 
-    async fn run(&self, tx: &mut Tx) -> Result<Option<Group>, StoreError> {
-        let row = sqlx::query(
-            "SELECT g.epoch, g.head, g.access, r.user_id, r.removed_at, r.joined_at,
-                 g.used_day FROM groups g
-             LEFT JOIN roster r ON r.group_id = g.group_id AND r.user_id = $2
-             WHERE g.group_id = $1",
-        )
-        .bind(self.group.as_bytes())
-        .bind(self.user.as_bytes())
-        .fetch_optional(tx.connection())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let listed: Option<Vec<u8>> = row.try_get(3)?;
-        let standing = match (listed, optional_uint(&row, 4)?) {
+    fn keys(&self) -> Result<Vec<Key<'_>>, StoreError> {
+        Ok(vec![Key::Bytes(self.group.as_bytes()), Key::Bytes(self.user.as_bytes())])
+    }
+
+    fn read(&self, rows: &[impl Columns]) -> Result<Option<Group>, StoreError> {
+        let Some(row) = rows.first() else { return Ok(None) };
+        let standing = match (row.optional_bytes(3)?, optional_uint(row, 4)?) {
             (None, _) => Standing::Stranger,
             (Some(_), None) => Standing::Listed,
             (Some(_), Some(position)) => Standing::RemovedAt(position),
         };
-        let access: String = row.try_get(2)?;
         Ok(Some(Group {
-            epoch: uint(&row, 0)?,
-            head: uint(&row, 1)?,
-            access: access_of(&access)?,
+            epoch: uint(row, 0)?,
+            head: uint(row, 1)?,
+            access: access_of(&row.text(2)?)?,
             standing,
-            start: optional_uint(&row, 5)?.unwrap_or_default().saturating_sub(1),
-            used_day: optional_uint(&row, 6)?,
+            start: optional_uint(row, 5)?.unwrap_or_default().saturating_sub(1),
+            used_day: optional_uint(row, 6)?,
         }))
     }
 }

@@ -6,8 +6,9 @@ use sqlx::any::AnyRow;
 
 use super::{
     Refusal, StoreError, Topic, Transaction, Tx,
+    lookup::{Key, Lookup},
     part::rows_between,
-    row::{bytes, device, int, uint, user},
+    row::{Columns, bytes, device, int, uint, user},
 };
 
 /// An envelope and whose mailbox it goes to.
@@ -167,18 +168,17 @@ impl Transaction for ItemsAfter<'_> {
 /// The position of the last item that a mailbox ever had; 0 for none.
 pub(crate) struct MailboxHead<'a>(pub(crate) &'a DeviceId);
 
-impl Transaction for MailboxHead<'_> {
+impl Lookup for MailboxHead<'_> {
     const NAME: &'static str = "mailbox_head";
-    const WRITES: bool = false;
-    const ONE: bool = true;
+    const STATEMENT: &'static str = "SELECT mailbox_head FROM devices WHERE device_id = $1";
     type Output = u64;
 
-    async fn run(&self, tx: &mut Tx) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT mailbox_head FROM devices WHERE device_id = $1")
-            .bind(self.0.as_bytes())
-            .fetch_optional(tx.connection())
-            .await?;
-        row.map_or(Ok(0), |row| uint(&row, 0))
+    fn keys(&self) -> Result<Vec<Key<'_>>, StoreError> {
+        Ok(vec![Key::Bytes(self.0.as_bytes())])
+    }
+
+    fn read(&self, rows: &[impl Columns]) -> Result<u64, StoreError> {
+        rows.first().map_or(Ok(0), |row| uint(row, 0))
     }
 }
 

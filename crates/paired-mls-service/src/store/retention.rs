@@ -5,7 +5,8 @@ use paired_mls_api::{DeviceId, GroupId};
 use super::{
     Store, StoreError, Transaction, Tx,
     chain::chain_at,
-    row::{bytes, int, optional_uint, uint},
+    lookup::{Key, Lookup},
+    row::{Columns, bytes, int, optional_uint, uint},
 };
 
 /// How long logs are kept.
@@ -258,17 +259,17 @@ async fn read_by_all(tx: &mut Tx, group: &GroupId) -> Result<u64, StoreError> {
 /// Up to where the entries of a log are gone; 0 for nowhere.
 pub(crate) struct PrunedThrough<'a>(pub(crate) &'a GroupId);
 
-impl Transaction for PrunedThrough<'_> {
+impl Lookup for PrunedThrough<'_> {
     const NAME: &'static str = "pruned_through";
-    const WRITES: bool = false;
+    const STATEMENT: &'static str = "SELECT pruned_through FROM groups WHERE group_id = $1";
     type Output = u64;
 
-    async fn run(&self, tx: &mut Tx) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT pruned_through FROM groups WHERE group_id = $1")
-            .bind(self.0.as_bytes())
-            .fetch_optional(tx.connection())
-            .await?;
-        row.map_or(Ok(0), |row| uint(&row, 0))
+    fn keys(&self) -> Result<Vec<Key<'_>>, StoreError> {
+        Ok(vec![Key::Bytes(self.0.as_bytes())])
+    }
+
+    fn read(&self, rows: &[impl Columns]) -> Result<u64, StoreError> {
+        rows.first().map_or(Ok(0), |row| uint(row, 0))
     }
 }
 

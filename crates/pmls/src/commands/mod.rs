@@ -21,7 +21,7 @@ mod tree;
 mod update;
 mod vault;
 
-use std::process::ExitCode;
+use std::{num::NonZero, process::ExitCode};
 
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
 use paired_mls_vault::Hardening;
@@ -98,10 +98,16 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// A device does one thing after the other, on one thread; a server many at once.
+    /// A device does one thing after the other, on one thread; a server many at once, with a thread to spare if one
+    /// waits for a disk.
     pub(crate) fn runtime(&self) -> Builder {
         match self {
-            Self::Serve(_) => Builder::new_multi_thread(),
+            Self::Serve(_) => {
+                let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+                let mut runtime = Builder::new_multi_thread();
+                runtime.worker_threads(threads.max(2));
+                runtime
+            }
             _ => Builder::new_current_thread(),
         }
     }
