@@ -13,6 +13,7 @@
 //! and remembers each nonce until its window has passed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signature, VerifyingKey};
 use httpsig::prelude::{
     AlgorithmName, HttpSigError, HttpSignatureBase, HttpSignatureHeaders, HttpSignatureParams,
     PublicKey, SigningKey,
@@ -261,11 +262,21 @@ impl SignedRequest {
         if params.alg.as_deref().is_some_and(|alg| alg != scheme.name()) {
             return Err(SignatureError::Parameter("alg"));
         }
-        let key = PublicKey::from_bytes(&scheme.algorithm(), public_key)
-            .map_err(|_| SignatureError::Key)?;
-        base(target, &self.content_digest, params)
-            .and_then(|base| base.verify_signature_headers(&key, &self.headers))
-            .map_err(|_| SignatureError::Invalid)
+        let base = base(target, &self.content_digest, params);
+        let base = base.map_err(|_| SignatureError::Invalid)?;
+        let verified = match scheme {
+            SignatureScheme::Ed25519 => {
+                let key = public_key.try_into().map_err(|_| SignatureError::Key)?;
+                let key = VerifyingKey::from_bytes(key).map_err(|_| SignatureError::Key)?;
+                base.verify_signature_headers(&Ed25519(key), &self.headers)
+            }
+            SignatureScheme::P256 | SignatureScheme::P384 => {
+                let key = PublicKey::from_bytes(&scheme.algorithm(), public_key);
+                let key = key.map_err(|_| SignatureError::Key)?;
+                base.verify_signature_headers(&key, &self.headers)
+            }
+        };
+        verified.map_err(|_| SignatureError::Invalid)
     }
 }
 
@@ -288,6 +299,26 @@ fn base(
     };
     let lines = COVERED.into_iter().zip(values).map(component).collect::<Result<Vec<_>, _>>()?;
     HttpSignatureBase::try_new(&lines, params)
+}
+
+/// A key of Ed25519, verified by the implementation that devices sign with.
+struct Ed25519(VerifyingKey);
+
+impl httpsig::prelude::VerifyingKey for Ed25519 {
+    /// Strictly: neither the key nor the point of the signature is of a small order (RFC 8032 section 5.1.7).
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), HttpSigError> {
+        let signature = Signature::from_slice(signature);
+        let verified = signature.and_then(|signature| self.0.verify_strict(data, &signature));
+        verified.map_err(|error| HttpSigError::InvalidSignature(error.to_string()))
+    }
+
+    fn key_id(&self) -> String {
+        String::new()
+    }
+
+    fn alg(&self) -> AlgorithmName {
+        AlgorithmName::Ed25519
+    }
 }
 
 /// A signature that was made, for a library that wants to ask for it.

@@ -167,3 +167,39 @@ fn the_crate_agrees_with_the_rfc() {
     let verified = httpsig::prelude::VerifyingKey::verify(&key, &base.as_bytes(), &signature);
     assert!(verified.is_ok());
 }
+
+/// The neutral element as a key. With the base point as R and 1 as s, the equation of RFC 8032 holds for every message.
+struct Neutral;
+
+impl RequestKey for Neutral {
+    type Error = Infallible;
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::Ed25519
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        let mut neutral = vec![0; 32];
+        neutral[0] = 1;
+        neutral
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Infallible> {
+        let mut signature = vec![0x66; 64];
+        (signature[0], signature[32]) = (0x58, 1);
+        signature[33..].fill(0);
+        Ok(signature)
+    }
+}
+
+#[test]
+fn nobody_signs_for_a_key_of_a_small_order() {
+    let key = VerifyingKey::from_bytes(&Neutral.public_key().try_into().unwrap()).unwrap();
+    let everything = Signature::from_slice(&Neutral.sign(b"").unwrap()).unwrap();
+    // So it is the verifier that refuses it.
+    ed25519_dalek::Verifier::verify(&key, b"anything", &everything).unwrap();
+    let fields = sign_request(&Neutral, TARGET, b"", 1_800_000_000, &[5; 24]).unwrap();
+    let read = SignedRequest::read(&fields).unwrap();
+    let refused = read.verify(TARGET, b"", Neutral.scheme(), &Neutral.public_key());
+    assert_eq!(refused, Err(SignatureError::Invalid));
+}
