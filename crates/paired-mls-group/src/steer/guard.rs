@@ -5,7 +5,7 @@ use paired_mls::wire::{Content, FramedContentTbs, SignContent};
 use super::Sending;
 use crate::GuardError;
 
-impl Sending<'_> {
+impl Sending {
     /// Looks at what is about to be signed, and refuses a commit that is not paired. Anything but a commit
     /// passes.
     ///

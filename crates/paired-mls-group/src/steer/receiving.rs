@@ -12,17 +12,18 @@ use crate::{Error, Opening, PeerError, Refused, Steering};
 const MAX_LEVELS: u8 = 32;
 
 /// One message that may carry a Notify for this device.
-pub struct Receiving<'a> {
-    vault: &'a Vault,
-    tape: &'a TapeId,
+pub struct Receiving {
+    vault: Vault,
+    tape: TapeId,
     context: EpochContext,
     opened: Mutex<Option<Notify>>,
     error: FirstError,
 }
 
-impl<'a> Receiving<'a> {
+impl Receiving {
     /// `context` is the epoch that the message, if it is a commit, creates.
-    pub fn new(vault: &'a Vault, tape: &'a TapeId, context: EpochContext) -> Self {
+    pub fn new(vault: &Vault, tape: &TapeId, context: EpochContext) -> Self {
+        let (vault, tape) = (vault.clone(), tape.clone());
         Self { vault, tape, context, opened: Mutex::default(), error: FirstError::default() }
     }
 
@@ -37,7 +38,7 @@ impl<'a> Receiving<'a> {
             kem_output: asked.kem_output.to_vec(),
             ciphertext: asked.ciphertext.to_vec(),
         };
-        let notify = match self.vault.open_notify(self.tape, &sealed, asked.info) {
+        let notify = match self.vault.open_notify(&self.tape, &sealed, asked.info) {
             Ok(notify) => notify,
             // Ordinary HPKE, or a forgery that ordinary HPKE will refuse.
             Err(VaultError::Notify(NotifyError::NotANotify | NotifyError::Length { .. })) => {
@@ -50,7 +51,7 @@ impl<'a> Receiving<'a> {
             return Err(PeerError::Level(notify.level).into());
         }
         // `info` names the group, the epoch, the new tree and the transcript: this commit only.
-        let claimed = self.vault.claim(self.tape, notify.spot, asked.info);
+        let claimed = self.vault.claim(&self.tape, notify.spot, asked.info);
         let value = claimed.map_err(|error| match error {
             VaultError::Tape(error) => Error::from(PeerError::Tape(error)),
             error => error.into(),
@@ -61,7 +62,7 @@ impl<'a> Receiving<'a> {
     }
 }
 
-impl Steering for Receiving<'_> {
+impl Steering for Receiving {
     fn open(&self, asked: &Opening<'_>) -> Option<Result<Secret, Refused>> {
         if !is_path_node(asked.info) {
             return None;

@@ -13,9 +13,9 @@ use crate::{Draw, Error, GuardError, Library, Refused, Sealed, Sealing, Signing,
 
 /// One paired commit in the making: the path from the tape, Notifies inside the anchor, and the guard's check
 /// before anything is signed.
-pub struct Sending<'a> {
-    vault: &'a Vault,
-    tape: &'a TapeId,
+pub struct Sending {
+    vault: Vault,
+    tape: TapeId,
     path: PathSecret,
     drawn: AtomicBool,
     pub(super) levels: Vec<Level>,
@@ -69,7 +69,7 @@ impl Level {
     }
 }
 
-impl<'a> Sending<'a> {
+impl Sending {
     /// Derives the levels of `anchor` from the first path secret.
     ///
     /// # Errors
@@ -77,8 +77,8 @@ impl<'a> Sending<'a> {
     /// [`GuardError::Crypto`] if the library cannot derive their keys.
     pub fn new(
         library: &impl Library,
-        vault: &'a Vault,
-        tape: &'a TapeId,
+        vault: &Vault,
+        tape: &TapeId,
         path: PathSecret,
         anchor: &Anchor,
     ) -> Result<Self, Error> {
@@ -87,6 +87,7 @@ impl<'a> Sending<'a> {
         let levels = levels.map(|(secret, level)| Level::new(library, &path, secret, level));
         let levels = levels.collect::<Result<_, _>>()?;
         let (drawn, error) = (AtomicBool::new(false), FirstError::default());
+        let (vault, tape) = (vault.clone(), tape.clone());
         Ok(Self { vault, tape, path, drawn, levels, error })
     }
 
@@ -101,12 +102,12 @@ impl<'a> Sending<'a> {
             spot: self.path.spot(),
             level: u8::try_from(number).map_err(|_| DerivationTooLong)?,
         };
-        let sealed = self.vault.seal_notify(self.tape, &notify, kem_output.clone(), info)?;
+        let sealed = self.vault.seal_notify(&self.tape, &notify, kem_output.clone(), info)?;
         Ok(Sealed { kem_output: sealed.kem_output, ciphertext: sealed.ciphertext })
     }
 }
 
-impl Steering for Sending<'_> {
+impl Steering for Sending {
     /// The path secret, once. Everything else, the key of the leaf too, is the library's own.
     fn draw(&self, draw: Draw, length: usize) -> Option<Result<Secret, Refused>> {
         let secret = self.path.secret();

@@ -109,7 +109,7 @@ type Loaded<'a> = CommitBuilder<'a, LoadedPsks, &'a mut MlsGroup>;
 fn build_with(
     commit: Loaded<'_>,
     device: &TestDevice,
-    sending: &Sending<'_>,
+    sending: &Sending,
     rand: &impl OpenMlsRand,
     crypto: &impl OpenMlsCrypto,
 ) -> Result<(), Error> {

@@ -16,7 +16,7 @@ fn info(label: &str) -> Vec<u8> {
 }
 
 /// Runs `check` on a commit with one Notify, and its path secret.
-fn with_sending(check: impl FnOnce(&Sending<'_>, &Secret)) {
+fn with_sending(check: impl FnOnce(&Sending, &Secret)) {
     let (_, vault, tape) = pairing();
     let context = EpochContext { group_id: vec![], epoch: 1, confirmed_transcript_hash: vec![] };
     let path = vault.draw(&tape, 1).unwrap().into_path_secret(&context).unwrap();
