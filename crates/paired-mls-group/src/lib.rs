@@ -13,6 +13,8 @@
 //! | [`packages`] | KeyPackages from the tape |
 //! | [`signal`] | what members say of their pairings |
 //! | [`waiting`] | how many proposals wait for a commit |
+//! | [`reserved`] | group identifiers that are used for something else |
+//! | [`Outgoing`], [`Received`] | what a device sends, and what it has received |
 //! | [`Error`] | what goes wrong, and who is to blame |
 
 #![no_std]
@@ -28,7 +30,10 @@ pub mod gate;
 pub mod identity;
 mod library;
 pub mod node;
+mod outgoing;
 pub mod packages;
+mod received;
+pub mod reserved;
 pub mod shared;
 pub mod signal;
 mod steer;
@@ -39,6 +44,8 @@ pub use commit::{Committer, Membership, Proposal, Proposed, Proposer, StagedComm
 pub use device::ThisDevice;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};
 pub use library::Library;
+pub use outgoing::Outgoing;
+pub use received::Received;
 pub use shared::Difference;
 pub use steer::{AnyKey, Receiving, Recorded, Replay, Sending, SignedCommit};
 pub use steering::{

@@ -1,14 +1,14 @@
-//! A pairing begins in a group.
+//! A pairing begins in a group, or goes on in one that the device has come into again.
 
 use alloc::sync::Arc;
 
 use paired_mls::{
-    CipherSuite, GroupRecord, HealPolicy, Pairing, Phase, group::SecurityTable,
+    CipherSuite, GroupRecord, HealPolicy, Pairing, Phase, RecordName, Vault, group::SecurityTable,
     pairing::SignalPolicy,
 };
 
-use super::{Paired, Standing};
-use crate::{Error, Library, ThisDevice, UsageError};
+use super::{Paired, Standing, device_of};
+use crate::{Error, Library, StagedCommit, ThisDevice, UsageError};
 
 impl Paired {
     /// Pairs this device in a group of this suite, and has the vault remember it. All devices are exposed until one of
@@ -52,6 +52,50 @@ impl Paired {
         vault.note_epoch(&record.tape, record.epoch.epoch)?;
         vault.store_group(&record)?;
         Ok(Self { record, standing: Arc::new(standing) })
+    }
+
+    /// The pairing of a group that was joined anew. It goes on where it was, but that nobody is healed: what
+    /// was is over. A pairing that was ending has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`], [`Error::Mls`].
+    pub fn came_back<L: Library>(
+        library: &L,
+        vault: &Vault,
+        group: &L::Group,
+    ) -> Result<Option<Self>, Error> {
+        let Some(mut record) = vault.load_group(library.group_id(group))? else {
+            return Ok(None);
+        };
+        record.pending = None;
+        let ended = record.phase == Phase::Ceasing;
+        let name = RecordName::Group(record.tape.group_id.clone());
+        match Self::load(library, vault, group, record)?.filter(|_| !ended) {
+            Some(paired) => {
+                vault.note_epoch(&paired.record.tape, library.epoch_mark(group).epoch)?;
+                vault.store_group(&paired.record)?;
+                Ok(Some(paired))
+            }
+            None => {
+                vault.erase(&name)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A partner that comes back from outside may have lost what it knew of this device's lane of the tape:
+    /// it is opened anew. `external` is an external commit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`].
+    pub fn reopen_for(&self, vault: &Vault, external: &StagedCommit) -> Result<(), Error> {
+        let newcomer = external.path.as_ref();
+        match newcomer.and_then(|leaf| device_of(&self.record, leaf.signature_key())) {
+            Some(_) => Ok(vault.reopen(&self.record.tape)?),
+            None => Ok(()),
+        }
     }
 
     /// Whether it is this pairing, and goes on.

@@ -8,10 +8,15 @@ use openmls::{
     },
 };
 use openmls_traits::storage::StorageProvider as _;
-use paired_mls::{Phase, RecordName, code_points::is_reserved};
+use paired_mls::RecordName;
 use tls_codec::DeserializeBytes as _;
 
-use paired_mls_group::{gate::check_signature_keys, identity, node::Paired};
+use paired_mls_group::{
+    gate::check_signature_keys,
+    identity,
+    node::Paired,
+    reserved::{require_free, require_unreserved},
+};
 
 use super::PairedGroup;
 use crate::{
@@ -79,7 +84,7 @@ impl PairedGroup {
             forget_shared(device, group_id.as_slice())?;
             let mls = enter(device, processed, None)?;
             check_signature_keys(device, &mls, &[])?;
-            let paired = came_back(device, &mls)?;
+            let paired = Paired::came_back(device, device.vault(), &mls)?;
             let identities = identity::present(&device.this(), &mls)?;
             Ok(Self { mls, identities, paired })
         })
@@ -125,28 +130,6 @@ pub(super) fn forget_shared<P: Platform>(device: &Device<P>, group_id: &[u8]) ->
     match device.vault().load_leaf(group_id)? {
         Some(_) => Ok(device.vault().erase(&RecordName::Leaf(group_id.to_vec()))?),
         None => Ok(()),
-    }
-}
-
-/// The pairing of a group that was joined anew. It goes on where it was, but that nobody is healed: what
-/// was is over. A pairing that was ending has ended.
-fn came_back<P: Platform>(device: &Device<P>, mls: &MlsGroup) -> Result<Option<Paired>, Error> {
-    let Some(mut record) = device.vault().load_group(mls.group_id().as_slice())? else {
-        return Ok(None);
-    };
-    record.pending = None;
-    let ended = record.phase == Phase::Ceasing;
-    let name = RecordName::Group(record.tape.group_id.clone());
-    match Paired::load(device, device.vault(), mls, record)?.filter(|_| !ended) {
-        Some(paired) => {
-            device.vault().note_epoch(&paired.record.tape, mls.epoch().as_u64())?;
-            device.vault().store_group(&paired.record)?;
-            Ok(Some(paired))
-        }
-        None => {
-            device.vault().erase(&name)?;
-            Ok(None)
-        }
     }
 }
 
@@ -216,22 +199,6 @@ pub(crate) fn forget_inactive<P: Platform>(
         Some(old) if old.is_active() => Err(UsageError::StillMember.into()),
         Some(old) => delete(device, old),
         None => Ok(()),
-    }
-}
-
-/// A group identifier that the caller has chosen.
-pub(crate) fn require_free(group_id: &[u8]) -> Result<(), UsageError> {
-    match is_reserved(group_id) {
-        true => Err(UsageError::ReservedGroup(group_id.to_vec())),
-        false => Ok(()),
-    }
-}
-
-/// A group identifier that somebody else has chosen.
-pub(crate) fn require_unreserved(group_id: &[u8]) -> Result<(), PeerError> {
-    match is_reserved(group_id) {
-        true => Err(PeerError::ReservedGroup(group_id.to_vec())),
-        false => Ok(()),
     }
 }
 

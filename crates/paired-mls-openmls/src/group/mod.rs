@@ -25,15 +25,13 @@ use paired_mls_group::{
     identity,
     node::{Footing, Paired},
     packages::spend,
+    reserved::require_free,
 };
 
 use self::merge::Merged;
-pub use self::receive::{Inspection, Received};
+pub use self::receive::Inspection;
 pub(crate) use self::{
-    lifecycle::{
-        delete, enter, forget_inactive, group_id_of, parse, require_free, require_unreserved,
-        welcome_group_id,
-    },
+    lifecycle::{delete, enter, forget_inactive, group_id_of, parse, welcome_group_id},
     rejoin::{forget, read as read_group_info, tree_of},
 };
 use crate::{

@@ -7,7 +7,7 @@ use openmls::{
         Sender, StagedCommit,
     },
 };
-use paired_mls::{DeviceId, Event, anchor::LeafIndex, group::credential::Identity};
+use paired_mls::{Event, anchor::LeafIndex};
 
 use super::{
     PairedGroup,
@@ -17,65 +17,16 @@ use super::{
     send::message_hash,
 };
 use paired_mls_group::{
-    Committer, Receiving, Steering as _,
-    node::{Delivery, OwnPrivate, Paired, device_of},
+    Committer, Received, Receiving, Steering as _,
+    node::{Delivery, OwnPrivate, Paired},
 };
 
 use crate::{
-    Device, Error, Outgoing, PeerError, Platform,
+    Device, Error, PeerError, Platform,
     steer::{OPENING, SteeredProvider},
     view::{self, credential, leaf, reference_of},
     waiting::{Room, keep, keep_all},
 };
-
-/// What a received message was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Received {
-    /// An application message.
-    Application {
-        /// The sender's leaf, in the epoch of the message.
-        sender: LeafIndex,
-        /// Who the sender was in the message's epoch.
-        identity: Identity,
-        /// What it says.
-        message: Vec<u8>,
-    },
-    /// A proposal, which waits for a commit.
-    Proposal,
-    /// A commit; the group is in the next epoch.
-    Commit {
-        /// What it changed for the pairing.
-        events: Vec<Event>,
-        /// The paired commit that heals, if one is [due](crate::Group::heal_if_due). Deliver it.
-        heal: Option<Outgoing>,
-    },
-    /// An alarm: a proposal in the name of a device of the pairing that the device does not make. It waits
-    /// for somebody to commit it, which this device does not.
-    Impostor {
-        /// The alarm, and what it changes.
-        events: Vec<Event>,
-        /// As for a commit.
-        heal: Option<Outgoing>,
-    },
-    /// A Notify: a partner of a shared leaf announces a commit, which is still to come.
-    Announced,
-    /// A partner of a shared leaf wants to send application messages: this device gives it the token, or
-    /// does not.
-    TokenWanted {
-        /// The partner.
-        by: DeviceId,
-    },
-    /// A partner of a shared leaf sends no more application messages: whoever wants to takes the token,
-    /// with a commit.
-    TokenGiven {
-        /// The partner.
-        by: DeviceId,
-    },
-    /// A message of this device itself, which the delivery service sent back. An own commit that
-    /// cannot be told from another of the same device waits for `confirm` or `discard`.
-    Own,
-}
 
 /// What became of a message within the transaction.
 enum Done {
@@ -180,7 +131,9 @@ impl PairedGroup {
                         let index = mls
                             .ext_commit_sender_index(&staged)
                             .map_err(Error::mls("find the leaf of an external committer"))?;
-                        reopen_for(device, paired, &staged)?;
+                        if let Some(paired) = paired {
+                            paired.reopen_for(device.vault(), &view::staged(&staged)?)?;
+                        }
                         Committer::External(leaf(index))
                     } else {
                         member
@@ -273,7 +226,7 @@ fn unprotect<P: Platform>(
     mls: &mut MlsGroup,
     device: &Device<P>,
     message: ProtocolMessage,
-    receiving: Option<&Receiving<'_>>,
+    receiving: Option<&Receiving>,
 ) -> Result<ProcessedMessage, Error> {
     let Some(receiving) = receiving else {
         return mls
@@ -283,23 +236,6 @@ fn unprotect<P: Platform>(
     let provider = SteeredProvider::new(device.provider(), receiving, OPENING);
     mls.process_message(&provider, message)
         .map_err(|error| receiving.take_error().unwrap_or(refused(error).into()))
-}
-
-/// A partner that comes back from outside may have lost what it knew of this device's lane of the tape:
-/// it is opened anew.
-fn reopen_for<P: Platform>(
-    device: &Device<P>,
-    paired: Option<&Paired>,
-    staged: &StagedCommit,
-) -> Result<(), Error> {
-    let (Some(Paired { record, .. }), Some(newcomer)) = (paired, staged.update_path_leaf_node())
-    else {
-        return Ok(());
-    };
-    match device_of(record, newcomer.signature_key().as_slice()) {
-        Some(_) => Ok(device.vault().reopen(&record.tape)?),
-        None => Ok(()),
-    }
 }
 
 /// Why OpenMLS does not accept a message. A commit that is signed with this device's key, and that it

@@ -15,16 +15,18 @@ use paired_mls::{
 use paired_mls_group::{
     Library as _, Sending, identity,
     node::{Paired, Seat},
+    reserved::require_unreserved,
 };
 use tls_codec::{Deserialize as _, Serialize as _, VLBytes};
 
 use super::{
     PairedGroup,
-    lifecycle::{delete, forget_shared, parse, require_unreserved},
+    lifecycle::{delete, forget_shared, parse},
     suite_of,
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, UsageError,
+    outgoing::outgoing,
     provider::{Scratch, atomically},
     signal::new_leaf,
     steer::build,
@@ -107,7 +109,7 @@ impl PairedGroup {
             built.finalize(&scratch).map_err(Error::mls("finish an external commit"))?;
         identity::check_present(&device.this(), &mls)?;
         let waiting = Waiting { drawn_from, scratch };
-        Ok((Outgoing::new(bundle)?, waiting.encode()?))
+        Ok((outgoing(bundle)?, waiting.encode()?))
     }
 
     /// The delivery service has accepted a [rejoin](crate::Group::rejoin): its state takes the place of the old one.

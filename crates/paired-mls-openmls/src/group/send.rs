@@ -21,7 +21,7 @@ use super::{PairedGroup, merge::merge_own, suite_of};
 use crate::{
     Content, Device, Error, Outgoing, Platform, UsageError,
     gate::gate_of,
-    outgoing::message_bytes,
+    outgoing::{message_bytes, outgoing},
     package::newcomers,
     signal::next_leaf,
     steer::build,
@@ -187,8 +187,7 @@ impl PairedGroup {
             if let Some(staged) = mls.pending_commit() {
                 check_staged(device, mls, &view::staged(staged)?, pairing)?;
             }
-            let mut outgoing =
-                Outgoing { events: left_out.events.clone(), ..Outgoing::new(bundle)? };
+            let mut outgoing = Outgoing { events: left_out.events.clone(), ..outgoing(bundle)? };
             if let (Some(paired), Some(welcome)) = (paired.filter(|_| renews), &outgoing.welcome) {
                 let staged = mls.pending_commit().ok_or(UsageError::NoCommitPending)?;
                 let context = staged.group_context();

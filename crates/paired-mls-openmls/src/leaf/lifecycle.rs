@@ -6,12 +6,15 @@ use paired_mls::{
     leaf::{LeafRecord, Origin, Speaker},
 };
 
-use paired_mls_group::{gate::check_signature_keys, identity, packages::spend, shared::current};
+use paired_mls_group::{
+    gate::check_signature_keys, identity, packages::spend, reserved::require_unreserved,
+    shared::current,
+};
 
 use super::{LeafGroup, kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    group::{delete, enter, forget_inactive, group_id_of, parse, require_unreserved},
+    group::{delete, enter, forget_inactive, group_id_of, parse},
     package::{erase, package_for, restore},
     provider::{atomically, undone},
 };

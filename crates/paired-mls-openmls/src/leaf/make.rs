@@ -12,6 +12,7 @@ use paired_mls_group::{Recorded, Replay, shared::next_epoch};
 use super::{content::Prepared, reload};
 use crate::{
     Device, Error, GuardError, Outgoing, PeerError, Platform,
+    outgoing::outgoing,
     provider::undone,
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
@@ -74,7 +75,7 @@ pub(super) fn make<P: Platform>(
         leaf_node: signed.leaf_node,
         signature: signed.signature,
     };
-    Ok(Made { outgoing: Outgoing::new(bundle)?, notify })
+    Ok(Made { outgoing: outgoing(bundle)?, notify })
 }
 
 /// Makes a commit in a copy of the group, of which nothing is kept.

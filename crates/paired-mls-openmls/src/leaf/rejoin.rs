@@ -30,7 +30,7 @@ use crate::{
     Device, Difference, Error, Outgoing, PeerError, Platform, Received,
     gate::{gate_capabilities, gate_of, leaf_extensions},
     group::{forget, read_group_info, tree_of},
-    outgoing::group_info,
+    outgoing::{group_info, outgoing},
     provider::{atomically, undone},
     steer::{COMMIT, SteeredProvider, SteeredSigner, blame},
 };
@@ -169,7 +169,7 @@ impl External<'_> {
             .map_err(blame(&replay, "build an external commit"))?
             .finalize(&provider)
             .map_err(blame(&replay, "finish an external commit"))?;
-        Ok((mls, Outgoing::new(bundle)?))
+        Ok((mls, outgoing(bundle)?))
     }
 
     /// What the new leaf is like: as the old one, or else as the group requires.
