@@ -1,0 +1,247 @@
+//! A phone heals a sensor, and what may come between.
+
+use paired_mls::{
+    DeviceId, EpochSecurity, Event, GroupRecord, LeafKey, Phase, Secret, anchor::LeafIndex,
+    leaf::LeafRecord, pairing::SignalPolicy,
+};
+use paired_mls_group::{Error, Membership, PeerError, Received, UsageError};
+
+use super::{Content, Group};
+use crate::{
+    Handshakes, Unsupported,
+    testing::{Two, device, path_of, two},
+};
+
+const SENSOR: DeviceId = DeviceId(1);
+const HEALED: Option<EpochSecurity> = Some(EpochSecurity::Secure(LeafKey::Stale));
+
+fn events(received: Received) -> Vec<Event> {
+    match received {
+        Received::Commit { events, .. } => events,
+        other => panic!("a commit is a commit, and here is {other:?}"),
+    }
+}
+
+fn heals(events: &[Event]) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, Event::Healed { devices, .. } if *devices == [SENSOR]))
+}
+
+/// The cause that the library's error is of.
+fn unsupported(error: Error) -> Unsupported {
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+    let found = causes.filter_map(|error| error.downcast_ref::<Unsupported>()).next();
+    *found.unwrap_or_else(|| panic!("{error}"))
+}
+
+/// The passive device sends nothing, follows by the Notify, and both are in one epoch.
+#[test]
+fn a_commit_heals_the_partner() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    assert_eq!(follower.security(SENSOR), Some(EpochSecurity::Exposed));
+    for _ in 0..3 {
+        let sent = group.update(&phone).unwrap();
+        assert!(heals(&group.confirm(&phone).unwrap()));
+        let told = events(follower.process(&sensor, &sent.commit).unwrap());
+        assert!(heals(&told), "{told:?}");
+        assert_eq!(follower.security(SENSOR), HEALED);
+        let [one, other] = [&group, &follower].map(|group| group.epoch_authenticator().unwrap());
+        assert_eq!(one, other);
+    }
+    let message = group.send(&phone, b"hello").unwrap();
+    let Received::Application { message, .. } = follower.process(&sensor, &message).unwrap() else {
+        panic!("it is a message");
+    };
+    assert_eq!(message, b"hello");
+    // And the other way.
+    let sent = follower.update(&sensor).unwrap();
+    follower.confirm(&sensor).unwrap();
+    group.process(&phone, &sent.commit).unwrap();
+    assert_eq!(group.security(DeviceId(0)), HEALED);
+}
+
+/// A commit that the delivery service refuses changes nothing, but that its index is burned.
+#[test]
+fn a_refused_commit_is_made_again_from_another_value() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    let refused = group.update(&phone).unwrap();
+    let burned = group.pending_index().unwrap();
+    assert!(matches!(group.update(&phone), Err(Error::Usage(UsageError::CommitPending))));
+    group.discard(&phone).unwrap();
+    assert!(matches!(group.confirm(&phone), Err(Error::Usage(UsageError::NoCommitPending))));
+    let sent = group.update(&phone).unwrap();
+    assert!(group.pending_index().unwrap().position() > burned.position());
+    let keys = [&refused, &sent].map(|sent| {
+        let path = path_of(&sent.commit);
+        path.nodes().iter().map(|node| node.encryption_key().to_vec()).collect::<Vec<_>>()
+    });
+    assert_ne!(keys[0], keys[1]);
+    group.confirm(&phone).unwrap();
+    follower.process(&sensor, &sent.commit).unwrap();
+}
+
+/// Both devices die and start again after every step, also with a commit that waits.
+#[test]
+fn a_restart_loses_nothing() {
+    let Two { phone, mut group, sensor, .. } = two();
+    for step in 0..4 {
+        let sent = group.update(&phone).unwrap();
+        group = Group::load(&phone, b"group").unwrap();
+        assert!(group.has_pending());
+        match step % 2 {
+            0 => assert!(heals(&group.confirm(&phone).unwrap())),
+            // The delivery service sends it back.
+            _ => assert!(heals(&events(group.process(&phone, &sent.commit).unwrap()))),
+        }
+        group = Group::load(&phone, b"group").unwrap();
+        let mut follower = Group::load(&sensor, b"group").unwrap();
+        assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
+        follower = Group::load(&sensor, b"group").unwrap();
+        assert_eq!(follower.security(SENSOR), HEALED);
+        let [one, other] = [&group, &follower].map(|group| group.epoch_authenticator().unwrap());
+        assert_eq!(one, other);
+        let replayed = follower.process(&sensor, &sent.commit);
+        assert!(matches!(replayed, Err(Error::Peer(_))), "{replayed:?}");
+    }
+}
+
+/// The signature key is nowhere in the MLS state, nor is anything of the tape.
+#[test]
+fn the_state_does_not_have_the_signature_key() {
+    let Two { phone, mut group, .. } = two();
+    group.update(&phone).unwrap();
+    let key = phone.vault().with_signature_key(|pair| Secret::copy_of(pair.private_key.expose()));
+    let key = key.unwrap().unwrap();
+    // A seed and a public key, as the provider writes it: the seed is the secret half.
+    let seed = key.expose().get(..32).unwrap();
+    let record = phone.state().load(&crate::StateName::Group(b"group".to_vec())).unwrap().unwrap();
+    let has = |string: &[u8]| record.expose().windows(string.len()).any(|part| part == string);
+    assert!(has(phone.signature_key()), "the control: the public key is in the tree");
+    assert!(!has(seed));
+}
+
+/// Who is removed follows that, keeps the group to look at, and comes back by a Welcome.
+#[test]
+fn a_device_that_was_removed_comes_back() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    let sent = group.update(&phone).unwrap();
+    group.confirm(&phone).unwrap();
+    follower.process(&sensor, &sent.commit).unwrap();
+    let sent = group.remove(&phone, &[LeafIndex::new(1).unwrap()]).unwrap();
+    group.confirm(&phone).unwrap();
+    let told = events(follower.process(&sensor, &sent.commit).unwrap());
+    assert!(told.contains(&Event::Removed), "{told:?}");
+    follower = Group::load(&sensor, b"group").unwrap();
+    assert_eq!((follower.membership(), follower.epoch()), (Membership::Removed, group.epoch()));
+    assert!(matches!(follower.update(&sensor), Err(Error::Usage(UsageError::Removed))));
+    assert!(matches!(follower.send(&sensor, b"x"), Err(Error::Usage(UsageError::Removed))));
+
+    let package = sensor.key_package().unwrap();
+    let sent = group.commit(&phone, Content::new().adds([package])).unwrap();
+    group.confirm(&phone).unwrap();
+    let welcome = sent.welcome.unwrap();
+    let mut follower = Group::join(&sensor, &welcome).unwrap();
+    assert!(follower.is_paired());
+    assert_eq!(follower.security(SENSOR), Some(EpochSecurity::Exposed));
+    let again = Group::join(&sensor, &welcome);
+    assert!(again.is_err(), "the KeyPackage is spent");
+    let sent = group.update(&phone).unwrap();
+    group.confirm(&phone).unwrap();
+    assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
+}
+
+/// A Welcome moves nobody who is in the group, and its KeyPackage is not spent.
+#[test]
+fn a_welcome_into_a_group_that_one_is_in_is_refused() {
+    let Two { phone, mut group, sensor, follower, .. } = two();
+    let package = sensor.key_package().unwrap();
+    let removed = group.remove(&phone, &[LeafIndex::new(1).unwrap()]).unwrap();
+    group.confirm(&phone).unwrap();
+    let added = group.add(&phone, &[package]).unwrap();
+    group.confirm(&phone).unwrap();
+    let welcome = added.welcome.unwrap();
+    let early = Group::join(&sensor, &welcome).map(drop);
+    assert!(matches!(early, Err(Error::Usage(UsageError::StillMember))), "{early:?}");
+    let mut follower = follower;
+    follower.process(&sensor, &removed.commit).unwrap();
+    assert!(Group::join(&sensor, &welcome).is_ok());
+}
+
+/// What comes behind a message is refused, and so is what is no message to a group.
+#[test]
+fn only_messages_to_the_group_are_processed() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    let sent = group.update(&phone).unwrap();
+    let longer = [&*sent.commit, &[0]].concat();
+    let refused = follower.process(&sensor, &longer);
+    assert!(matches!(refused, Err(Error::Peer(PeerError::Message(_)))), "{refused:?}");
+    for other in [phone.key_package().unwrap(), group.group_info().unwrap()] {
+        let refused = follower.process(&sensor, &other);
+        assert!(matches!(refused, Err(Error::Peer(PeerError::Kind(_)))), "{refused:?}");
+    }
+    follower.process(&sensor, &sent.commit).unwrap();
+}
+
+/// What the vault has of another adapter, and this one cannot do, is refused by name.
+#[test]
+fn what_is_not_supported_is_said() {
+    let Two { phone, tape, .. } = two();
+    let record = phone.vault().load_group(b"group").unwrap().unwrap();
+    let announced = GroupRecord { signal: SignalPolicy::Announce, ..record };
+    phone.vault().store_group(&announced).unwrap();
+    let mut group = Group::load(&phone, b"group").unwrap();
+    let refused = unsupported(group.update(&phone).unwrap_err());
+    assert_eq!(refused, Unsupported::Signal);
+    assert!(!group.has_pending());
+
+    let shared = LeafRecord::new(tape);
+    phone.vault().store_leaf(&shared).unwrap();
+    let refused = unsupported(Group::load(&phone, b"group").map(drop).unwrap_err());
+    assert_eq!(refused, Unsupported::SharedLeaf);
+}
+
+/// A pairing that ends: commits are ordinary ones, and then nothing of it is left.
+#[test]
+fn a_pairing_ends() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    group.cease(&phone).unwrap();
+    assert_eq!(group.phase(), Some(Phase::Ceasing));
+    let sent = group.update(&phone).unwrap();
+    assert_eq!(group.pending_index(), None, "nothing is drawn");
+    group.confirm(&phone).unwrap();
+    follower.process(&sensor, &sent.commit).unwrap();
+    group.unpair(&phone).unwrap();
+    assert!(!Group::load(&phone, b"group").unwrap().is_paired());
+}
+
+/// Encrypted handshake messages are followed as those in the clear, own ones among them.
+#[test]
+fn handshakes_may_be_encrypted() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    let phone = phone.with_handshakes(Handshakes::Encrypted);
+    group = Group::load(&phone, group.group_id()).unwrap();
+    let sent = group.update(&phone).unwrap();
+    assert!(heals(&events(group.process(&phone, &sent.commit).unwrap())));
+    assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
+    let said = group.send(&phone, b"to myself").unwrap();
+    assert_eq!(group.process(&phone, &said).unwrap(), Received::Own);
+}
+
+/// A proposal of somebody else that is not valid keeps nobody from committing.
+#[test]
+fn an_unusable_proposal_is_left_out() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    // Two members propose to add the same client.
+    let (guest, _) = device("guest");
+    let package = mls_rs::MlsMessage::from_bytes(&guest.key_package().unwrap()).unwrap();
+    for _ in 0..2 {
+        let state = follower.state_mut();
+        let proposal = state.mls.propose_add(package.clone(), vec![]).unwrap().to_bytes().unwrap();
+        group.process(&phone, &proposal).unwrap();
+    }
+    let sent = group.update(&phone).unwrap();
+    assert!(heals(&group.confirm(&phone).unwrap()));
+    assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
+    assert_eq!(group.members(&phone).unwrap().len(), 3);
+}
