@@ -25,8 +25,8 @@ use crate::{
 /// How long a KeyPackage is valid, if nothing else is said: 84 days, the longest that members on OpenMLS take.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(84 * 24 * 60 * 60);
 
-/// What mls-rs is handed in place of the signature key, which stays with the device's signer.
-const NO_KEY: &[u8] = b"the signature key is not here";
+/// What mls-rs is handed, and stores, in place of the signature key, which stays with the device's signer.
+pub const SIGNATURE_KEY_PLACEHOLDER: &[u8] = b"the signature key is not here";
 
 /// The configuration, with a crypto provider `C`.
 pub(crate) type Config<C> = WithMlsRules<
@@ -105,7 +105,7 @@ impl<C: CryptoProvider + Clone> Device<C> {
             .key_package_lifetime(lifetime)
             .signing_identity(
                 identity,
-                SignatureSecretKey::new_slice(NO_KEY),
+                SignatureSecretKey::new_slice(SIGNATURE_KEY_PLACEHOLDER),
                 mls_suite(self.suite()),
             )
             .build();

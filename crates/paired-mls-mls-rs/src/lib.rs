@@ -35,7 +35,7 @@ mod view;
 pub use mls_rs;
 
 pub use clock::{Clock, SystemClock};
-pub use config::MlsState;
+pub use config::{MlsState, SIGNATURE_KEY_PLACEHOLDER};
 pub use device::{Device, Handshakes, Who};
 pub use group::{Content, Group};
 pub use paired_mls_group::waiting::{
@@ -46,6 +46,6 @@ pub use paired_mls_group::{
     identity::MemberIdentity, node::Footing,
 };
 pub use signer::{Signer, VaultSigner, generate_signature_key};
-pub use steer::{SteeredContext, SteeredError, SteeredProvider, SteeredSuite};
+pub use steer::{Armed, Slot, SteeredContext, SteeredError, SteeredProvider, SteeredSuite};
 pub use storage::{Change, MemoryState, ShelfError, StateName, StateStorage};
 pub use unsupported::Unsupported;

@@ -5,11 +5,12 @@
 //! | [`StockOpenMls`], [`StockMlsRs`] | members that have never heard of Paired MLS |
 //! | [`Stock`] | what they can do at a service |
 //! | [`OpenMlsDevice`] | a device with the adapter for OpenMLS |
+//! | [`MlsRsDevice`], [`MlsRsThief`] | a device with the adapter for mls-rs, and a thief of it |
 //! | [`OpenMlsLeafDevice`] | a device that shares its leaf |
 //! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state, its records or its file |
 //! | [`foreign`] | members in other languages, each in a process of its own |
 //! | [`play`] | random plays of all of them, with thieves who look on |
-//! | [`OpenMlsAdapter`], [`OpenMlsLeafAdapter`] | the adapter as the conformance suite sees it |
+//! | [`OpenMlsAdapter`], [`OpenMlsLeafAdapter`], [`MlsRsAdapter`] | the adapters as the conformance suite sees them |
 
 mod adapter;
 mod config;
@@ -19,6 +20,7 @@ mod forge;
 mod leaf_adapter;
 mod leaf_device;
 mod liar;
+mod mls_rs;
 pub mod play;
 mod stock;
 mod stock_mls_rs;
@@ -27,6 +29,7 @@ mod suites;
 mod thief;
 mod watch;
 
+pub use self::mls_rs::{MlsRsAdapter, MlsRsDevice, MlsRsThief};
 pub use adapter::OpenMlsAdapter;
 pub use config::Door;
 pub use device::{OpenMlsDevice, TestCrypto, TestPlatform};

@@ -41,7 +41,7 @@ pub struct StockMlsRs {
 fn assert_config<C: MlsConfig>() {}
 
 /// What the directory takes: 84 days, beside the hour into the past that mls-rs adds. Its default is a year.
-const LIFETIME: Duration = Duration::from_secs(84 * 24 * 60 * 60);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(84 * 24 * 60 * 60);
 
 impl StockMlsRs {
     /// A member outside of any group.
@@ -111,15 +111,21 @@ impl Listener for StockMlsRs {
     fn process(&mut self, message: &[u8]) -> Result<Heard, Refused> {
         let message = MlsMessage::from_bytes(message)?;
         match self.group()?.process_incoming_message(message) {
-            Ok(ReceivedMessage::ApplicationMessage(message)) => {
-                Ok(Heard::Application(message.data().to_vec()))
-            }
-            Ok(ReceivedMessage::Commit(_)) => Ok(Heard::Commit { events: Vec::new(), heal: None }),
-            Ok(ReceivedMessage::Proposal(_)) => Ok(Heard::Proposal),
             Err(MlsError::CantProcessMessageFromSelf) => Ok(Heard::Own),
-            Err(error) => Err(error.into()),
-            Ok(other) => Err(format!("mls-rs heard {other:?}").into()),
+            processed => heard(processed),
         }
+    }
+}
+
+/// What mls-rs has made of a message.
+pub(crate) fn heard(processed: Result<ReceivedMessage, MlsError>) -> Result<Heard, Refused> {
+    match processed? {
+        ReceivedMessage::ApplicationMessage(message) => {
+            Ok(Heard::Application(message.data().to_vec()))
+        }
+        ReceivedMessage::Commit(_) => Ok(Heard::Commit { events: Vec::new(), heal: None }),
+        ReceivedMessage::Proposal(_) => Ok(Heard::Proposal),
+        other => Err(format!("mls-rs heard {other:?}").into()),
     }
 }
 

@@ -23,10 +23,9 @@ use paired_mls::{
 use paired_mls_openmls::{CryptoHook, MemoryProvider, SteeredCrypto};
 use tls_codec::{Serialize as _, VLByteSlice};
 
-use self::loot::Loot;
 pub use self::spoils::Spoils;
 pub(crate) use self::{
-    loot::{private_key_in, strings_in},
+    loot::{Loot, private_key_in, strings_in},
     spoils::cells,
 };
 use crate::{
@@ -262,7 +261,7 @@ impl<'a, P: Spoils> OpenMlsProvider for BruteForceProvider<'a, P> {
 }
 
 /// The HPKE ciphertexts of a commit in a PublicMessage. Its bytes begin like a FramedContentTBS.
-fn ciphertexts(message: &[u8]) -> Vec<HpkeCiphertext> {
+pub(crate) fn ciphertexts(message: &[u8]) -> Vec<HpkeCiphertext> {
     let framed = FramedContentTbs::decode(message).ok();
     let commit = framed.as_ref().and_then(|framed| match framed.content() {
         Content::Commit(commit) => commit.path(),

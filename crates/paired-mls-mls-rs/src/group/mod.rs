@@ -27,6 +27,7 @@ use paired_mls::{
     EpochContext, Event,
     anchor::{LeafIndex, Tree},
     group::{Identities, credential::Identity},
+    wire::RatchetTree,
 };
 use paired_mls_group::{
     Error, Membership, UsageError,
@@ -109,7 +110,16 @@ impl<C: CryptoProvider + Clone> Group<C> {
     ///
     /// [`Error::Mls`] if mls-rs exports a tree that does not parse.
     pub fn tree(&self) -> Result<Tree, Error> {
-        Ok(Tree::from(&view::ratchet_tree(&self.state.mls)?))
+        Ok(Tree::from(&self.ratchet_tree()?))
+    }
+
+    /// The ratchet tree of the current epoch, as the extension of a GroupInfo has it (RFC 9420 section 12.4.3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if mls-rs exports a tree that does not parse.
+    pub fn ratchet_tree(&self) -> Result<RatchetTree, Error> {
+        view::ratchet_tree(&self.state.mls)
     }
 
     /// The GroupInfo of the current epoch, an `MLSMessage`, with the ratchet tree in it: by it somebody comes in from

@@ -17,10 +17,11 @@ mod tests;
 pub use self::{
     context::SteeredContext,
     provider::SteeredProvider,
+    slot::{Armed, Slot},
     suite::{SteeredError, SteeredSuite},
 };
 pub(crate) use self::{
-    slot::{COMMIT, OPENING, Slot},
+    slot::{COMMIT, OPENING},
     suite::key_len,
 };
 

@@ -16,7 +16,8 @@ pub struct SteeredProvider<C> {
 }
 
 impl<C> SteeredProvider<C> {
-    pub(crate) fn new(inner: C, slot: Slot, signer: Arc<dyn Signer>) -> Self {
+    /// Wraps the real provider. Its suites ask whoever is in the slot, and sign with the signer.
+    pub fn new(inner: C, slot: Slot, signer: Arc<dyn Signer>) -> Self {
         Self { inner, slot, signer }
     }
 }

@@ -23,11 +23,11 @@ pub(crate) const OPENING: &[Draw] = &[];
 /// Whoever arms it has the group to itself: the calls that do so take the group by `&mut`. mls-rs asks from several
 /// threads during one call.
 #[derive(Clone, Default)]
-pub(crate) struct Slot(Arc<Mutex<Option<Arc<Asked>>>>);
+pub struct Slot(Arc<Mutex<Option<Arc<Asked>>>>);
 
 /// Whoever is asked during one call.
-pub(crate) struct Asked {
-    pub(crate) steering: Arc<dyn Steering>,
+pub(super) struct Asked {
+    pub(super) steering: Arc<dyn Steering>,
     keys: &'static [Draw],
     made: AtomicUsize,
 }
@@ -44,7 +44,7 @@ impl Slot {
     /// Asks `steering` from now on, until what is returned is dropped. `keys` is what mls-rs makes keys for, one after
     /// another.
     #[must_use = "dropping it disarms the slot"]
-    pub(crate) fn arm(&self, steering: Arc<dyn Steering>, keys: &'static [Draw]) -> Armed<'_> {
+    pub fn arm(&self, steering: Arc<dyn Steering>, keys: &'static [Draw]) -> Armed<'_> {
         self.put(Some(Arc::new(Asked { steering, keys, made: AtomicUsize::new(0) })));
         Armed(self)
     }
@@ -68,7 +68,7 @@ impl fmt::Debug for Slot {
 
 /// A slot that is armed, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Armed<'a>(&'a Slot);
+pub struct Armed<'a>(&'a Slot);
 
 impl Drop for Armed<'_> {
     fn drop(&mut self) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The byte strings that a thief has found, and what they are as keys. It only grows.
 #[derive(Default)]
-pub(super) struct Loot {
+pub(crate) struct Loot {
     strings: BTreeSet<Vec<u8>>,
     keys: Vec<Vec<u8>>,
 }
@@ -24,7 +24,17 @@ impl Loot {
         crypto: &impl OpenMlsCrypto,
         ciphersuite: Ciphersuite,
     ) {
-        for string in strings_in(cells) {
+        self.take_strings(strings_in(cells), crypto, ciphersuite);
+    }
+
+    /// Takes each of these byte strings that is new.
+    pub(crate) fn take_strings(
+        &mut self,
+        strings: impl IntoIterator<Item = Vec<u8>>,
+        crypto: &impl OpenMlsCrypto,
+        ciphersuite: Ciphersuite,
+    ) {
+        for string in strings {
             if string.len() == ciphersuite.hash_length() && self.strings.insert(string.clone()) {
                 self.keys.extend(as_private_keys(crypto, ciphersuite, string));
             }
@@ -32,7 +42,7 @@ impl Loot {
     }
 
     /// Takes whatever another one has.
-    pub(super) fn take(&mut self, other: &Self) {
+    pub(crate) fn take(&mut self, other: &Self) {
         self.strings.extend(other.strings.iter().cloned());
         self.keys.extend(other.keys.iter().cloned());
     }
@@ -81,7 +91,7 @@ impl Loot {
     }
 
     /// HPKE private keys.
-    pub(super) fn keys(&self) -> &[Vec<u8>] {
+    pub(crate) fn keys(&self) -> &[Vec<u8>] {
         &self.keys
     }
 }
