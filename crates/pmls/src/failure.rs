@@ -58,8 +58,8 @@ pub(crate) enum Failure {
     },
     /// The process that has the home was started with other settings.
     #[error(
-        "process {pid} has the home, with other settings: give the same --server, --server-root, --allow-http and \
-         --vault-path as there, or stop it first"
+        "process {pid} has the home, with another service or vault: give the --server, --server-root, --allow-http and \
+         --vault-path that it was started with, or stop it first"
     )]
     OtherSettings {
         /// The process.

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Answer, Hello, MAX_ANSWER, MAX_REQUEST, Request, Settings, socket};
+use super::{Answer, Bound, Hello, MAX_ANSWER, MAX_REQUEST, Request, socket};
 use crate::{
     failure::{Exit, Failure},
     session::{Holder, SessionError},
@@ -23,6 +23,8 @@ const GREETING: Duration = Duration::from_millis(500);
 pub(crate) struct Host {
     stream: BufReader<UnixStream>,
     pid: u32,
+    /// How long the service may take for an answer to this caller.
+    timeout: Duration,
 }
 
 impl Host {
@@ -49,26 +51,28 @@ impl Host {
             // It has just ended.
             Err(_) => return Ok(None),
         };
-        let Hello { pid, version, home: its, settings } = hello;
+        let Hello { pid, version, home: its, bound } = hello;
         if fs::canonicalize(home).ok() != Some(its) {
             return Ok(None);
         }
         if version != env!("CARGO_PKG_VERSION") {
             return Err(Failure::OtherVersion { pid, version });
         }
-        let own = Settings::of(options).map_err(Failure::Input)?;
-        if own != settings {
+        // Where no device is set up, opening the home says so.
+        let Some(wanted) = Bound::wanted(options)? else { return Ok(None) };
+        if wanted != bound {
             return Err(Failure::OtherSettings { pid });
         }
         stream.get_ref().set_read_timeout(None).map_err(Failure::Input)?;
-        Ok(Some(Self { stream, pid }))
+        Ok(Some(Self { stream, pid, timeout: options.timeout }))
     }
 
     /// Has a command done, prints what it says, and returns its exit code.
     pub(crate) fn call(self, arguments: &[String], input: &[u8]) -> Result<Exit, Failure> {
-        let Self { mut stream, pid } = self;
+        let Self { mut stream, pid, timeout } = self;
         let folder = env::current_dir().map_err(Failure::Input)?;
-        let request = Request { arguments: arguments.to_vec(), folder, input: input.to_vec() };
+        let request =
+            Request { arguments: arguments.to_vec(), folder, timeout, input: input.to_vec() };
         let mut line =
             serde_json::to_vec(&request).map_err(|error| Failure::Input(error.into()))?;
         line.push(b'\n');

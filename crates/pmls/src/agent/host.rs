@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Answer, Hello, MAX_REQUEST, Request, Settings, socket};
+use super::{Answer, Bound, Hello, MAX_REQUEST, Request, socket};
 use crate::session::Home;
 
 /// How long a caller may take to say what it wants, and to hear what came of it.
@@ -26,7 +26,7 @@ pub(crate) struct Calls {
     listener: UnixListener,
     path: PathBuf,
     home: PathBuf,
-    settings: Settings,
+    bound: Bound,
 }
 
 /// One that has called.
@@ -34,7 +34,7 @@ pub(crate) struct Call(UnixStream);
 
 impl Calls {
     /// Opens the socket of a home that this process has.
-    pub(crate) fn open(home: &Home, settings: Settings) -> io::Result<Self> {
+    pub(crate) fn open(home: &Home, bound: Bound) -> io::Result<Self> {
         let path = socket(home.folder());
         // The one of a process that has died: who has the lock is the only one that may be here.
         match fs::remove_file(&path) {
@@ -42,7 +42,7 @@ impl Calls {
             _ => {}
         }
         let listener = UnixListener::bind(&path)?;
-        Ok(Self { listener, path, home: home.folder().to_owned(), settings })
+        Ok(Self { listener, path, home: home.folder().to_owned(), bound })
     }
 
     /// Waits for the next call of this user; for ever where there is no socket.
@@ -70,8 +70,8 @@ impl Calls {
     ) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let (home, settings) = (self.home.clone(), self.settings.clone());
-        let hello = Hello { pid: std::process::id(), version, home, settings };
+        let (home, bound) = (self.home.clone(), self.bound.clone());
+        let hello = Hello { pid: std::process::id(), version, home, bound };
         say(&mut stream, &hello).await?;
         let mut line = Vec::new();
         let mut bounded = (&mut stream).take(MAX_REQUEST);

@@ -17,15 +17,18 @@ mod caller;
 mod host;
 
 use std::{
-    io,
-    path::{Path, PathBuf, absolute},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 pub(crate) use self::{caller::Host, host::Calls};
-use crate::{output::Line, settings::GlobalOptions};
+use crate::{
+    output::Line,
+    session::{Home, Profile, ServerPlace, SessionError, VaultPlace},
+    settings::GlobalOptions,
+};
 
 /// The socket, in the home.
 const SOCKET: &str = "socket";
@@ -43,7 +46,7 @@ struct Hello {
     version: String,
     /// Whose home this is: a socket may be reached by a name in another folder.
     home: PathBuf,
-    settings: Settings,
+    bound: Bound,
 }
 
 /// What is to be done.
@@ -53,6 +56,8 @@ pub(crate) struct Request {
     pub(crate) arguments: Vec<String>,
     /// The folder that paths are relative to.
     pub(crate) folder: PathBuf,
+    /// How long the service may take for an answer.
+    pub(crate) timeout: Duration,
     /// Standard input, where the command reads it.
     #[serde(with = "base64_text")]
     pub(crate) input: Vec<u8>,
@@ -65,24 +70,24 @@ pub(crate) struct Answer {
     pub(crate) exit_code: u8,
 }
 
-/// The settings that an open device is bound to: a caller that has others would be misled.
+/// What an open device is bound to: a caller that wants something else would be misled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    server: Option<Url>,
-    server_root: Option<PathBuf>,
-    allow_http: Option<bool>,
-    vault_path: Option<PathBuf>,
+pub(crate) struct Bound {
+    server: ServerPlace,
+    vault: VaultPlace,
 }
 
-impl Settings {
-    pub(crate) fn of(options: &GlobalOptions) -> io::Result<Self> {
-        let whole = |path: &Option<PathBuf>| path.as_deref().map(absolute).transpose();
-        Ok(Self {
-            server: options.server.clone(),
-            server_root: whole(&options.server_root)?,
-            allow_http: options.allow_http,
-            vault_path: whole(&options.vault_path)?,
-        })
+impl Bound {
+    /// What an open device is bound to.
+    pub(crate) fn of(profile: &Profile) -> Self {
+        Self { server: profile.server.clone(), vault: profile.vault.clone() }
+    }
+
+    /// What the device of these options would be bound to; `None` if none is set up in that home.
+    fn wanted(options: &GlobalOptions) -> Result<Option<Self>, SessionError> {
+        let Some(file) = Home::facts(options)? else { return Ok(None) };
+        let (server, vault) = (file.server.with(options)?, file.vault.with(options)?);
+        Ok(Some(Self { server, vault }))
     }
 }
 

@@ -99,14 +99,16 @@ pub(super) fn input_of(command: &Command) -> Result<Vec<u8>, Failure> {
 
 /// Does a command for another process.
 pub(super) async fn act_for(request: Request, engine: &mut Engine, beside: Output) -> Answer {
-    let Request { arguments, folder, input } = request;
+    let Request { arguments, folder, timeout, input } = request;
     let told = Told::new(beside);
     let exit = match Cli::parse(&arguments) {
         Ok(cli) => {
             let output = Printer::told(cli.output().form(), &told);
             engine.begin();
+            let own_timeout = engine.set_timeout(timeout);
             let caller = Caller::Another { folder, input };
             let done = act(&cli.command, engine, &caller, output).await;
+            engine.set_timeout(own_timeout);
             engine.end();
             done.unwrap_or_else(|failure| {
                 output.fail(failure.message(), failure.exit());

@@ -44,7 +44,9 @@ pub(super) async fn doctor(options: &GlobalOptions, output: Output) -> Result<Ex
 /// What is wrong with a home that cannot be opened; what no recovery helps with is an error.
 fn of_home(error: SessionError) -> Result<Finding, Failure> {
     let kind = match &error {
-        SessionError::NoState { .. } => FindingKind::StateLost,
+        SessionError::NoState { .. }
+        | SessionError::DamagedState { .. }
+        | SessionError::StateOfAnother { .. } => FindingKind::StateLost,
         SessionError::Recovering { .. } => FindingKind::RecoveryBegun,
         lost if is_counter_lost(lost) => FindingKind::CounterLost,
         lost if is_loss(lost) => FindingKind::VaultLost,

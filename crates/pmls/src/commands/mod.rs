@@ -23,7 +23,10 @@ mod vault;
 
 use std::{num::NonZero, process::ExitCode};
 
-use clap::{Subcommand, builder::NonEmptyStringValueParser};
+use clap::{
+    Subcommand,
+    builder::{NonEmptyStringValueParser, TypedValueParser},
+};
 use paired_mls_vault::Hardening;
 use tokio::runtime::Builder;
 
@@ -40,6 +43,19 @@ use crate::{
 /// A name on the command line, or the beginning of one: an empty one names nothing.
 fn named() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
+}
+
+/// A new name, which people can see: not only white space, and on one line.
+fn visible() -> impl TypedValueParser<Value = String> {
+    NonEmptyStringValueParser::new().try_map(|name| {
+        if name.trim().is_empty() {
+            return Err("a name needs something that can be seen");
+        }
+        match name.contains(char::is_control) {
+            true => Err("a name has no line breaks, tabs or other control characters"),
+            false => Ok(name),
+        }
+    })
 }
 
 /// What is to be done.
@@ -115,6 +131,18 @@ impl Command {
 
 /// Does a command that acts with an open device: for this process, or for another one.
 pub(crate) async fn act(
+    command: &Command,
+    engine: &mut Engine,
+    caller: &Caller,
+    output: Printer<'_>,
+) -> Result<Exit, Failure> {
+    match act_once(command, engine, caller, output).await {
+        Err(Failure::Engine(error)) => Err(engine.cause_of(error).into()),
+        done => done,
+    }
+}
+
+async fn act_once(
     command: &Command,
     engine: &mut Engine,
     caller: &Caller,

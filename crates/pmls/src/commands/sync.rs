@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{caller::act_for, told};
 use crate::{
-    agent::{Calls, Settings},
+    agent::{Bound, Calls},
     engine::{Connection, Engine, Report, Watch, Watching},
     failure::Failure,
     output::{Output, Printer},
@@ -70,14 +70,16 @@ pub(super) async fn watch(
     let mut engine = Engine::open(options)?;
     let calls = match args.alone {
         true => None,
-        false => open_socket(&engine, options, output)?,
+        false => open_socket(&engine, output)?,
     };
     let mut watching = Watching::new(args.time.map(Duration::from_secs));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     loop {
         let news = tokio::select! {
-            news = engine.watch(&mut watching, async || Calls::next(calls.as_ref()).await) => news?,
+            news = engine.watch(&mut watching, async || Calls::next(calls.as_ref()).await) => {
+                news.map_err(|error| engine.cause_of(error))?
+            }
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         };
@@ -94,10 +96,13 @@ pub(super) async fn watch(
                 output.show(&Signal::Trouble { error })?;
             }
             Watch::Called(call) => {
-                if let Some(calls) = &calls {
-                    calls
-                        .serve(call, async |request| act_for(request, &mut engine, output).await)
-                        .await;
+                let Some(calls) = &calls else { continue };
+                let act = async |request| act_for(request, &mut engine, output).await;
+                // A caller of a process that ends is told that its command may be done or not.
+                tokio::select! {
+                    () = calls.serve(call, act) => {}
+                    _ = interrupt.recv() => return Ok(()),
+                    _ = terminate.recv() => return Ok(()),
                 }
             }
             Watch::Over => return Ok(()),
@@ -106,13 +111,8 @@ pub(super) async fn watch(
 }
 
 /// The socket for other commands. Without one, the device lives on.
-fn open_socket(
-    engine: &Engine,
-    options: &GlobalOptions,
-    output: Output,
-) -> Result<Option<Calls>, Failure> {
-    let calls = Settings::of(options).and_then(|settings| Calls::open(engine.home(), settings));
-    match calls {
+fn open_socket(engine: &Engine, output: Output) -> Result<Option<Calls>, Failure> {
+    match Calls::open(engine.home(), Bound::of(engine.profile())) {
         Ok(calls) => Ok(Some(calls)),
         Err(error) => {
             output.show(&Signal::Alone { error: error.to_string() })?;

@@ -51,7 +51,10 @@ pub(crate) enum EngineError {
     #[error(transparent)]
     Refused(#[from] Box<super::Refused>),
     /// The database of the MLS state failed.
-    #[error("the database of the MLS state failed; is the disk full?")]
+    #[error(
+        "the database of the MLS state failed: if the disk is full, free some space, and do the same again; nothing \
+         is lost"
+    )]
     Database(#[from] rusqlite::Error),
     /// A record of the command line is damaged.
     #[error("a record of the command line in the database cannot be read")]

@@ -40,6 +40,7 @@ const COUNTED: &str = "packages counted";
 const USED: &str = "welcome ";
 const LOST_WELCOMES: &str = "welcomes lost";
 const UNTIL: &str = "packages until";
+const REVOKED: &str = "revoked";
 
 /// When a device was healed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +156,27 @@ impl Store<'_> {
         self.set_cursor(SYNCED, from_sql(seconds(now)))
     }
 
-    /// When that was so last, in seconds since 1970-01-01T00:00:00Z.
+    /// Remembers what a sync has shown of whether this device was shut out: it failed, or there was nothing.
+    pub(super) fn note_failure(
+        &self,
+        failure: Option<&EngineError>,
+        now: SystemTime,
+    ) -> Result<(), EngineError> {
+        match failure {
+            Some(EngineError::Client(error)) if error.is_revoked() => {
+                self.set_cursor(REVOKED, from_sql(seconds(now)))
+            }
+            None if self.revoked()?.is_some() => self.set_cursor(REVOKED, 0),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the service said last that this device was shut out, and nothing else since.
+    pub(super) fn revoked(&self) -> Result<Option<u64>, EngineError> {
+        Ok(Some(self.cursor(REVOKED)?).filter(|at| *at > 0))
+    }
+
+    /// When everything was fetched and processed last, in seconds since 1970-01-01T00:00:00Z.
     pub(super) fn synced(&self) -> Result<Option<u64>, EngineError> {
         Ok(Some(self.cursor(SYNCED)?).filter(|at| *at > 0))
     }

@@ -51,7 +51,11 @@ mod tree;
 mod watch;
 mod who;
 
-use std::{cell::RefCell, collections::BTreeSet, time::SystemTime};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 use paired_mls::pairing::{PairingBook, Party};
@@ -78,7 +82,7 @@ pub(crate) use self::{
     who::Who,
 };
 use crate::{
-    session::{Client, Crypto, Home, OwnDevice, Session},
+    session::{Client, Crypto, Home, OwnDevice, Profile, Session},
     settings::GlobalOptions,
 };
 
@@ -119,6 +123,24 @@ impl Engine {
     /// Ends a command: what the home remembers is up to date. The next one does it, if this one cannot.
     pub(crate) fn end(&self) {
         let _ = self.remember();
+    }
+
+    /// How long the service may take for an answer, from now on; returns how long it might until now.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) -> Duration {
+        self.session.set_timeout(timeout)
+    }
+
+    /// Who the device is.
+    pub(crate) fn profile(&self) -> &Profile {
+        self.session.profile()
+    }
+
+    /// Why a command has failed: of what a library says that it could not do, the disk may be the cause.
+    pub(crate) fn cause_of(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::Mls(Error::Mls { .. }) => self.store().check_disk().err().unwrap_or(error),
+            error => error,
+        }
     }
 
     /// Remembers beside the MLS state what its loss would take.

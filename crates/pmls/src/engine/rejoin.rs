@@ -149,6 +149,7 @@ impl Engine {
         }
         let epoch = self.load(&row)?.epoch();
         self.store().back_since(id, epoch, position)?;
+        self.store().no_trouble(id)?;
         self.make_waiting_anew(id)?;
         report.add(Happening::Rejoined { group: row.name, id: id.to_string(), epoch });
         Ok(())

@@ -28,6 +28,8 @@ pub(crate) struct Status {
     pub(crate) at: u64,
     /// When everything that the service had was fetched last.
     pub(crate) synced_at: Option<u64>,
+    /// When the service said that this device was revoked, if nothing else was heard since.
+    pub(crate) revoked_at: Option<u64>,
     /// The item of the mailbox that was read last.
     pub(crate) mailbox_cursor: u64,
     pub(crate) groups: Vec<GroupStatus>,
@@ -117,6 +119,7 @@ impl Engine {
             server: profile.server.url.to_string(),
             at,
             synced_at: self.store().synced()?,
+            revoked_at: self.store().revoked()?,
             mailbox_cursor: self.mailbox_cursor()?,
             groups: groups.collect::<Result<_, _>>()?,
             pairings: self.pairings()?,
@@ -221,6 +224,10 @@ impl Engine {
 impl Status {
     fn judge(&self, max_age: u64) -> Vec<Attention> {
         let mut all = Vec::new();
+        if self.revoked_at.is_some() {
+            let what = "this device was revoked, and comes back with new keys only";
+            all.push(Attention::new(None, what, "pmls recover --new-keys"));
+        }
         match self.synced_at {
             None => all.push(Attention::new(None, "nothing was fetched yet", "pmls sync")),
             Some(at) if self.at.saturating_sub(at) > max_age => {

@@ -93,6 +93,9 @@ CREATE TABLE IF NOT EXISTS pmls_cursors (
 ) STRICT;
 ";
 
+/// How much is written to find out whether the disk takes it, in bytes.
+const PROBE: u32 = 256 << 10;
+
 /// How many Welcomes wait for their commits, in how many bytes, and for how long.
 const MAX_WELCOMES: u32 = 16;
 const WELCOME_BYTES: usize = 4 << 20;
@@ -196,6 +199,15 @@ impl Store<'_> {
                 self.0.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
             }
         }
+        Ok(())
+    }
+
+    /// Writes something and takes it away again: whether the disk takes what a command writes.
+    pub(super) fn check_disk(&self) -> Result<(), EngineError> {
+        self.0
+            .execute_batch("CREATE TABLE IF NOT EXISTS pmls_probe (bytes BLOB NOT NULL) STRICT")?;
+        self.0.execute("INSERT INTO pmls_probe VALUES (zeroblob(?1))", [PROBE])?;
+        self.0.execute("DELETE FROM pmls_probe", [])?;
         Ok(())
     }
 

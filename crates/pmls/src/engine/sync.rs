@@ -12,6 +12,12 @@ impl Engine {
     /// One group that cannot be followed does not keep the others from being: the error is returned at the
     /// end.
     pub(crate) async fn sync(&mut self, report: &mut Report) -> Result<(), EngineError> {
+        let done = self.sync_all(report).await;
+        self.store().note_failure(done.as_ref().err(), self.now())?;
+        done
+    }
+
+    async fn sync_all(&mut self, report: &mut Report) -> Result<(), EngineError> {
         self.sync_mailbox(report).await?;
         let mut stuck = None;
         for _ in 0..ROUNDS {

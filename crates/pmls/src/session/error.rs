@@ -41,6 +41,35 @@ pub(crate) enum SessionError {
         /// The home.
         home: PathBuf,
     },
+    /// The MLS state cannot be read.
+    #[error(
+        "{path} is damaged, or no database: put a copy of it back, or run `pmls recover`, which puts it aside and \
+         brings the device back into its groups"
+    )]
+    DamagedState {
+        /// The database of the MLS state.
+        path: PathBuf,
+    },
+    /// The MLS state is that of another home.
+    #[error(
+        "{path} is the MLS state of another device ({device}): put that of this device back, or run `pmls \
+         recover`, which puts it aside and brings the device back into its groups"
+    )]
+    StateOfAnother {
+        /// The database of the MLS state.
+        path: PathBuf,
+        /// Whose it is.
+        device: String,
+    },
+    /// A new vault is to have the counter of another one.
+    #[error(
+        "{path} counts for another vault, which would then look like an older copy: give another --vault-counter; \
+         if no vault has it any more, remove it"
+    )]
+    CounterOfAnother {
+        /// The counter.
+        path: PathBuf,
+    },
     /// A recovery was begun.
     #[error("the device in {home} is being recovered: `pmls recover` goes on with it")]
     Recovering {

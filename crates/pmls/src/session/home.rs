@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::SessionError;
+use super::{DeviceFile, SessionError};
 use crate::settings::GlobalOptions;
 
 /// A device's folder, which this process has for itself as long as this lives.
@@ -54,6 +54,11 @@ impl Home {
             return Err(SessionError::NoDevice { home: folder.to_owned() });
         }
         Self::lock(folder, options.wait)
+    }
+
+    /// The public facts of the device in a folder, which another process may have; `None` if there is none.
+    pub(crate) fn facts(options: &GlobalOptions) -> Result<Option<DeviceFile>, SessionError> {
+        Ok(DeviceFile::read(&options.home.join(DEVICE_FILE))?)
     }
 
     /// Opens a folder, and makes it where it is missing.
@@ -111,6 +116,12 @@ impl Home {
     /// The database of the MLS state.
     pub(crate) fn mls_state(&self) -> PathBuf {
         self.folder.join("mls.sqlite")
+    }
+
+    /// The database of the MLS state, and the journal that a death may leave beside it, which must not meet another
+    /// database.
+    pub(crate) fn mls_state_files(&self) -> [PathBuf; 2] {
+        [self.mls_state(), self.folder.join("mls.sqlite-journal")]
     }
 }
 

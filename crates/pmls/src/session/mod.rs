@@ -13,6 +13,7 @@ mod recovery;
 mod recovery_key;
 mod roles;
 mod set_up;
+mod state;
 mod unlock;
 mod vault;
 
@@ -83,7 +84,7 @@ impl Session {
         let unfinished = || SessionError::Unfinished { home: home.folder().to_owned() };
         let file = DeviceFile::read(&path)?.ok_or_else(unfinished)?;
         let mut profile = file.profile(&path)?.ok_or_else(unfinished)?;
-        profile.server = profile.server.with(options);
+        profile.server = profile.server.with(options)?;
         profile.vault = profile.vault.with(options)?;
         let open_vault =
             OpenVault::open(&profile.vault, home.folder(), options, Opening::Existing)?;
@@ -102,7 +103,7 @@ impl Session {
         key: DeviceKey,
         options: &GlobalOptions,
     ) -> Result<Self, SessionError> {
-        let provider = SqliteProvider::open(Crypto::new(RustCrypto::default()), &home.mls_state())?;
+        let provider = state::open(&home.mls_state(), &profile.device)?;
         let credential = CredentialWithKey {
             credential: BasicCredential::new(profile.user.as_bytes().to_vec()).into(),
             signature_key: key.public_key().into(),

@@ -3,7 +3,7 @@
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
 use paired_mls::CipherSuite;
@@ -68,15 +68,17 @@ impl Transport {
 
 impl ServerPlace {
     /// The place with what the options say instead.
-    pub(crate) fn with(mut self, options: &GlobalOptions) -> Self {
+    pub(crate) fn with(mut self, options: &GlobalOptions) -> Result<Self, SessionError> {
         self.url = options.server.clone().unwrap_or(self.url);
-        self.root = options.server_root.clone().or(self.root);
+        if let Some(path) = &options.server_root {
+            self.root = Some(absolute(path).map_err(SessionError::file("find", path))?);
+        }
         self.transport = match options.allow_http {
             Some(true) => Transport::InTheClear,
             Some(false) => Transport::Protected,
             None => self.transport,
         };
-        self
+        Ok(self)
     }
 
     /// The service, for a client.

@@ -21,7 +21,7 @@ use paired_mls_vault::{CounterError, SealedError, SealedFile};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    DeviceFile, Home, OpenVault, Opening, Session, SessionError, VaultPlace, device_key,
+    DeviceFile, Home, OpenVault, Opening, Session, SessionError, VaultPlace, device_key, state,
     vault::renew_counter,
 };
 use crate::settings::GlobalOptions;
@@ -171,6 +171,9 @@ impl Session {
                 begun
             }
         };
+        if recovery.lost == Lost::State {
+            put_useless_state_aside(&home, &recovery.old)?;
+        }
         if recovery.lost != Lost::Keys {
             let session = Self::open_in(home, options)?;
             return Ok((session, recovery));
@@ -207,7 +210,21 @@ pub(crate) fn what_is_lost(
         }
         Some(_) => {}
     }
-    Ok(if home.has_state() { Lost::Nothing } else { Lost::State })
+    let Some(device) = file.device.as_ref().filter(|_| home.has_state()) else {
+        return Ok(Lost::State);
+    };
+    match state::open(&home.mls_state(), device) {
+        Err(error) if state::is_useless(&error) => Ok(Lost::State),
+        opened => opened.map(|_| Lost::Nothing),
+    }
+}
+
+/// A state that is of no use makes room for a new one.
+fn put_useless_state_aside(home: &Home, device: &DeviceId) -> Result<(), SessionError> {
+    match state::open(&home.mls_state(), device) {
+        Err(error) if state::is_useless(&error) => put_state_aside(home),
+        opened => opened.map(drop),
+    }
 }
 
 /// Whether the vault is gone, or an older copy whose tapes must not be used.
@@ -231,10 +248,20 @@ pub(crate) fn is_counter_lost(error: &SessionError) -> bool {
 
 /// Nothing is deleted: what is put aside may be of use to somebody who knows why.
 pub(super) fn put_aside(home: &Home, place: &VaultPlace) -> Result<(), SessionError> {
-    let mut paths = vec![home.mls_state(), home.folder().join(place.path())];
+    let mut paths = home.mls_state_files().to_vec();
+    paths.push(home.folder().join(place.path()));
     if let VaultPlace::Sealed { counter, .. } | VaultPlace::SealedKeyring { counter, .. } = place {
         paths.push(home.folder().join(counter));
     }
+    put_all_aside(&paths)
+}
+
+/// The same for the MLS state alone.
+pub(super) fn put_state_aside(home: &Home) -> Result<(), SessionError> {
+    put_all_aside(&home.mls_state_files())
+}
+
+fn put_all_aside(paths: &[PathBuf]) -> Result<(), SessionError> {
     paths.iter().filter(|path| path.exists()).try_for_each(|path| put_one_aside(path))
 }
 

@@ -1,13 +1,13 @@
 //! The device in its other roles: behind a leaf that it shares, and at the service.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, time::Duration};
 
 use paired_mls_openmls::{VaultKey, openmls::prelude::CredentialWithKey};
 
 use super::{Client, DeviceKey, OwnDevice, Session, SessionError};
 
 /// The client of the service, once it was needed.
-pub(super) type LazyClient = Rc<OnceCell<Client>>;
+pub(super) type LazyClient = OnceCell<Client>;
 
 impl Session {
     /// The device once more, on the same state, to be kept with a group.
@@ -45,6 +45,13 @@ impl Session {
         let client = Client::new(self.profile().server.server()?, self.key().clone())?;
         let client = client.with_timeout(self.timeout);
         Ok(self.client.get_or_init(|| client))
+    }
+
+    /// How long the service may take for an answer, from now on; returns how long it might until now.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) -> Duration {
+        let client = self.client.take().map(|client| client.with_timeout(timeout));
+        self.client = client.map(OnceCell::from).unwrap_or_default();
+        std::mem::replace(&mut self.timeout, timeout)
     }
 
     /// The service as the holder of another key of the vault sees it.

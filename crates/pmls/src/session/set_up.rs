@@ -17,7 +17,9 @@ use paired_mls_vault::pkcs11::{SignatureAlgorithm, TokenSigner};
 
 use super::{
     DeviceFile, DeviceKey, Home, KeyPlace, OpenVault, Opening, ServerPlace, Session, SessionError,
-    VaultPlace, device_key, recovery::put_aside,
+    VaultPlace, device_key,
+    recovery::{put_aside, put_state_aside},
+    vault::check_counter,
 };
 use crate::settings::GlobalOptions;
 
@@ -56,8 +58,9 @@ impl Session {
                 // What cannot be made leaves everything as it was.
                 DeviceFile::from(wanted.clone()).check(&path)?;
                 // A vault elsewhere may be that of another home.
-                if home.folder().join(found.vault.path()).starts_with(home.folder()) {
-                    put_aside(&home, &found.vault)?;
+                match home.folder().join(found.vault.path()).starts_with(home.folder()) {
+                    true => put_aside(&home, &found.vault)?,
+                    false => put_state_aside(&home)?,
                 }
                 None
             }
@@ -72,6 +75,9 @@ impl Session {
                 let file = DeviceFile::from(wanted);
                 // What cannot be read again, or used, is refused before it is written.
                 file.check(&path)?;
+                if !vault_was_there {
+                    check_counter(&file.vault, home.folder())?;
+                }
                 file.write(&path)?;
                 file
             }

@@ -7,7 +7,8 @@ use std::{
 
 use paired_mls::{Secret, Vault};
 use paired_mls_vault::{
-    CounterError, FileCounter, PlainFile, SealedError, SealedFile, TokenVault, pkcs11::Token,
+    CounterError, FileCounter, MonotonicCounter as _, PlainFile, SealedError, SealedFile,
+    TokenVault, pkcs11::Token,
 };
 
 use super::{
@@ -97,6 +98,23 @@ impl OpenVault {
     }
 }
 
+/// Refuses a counter for a new vault that counts for another one already. The one beside the home can only have
+/// counted for a vault that was in this home before.
+pub(super) fn check_counter(place: &VaultPlace, home: &Path) -> Result<(), SessionError> {
+    let (VaultPlace::Sealed { counter, .. } | VaultPlace::SealedKeyring { counter, .. }) = place
+    else {
+        return Ok(());
+    };
+    let path = home.join(counter);
+    if path == VaultPlace::counter_beside(home) || !path.exists() {
+        return Ok(());
+    }
+    match FileCounter::open(&path)?.read()? {
+        0 => Ok(()),
+        _ => Err(SessionError::CounterOfAnother { path }),
+    }
+}
+
 /// Gives a sealed vault a new counter in the place of one that is lost or damaged.
 ///
 /// Nothing says any more whether the vault's file is the newest one: whoever calls this is sure of it. One that
@@ -133,7 +151,7 @@ pub(super) fn renew_counter(
 
 impl VaultPlace {
     /// The place with what the options say instead: the same vault, found somewhere else.
-    pub(super) fn with(self, options: &GlobalOptions) -> Result<Self, SessionError> {
+    pub(crate) fn with(self, options: &GlobalOptions) -> Result<Self, SessionError> {
         let Some(path) = &options.vault_path else {
             return Ok(self);
         };
@@ -144,6 +162,14 @@ impl VaultPlace {
             Self::SealedKeyring { counter, .. } => Self::SealedKeyring { path, counter },
             Self::Pkcs11 { module, token, .. } => Self::Pkcs11 { path, module, token },
         })
+    }
+
+    /// Where the counter of a sealed vault is, unless somebody says otherwise: where a backup of the home does not
+    /// reach.
+    pub(crate) fn counter_beside(home: &Path) -> PathBuf {
+        let mut name = home.file_name().unwrap_or_default().to_owned();
+        name.push(".vault-counter");
+        home.with_file_name(name)
     }
 
     /// Its file or folder; a relative path begins at the home.

@@ -12,7 +12,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    watch::Watching,
+    proxy::{Act, Proxy},
+    watch::{Watching, code_within_a_minute},
     world::{Device, World, agree, pmls, text_of},
 };
 
@@ -217,7 +218,9 @@ fn callers_stand_in_line_and_bad_ones_are_put_off() {
     let mut stream = BufReader::new(connect());
     let mut line = String::new();
     stream.read_line(&mut line).unwrap();
-    let request = json!({ "arguments": ["--json", "device", "show"], "folder": "/", "input": "" });
+    let timeout = json!({ "secs": 30, "nanos": 0 });
+    let arguments = ["--json", "device", "show"];
+    let request = json!({ "arguments": arguments, "folder": "/", "timeout": timeout, "input": "" });
     writeln!(stream.get_mut(), "{request}").unwrap();
     line.clear();
     stream.read_line(&mut line).unwrap();
@@ -241,4 +244,68 @@ fn callers_stand_in_line_and_bad_ones_are_put_off() {
     assert_eq!(read, (0..6).map(|n| format!("bob: number {n}")).collect::<Vec<_>>());
     assert_eq!(text_of(&bob.run(&["status"])["user"]), "bob");
     assert_eq!(watching.stop(), Some(0));
+}
+
+/// What holds counts, not who has said it: a watch and its callers may name the same service and vault differently.
+#[test]
+fn the_same_place_is_the_same_however_it_is_said() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let server = ["--server", &world.url];
+    let vault = bob.home.join("vault");
+    for (of_watch, of_caller) in [(&server[..], &[][..]), (&[], &server)] {
+        let mut watching = Watching::start_with(&bob, of_watch);
+        watching.until(|event| event["event"] == "connected");
+        bob.run(&[of_caller, &["group", "send", "family", "the same"]].concat());
+        let other = [of_caller, &["--vault-path", "elsewhere", "group", "list"]].concat();
+        assert_eq!(bob.fails(&other).0, 5);
+        assert_eq!(watching.stop(), Some(0));
+    }
+    let watching = watched(&bob);
+    let mut beside = pmls(&bob.home);
+    let beside = beside.args(["--vault-path", "vault", "group", "list"]).current_dir(&bob.home);
+    assert!(
+        vault.is_dir() && !beside.output().unwrap().status.success(),
+        "it is said from the home on"
+    );
+    assert_eq!(watching.stop(), Some(0));
+    alice.sync();
+    assert_eq!(alice.read("family"), ["bob: the same"; 2]);
+}
+
+/// A caller's `--timeout` is that of its command, and a watch that is to end does not wait for a service that hangs.
+#[test]
+fn a_service_that_hangs_holds_nobody() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let proxy = Proxy::before(&world.url);
+    let patient = || {
+        proxy.pass();
+        let patient = ["--server", &proxy.url, "--timeout", "3600"];
+        let mut watching = Watching::start_with(&bob, &patient);
+        watching.until(|event| event["event"] == "connected");
+        proxy.on("POST messages", Act::Hang);
+        watching
+    };
+    let send = |timeout: &str| {
+        let mut send = pmls(&bob.home);
+        let send = send.args(["--server", &proxy.url, "--timeout", timeout]);
+        let send = send.args(["group", "send", "family", "late"]);
+        send.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let watching = patient();
+    assert_eq!(code_within_a_minute(send("1")), Some(4));
+    watching.kill();
+
+    let watching = patient();
+    let before = proxy.count("POST ");
+    let waiting = send("3600");
+    while proxy.count("POST ") == before {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(watching.stop(), Some(0));
+    assert_eq!(code_within_a_minute(waiting), Some(3));
+    bob.sync();
+    alice.sync();
+    assert_eq!(alice.read("family"), ["bob: late"; 2]);
 }

@@ -33,7 +33,10 @@ fn a_device_that_was_away_for_too_long_is_told_to_rejoin() {
         assert!(error.contains("`pmls group rejoin family` comes back from outside"), "{error}");
         assert_eq!(bob.epoch("family"), epoch);
     }
+    let trouble = || bob.run(&["status"])["groups"][0]["trouble"].clone();
+    assert!(trouble().is_object());
     bob.run(&["group", "rejoin", "family"]);
+    assert!(trouble().is_null(), "what is over is not shown until the next sync");
     settle(&[&alice, &bob]);
     agree(&[&alice, &bob], "family");
 }

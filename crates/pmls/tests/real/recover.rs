@@ -1,6 +1,6 @@
 //! A device that has lost a part of itself: `pmls doctor` finds it, and `pmls recover` brings it back.
 
-use std::{fs, io, path::Path, thread, time::Duration};
+use std::{fs, io, path::Path, process::Command, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -52,15 +52,30 @@ fn the_mls_state_is_lost() {
     type Loss = fn(&Path) -> io::Result<()>;
     let remove: Loss = |path| fs::remove_file(path);
     let empty: Loss = |path| fs::write(path, b"");
-    for (device, lose) in [(cast.sensor(), remove), (cast.phone(), remove), (cast.phone(), empty)] {
+    let random: Loss = |path| fs::write(path, [0x5A; 70_000]);
+    let half: Loss = |path| {
+        let whole = fs::read(path)?;
+        fs::write(path, &whole[..whole.len() / 8192 * 4096])
+    };
+    let of_another: Loss = |path| {
+        let others = path.parent().unwrap().with_file_name("bob").join("mls.sqlite");
+        fs::copy(others, path).map(drop)
+    };
+    for (device, lose) in [
+        (cast.sensor(), remove),
+        (cast.phone(), remove),
+        (cast.phone(), empty),
+        (cast.phone(), random),
+        (cast.sensor(), half),
+        (cast.sensor(), of_another),
+    ] {
         let state = device.home.join("mls.sqlite");
         lose(&state).unwrap();
+        let left = fs::read(&state).unwrap_or_default();
         let (code, error) = device.fails(&["sync"]);
         assert!(code == 3 && error.contains("pmls recover"), "{error}");
-        assert!(
-            fs::metadata(&state).map_or(0, |state| state.len()) == 0,
-            "no new one takes its place"
-        );
+        let now = fs::read(&state).unwrap_or_default();
+        assert!(now == left, "no new one takes its place");
         found(device, "state-lost", "pmls recover");
         device.run(&["recover"]);
         lives(&cast);
@@ -215,4 +230,43 @@ fn a_welcome_whose_key_package_is_gone() {
     found(&bob, "no-key-packages", "pmls device publish");
     bob.run(&["device", "publish"]);
     assert!(findings(&bob).is_empty());
+}
+
+/// A full disk is named as what it is, whatever the library says that it could not do, and nothing is lost.
+#[test]
+fn the_disk_is_full() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    for command in ["group send family never", "update family", "group create garden", "sync"] {
+        // No file may become longer than this, in blocks of 512 bytes.
+        let limited = format!("trap '' XFSZ; ulimit -f 8; exec \"$@\" {command}");
+        let mut full = Command::new("sh");
+        full.args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_pmls"), "--home"]).arg(&bob.home);
+        alice.run(&["group", "send", "family", "something to fetch"]);
+        let full = full.output().unwrap();
+        let error = String::from_utf8_lossy(&full.stderr);
+        assert_eq!(full.status.code(), Some(3), "{command}: {error}");
+        assert!(error.contains("free some space"), "{command}: {error}");
+        assert!(!error.contains("rejoin"), "{command}: {error}");
+    }
+    bob.run(&["update", "family"]);
+    bob.run(&["group", "send", "family", "room again"]);
+    alice.sync();
+    agree(&[&alice, &bob], "family");
+    assert_eq!(alice.read("family"), ["bob: room again"]);
+}
+
+/// A monitor learns that a device was shut out, and that one which came back is well.
+#[test]
+fn status_says_what_was_heard_last() {
+    let world = World::new();
+    let [alice, bob] = world.family();
+    let laptop = world.another(&bob, "bob", "laptop");
+    let what = |device: &Device| device.run(&["status"])["attention"].to_string();
+    laptop.run(&["device", "revoke", &bob.id()]);
+    bob.fails(&["sync"]);
+    assert!(what(&bob).contains("pmls recover --new-keys"), "{}", what(&bob));
+    assert!(bob.run(&["status"])["revoked_at"].is_u64());
+    assert_eq!(bob.fails(&["status", "--check"]).0, 8);
+    assert!(alice.run(&["status"])["revoked_at"].is_null());
 }

@@ -3,6 +3,8 @@
 use std::{
     io::{BufRead as _, BufReader, Lines},
     process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -60,11 +62,24 @@ impl Watching {
     }
 
     /// Asks it to stop; its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.process.wait().unwrap().code()
+        code_within_a_minute(self.process)
     }
+}
+
+/// The exit code of a process; `None` for one that has to be killed, because it waits for ever.
+pub(crate) fn code_within_a_minute(mut process: Child) -> Option<i32> {
+    for _ in 0..600 {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status.code();
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    None
 }
 
 fn is_healing(event: &Value) -> bool {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use paired_mls::CipherSuite;
 
-use super::register::{Made, RegisterNowArgs, register_now};
+use super::{
+    super::visible,
+    register::{Made, RegisterNowArgs, register_now},
+};
 use crate::{
     failure::Failure,
     output::Output,
@@ -17,10 +20,10 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct InitArgs {
     /// Whose device it is: the identity that others see.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = visible())]
     user: Option<String>,
     /// What you call the device.
-    #[arg(long, value_name = "NAME", default_value = "device")]
+    #[arg(long, value_name = "NAME", default_value = "device", value_parser = visible())]
     name: String,
     /// The MLS cipher suite: 1, 2 or 3.
     #[arg(long, value_name = "N", default_value = "1", value_parser = suite)]
@@ -92,9 +95,8 @@ impl InitArgs {
             return Ok(None);
         };
         let url = options.server.clone().ok_or(SessionError::WhoseDevice)?;
-        let root = options.server_root.as_ref().map(absolute).transpose()?;
-        let server = ServerPlace { url, root: None, transport: Transport::default() }.with(options);
-        let server = ServerPlace { root, ..server };
+        let server =
+            ServerPlace { url, root: None, transport: Transport::default() }.with(options)?;
         let (name, suite) = (self.name.clone(), self.suite);
         let key = match (self.signature_key, self.vault) {
             (KeyKind::Vault, _) => KeyPlace::Vault,
@@ -113,11 +115,7 @@ impl InitArgs {
             |path: &PathBuf| std::path::absolute(path).map_err(Failure::file("find", path.clone()));
         let path = options.vault_path.as_ref().map(absolute).transpose()?;
         let path = path.unwrap_or_else(|| PathBuf::from("vault"));
-        let beside = || {
-            let mut name = options.home.file_name().unwrap_or_default().to_owned();
-            name.push(".vault-counter");
-            options.home.with_file_name(name)
-        };
+        let beside = || VaultPlace::counter_beside(&options.home);
         let counter = absolute(&self.vault_counter.clone().unwrap_or_else(beside))?;
         let missing = || SessionError::WhoseDevice;
         Ok(match self.vault {
@@ -131,8 +129,4 @@ impl InitArgs {
             },
         })
     }
-}
-
-fn absolute(path: &PathBuf) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(Failure::file("find", path))
 }

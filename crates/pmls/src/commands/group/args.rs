@@ -3,13 +3,13 @@
 use clap::{Args, ValueEnum};
 use paired_mls::{HealPolicy, pairing::SignalPolicy};
 
-use super::super::{named, newcomer::Newcomers};
+use super::super::{named, newcomer::Newcomers, visible};
 
 /// A new group.
 #[derive(Args)]
 pub(crate) struct CreateArgs {
     /// What this device calls it.
-    #[arg(value_parser = named())]
+    #[arg(value_parser = visible())]
     pub(super) name: String,
     /// Let in leaves with the signature keys of several devices; keeps out clients that do not know such.
     #[arg(long)]
@@ -42,7 +42,7 @@ pub(crate) struct RenameArgs {
     /// The group's name, or the beginning of its identifier.
     pub(super) group: String,
     /// The new name.
-    #[arg(value_parser = named())]
+    #[arg(value_parser = visible())]
     pub(super) name: String,
 }
 
