@@ -88,6 +88,15 @@ else
   left_out+=("the check of the vectors by Python: no package cryptography (Debian: python3-cryptography)")
 fi
 
+# Every vector against the JSON schema that other implementers read them by.
+if have python3 && python3 -c 'import jsonschema' 2>/dev/null; then
+  python3 vectors/schema/check.py
+elif install python3-jsonschema && /usr/bin/python3 -c 'import jsonschema' 2>/dev/null; then
+  /usr/bin/python3 vectors/schema/check.py
+else
+  left_out+=("the check of the vectors' schema: no package jsonschema (Debian: python3-jsonschema)")
+fi
+
 awk '/^test result:/ { passed += $4; failed += $6 }
      END { printf "%d passed, %d failed\n", passed, failed }' "$log"
 [ "${#elsewhere[@]}" = 0 ] || printf 'left out: %s\n' "${elsewhere[@]}"
