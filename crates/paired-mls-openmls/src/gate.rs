@@ -20,7 +20,7 @@ use paired_mls_group::gate::{self, Gate};
 
 use crate::{Device, Error, Platform, UsageError, steer::key_len, view};
 
-const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
+pub(crate) const PAIRED_MLS: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_MLS);
 
 /// The extension of the group's context that lets leaves with several signature keys in. It is to be
 /// united with whatever else the group requires: there is one such extension at most.

@@ -8,9 +8,12 @@ use openmls::{
     },
 };
 use paired_mls::{code_points::EXTENSION_TYPE_PAIRED_SIGNAL, pairing::PairedSignal};
-use paired_mls_group::signal::{self, Announcement, NextWord};
+use paired_mls_group::{
+    gate::Gate,
+    signal::{self, Announcement, NextWord},
+};
 
-use crate::{Error, UsageError, group::suite_of, leaf::again, view};
+use crate::{Error, UsageError, gate::PAIRED_MLS, group::suite_of, leaf::again, view};
 
 const PAIRED_SIGNAL: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE_PAIRED_SIGNAL);
 
@@ -49,12 +52,25 @@ pub(crate) fn next_leaf(
     Ok(Some(changed.with_capabilities(again(&capabilities)?).build()))
 }
 
-/// What a leaf is like that comes into a group from outside.
-pub(crate) fn new_leaf(signal: &PairedSignal) -> Result<LeafNodeParameters, Error> {
-    let data = UnknownExtension(signal.encode().map_err(UsageError::Signal)?);
-    let extension = Extension::Unknown(EXTENSION_TYPE_PAIRED_SIGNAL, data);
-    let extensions = Extensions::single(extension).map_err(Error::mls("extend a leaf"))?;
-    let capabilities = Capabilities::new(None, None, Some(&[PAIRED_SIGNAL]), None, None);
-    let leaf = LeafNodeParameters::builder().with_extensions(extensions);
-    Ok(leaf.with_capabilities(capabilities).build())
+/// What a leaf is like that comes from outside into a group with this gate.
+pub(crate) fn new_leaf(
+    gate: Gate,
+    signal: Option<&PairedSignal>,
+) -> Result<LeafNodeParameters, Error> {
+    let mut known = Vec::new();
+    let mut leaf = LeafNodeParameters::builder();
+    if gate == Gate::Set {
+        known.push(PAIRED_MLS);
+    }
+    if let Some(signal) = signal {
+        known.push(PAIRED_SIGNAL);
+        let data = UnknownExtension(signal.encode().map_err(UsageError::Signal)?);
+        let extension = Extension::Unknown(EXTENSION_TYPE_PAIRED_SIGNAL, data);
+        let extensions = Extensions::single(extension).map_err(Error::mls("extend a leaf"))?;
+        leaf = leaf.with_extensions(extensions);
+    }
+    if !known.is_empty() {
+        leaf = leaf.with_capabilities(Capabilities::new(None, None, Some(&known), None, None));
+    }
+    Ok(leaf.build())
 }

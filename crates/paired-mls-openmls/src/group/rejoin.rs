@@ -13,7 +13,9 @@ use paired_mls::{
     wire::{PublicCommit, RatchetTree},
 };
 use paired_mls_group::{
-    Library as _, Sending, identity,
+    Library as _, Sending,
+    gate::check_signature_keys,
+    identity,
     node::{Paired, Seat},
     reserved::require_unreserved,
 };
@@ -26,6 +28,7 @@ use super::{
 };
 use crate::{
     Device, Error, Outgoing, PeerError, Platform, UsageError,
+    gate::gate_of,
     outgoing::outgoing,
     provider::{Scratch, atomically},
     signal::new_leaf,
@@ -72,7 +75,7 @@ impl PairedGroup {
             }
             _ => None,
         };
-        let leaf = told.as_ref().map(new_leaf).transpose()?.unwrap_or_default();
+        let leaf = new_leaf(gate_of(info.group_context().extensions()), told.as_ref())?;
 
         let scratch = Scratch::new(device.provider());
         let commit = MlsGroup::external_commit_builder()
@@ -107,6 +110,8 @@ impl PairedGroup {
         };
         let (mls, bundle) =
             built.finalize(&scratch).map_err(Error::mls("finish an external commit"))?;
+        let pairing = record.as_ref().map(|record| record.devices.as_slice()).unwrap_or_default();
+        check_signature_keys(device, &mls, pairing)?;
         identity::check_present(&device.this(), &mls)?;
         let waiting = Waiting { drawn_from, scratch };
         Ok((outgoing(bundle)?, waiting.encode()?))

@@ -8,3 +8,4 @@ mod hidden;
 mod nonces;
 mod replay;
 mod standard;
+mod ungated;

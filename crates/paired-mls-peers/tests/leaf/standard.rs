@@ -401,7 +401,7 @@ fn a_list_with_a_key_twice_is_taken_by_nobody() {
 }
 
 /// Two keys, each private and public, and a KeyPackage of a leaf that lists them and says these proofs.
-fn listing(
+pub(crate) fn listing(
     suite: CipherSuite,
     user: &str,
     keys: &[(Vec<u8>, Vec<u8>)],
@@ -426,13 +426,18 @@ fn listing(
     MlsMessageOut::from(bundle.into_key_package()).to_bytes().unwrap()
 }
 
-fn sign(suite: CipherSuite, key: &(Vec<u8>, Vec<u8>), listed: &[u8], user: &str) -> Vec<u8> {
+pub(crate) fn sign(
+    suite: CipherSuite,
+    key: &(Vec<u8>, Vec<u8>),
+    listed: &[u8],
+    user: &str,
+) -> Vec<u8> {
     let suite = openmls::prelude::Ciphersuite::try_from(suite.code_point()).unwrap();
     let signed = KeyProofs::to_be_signed(listed, &Credential::basic(user));
     RustCrypto::default().sign(suite.signature_algorithm(), &signed, &key.0).unwrap()
 }
 
-fn new_key(suite: CipherSuite) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn new_key(suite: CipherSuite) -> (Vec<u8>, Vec<u8>) {
     let suite = openmls::prelude::Ciphersuite::try_from(suite.code_point()).unwrap();
     RustCrypto::default().signature_key_gen(suite.signature_algorithm()).unwrap()
 }
