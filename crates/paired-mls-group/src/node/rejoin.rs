@@ -3,14 +3,14 @@
 use alloc::{vec, vec::Vec};
 
 use paired_mls::{
-    DeviceId, GroupRecord, Phase,
+    DeviceId, EpochContext, GroupRecord, PairingId, PathSecret, Phase, Vault, VaultError,
     anchor::{Anchor, Changes, LeafIndex, Tree},
     group::{Authorship, CommitFacts, EpochMark},
     wire::RatchetTree,
 };
 
-use super::{Standing, device_of};
-use crate::Error;
+use super::{Paired, Standing, device_of};
+use crate::{Error, Library, ThisDevice};
 
 /// The place that an external commit takes.
 #[derive(Debug)]
@@ -57,6 +57,32 @@ impl Seat {
         Ok(Self { standing, anchor })
     }
 
+    /// The path secret of the commit, from the tape; `None` if it has no partner to notify.
+    ///
+    /// A device that comes in from outside may have lost what it knew: it opens its lanes ahead, in all groups.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`].
+    pub fn draw(
+        &self,
+        vault: &Vault,
+        record: &GroupRecord,
+        next_epoch: &EpochContext,
+    ) -> Result<Option<PathSecret>, Error> {
+        match vault.doubt(record.tape.pairing) {
+            // A pairing whose tape is gone opens nothing.
+            Err(VaultError::Missing(_)) => {}
+            done => done?,
+        }
+        if self.anchor.is_none() {
+            return Ok(None);
+        }
+        vault.skip_ahead(&record.tape)?;
+        let value = vault.draw(&record.tape, next_epoch.epoch)?;
+        Ok(Some(value.into_path_secret(next_epoch)?))
+    }
+
     /// The partners that the commit heals.
     pub fn healed(&self) -> Vec<DeviceId> {
         let covered = self.anchor.as_ref().map(Anchor::covered).unwrap_or_default();
@@ -89,5 +115,36 @@ impl Seat {
         security.apply(&facts, tree, |device| self.standing.leaf_of(device))?;
         record.advance(next, security);
         Ok(())
+    }
+}
+
+impl Paired {
+    /// The pairing of a group that this device has come into from outside; `None` without one. The vault remembers it.
+    /// `tree` reads the ratchet tree of the GroupInfo. `drawn_from` is the pairing from whose tape the commit was made.
+    ///
+    /// A value that is still in flight is of an epoch that is gone; the next merge erases it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`]; [`Error::Mls`], [`Error::Locate`] if the tree is none; that of `tree`.
+    pub fn entered<L: Library>(
+        device: &ThisDevice<'_, L>,
+        group: &L::Group,
+        tree: impl FnOnce() -> Result<RatchetTree, Error>,
+        drawn_from: Option<PairingId>,
+    ) -> Result<Option<Self>, Error> {
+        let (library, vault, own_key) = (device.library, device.vault, device.signature_key);
+        let Some(mut record) = vault.load_group(library.group_id(group))? else {
+            return Ok(None);
+        };
+        let mut seat = Seat::find(&tree()?, &record, own_key)?;
+        // A commit that was not made with this tape has healed nobody.
+        seat.anchor = seat.anchor.filter(|_| drawn_from == Some(record.tape.pairing));
+        let mark = library.epoch_mark(group);
+        let epoch = mark.epoch;
+        seat.renew(&mut record, own_key, mark)?;
+        vault.note_epoch(&record.tape, epoch)?;
+        vault.store_group(&record)?;
+        Self::load(library, vault, group, record)
     }
 }

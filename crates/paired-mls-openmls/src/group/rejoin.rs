@@ -9,11 +9,11 @@ use openmls::{
 };
 use openmls_traits::OpenMlsProvider as _;
 use paired_mls::{
-    EpochContext, PairingId, Secret, VaultError,
+    EpochContext, PairingId, Secret,
     wire::{PublicCommit, RatchetTree},
 };
 use paired_mls_group::{
-    Library as _, Sending,
+    Sending,
     gate::check_signature_keys,
     identity,
     node::{Paired, Seat},
@@ -86,20 +86,14 @@ impl PairedGroup {
             .leaf_node_parameters(leaf)
             .load_psks(device.provider().storage())
             .map_err(Error::mls("load the pre-shared keys of a commit"))?;
-        if let Some(record) = &record {
-            match device.vault().doubt(record.tape.pairing) {
-                // A pairing whose tape is gone opens nothing.
-                Err(VaultError::Missing(_)) => {}
-                done => done?,
-            }
-        }
+        let path = match (&record, &seat) {
+            (Some(record), Some(seat)) => seat.draw(device.vault(), record, &next_epoch)?,
+            _ => None,
+        };
         let anchor = seat.as_ref().and_then(|seat| seat.anchor.as_ref());
         let mut drawn_from = None;
-        let built = match (&record, anchor) {
-            (Some(record), Some(anchor)) => {
-                device.vault().skip_ahead(&record.tape)?;
-                let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
-                let path = value.into_path_secret(&next_epoch)?;
+        let built = match (&record, anchor, path) {
+            (Some(record), Some(anchor), Some(path)) => {
                 let sending = Sending::new(device, device.vault(), &record.tape, path, anchor)?;
                 drawn_from = Some(record.tape.pairing);
                 build(commit, device, &sending, |_| true)?
@@ -139,17 +133,8 @@ impl PairedGroup {
             forget_shared(device, group_id.as_slice())?;
             waiting.scratch.put(&mls)?;
             let identities = identity::present(&device.this(), &mls)?;
-            let Some(mut record) = device.vault().load_group(group_id.as_slice())? else {
-                return Ok((mls, identities, None));
-            };
-            let mut seat = Seat::find(&tree_of(&info)?, &record, device.signature_key())?;
-            // A commit that was not made with this tape has healed nobody.
-            seat.anchor = seat.anchor.filter(|_| waiting.drawn_from == Some(record.tape.pairing));
-            seat.renew(&mut record, device.signature_key(), device.epoch_mark(&mls))?;
-            device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
-            device.vault().store_group(&record)?;
-            let paired = Paired::load(device, device.vault(), &mls, record)?;
-            // A value that is still in flight is of an epoch that is gone; the next merge erases it.
+            let (this, tree) = (device.this(), || tree_of(&info));
+            let paired = Paired::entered(&this, &mls, tree, waiting.drawn_from)?;
             Ok((mls, identities, paired))
         })?;
         Ok(Self { mls, identities, paired })
