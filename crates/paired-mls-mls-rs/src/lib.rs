@@ -7,7 +7,7 @@
 //! | supported | not yet |
 //! |---|---|
 //! | a pairing at a node, in standard mode | a leaf that devices share, in either mode |
-//! | create, join, load, add, remove, update, send, process, heal, cease, unpair | leaf refresh, external commits, the signal |
+//! | create, join, load, rejoin, add, remove, update, send, process, heal, cease, unpair; leaf refresh | the signal, KeyPackages of the last resort |
 //! | cipher suite 1, with the RustCrypto provider | other suites and providers: not tested |
 //! | basic credentials | other credentials |
 //! | MLS state where a [`StateStorage`] puts it; one in memory is here | SQLite |
@@ -37,7 +37,7 @@ pub use mls_rs;
 pub use clock::{Clock, SystemClock};
 pub use config::{MlsState, SIGNATURE_KEY_PLACEHOLDER};
 pub use device::{Device, Handshakes, Who};
-pub use group::{Content, Group};
+pub use group::{Content, Group, Rejoin};
 pub use paired_mls_group::waiting::{
     MAX_PROPOSAL_BYTES, MAX_PROPOSAL_BYTES_OF_ONE, MAX_PROPOSALS, MAX_PROPOSALS_OF_ONE,
 };

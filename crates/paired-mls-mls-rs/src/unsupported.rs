@@ -21,9 +21,4 @@ pub enum Unsupported {
         "the pairing is announced in this group, which the adapter for mls-rs does not support: use the one for OpenMLS"
     )]
     Signal,
-    /// A partner renews this device's leaf.
-    #[error(
-        "a partner renews this device's leaf, which the adapter for mls-rs does not follow yet: give the group up by `forget`, and ask to be added again"
-    )]
-    Refresh,
 }

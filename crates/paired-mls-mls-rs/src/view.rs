@@ -1,7 +1,7 @@
 //! Commits, proposals and leaves of mls-rs, as the engine sees them.
 
 use mls_rs::{
-    CryptoProvider, ExtensionList, Group, MlsMessage,
+    CryptoProvider, ExtensionList, Group,
     extension::built_in::RequiredCapabilitiesExt,
     group::{
         CachedProposal, CommitEffect, CommitMessageDescription, GroupContext, NewEpoch,
@@ -86,7 +86,8 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// `after` is the copy, in which the commit is merged, unless it removes this device. `message` is the commit.
+    /// `after` is the copy, in which the commit is merged, unless it removes this device. `path` is the leaf that its path
+    /// brings.
     ///
     /// # Errors
     ///
@@ -96,7 +97,7 @@ impl Described {
         before: &MlsState<C>,
         after: &MlsState<C>,
         description: &CommitMessageDescription,
-        message: Option<&MlsMessage>,
+        path: Option<LeafNode>,
     ) -> Result<Self, Error> {
         let at = leaf(description.committer);
         let committer = match description.is_external {
@@ -118,14 +119,14 @@ impl Described {
         let staged = match membership {
             Membership::Stays => StagedCommit {
                 proposals,
-                path: new_leaf(device, before, after, committer),
+                path,
                 next: mark(after.mls.context()),
                 required_extensions: device.required_extensions(after),
                 membership,
             },
             Membership::Removed => StagedCommit {
                 proposals,
-                path: message.and_then(path_in),
+                path,
                 next: left(epoch),
                 required_extensions: device.required_extensions(before),
                 membership,
@@ -133,27 +134,6 @@ impl Described {
         };
         Ok(Self { staged, committer })
     }
-}
-
-/// The leaf that the path of a commit brings: mls-rs does not show it. A path always changes the leaf, and nothing
-/// else can change that of the committer.
-fn new_leaf<C: CryptoProvider + Clone>(
-    device: &Device<C>,
-    before: &MlsState<C>,
-    after: &MlsState<C>,
-    committer: Committer,
-) -> Option<LeafNode> {
-    match committer {
-        Committer::External(at) => device.leaf(after, at),
-        Committer::Member(at) => {
-            device.leaf(after, at).filter(|new| device.leaf(before, at).as_ref() != Some(new))
-        }
-    }
-}
-
-/// The same, of a commit that removes this device, in which mls-rs does not look at it: if it is in the clear.
-fn path_in(message: &MlsMessage) -> Option<LeafNode> {
-    leaf_node(message.commit_path_leaf_node()?).ok()
 }
 
 /// The epoch that begins without this device, of which it knows the number.

@@ -21,10 +21,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
     pub fn heal_if_due(&mut self, device: &Device<C>) -> Result<Option<Outgoing>, Error> {
         match self.due(device)? {
             HealPolicy::Manual => Ok(None),
-            // Without leaf refresh a paired commit is what there is.
-            HealPolicy::AtOnce | HealPolicy::Refresh => {
-                self.commit(device, Content::new()).map(Some)
-            }
+            HealPolicy::AtOnce => self.commit(device, Content::new()).map(Some),
+            HealPolicy::Refresh => self.refresh_or_update(device).map(Some),
         }
     }
 

@@ -151,7 +151,7 @@ fn forget_inactive(shelf: &Shelf, group_id: &[u8]) -> Result<(), Error> {
 
 /// From now on the device has a leaf of its own in the group: what the vault has of a leaf that it shared there
 /// before is not so any more.
-fn forget_shared<C>(device: &Device<C>, group_id: &[u8]) -> Result<(), Error> {
+pub(super) fn forget_shared<C>(device: &Device<C>, group_id: &[u8]) -> Result<(), Error> {
     match device.vault().load_leaf(group_id)? {
         Some(_) => Ok(device.vault().erase(&RecordName::Leaf(group_id.to_vec()))?),
         None => Ok(()),

@@ -6,6 +6,8 @@
 //! send         what the device sends
 //! receive      what it receives
 //! merge        a commit is merged
+//! refresh      a partner's leaf is renewed
+//! rejoin       an external commit
 //! healing      the commit that heals, when it is due
 //! pairing      what the pairing is in this group, from its beginning to its end
 //! ```
@@ -16,6 +18,8 @@ mod lifecycle;
 mod merge;
 mod pairing;
 mod receive;
+mod refresh;
+mod rejoin;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -36,8 +40,8 @@ use paired_mls_group::{
     packages::spend,
 };
 
-pub use self::content::Content;
 use self::merge::Merged;
+pub use self::{content::Content, rejoin::Rejoin};
 use crate::{Device, config::MlsState, view};
 
 /// An MLS group, as a device has it, with a leaf of its own.

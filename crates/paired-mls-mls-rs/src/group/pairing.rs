@@ -97,8 +97,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         self.paired.as_ref().map(|paired| paired.record.heal_policy)
     }
 
-    /// Chooses what happens when an event has weakened a partner. [`HealPolicy::Refresh`] heals by a paired commit
-    /// here, as [`HealPolicy::AtOnce`] does, since leaf refresh is not supported.
+    /// Chooses what happens when an event has weakened a partner.
     ///
     /// # Errors
     ///

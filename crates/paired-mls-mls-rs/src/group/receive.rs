@@ -24,9 +24,9 @@ use super::{
     send::{apply_own, message_hash},
 };
 use crate::{
-    Device, Unsupported,
+    Device,
     config::MlsState,
-    steer::OPENING,
+    steer::{OPENING, Witness},
     view::{self, Described},
 };
 
@@ -44,7 +44,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
     ///
     /// A commit of a partner is followed by its Notify, and every other message is plain MLS. A commit that
     /// takes this device out of the group is followed, also if it puts the device in again: [`Group::join`] by its
-    /// Welcome then. Who a commit makes a leaf say that it is, the device's
+    /// Welcome then. Only where a partner does so with a KeyPackage from the tape, it is a leaf refresh, and goes to
+    /// [`Group::process_refresh`]. Who a commit makes a leaf say that it is, the device's
     /// [`CredentialPolicy`](paired_mls::group::credential::CredentialPolicy) is asked about.
     ///
     /// mls-rs keeps of epochs that are over who had which key, and not who said to be whom: who has sent a message of
@@ -53,8 +54,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
     /// # Errors
     ///
     /// [`Error::Peer`] for a message that cannot be accepted: a replay, a forgery, another epoch, a
-    /// Notify of a kind that no partner sends; and, as a [`PeerError::Message`] with an [`Unsupported`], a leaf refresh
-    /// of this device and a commit that starts the group anew. [`Error::Vault`], [`Error::Storage`]: nothing is lost,
+    /// Notify of a kind that no partner sends; [`PeerError::RefreshNeedsWelcome`]; and, as a [`PeerError::Message`] with
+    /// [`Unsupported::ReInit`](crate::Unsupported::ReInit), a commit that starts the group anew. [`Error::Vault`], [`Error::Storage`]: nothing is lost,
     /// process the message again. The group is as it was before.
     pub fn process(&mut self, device: &Device<C>, message: &[u8]) -> Result<Received, Error> {
         let mut received = self.follow(device, message)?;
@@ -97,11 +98,12 @@ impl<C: CryptoProvider + Clone> Group<C> {
         let tape = self.paired.as_ref().map(|paired| paired.record.tape.clone());
         let receiving = tape.as_ref().map(|tape| Receiving::new(device.vault(), tape, next_epoch));
         let receiving = receiving.map(Arc::new);
+        let witness = Arc::new(Witness::new(receiving.clone()));
         let identities = self.identities.clone();
         let done = self.transact(device, |before, state, paired| {
             keep_all(state, refused);
             let merging = Merging { device, before, paired, identities: &identities };
-            process_in(&merging, state, message, receiving.as_ref())
+            process_in(&merging, state, message, &witness, receiving.as_deref())
         });
         if let (Err(Error::Peer(PeerError::InOwnName)), Some(tape)) = (&done, &tape) {
             // Or this device has made it, and what it has is a backup of before.
@@ -122,11 +124,11 @@ fn process_in<C: CryptoProvider + Clone>(
     merging: &Merging<'_, C>,
     state: &mut MlsState<C>,
     message: &[u8],
-    receiving: Option<&Arc<Receiving>>,
+    witness: &Arc<Witness>,
+    receiving: Option<&Receiving>,
 ) -> Result<(Done, Option<Paired>), Error> {
     let &Merging { device, before, paired, identities } = merging;
-    let parsed = parse(message)?;
-    match unprotect(state, parsed.clone(), receiving)? {
+    match unprotect(state, parse(message)?, witness)? {
         Opened::Application { sender, said } => {
             let at = view::leaf(sender);
             let identity = view::member(device, before, identities, at);
@@ -139,7 +141,7 @@ fn process_in<C: CryptoProvider + Clone>(
                 let (merged, next) = merging.own(state, &described)?;
                 return Ok((Done::Followed(merged), next));
             }
-            let described = Described::of(device, before, state, &description, Some(&parsed))?;
+            let described = Described::of(device, before, state, &description, witness.path())?;
             if described.committer == Committer::Member(device.own_leaf(before)) {
                 return Err(PeerError::InOwnName.into());
             }
@@ -171,16 +173,16 @@ fn follow_other<C: CryptoProvider + Clone>(
     merging: &Merging<'_, C>,
     state: &mut MlsState<C>,
     described: &Described,
-    receiving: Option<&Arc<Receiving>>,
+    receiving: Option<&Receiving>,
 ) -> Result<(Merged, Option<Paired>), Error> {
     let (device, paired) = (merging.device, merging.paired);
     if renews_own_leaf(&device.this(), paired, &described.staged, described.committer)? {
-        return Err(PeerError::message(Unsupported::Refresh).into());
+        return Err(PeerError::RefreshNeedsWelcome.into());
     }
     if let (Committer::External(_), Some(paired)) = (described.committer, paired) {
         paired.reopen_for(device.vault(), &described.staged)?;
     }
-    let delivery = match receiving.and_then(|receiving| receiving.opened()) {
+    let delivery = match receiving.and_then(Receiving::opened) {
         Some(notify) => Delivery::Notified(notify.spot.index),
         None => Delivery::Plain,
     };
@@ -241,7 +243,7 @@ fn own_pending<C: CryptoProvider + Clone>(
 }
 
 /// What mls-rs makes of a message.
-enum Opened {
+pub(super) enum Opened {
     Application {
         sender: u32,
         said: Vec<u8>,
@@ -253,13 +255,13 @@ enum Opened {
 }
 
 /// Lets mls-rs process a message, with the Notify tried before HPKE.
-fn unprotect<C: CryptoProvider + Clone>(
+pub(super) fn unprotect<C: CryptoProvider + Clone>(
     state: &mut MlsState<C>,
     message: MlsMessage,
-    receiving: Option<&Arc<Receiving>>,
+    witness: &Arc<Witness>,
 ) -> Result<Opened, Error> {
     let slot = state.handles.slot.clone();
-    let armed = receiving.map(|receiving| slot.arm(receiving.clone(), OPENING));
+    let armed = slot.arm(witness.clone(), OPENING);
     let processed = state.mls.process_incoming_message(message);
     drop(armed);
     match processed {
@@ -270,15 +272,12 @@ fn unprotect<C: CryptoProvider + Clone>(
         Ok(ReceivedMessage::Commit(description)) => Ok(Opened::Commit(description)),
         Ok(_) => Err(PeerError::Kind("message to a group").into()),
         Err(MlsError::CantProcessMessageFromSelf) => Ok(Opened::FromSelf),
-        Err(error) => {
-            let refused = receiving.and_then(|receiving| receiving.take_error());
-            Err(refused.unwrap_or_else(|| PeerError::message(error).into()))
-        }
+        Err(error) => Err(witness.take_error().unwrap_or_else(|| PeerError::message(error).into())),
     }
 }
 
 /// Parses a framed message, without trailing bytes.
-fn parse(message: &[u8]) -> Result<MlsMessage, PeerError> {
+pub(super) fn parse(message: &[u8]) -> Result<MlsMessage, PeerError> {
     match wire::MlsMessage::decode(message).map_err(PeerError::message)? {
         wire::MlsMessage::Framed(_) => {}
         _ => return Err(PeerError::Kind("message to a group")),

@@ -8,7 +8,9 @@ use mls_rs::{
     group::{CommitBuilder, CommitOutput},
     time::MlsTime,
 };
-use paired_mls::{Event, anchor::LeafIndex, group::PendingCommit, pairing::SignalPolicy};
+use paired_mls::{
+    DeviceId, Event, anchor::LeafIndex, group::PendingCommit, pairing::SignalPolicy, wire::LeafNode,
+};
 use paired_mls_group::{
     Error, Library as _, Outgoing, PeerError, Proposed, Refused, Sending, Signing, Steering,
     UsageError,
@@ -28,16 +30,18 @@ use crate::{
 
 /// A commit's content: checked and parsed.
 #[derive(Default)]
-struct Prepared {
-    adds: Vec<Newcomer>,
-    removes: Vec<LeafIndex>,
-    authenticated_data: Vec<u8>,
+pub(super) struct Prepared {
+    pub(super) adds: Vec<Newcomer>,
+    pub(super) removes: Vec<LeafIndex>,
+    pub(super) authenticated_data: Vec<u8>,
+    /// The partners that the commit removes and adds again with new leaves.
+    pub(super) renews: Vec<DeviceId>,
 }
 
 /// A client that is to be added.
-struct Newcomer {
+pub(super) struct Newcomer {
     key_package: MlsMessage,
-    signature_key: Vec<u8>,
+    pub(super) leaf: LeafNode,
 }
 
 impl<C: CryptoProvider + Clone> Group<C> {
@@ -82,7 +86,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         let Content { adds, removes, authenticated_data } = content;
         let adds = adds.iter().map(|key_package| self.newcomer(device, key_package));
         let adds = adds.collect::<Result<_, _>>()?;
-        self.make(device, &Prepared { adds, removes, authenticated_data })
+        self.make(device, &Prepared { adds, removes, authenticated_data, ..Prepared::default() })
     }
 
     /// Encrypts an application message; returns its `MLSMessage`.
@@ -149,7 +153,11 @@ impl<C: CryptoProvider + Clone> Group<C> {
         })
     }
 
-    fn make(&mut self, device: &Device<C>, content: &Prepared) -> Result<Outgoing, Error> {
+    pub(super) fn make(
+        &mut self,
+        device: &Device<C>,
+        content: &Prepared,
+    ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
         self.check_vault(device)?;
         self.require_no_signal()?;
@@ -176,9 +184,17 @@ impl<C: CryptoProvider + Clone> Group<C> {
                 }
             };
             let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
-            let described = apply_own(device, before, &mut state.clone())?;
+            let mut after = state.clone();
+            let described = apply_own(device, before, &mut after)?;
             check_staged(device, before, &described.staged, pairing)?;
-            let outgoing = Outgoing { events: left_out.events.clone(), ..outgoing(&output)? };
+            let mut outgoing = Outgoing { events: left_out.events.clone(), ..outgoing(&output)? };
+            let renewed = paired.filter(|_| !content.renews.is_empty());
+            if let (Some(paired), Some(welcome)) = (renewed, &outgoing.welcome) {
+                let (tape, context) = (&paired.record.tape, after.mls.context());
+                let (epoch, tree_hash) = (context.epoch, &context.tree_hash);
+                let sealed = device.vault().seal_refresh(tape, epoch, tree_hash, welcome)?;
+                outgoing.refresh = Some(sealed);
+            }
             let hash = message_hash(device, &outgoing.commit)?;
             if paired.is_none() {
                 device.vault().note_own_commit(device.group_id(state), &hash)?;
@@ -194,9 +210,9 @@ impl<C: CryptoProvider + Clone> Group<C> {
             return Ok(Aim::default());
         };
         let mut proposals = Proposals::of(waiting, self.own_leaf());
-        content.adds.iter().for_each(|newcomer| proposals.add(&newcomer.signature_key));
+        content.adds.iter().for_each(|newcomer| proposals.add(newcomer.leaf.signature_key()));
         content.removes.iter().for_each(|removed| proposals.remove(*removed));
-        paired.aim(&proposals, &[])
+        paired.aim(&proposals, &content.renews)
     }
 
     /// Whom a commit reaches that does nothing but to heal.
@@ -207,7 +223,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
     }
 
     /// The proposals that wait, without those that a commit of this device leaves out.
-    fn kept(&self, left_out: &LeftOut) -> Result<Vec<Proposed>, Error> {
+    pub(super) fn kept(&self, left_out: &LeftOut) -> Result<Vec<Proposed>, Error> {
         let mut waiting = view::waiting(&self.state.mls)?;
         waiting.retain(|proposed| left_out.keeps(&proposed.reference));
         Ok(waiting)
@@ -216,7 +232,11 @@ impl<C: CryptoProvider + Clone> Group<C> {
     /// The proposals that a commit of this device leaves out: what the credential policy does not accept, what is in
     /// the name of a device that does not make it, and what mls-rs would leave out. They are kept: another member may
     /// commit them.
-    fn left_out(&self, device: &Device<C>, content: &Prepared) -> Result<LeftOut, Error> {
+    pub(super) fn left_out(
+        &self,
+        device: &Device<C>,
+        content: &Prepared,
+    ) -> Result<LeftOut, Error> {
         let waiting = view::waiting(&self.state.mls)?;
         let mut left_out = LeftOut::of(&device.this(), &self.state, &self.identities, &waiting);
         if let Some(paired) = &self.paired {
@@ -255,15 +275,27 @@ impl<C: CryptoProvider + Clone> Group<C> {
 
     /// Parses and checks the KeyPackage of somebody who is to be added.
     fn newcomer(&self, device: &Device<C>, key_package: &[u8]) -> Result<Newcomer, Error> {
-        let read = packages::read(key_package)?;
-        packages::require_current(&read, device.now())?;
-        let leaf = read.leaf_node();
+        let newcomer = self.validate(device, key_package)?;
+        let leaf = &newcomer.leaf;
         Gate::of(&device.required_extensions(&self.state)).check_newcomer(leaf)?;
         check_proofs(device, &self.state, leaf).map_err(PeerError::KeyProofs)?;
         identity::admit(&device.this(), &self.state, leaf)?;
-        let signature_key = leaf.signature_key().to_vec();
+        Ok(newcomer)
+    }
+
+    /// Parses a KeyPackage of somebody who is to be added, and has mls-rs check its signatures and its lifetime.
+    pub(super) fn validate(
+        &self,
+        device: &Device<C>,
+        key_package: &[u8],
+    ) -> Result<Newcomer, PeerError> {
+        let read = packages::read(key_package)?;
+        packages::require_current(&read, device.now())?;
         let key_package = MlsMessage::from_bytes(key_package).map_err(PeerError::message)?;
-        Ok(Newcomer { key_package, signature_key })
+        let (mut copy, now) = (self.state.mls.clone(), MlsTime::from(device.now()));
+        let checked = copy.process_incoming_message_with_time(key_package.clone(), now);
+        checked.map_err(PeerError::message)?;
+        Ok(Newcomer { key_package, leaf: read.leaf_node().clone() })
     }
 
     /// What the vault says may be of another adapter, which knows the signal.
@@ -333,7 +365,9 @@ pub(super) fn apply_own<C: CryptoProvider + Clone>(
     }
     let description = after.mls.apply_pending_commit();
     let description = description.map_err(Error::mls("merge a commit"))?;
-    Described::of(device, before, after, &description, None)
+    // Each own commit has a path.
+    let path = device.leaf(after, device.own_leaf(after));
+    Described::of(device, before, after, &description, path)
 }
 
 fn outgoing(output: &CommitOutput) -> Result<Outgoing, Error> {

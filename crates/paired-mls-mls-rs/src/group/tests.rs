@@ -245,3 +245,57 @@ fn an_unusable_proposal_is_left_out() {
     assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
     assert_eq!(group.members(&phone).unwrap().len(), 3);
 }
+
+/// A rejoin changes nothing before it is accepted, outlives a restart, and heals the partner.
+#[test]
+fn a_rejoin_has_two_phases() {
+    let Two { phone, mut group, sensor, mut follower, .. } = two();
+    let sent = group.update(&phone).unwrap();
+    group.confirm(&phone).unwrap();
+    follower.process(&sensor, &sent.commit).unwrap();
+    let (info, before) = (group.group_info().unwrap(), group.epoch());
+
+    let refused = Group::rejoin(&phone, &info).unwrap();
+    drop(refused);
+    assert_eq!(Group::load(&phone, b"group").unwrap().epoch(), before);
+    let sent = group.update(&phone).unwrap();
+    group.discard(&phone).unwrap();
+
+    let rejoin = Group::rejoin(&phone, &info).unwrap();
+    let (commit, state) = (rejoin.outgoing().commit.clone(), rejoin.state().expose().to_vec());
+    drop((rejoin, group));
+    for (commit, state) in [(&sent.commit, &state[..]), (&commit, &state[1..]), (&commit, &[])] {
+        let other = Group::enter(&phone, &info, commit, state).map(drop);
+        assert!(matches!(other, Err(Error::Usage(UsageError::OtherRejoin))), "{other:?}");
+    }
+    assert_eq!(Group::load(&phone, b"group").unwrap().epoch(), before);
+    let group = Group::enter(&phone, &info, &commit, &state).unwrap();
+    assert!(heals(&events(follower.process(&sensor, &commit).unwrap())));
+    let [one, other] = [&group, &follower].map(|group| group.epoch_authenticator().unwrap());
+    assert_eq!(one, other);
+    assert!(Group::load(&phone, b"group").unwrap().is_paired());
+}
+
+/// A leaf refresh is no commit that is followed alone, and its private keys are in no storage before.
+#[test]
+fn a_refresh_needs_its_welcome() {
+    let Two { phone, mut group, sensor, mut follower, tape, .. } = two();
+    let package = Group::publish(&sensor, tape.pairing, sensor.now(), sensor.now() + 60).unwrap();
+    let sent = group.refresh(&phone, &package).unwrap();
+    group.confirm(&phone).unwrap();
+    let alone = follower.process(&sensor, &sent.commit);
+    assert!(
+        matches!(alone, Err(Error::Peer(PeerError::RefreshNeedsWelcome))),
+        "the commit alone: {alone:?}"
+    );
+    let joined = Group::join(&sensor, &sent.welcome.unwrap()).map(drop);
+    assert!(joined.is_err(), "its private keys are on the tape alone");
+    let refresh = sent.refresh.unwrap();
+    assert_eq!(follower.check_refresh(&sensor, &refresh).unwrap(), group.epoch());
+    let told = follower.process_refresh(&sensor, &sent.commit, &refresh).unwrap();
+    let Received::Commit { events, .. } = told else { panic!("a refresh is a commit") };
+    assert!(events.contains(&Event::LeafRenewed { by: DeviceId(0), device: SENSOR }), "{events:?}");
+    let [one, other] = [&group, &follower].map(|group| group.epoch_authenticator().unwrap());
+    assert_eq!(one, other);
+    assert_eq!(group.expiring(u64::MAX), [SENSOR]);
+}

@@ -13,6 +13,7 @@ mod slot;
 mod suite;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use self::{
     context::SteeredContext,
@@ -21,8 +22,9 @@ pub use self::{
     suite::{SteeredError, SteeredSuite},
 };
 pub(crate) use self::{
-    slot::{COMMIT, OPENING},
+    slot::{COMMIT, EXTERNAL, KEY_PACKAGE, OPENING},
     suite::key_len,
+    witness::Witness,
 };
 
 use mls_rs::error::MlsError;

@@ -13,6 +13,12 @@ use paired_mls_group::{Draw, Steering};
 /// The keys that mls-rs makes while it makes a commit, in this order.
 pub(crate) const COMMIT: &[Draw] = &[Draw::LeafKey];
 
+/// The keys that mls-rs makes while it makes an external commit: it begins with a leaf that it then replaces.
+pub(crate) const EXTERNAL: &[Draw] = &[Draw::Other, Draw::LeafKey];
+
+/// The keys that mls-rs makes while it makes a KeyPackage, in this order.
+pub(crate) const KEY_PACKAGE: &[Draw] = &[Draw::InitKey, Draw::LeafKey];
+
 /// While mls-rs opens a message, no key is of any account.
 pub(crate) const OPENING: &[Draw] = &[];
 

@@ -91,6 +91,18 @@ impl Shelf {
         self.staged().insert(StateName::Group(group_id.to_vec()), None);
     }
 
+    /// Takes what was staged of a group, and drops the rest.
+    pub(crate) fn take(&self, group_id: &[u8]) -> Option<Secret> {
+        let staged = std::mem::take(&mut *self.staged());
+        let name = StateName::Group(group_id.to_vec());
+        staged.into_iter().find(|(staged, _)| *staged == name)?.1
+    }
+
+    /// Stages the record of a group, as [`Shelf::take`] gave it.
+    pub(crate) fn put(&self, group_id: &[u8], record: Secret) {
+        self.staged().insert(StateName::Group(group_id.to_vec()), Some(record));
+    }
+
     fn staged(&self) -> MutexGuard<'_, BTreeMap<StateName, Option<Secret>>> {
         // Nothing panics while it is locked.
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)

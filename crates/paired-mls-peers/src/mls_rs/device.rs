@@ -279,8 +279,8 @@ impl Knowing for MlsRsDevice {
     }
 }
 
-/// What the adapter does not support is refused here: its `Group` has no such call.
-const NOT_YET: &str = "the adapter for mls-rs does not do this yet";
+/// How long a KeyPackage from the tape is valid, in seconds: 84 days.
+const LIFETIME: u64 = 84 * 24 * 60 * 60;
 
 impl PairedMember for MlsRsDevice {
     fn signature_key(&self) -> Vec<u8> {
@@ -308,12 +308,18 @@ impl PairedMember for MlsRsDevice {
         self.with_group(|group, device| Ok(group.heal_if_due(device)?.map(sent)))
     }
 
-    fn publish(&mut self, _: PairingId) -> Result<Vec<u8>, Refused> {
-        Err(NOT_YET.into())
+    fn publish(&mut self, pairing: PairingId) -> Result<Vec<u8>, Refused> {
+        let now = self.device.now();
+        self.publish_for(pairing, now, now + LIFETIME)
     }
 
-    fn publish_for(&mut self, _: PairingId, _: u64, _: u64) -> Result<Vec<u8>, Refused> {
-        Err(NOT_YET.into())
+    fn publish_for(
+        &mut self,
+        pairing: PairingId,
+        not_before: u64,
+        not_after: u64,
+    ) -> Result<Vec<u8>, Refused> {
+        Ok(Group::publish(&self.device, pairing, not_before, not_after)?)
     }
 
     fn now(&self) -> u64 {
@@ -324,20 +330,23 @@ impl PairedMember for MlsRsDevice {
         self.parts.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    fn adopt(&mut self, _: &[u8]) -> Result<(), Refused> {
-        Err(NOT_YET.into())
+    fn adopt(&mut self, key_package: &[u8]) -> Result<(), Refused> {
+        self.with_group(|group, device| Ok(group.adopt(device, key_package)?))
     }
 
-    fn refresh(&mut self, _: &[u8]) -> Result<Sent, Refused> {
-        Err(NOT_YET.into())
+    fn refresh(&mut self, key_package: &[u8]) -> Result<Sent, Refused> {
+        self.with_group(|group, device| Ok(sent(group.refresh(device, key_package)?)))
     }
 
-    fn process_refresh(&mut self, _: &[u8], _: &[u8]) -> Result<Vec<Event>, Refused> {
-        Err(NOT_YET.into())
+    fn process_refresh(&mut self, commit: &[u8], refresh: &[u8]) -> Result<Vec<Event>, Refused> {
+        self.with_group(|group, device| match group.process_refresh(device, commit, refresh)? {
+            Received::Commit { events, .. } => Ok(events),
+            other => Err(format!("a refresh is a commit, and here is {other:?}").into()),
+        })
     }
 
-    fn expiring(&self, _: u64) -> Vec<DeviceId> {
-        Vec::new()
+    fn expiring(&self, deadline: u64) -> Vec<DeviceId> {
+        self.group.as_ref().map(|group| group.expiring(deadline)).unwrap_or_default()
     }
 
     fn security(&self, device: DeviceId) -> Option<EpochSecurity> {
@@ -352,8 +361,11 @@ impl PairedMember for MlsRsDevice {
         Ok(self.group()?.tree()?)
     }
 
-    fn rejoin(&mut self, _: &[u8]) -> Result<Sent, Refused> {
-        Err(NOT_YET.into())
+    fn rejoin(&mut self, group_info: &[u8]) -> Result<Sent, Refused> {
+        let rejoin = Group::rejoin(&self.device, group_info)?;
+        let outgoing = rejoin.outgoing().clone();
+        self.group = Some(rejoin.confirm(&self.device)?);
+        Ok(sent(outgoing))
     }
 
     fn crash(&mut self) -> Result<(), Refused> {
