@@ -6,6 +6,7 @@
 //! | [`Stock`] | what they can do at a service |
 //! | [`OpenMlsDevice`] | a device with the adapter for OpenMLS |
 //! | [`MlsRsDevice`], [`MlsRsThief`] | a device with the adapter for mls-rs, and a thief of it |
+//! | [`MixedAdapter`] | pairings whose devices are on different libraries |
 //! | [`OpenMlsLeafDevice`] | a device that shares its leaf |
 //! | [`OpenMlsThief`] | somebody with a copy of such a device's MLS state, its records or its file |
 //! | [`foreign`] | members in other languages, each in a process of its own |
@@ -20,6 +21,7 @@ mod forge;
 mod leaf_adapter;
 mod leaf_device;
 mod liar;
+mod mixed;
 mod mls_rs;
 pub mod play;
 mod stock;
@@ -35,6 +37,7 @@ pub use config::Door;
 pub use device::{OpenMlsDevice, TestCrypto, TestPlatform};
 pub use leaf_adapter::OpenMlsLeafAdapter;
 pub use leaf_device::{LeafMode, OpenMlsLeafDevice};
+pub use mixed::{MixedAdapter, MixedDevice, MixedThief, OnLibrary};
 pub use stock::{SignFn, Stock};
 pub use stock_mls_rs::StockMlsRs;
 pub use stock_openmls::StockOpenMls;
