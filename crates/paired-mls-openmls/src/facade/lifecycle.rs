@@ -6,7 +6,8 @@ use paired_mls::PairingId;
 use super::{Anchored, Group, on_both};
 use crate::{
     Device, Error, LeafGroup, PackageKind, PairedGroup, Platform, UsageError,
-    group::welcome_group_id, package,
+    group::{welcome_group_id, welcome_sender},
+    package,
 };
 
 impl From<PairedGroup> for Group {
@@ -100,6 +101,22 @@ impl Group {
         match device.shared_leaf() {
             Some(pairing) => LeafGroup::welcome_group_id(device, pairing, welcome),
             None => welcome_group_id(device, welcome),
+        }
+    }
+
+    /// The signature keys of the leaf that has made a Welcome to one of the device's KeyPackages: of whoever puts
+    /// this device into the group. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Group::join`].
+    pub fn welcome_sender<P: Platform>(
+        device: &Device<P>,
+        welcome: &[u8],
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        match device.shared_leaf() {
+            Some(pairing) => LeafGroup::welcome_sender(device, pairing, welcome),
+            None => welcome_sender(device, welcome),
         }
     }
 

@@ -22,6 +22,7 @@ use super::PairedGroup;
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
     provider::{atomically, undone},
+    steer::key_len,
 };
 
 impl PairedGroup {
@@ -147,6 +148,36 @@ pub(crate) fn welcome_group_id<P: Platform>(
         return Err(PeerError::Kind("Welcome").into());
     };
     undone(device.provider(), || group_id_of(device, welcome))
+}
+
+/// The signature keys of the leaf that has made a Welcome. Nothing changes.
+///
+/// # Errors
+///
+/// [`UsageError::StillMember`] while this device is in the group; otherwise as [`PairedGroup::join`].
+pub(crate) fn welcome_sender<P: Platform>(
+    device: &Device<P>,
+    welcome: &[u8],
+) -> Result<Vec<Vec<u8>>, Error> {
+    let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else {
+        return Err(PeerError::Kind("Welcome").into());
+    };
+    undone(device.provider(), || sender_of(device, welcome))
+}
+
+/// Takes the KeyPackage out of the storage, and what is left of the group: in a transaction that is undone.
+pub(crate) fn sender_of<P: Platform>(
+    device: &Device<P>,
+    welcome: Welcome,
+) -> Result<Vec<Vec<u8>>, Error> {
+    let config = MlsGroupJoinConfig::default();
+    let processed = ProcessedWelcome::new_from_welcome(device.provider(), &config, welcome)
+        .map_err(PeerError::message)?;
+    forget_inactive(device, processed.unverified_group_info().group_id())?;
+    let staged = staged_welcome(device, processed, None)?;
+    let scheme = staged.group_context().ciphersuite().signature_algorithm();
+    let sender = staged.welcome_sender().map_err(PeerError::message)?;
+    Ok(identity::signature_keys(sender.signature_key().as_slice(), key_len(scheme)))
 }
 
 /// Takes the KeyPackage out of the storage: in a transaction that is undone.

@@ -31,7 +31,10 @@ use paired_mls_group::{
 use self::merge::Merged;
 pub use self::receive::Inspection;
 pub(crate) use self::{
-    lifecycle::{delete, enter, forget_inactive, group_id_of, parse, welcome_group_id},
+    lifecycle::{
+        delete, enter, forget_inactive, group_id_of, parse, sender_of, welcome_group_id,
+        welcome_sender,
+    },
     rejoin::{forget, read as read_group_info, tree_of},
 };
 use crate::{

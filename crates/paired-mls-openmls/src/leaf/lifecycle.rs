@@ -14,7 +14,7 @@ use paired_mls_group::{
 use super::{LeafGroup, kept, reload};
 use crate::{
     Device, Error, PeerError, Platform, UsageError,
-    group::{delete, enter, forget_inactive, group_id_of, parse},
+    group::{delete, enter, forget_inactive, group_id_of, parse, sender_of},
     package::{erase, package_for, restore},
     provider::{atomically, undone},
 };
@@ -93,6 +93,26 @@ impl LeafGroup {
         undone(device.provider(), || {
             restore(device, pairing, device.credential(), &package)?;
             group_id_of(device, parsed)
+        })
+    }
+
+    /// The signature keys of the leaf that has made a Welcome to a KeyPackage from the tape. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Group::join`](crate::Group::join).
+    pub(crate) fn welcome_sender<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        welcome: &[u8],
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let MlsMessageBodyIn::Welcome(parsed) = parse(welcome)?.extract() else {
+            return Err(PeerError::Kind("Welcome").into());
+        };
+        let package = package_for(device, pairing, &parsed)?;
+        undone(device.provider(), || {
+            restore(device, pairing, device.credential(), &package)?;
+            sender_of(device, parsed)
         })
     }
 

@@ -4,7 +4,7 @@ use openmls_traits::OpenMlsProvider as _;
 use paired_mls_api::GroupId;
 use paired_mls_openmls::openmls::prelude::{GroupId as MlsGroupId, MlsGroup};
 
-use super::{Engine, EngineError, Happening, Report, group::mls};
+use super::{Engine, EngineError, GroupRow, Happening, Report, group::mls};
 
 /// What is done with a group that this device is still in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,23 @@ impl Engine {
         if row.state.takes_part() && still_in == StillIn::Refuse {
             return Err(EngineError::StillIn(row.name));
         }
-        match self.load(&row) {
+        self.erase_all(&row)?;
+        report.add(Happening::Forgotten { group: row.name, id: row.id.to_string() });
+        Ok(())
+    }
+
+    /// Erases the groups that this device is out of and whose user never knew of them, but for the newest: others
+    /// decide how many there are.
+    pub(super) fn forget_old_unused(&self, report: &mut Report) -> Result<(), EngineError> {
+        for row in self.store().old_unused()? {
+            self.erase_all(&row)?;
+            report.add(Happening::Forgotten { group: row.name, id: row.id.to_string() });
+        }
+        Ok(())
+    }
+
+    fn erase_all(&self, row: &GroupRow) -> Result<(), EngineError> {
+        match self.load(row) {
             // A leaf that is still in the group is the partners' too, and so is what it draws from.
             Ok(group) if group.shared().is_some() && group.mls().is_active() => {}
             Ok(mut group) => {
@@ -52,9 +68,7 @@ impl Engine {
                 self.store().sent(id)?;
             }
         }
-        self.erase_group(&row.id)?;
-        report.add(Happening::Forgotten { group: row.name, id: row.id.to_string() });
-        Ok(())
+        self.erase_group(&row.id)
     }
 
     /// Erases a group, also one that was never there for others.

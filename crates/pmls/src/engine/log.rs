@@ -250,6 +250,12 @@ impl Engine {
         self.merged(&group.row.id)?;
         self.store().set_cursor(&epoch_begins(&group.row.id), entry.position)?;
         self.told(group, &events, report)?;
+        let own = group.own_number()?;
+        let by_partner =
+            |event: &Event| matches!(event, Event::Healed { by, .. } if Some(*by) != own);
+        if events.iter().any(by_partner) {
+            self.store().set_used(&group.row.id)?;
+        }
         self.look_for_ended(group, &events, report)?;
         if is_out(&events) || !group.mls().is_active() {
             self.store().set_membership(&group.row.id, Membership::Gone)?;

@@ -18,6 +18,7 @@ use paired_mls_openmls::{
 
 use super::{
     Engine, EngineError, Happening, Membership, Report,
+    adder::Adder,
     group::join_config,
     incarnation::is_restored,
     leaf::{anchor_client, terms_of},
@@ -127,13 +128,16 @@ impl Engine {
     async fn welcome(&mut self, welcome: &[u8], report: &mut Report) -> Result<(), EngineError> {
         match MlsPaired::welcome_group_id(self.device(), welcome) {
             Ok(id) if id.starts_with(CHANNEL_PREFIX) => return self.offered(welcome).await,
-            Ok(id) if !self.has_room_for_group(&id, report)? => return Ok(()),
             Ok(id) => {
+                let (device, id) = (self.session.own_device(), GroupId::new(id)?);
+                let Some(adder) = self.let_in(&device, (&id, welcome), report).await? else {
+                    return Ok(());
+                };
                 let joined = self.device().provider().transaction(|| {
                     let group = MlsPaired::join(self.device(), welcome, &join_config())?;
                     let epoch = group.epoch();
                     self.store().note_welcome(&self.message_id(welcome)?)?;
-                    self.entered(&GroupId::new(group.group_id())?, None, epoch, report)
+                    self.entered(&id, None, (epoch, &adder), report)
                 });
                 return match joined {
                     // The log has the removal that comes before it, or nobody has removed this device.
@@ -141,7 +145,7 @@ impl Engine {
                         self.store().keep_welcome(welcome, self.now())
                     }
                     Err(error) => Err(error),
-                    Ok(()) => self.who_is_in(&GroupId::new(id)?, report).await,
+                    Ok(()) => self.who_is_in(&id, report).await,
                 };
             }
             // For none of the device's own KeyPackages.
@@ -158,28 +162,18 @@ impl Engine {
             if still.is_ok_and(|group| group.mls().is_active()) {
                 return self.store().keep_welcome(welcome, self.now());
             }
-            if !self.has_room_for_group(id.as_bytes(), report)? {
+            let Some(adder) = self.let_in(&device, (&id, welcome), report).await? else {
                 return Ok(());
-            }
+            };
             // The row first: to join burns the KeyPackage, and a group without a row would be lost. A row
             // without a group is dropped at the next start, and the Welcome read again.
-            self.entered(&id, Some(pairing), 0, report)?;
+            self.entered(&id, Some(pairing), (0, &adder), report)?;
             let group = MlsPaired::join(&device, welcome, &join_config())?;
             self.store().back_since(&id, group.epoch(), 0)?;
             self.store().note_welcome(&self.message_id(welcome)?)?;
             return self.who_is_in(&id, report).await;
         }
         self.for_nobody(welcome, report).await
-    }
-
-    /// Whether this device comes into a group that others put it into; if not, that is told.
-    fn has_room_for_group(&self, id: &[u8], report: &mut Report) -> Result<bool, EngineError> {
-        let id = GroupId::new(id)?;
-        let room = self.store().has_room_for_group(&id)?;
-        if !room {
-            report.add(Happening::GroupRefused { id: id.to_string() });
-        }
-        Ok(room)
     }
 
     /// A Welcome that no KeyPackage here is for: it is for another device of the account, or was read before;
@@ -244,14 +238,16 @@ impl Engine {
         &self,
         id: &GroupId,
         pairing: Option<PairingId>,
-        since: u64,
+        (since, adder): (u64, &Adder),
         report: &mut Report,
     ) -> Result<(), EngineError> {
         let short = format!("group-{}", short(&id.to_string()));
-        let known = self.store().group(id)?.is_some();
+        let known = self.store().is_used(id)?;
         self.store().enter_group(id, &short, pairing, since)?;
-        if !known {
-            self.store().set_unused(id)?;
+        match adder {
+            Adder::Own => self.store().set_used(id)?,
+            Adder::Other(_) if known => {}
+            Adder::Other(user) => self.store().set_unused(id, user.as_ref())?,
         }
         let row = self.store().group(id)?;
         let name = row.map_or(short, |row| row.name);
@@ -269,15 +265,24 @@ impl Engine {
                 return Ok(LeafGroup::adopt(&device, pairing, content)?);
             }
         }
+        let mut partners = Vec::new();
+        for pairing in self.paired(AnchorKind::Node)? {
+            let terms = self.terms(pairing)?;
+            if terms.roster().devices().iter().any(|device| device.party.signature_key == key) {
+                partners.push(pairing);
+            }
+        }
+        if partners.is_empty() {
+            // Anybody can send one: no group is looked at for it.
+            return Ok(());
+        }
         for row in self.store().groups()? {
             if !row.state.takes_part() || row.pairing.is_some() {
                 continue;
             }
             let mut group = self.load(&row)?;
             let Some(pairing) = group.pairing() else { continue };
-            let roster = self.terms(pairing)?;
-            let of_it = roster.roster().devices().iter().any(|d| d.party.signature_key == key);
-            if let (true, Some((own, device))) = (of_it, group.as_own()) {
+            if let (true, Some((own, device))) = (partners.contains(&pairing), group.as_own()) {
                 self.has_room_for_package(pairing)?;
                 return Ok(own.adopt(device, content)?);
             }

@@ -17,6 +17,7 @@
 //! before the cursor moves: a commit that is merged already is passed over by its epoch, and an
 //! application message is decrypted, kept and passed in one transaction.
 
+mod adder;
 mod change;
 mod claim;
 mod commit;
@@ -63,6 +64,7 @@ use paired_mls_api::{GroupId, SignatureScheme};
 use paired_mls_openmls::{Error, UsageError};
 
 pub(crate) use self::{
+    adder::Crowded,
     change::{Change, Newcomer},
     doctor::{Finding, FindingKind},
     error::EngineError,

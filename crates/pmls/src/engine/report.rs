@@ -12,7 +12,7 @@ use paired_mls::{
 };
 use serde::Serialize;
 
-use super::{EngineError, Group, Letter, Said, pairing::short_state};
+use super::{Crowded, EngineError, Group, Letter, Said, pairing::short_state};
 use crate::output::printable;
 
 /// Why another device has given up a pairing: somebody may be between the devices.
@@ -30,9 +30,14 @@ pub(crate) struct Report {
 pub(crate) enum Happening {
     /// This device is in a group.
     Joined { group: String, id: String },
-    /// This device did not come into a group that others have put it into: there are too many that its user
+    /// This device did not come into a group that somebody has put it into: there are too many that its user
     /// knows nothing of.
-    GroupRefused { id: String },
+    GroupRefused {
+        id: String,
+        /// The user who has done it, if the directory knows the leaf's device.
+        by: Option<String>,
+        why: Crowded,
+    },
     /// Messages that nobody has read were dropped: this sender has sent too many.
     MessagesDropped { group: String, from: String, count: u64 },
     /// Somebody's commit, or this device's own.

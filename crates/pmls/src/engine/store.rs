@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS pmls_groups (
     cursor   INTEGER NOT NULL,  -- the position in the log that was read last
     since    INTEGER NOT NULL DEFAULT 0,    -- the epoch in which this device came in
     behind   INTEGER,           -- an epoch in which this device has sent more than it knows
-    used     INTEGER NOT NULL DEFAULT 1     -- 0: others have put this device into it, and its user knows nothing of it
+    used     INTEGER NOT NULL DEFAULT 1,    -- 0: others have put this device into it, and its user knows nothing of it
+    adder    BLOB               -- the user who has done so; NULL if the directory knows none
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_chains (
     group_id BLOB PRIMARY KEY,
@@ -104,11 +105,14 @@ const WELCOME_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// How many marks of one kind are kept.
 pub(super) const MAX_MARKS: u32 = 1_024;
 
-/// How many groups others may put this device into that its user knows nothing of.
-pub(super) const MAX_UNUSED_GROUPS: usize = 32;
+/// How many groups that it is out of are kept, of those that its user knows nothing of.
+pub(super) const MAX_GONE_GROUPS: u32 = 16;
+
+/// Of how many devices it is remembered whose they are.
+pub(super) const MAX_OWNERS: u32 = 16_384;
 
 /// Columns that came later than their tables.
-const LATER: [(&str, &str, &str); 15] = [
+const LATER: [(&str, &str, &str); 16] = [
     ("pmls_inbox", "position", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_inbox", "message_id", "TEXT NOT NULL DEFAULT ''"),
     ("pmls_inbox", "received_at", "INTEGER NOT NULL DEFAULT 0"),
@@ -120,6 +124,7 @@ const LATER: [(&str, &str, &str); 15] = [
     ("pmls_groups", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_groups", "behind", "INTEGER"),
     ("pmls_groups", "used", "INTEGER NOT NULL DEFAULT 1"),
+    ("pmls_groups", "adder", "BLOB"),
     ("pmls_outbox", "state", "TEXT NOT NULL DEFAULT 'waiting'"),
     ("pmls_outbox", "since", "INTEGER NOT NULL DEFAULT 0"),
     ("pmls_outbox", "tries", "INTEGER NOT NULL DEFAULT 0"),
@@ -257,9 +262,14 @@ impl Store<'_> {
         self.goes_on(id)
     }
 
-    /// Others have put this device into a group that its user knows nothing of yet.
-    pub(super) fn set_unused(&self, id: &GroupId) -> Result<(), EngineError> {
-        self.0.execute("UPDATE pmls_groups SET used = 0 WHERE group_id = ?1", [id.as_bytes()])?;
+    /// This user has put this device into a group that its own user knows nothing of yet.
+    pub(super) fn set_unused(
+        &self,
+        id: &GroupId,
+        adder: Option<&UserId>,
+    ) -> Result<(), EngineError> {
+        let sql = "UPDATE pmls_groups SET used = 0, adder = ?2 WHERE group_id = ?1";
+        self.0.execute(sql, params![id.as_bytes(), adder.map(UserId::as_bytes)])?;
         Ok(())
     }
 
@@ -270,17 +280,33 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Whether this device may come into one more group that its user knows nothing of. What it is in stays.
-    pub(super) fn has_room_for_group(&self, id: &GroupId) -> Result<bool, EngineError> {
+    /// Whether the user, or a pairing, has to do with a group that this device is or was in.
+    pub(super) fn is_used(&self, id: &GroupId) -> Result<bool, EngineError> {
         let known = "SELECT 1 FROM pmls_groups WHERE group_id = ?1 AND used = 1";
-        if self.0.prepare(known)?.exists([id.as_bytes()])? {
-            return Ok(true);
-        }
-        let sql = "SELECT count(*) FROM pmls_groups
+        Ok(self.0.prepare(known)?.exists([id.as_bytes()])?)
+    }
+
+    /// In how many groups this device is, besides this one, that its user knows nothing of; and in how many of them by
+    /// this user.
+    pub(super) fn unused_besides(
+        &self,
+        id: &GroupId,
+        adder: Option<&UserId>,
+    ) -> Result<(usize, usize), EngineError> {
+        let sql = "SELECT count(*), coalesce(sum(adder IS ?2), 0) FROM pmls_groups
                    WHERE used = 0 AND state != 'gone' AND group_id != ?1";
         let mut statement = self.0.prepare(sql)?;
-        let unused: usize = statement.query_row([id.as_bytes()], |row| row.get(0))?;
-        Ok(unused < MAX_UNUSED_GROUPS)
+        let counted = params![id.as_bytes(), adder.map(UserId::as_bytes)];
+        Ok(statement.query_row(counted, |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// The groups that this device is out of and that its user knew nothing of, but for the newest.
+    pub(super) fn old_unused(&self) -> Result<Vec<GroupRow>, EngineError> {
+        let sql = "SELECT * FROM pmls_groups WHERE used = 0 AND state = 'gone'
+                   ORDER BY rowid DESC LIMIT -1 OFFSET ?1";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement.query_map([MAX_GONE_GROUPS], group_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Gives a group another name.
@@ -472,6 +498,10 @@ impl Store<'_> {
             "INSERT OR REPLACE INTO pmls_directory VALUES (?1, ?2)",
             params![device.to_string(), user.as_bytes()],
         )?;
+        // Others bring them in: who is forgotten is asked for again.
+        let sql = "DELETE FROM pmls_directory WHERE rowid <=
+                   (SELECT rowid FROM pmls_directory ORDER BY rowid DESC LIMIT 1 OFFSET ?1)";
+        self.0.execute(sql, [MAX_OWNERS])?;
         Ok(())
     }
 

@@ -33,6 +33,7 @@ impl Engine {
                 break;
             }
         }
+        self.forget_old_unused(report)?;
         self.empty_anchor_mailboxes().await?;
         self.replenish(report).await?;
         match stuck {

@@ -1,57 +1,34 @@
 //! A member on stock OpenMLS who proposes for ever.
 
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::{
-    crypto::OpenMlsCrypto as _,
-    signatures::{Signer, SignerError},
-    types::SignatureScheme,
-};
 use paired_mls_api::{Envelope, GroupId, KeyPackageUpload, PublishCommit, RosterChange, UserId};
 use paired_mls_client::Publication;
 use paired_mls_openmls::openmls::prelude::tls_codec::DeserializeBytes as _;
 use paired_mls_openmls::{
     MAX_PROPOSALS_OF_ONE, MemoryProvider,
     openmls::prelude::{
-        BasicCredential, Ciphersuite, CredentialWithKey, KeyPackage, LeafNodeParameters,
-        MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-        PURE_PLAINTEXT_WIRE_FORMAT_POLICY, StagedWelcome,
+        BasicCredential, KeyPackage, LeafNodeParameters, MlsGroupJoinConfig, MlsMessageBodyIn,
+        MlsMessageIn, MlsMessageOut, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, StagedWelcome,
     },
 };
 
 use crate::{
     node::Cast,
-    stranger::Stranger,
-    world::{agree, healed},
+    stranger::{SUITE, Stranger},
+    world::{World, agree, healed},
 };
 
-const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-
-struct Key(Vec<u8>);
-
-impl Signer for Key {
-    fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        let signed = RustCrypto::default().sign(self.signature_scheme(), payload, &self.0);
-        signed.map_err(|_| SignerError::SigningError)
-    }
-
-    fn signature_scheme(&self) -> SignatureScheme {
-        SignatureScheme::ED25519
-    }
-}
-
 /// Mallory is let in. He proposes more than the devices keep, and then that Bob goes, and carries that out himself: the
-/// devices have dropped it, and fetch it again with the commit.
+/// devices have dropped it, and fetch it again with the commit. The service of this test takes more of one account than
+/// a device keeps of one member.
 #[test]
 fn a_commit_of_proposals_that_were_not_kept_is_followed() {
-    let cast = Cast::paired();
+    let cast = Cast::paired_in(World::with(&["--proposals-each", "100"]));
     let [phone, sensor, bob] = cast.all();
     let mallory = Stranger::new(&cast.world.url, "mallory");
     let provider = MemoryProvider::new(RustCrypto::default());
-    let signer = Key(mallory.key.0.clone());
-    let credential = CredentialWithKey {
-        credential: BasicCredential::new(mallory.user.clone().into_bytes()).into(),
-        signature_key: mallory.key.1.clone().into(),
-    };
+    let signer = mallory.signer();
+    let credential = mallory.credential();
     let package = KeyPackage::builder().build(SUITE, &provider, &signer, credential).unwrap();
     let package = MlsMessageOut::from(package.into_key_package()).to_bytes().unwrap();
     let upload = KeyPackageUpload { key_packages: vec![package.into()], last_resort: Vec::new() };
@@ -119,6 +96,26 @@ fn a_commit_of_proposals_that_were_not_kept_is_followed() {
     phone.run(&["update", "family"]);
     assert!(healed(&sensor.sync(), &[1]));
     agree(&[phone, sensor], "family");
+}
+
+/// The service has no room for one more proposal in the epoch: whoever wants to leave is told what helps, and it does.
+#[test]
+fn who_finds_no_room_for_a_proposal_is_told_what_to_do() {
+    let cast = Cast::paired_in(World::with(&["--proposals", "1"]));
+    let [phone, sensor, bob] = cast.all();
+    bob.run(&["group", "leave", "family"]);
+    let (code, error) = phone.fails(&["group", "leave", "family"]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("as many proposals as may"), "{error}");
+    assert!(error.contains("`pmls update` commits in the group"), "{error}");
+    phone.run(&["update", "family"]);
+    assert!(bob.sync().iter().any(|event| event.to_string().contains("removed")));
+    phone.run(&["group", "leave", "family"]);
+    sensor.sync();
+    sensor.run(&["update", "family"]);
+    phone.sync();
+    let shown = sensor.run(&["group", "show", "family"]);
+    assert_eq!(shown["members"].as_array().unwrap().len(), 1, "{shown}");
 }
 
 /// How many proposals lie in the MLS state.

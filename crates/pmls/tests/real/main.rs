@@ -1,6 +1,7 @@
 //! The command line as it is used: a server process, and a process for each command of each device.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
+mod adders;
 mod backup;
 mod beside;
 mod crowd;

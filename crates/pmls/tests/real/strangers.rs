@@ -162,39 +162,6 @@ fn offers_of_strangers_do_not_drive_out_others() {
     assert_eq!(phone.run(&["pair", "status"])["pairings"][0]["state"], "paired");
 }
 
-/// A stranger puts a device into group after group: a few of them come about, the rest is told, and the groups
-/// that its user knows go on. One that is known by now makes room.
-#[test]
-fn groups_of_strangers_are_few() {
-    let cast = Cast::paired();
-    let [phone, sensor, bob] = cast.all();
-    let strangers = ["mallory", "marvin"].map(|user| cast.world.device(user));
-    // The service keeps the last ones for others than strangers, and gives few to one account in a day.
-    sensor.run(&["device", "publish", "--count", "60"]);
-    for n in 0..34 {
-        let (name, mallory) = (format!("junk-{n}"), &strangers[n % 2]);
-        mallory.run(&["group", "create", &name]);
-        mallory.run(&["group", "add", &name, "sensor"]);
-    }
-    let events = sensor.sync();
-    let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
-    assert_eq!((count("joined"), count("group-refused")), (32, 2));
-    let groups = sensor.run(&["group", "list"])["groups"].as_array().unwrap().clone();
-    assert_eq!(groups.len(), 33);
-
-    phone.run(&["update", "family"]);
-    assert!(healed(&sensor.sync(), &[1]));
-    bob.sync();
-    agree(&cast.all(), "family");
-    // The user looks at one of them, and there is room for one more.
-    let junk = groups.iter().find(|group| group["group"] != "family").unwrap();
-    sensor.run(&["group", "show", &text_of(&junk["group"])]);
-    bob.run(&["group", "create", "friends"]);
-    bob.run(&["group", "add", "friends", "sensor"]);
-    let events = sensor.sync();
-    assert!(events.iter().any(|event| event["event"] == "joined"), "{events:?}");
-}
-
 /// A member fills the inbox: its own messages go, the others' stay, and reading says how many have gone.
 #[test]
 fn a_member_who_fills_the_inbox_drives_out_nobody_else() {

@@ -63,7 +63,7 @@ fn the_inbox_is_bounded_in_bytes() {
         let group = GroupId::new(b"group").unwrap();
         store.enter_group(&group, "group", None, 0).unwrap();
         if !known {
-            store.set_unused(&group).unwrap();
+            store.set_unused(&group, None).unwrap();
         }
         store.keep_letter(&letter_of("bob", 1, 9)).unwrap();
         let size = usize::try_from(bytes / 8).unwrap();
@@ -73,28 +73,6 @@ fn the_inbox_is_bounded_in_bytes() {
         assert_eq!(kept(&store, "bob"), [1]);
         assert_eq!(kept(&store, "mallory"), (13..20).collect::<Vec<_>>());
     }
-}
-
-/// Groups that others make are few; those that the user knows are not counted, and what is there stays.
-#[test]
-fn few_groups_come_from_others() {
-    let connection = Connection::open_in_memory().unwrap();
-    let store = Store(&connection);
-    store.prepare().unwrap();
-    let id = |n: usize| GroupId::new(n.to_be_bytes()).unwrap();
-    for n in 0..100 {
-        store.enter_group(&id(n), "known", None, 0).unwrap();
-    }
-    let most = super::super::store::MAX_UNUSED_GROUPS;
-    for n in 100..100 + most {
-        assert!(store.has_room_for_group(&id(n)).unwrap());
-        store.enter_group(&id(n), "unknown", None, 0).unwrap();
-        store.set_unused(&id(n)).unwrap();
-    }
-    assert!(!store.has_room_for_group(&id(999)).unwrap());
-    assert!(store.has_room_for_group(&id(3)).unwrap(), "one that it knows, again");
-    store.set_used(&id(100)).unwrap();
-    assert!(store.has_room_for_group(&id(999)).unwrap());
 }
 
 /// What members and strangers have said once, or have let this device in by, is remembered by the newest marks of its

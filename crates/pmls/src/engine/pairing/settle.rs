@@ -92,7 +92,6 @@ impl Engine {
             }
             let Some(footing) = group.pair(&terms.pairing())? else { continue };
             let group = row.name.clone();
-            self.store().set_used(&row.id)?;
             let names = terms.roster().devices().len();
             let left_out = match footing {
                 Footing::Whole => Vec::new(),

@@ -38,12 +38,12 @@ impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Joined { group, .. } => write!(f, "joined {group}"),
-            Self::GroupRefused { id } => write!(
+            Self::GroupRefused { id, by, why } => write!(
                 f,
-                "somebody has put this device into the group {id}, and it did not come in: it is in {} groups already \
-                 that nobody here has named in a command. `pmls group list` shows them; `pmls group show` one that you \
-                 know, `pmls group leave` the others, and ask to be removed from {id} and added again",
-                super::super::store::MAX_UNUSED_GROUPS
+                "{} has put this device into the group {id}, and it did not come in: {why}, none of which anybody \
+                 here has named in a command. `pmls group list` shows them; `pmls group show` one that you know, \
+                 `pmls group leave` the others, and ask to be removed from {id} and added again",
+                by.as_deref().unwrap_or("somebody whom the directory does not know"),
             ),
             Self::MessagesDropped { group, from, count } => write!(
                 f,
