@@ -95,6 +95,8 @@ problems! {
     Full = 429, "full", "There is no room for more of these";
     /// The messages of a group's log are as long as they may be together.
     LogFull = 429, "log-full", "The log of the group has no room";
+    /// As many proposals wait in the group's epoch as may, of the account or in all: a commit ends them.
+    TooManyProposals = 429, "too-many-proposals", "Too many proposals wait in the group";
     /// There are KeyPackages, and they are kept for others.
     Reserved = 429, "reserved", "What is left is kept for others";
     /// Too many requests of one device.

@@ -112,6 +112,14 @@ pub struct Limits {
     /// How long the messages of a log are together, in bytes: what everybody has read goes, and when nothing more can go,
     /// further ones are refused; commits, which let more go, an eighth and 1 MiB later. As long as they like if `None`.
     pub log_bytes: Option<u64>,
+    /// Proposals that wait in one epoch of a group.
+    pub proposals: u64,
+    /// How long they are together, in bytes.
+    pub proposal_bytes: u64,
+    /// Those of one account among them.
+    pub proposals_each: u64,
+    /// How long those are together, in bytes.
+    pub proposal_bytes_each: u64,
     /// After how many days an entry of a log goes that somebody has not read. Never if `None`: then a device
     /// that sleeps for years finds what it needs.
     pub log_unread_days: Option<u64>,
@@ -228,6 +236,10 @@ impl Limits {
             ("key-package-bytes", self.key_package_bytes, 1 << 10, any),
             ("log-days", self.log_days.unwrap_or(1), 1, any),
             ("log-bytes", self.log_bytes.unwrap_or(1), 1, any),
+            ("proposals", self.proposals, 1, any),
+            ("proposal-bytes", self.proposal_bytes, 1 << 10, any),
+            ("proposals-each", self.proposals_each, 1, any),
+            ("proposal-bytes-each", self.proposal_bytes_each, 1 << 10, any),
             ("log-unread-days", self.log_unread_days.unwrap_or(1), 1, any),
             ("group-days", self.group_days.unwrap_or(1), 1, any),
             ("group-unread-days", self.group_unread_days.unwrap_or(1), 1, any),
@@ -278,6 +290,11 @@ impl Default for Limits {
             key_package_bytes: 4 << 20,
             log_days: Some(90),
             log_bytes: Some(1 << 30),
+            // What a device keeps, of one member and of all.
+            proposals: 4_096,
+            proposal_bytes: 16 << 20,
+            proposals_each: 64,
+            proposal_bytes_each: 1 << 20,
             log_unread_days: None,
             group_days: Some(2 * 365),
             group_unread_days: None,

@@ -6,7 +6,7 @@ use paired_mls::{pairing::DirectoryError, wire::WireError};
 use paired_mls_api::{DeviceId, EnvelopeError, Problem, ProblemKind, SignatureError, UserId};
 use thiserror::Error;
 
-use crate::store::{Refusal, StorageFault, StoreError};
+use crate::store::{Proposers, Refusal, StorageFault, StoreError};
 
 /// Why a request was not served: one problem for each. To blame is the client, but for
 /// [`Failure::Store`].
@@ -135,6 +135,11 @@ pub(crate) enum Failure {
          by each device of its members: commit, fetch the log with all of them, or ask the operator"
     )]
     LogFull { most: u64 },
+    #[error(
+        "{} in this epoch: a commit ends it, with them or without them; make one, or ask a member to, and \
+         send this one again", proposers(*.0)
+    )]
+    Proposals(Proposers),
     #[error("{0}")]
     Ended(Over),
     #[error("{}", told(.0))]
@@ -346,6 +351,7 @@ impl From<Refusal> for Failure {
             Refusal::RemovalStands => Rule::RemovalStands.into(),
             Refusal::Full(device) => Self::Full(Some(device)),
             Refusal::TooMuch(limit) => Self::TooMuch(limit),
+            Refusal::Proposals(whose) => Self::Proposals(whose),
             Refusal::LogFull { most } => Self::LogFull { most },
             Refusal::StillAMember(user) => MessageFault::StillAMember(user).into(),
             Refusal::NotAMember(user) => MessageFault::NotAMember(user).into(),
@@ -379,6 +385,16 @@ fn told(error: &StoreError) -> &'static str {
         }
         Some(StorageFault::ReadOnly) => "the database can only be read now: tell the operator",
         Some(_) => "the database, or what it is stored on, fails: tell the operator",
+    }
+}
+
+/// Who has as many proposals as may be.
+fn proposers(whose: Proposers) -> &'static str {
+    match whose {
+        Proposers::Account => {
+            "the account has as many proposals as it may have, or as long ones, that wait in the group"
+        }
+        Proposers::All => "as many proposals as may, or as long ones, wait in the group",
     }
 }
 
@@ -433,6 +449,7 @@ impl Failure {
             Self::UnknownRecipient(_) => ProblemKind::UnknownRecipient,
             Self::Full(_) => ProblemKind::Full,
             Self::LogFull { .. } => ProblemKind::LogFull,
+            Self::Proposals(_) => ProblemKind::TooManyProposals,
             Self::Reserved(_) => ProblemKind::Reserved,
             Self::Store(error) if error.storage_fault().is_some() => ProblemKind::Storage,
             Self::TooFast(_) | Self::AtOnce(_) | Self::Connected(_) | Self::Crowd(_) => {

@@ -18,8 +18,8 @@ use crate::{
     AppState,
     store::{
         Age, Anchoring, Append, Appended, EntriesAfter, Group, GroupById, GroupInfo, Letter,
-        LetterKind, LogRoom, NoteReaders, OpenGroup, PageAfter, PrunedThrough, Publish, PutBack,
-        Refusal, SetGroupInfo, Sizes, Standing,
+        LetterKind, LogRoom, Most, NoteReaders, OpenGroup, PageAfter, ProposalRoom, PrunedThrough,
+        Publish, PutBack, Refusal, SetGroupInfo, Sizes, Standing,
     },
 };
 
@@ -163,6 +163,7 @@ pub(crate) async fn publish_message(
         message,
         digest: &digest(message),
         log: LogRoom::for_messages(state.limits.now().log_bytes),
+        proposals: proposal_room(state),
     };
     let mut outcome = state.store.run(&append).await?;
     if let Err(Refusal::LogFull { .. }) = outcome
@@ -171,6 +172,16 @@ pub(crate) async fn publish_message(
         outcome = state.store.run(&append).await?;
     }
     Ok(published(outcome?))
+}
+
+/// How many proposals may wait in an epoch.
+fn proposal_room(state: &AppState) -> ProposalRoom {
+    let limits = state.limits.now();
+    let most = |proposals, bytes| Most { proposals, bytes };
+    ProposalRoom {
+        of_account: most(limits.proposals_each, limits.proposal_bytes_each),
+        of_all: most(limits.proposals, limits.proposal_bytes),
+    }
 }
 
 /// Drops of a log what everybody has read, so that as many bytes find room; `false` if nothing goes.

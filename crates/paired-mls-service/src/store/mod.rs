@@ -34,6 +34,7 @@ mod nonce;
 mod pairing;
 mod part;
 mod probe;
+mod proposers;
 mod publish;
 mod recovery;
 mod repair;
@@ -77,6 +78,7 @@ pub(crate) use self::{
     mailbox::{Ack, ItemsAfter, Letter, LetterKind, MailboxHead, Post},
     nonce::Nonce,
     pairing::{ArePaired, AskForPairing, PairingById, StoredPairing},
+    proposers::{Most, ProposalRoom, Proposers},
     publish::{Age, Append, Appended, Joining, LogRoom, Members, Publish, Refusal, Room},
     recovery::{RecoverUser, Recovery, RecoveryKeyOf, SetRecoveryKey},
     repair::{PutBack, Reopen, RollBack},

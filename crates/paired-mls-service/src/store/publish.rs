@@ -13,6 +13,7 @@ use super::{
     directory::{DeviceById, DevicesOfUser},
     group::{Anchoring, Group, GroupById, Standing, list},
     mailbox::{Letter, LetterKind},
+    proposers::{ProposalRoom, Proposers},
     repair::{Delisted, Removal, acknowledge, delist},
     row::{int, uint},
 };
@@ -59,6 +60,8 @@ pub(crate) enum Refusal {
     Full(DeviceId),
     /// It would write more than this many bytes.
     TooMuch(usize),
+    /// As many proposals of these wait in the epoch as may, or as long ones.
+    Proposals(Proposers),
     /// The messages of the log would be longer than this, in bytes.
     LogFull {
         /// How long they may be.
@@ -330,6 +333,8 @@ pub(crate) struct Append<'a> {
     pub(crate) digest: &'a [u8],
     /// How long the messages of the log may be with it.
     pub(crate) log: LogRoom,
+    /// How many proposals may wait, with it if it is one.
+    pub(crate) proposals: ProposalRoom,
 }
 
 impl Transaction for Append<'_> {
@@ -354,6 +359,12 @@ impl Transaction for Append<'_> {
         let current = uint(&row, 1)?;
         if !self.taken_in(current).contains(&self.epoch) {
             return Ok(Err(Refusal::Epoch(current)));
+        }
+        if self.kind == EntryKind::Proposal {
+            let now = (self.group, current);
+            if let Err(refusal) = self.proposals.takes(tx, now, self.user, self.message).await? {
+                return Ok(Err(refusal));
+            }
         }
         if let Err(refusal) = self.log.takes(tx, self.group, self.message).await? {
             return Ok(Err(refusal));

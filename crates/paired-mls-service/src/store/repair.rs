@@ -266,6 +266,10 @@ impl Transaction for RollBack<'_> {
             .execute(tx.connection())
             .await?;
         measure_log(tx, self.group).await?;
+        sqlx::query("DELETE FROM proposers WHERE group_id = $1")
+            .bind(self.group.as_bytes())
+            .execute(tx.connection())
+            .await?;
         sqlx::query("UPDATE groups SET epoch = $3, head = $2 WHERE group_id = $1")
             .bind(self.group.as_bytes())
             .bind(position)

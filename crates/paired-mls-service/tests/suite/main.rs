@@ -24,6 +24,7 @@ mod operation;
 mod pages;
 mod pairings;
 mod postgres;
+mod proposals;
 mod race;
 mod recovery;
 mod replicas;

@@ -15,7 +15,16 @@ const COMMIT: u8 = 3;
 
 /// An application message with a ciphertext of so many bytes.
 pub(crate) fn long_application(group: &GroupId, epoch: u64, len: u16) -> Vec<u8> {
-    let mut message = private(group, epoch, APPLICATION);
+    long(group, epoch, APPLICATION, len)
+}
+
+/// A proposal with a ciphertext of so many bytes.
+pub(crate) fn long_proposal(group: &GroupId, epoch: u64, len: u16) -> Vec<u8> {
+    long(group, epoch, PROPOSAL, len)
+}
+
+fn long(group: &GroupId, epoch: u64, content_type: u8, len: u16) -> Vec<u8> {
+    let mut message = private(group, epoch, content_type);
     message.truncate(message.len() - 61);
     assert!((64..16384).contains(&len));
     message.extend_from_slice(&(0x4000 | len).to_be_bytes());

@@ -52,6 +52,22 @@ pub(crate) struct LimitSettings {
     #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_LOG_BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_bytes: Option<u64>,
+    /// Proposals that wait in one epoch of a group.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_PROPOSALS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposals: Option<u64>,
+    /// How long they are together.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_PROPOSAL_BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal_bytes: Option<u64>,
+    /// Proposals of one account that wait in one epoch of a group.
+    #[arg(long, value_name = "N", env = "PMLS_LIMIT_PROPOSALS_EACH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposals_each: Option<u64>,
+    /// How long those of one account are together.
+    #[arg(long, value_name = "BYTES", env = "PMLS_LIMIT_PROPOSAL_BYTES_EACH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal_bytes_each: Option<u64>,
     /// After how many days an entry of a log goes that somebody has not read [default: never].
     #[arg(long, value_name = "DAYS", env = "PMLS_LIMIT_LOG_UNREAD_DAYS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,6 +200,10 @@ impl From<Limits> for LimitSettings {
             mailbox_bytes: Some(limits.mailbox_bytes),
             log_days: limits.log_days,
             log_bytes: limits.log_bytes,
+            proposals: Some(limits.proposals),
+            proposal_bytes: Some(limits.proposal_bytes),
+            proposals_each: Some(limits.proposals_each),
+            proposal_bytes_each: Some(limits.proposal_bytes_each),
             log_unread_days: limits.log_unread_days,
             group_days: limits.group_days,
             group_unread_days: limits.group_unread_days,
@@ -228,6 +248,10 @@ impl From<LimitSettings> for Limits {
             mailbox_bytes: settings.mailbox_bytes.unwrap_or(usual.mailbox_bytes),
             log_days: settings.log_days.or(usual.log_days),
             log_bytes: settings.log_bytes.or(usual.log_bytes),
+            proposals: settings.proposals.unwrap_or(usual.proposals),
+            proposal_bytes: settings.proposal_bytes.unwrap_or(usual.proposal_bytes),
+            proposals_each: settings.proposals_each.unwrap_or(usual.proposals_each),
+            proposal_bytes_each: settings.proposal_bytes_each.unwrap_or(usual.proposal_bytes_each),
             log_unread_days: settings.log_unread_days.or(usual.log_unread_days),
             group_days: settings.group_days.or(usual.group_days),
             group_unread_days: settings.group_unread_days.or(usual.group_unread_days),

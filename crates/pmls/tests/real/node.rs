@@ -14,7 +14,10 @@ pub(crate) struct Cast {
 
 impl Cast {
     fn new() -> Self {
-        let world = World::new();
+        Self::in_world(World::new())
+    }
+
+    fn in_world(world: World) -> Self {
         let [phone, sensor, bob] = ["phone", "sensor", "bob"].map(|user| world.device(user));
         phone.run(&["group", "create", "family"]);
         phone.run(&["group", "add", "family", "sensor", "bob"]);
@@ -26,7 +29,12 @@ impl Cast {
     }
 
     pub(crate) fn paired() -> Self {
-        let cast = Self::new();
+        Self::paired_in(World::new())
+    }
+
+    /// The same, in this world.
+    pub(crate) fn paired_in(world: World) -> Self {
+        let cast = Self::in_world(world);
         pair(&cast.phone, &cast.sensor, "sensor");
         assert_eq!(state(&cast.phone), "paired");
         assert_eq!(state(&cast.sensor), "paired");

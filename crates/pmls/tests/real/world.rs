@@ -15,13 +15,20 @@ pub(crate) struct World {
     folder: TempDir,
     server: Child,
     pub(crate) url: String,
+    /// What the server is started with besides.
+    options: &'static [&'static str],
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// One whose server is started with these options.
+    pub(crate) fn with(options: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (server, url) = serve(folder.path(), "127.0.0.1:0");
-        Self { folder, server, url }
+        let (server, url) = serve(folder.path(), "127.0.0.1:0", options);
+        Self { folder, server, url, options }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -37,7 +44,8 @@ impl World {
     /// Starts it again, on the same port and database.
     pub(crate) fn restart(&mut self) {
         let port = self.url.rsplit(':').next().unwrap();
-        let (server, url) = serve(self.folder.path(), &format!("127.0.0.1:{port}"));
+        let listen = format!("127.0.0.1:{port}");
+        let (server, url) = serve(self.folder.path(), &listen, self.options);
         assert_eq!(url, self.url);
         self.server = server;
     }
@@ -121,11 +129,12 @@ impl Drop for World {
     }
 }
 
-fn serve(folder: &Path, listen: &str) -> (Child, String) {
+fn serve(folder: &Path, listen: &str, options: &[&str]) -> (Child, String) {
     let database = format!("sqlite://{}", folder.join("service.db").display());
     let mut server = Command::new(env!("CARGO_BIN_EXE_pmls"))
         .args(["serve", "--listen", listen, "--database", &database, "--json"])
         .args(["--requests-per-second", "100000", "--request-burst", "100000"])
+        .args(options)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

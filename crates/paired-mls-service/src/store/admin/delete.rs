@@ -109,6 +109,7 @@ impl Transaction for DeleteUser<'_> {
             "DELETE FROM approvals WHERE user_id = $1",
             "DELETE FROM removals WHERE user_id = $1",
             "DELETE FROM roster WHERE user_id = $1",
+            "DELETE FROM proposers WHERE user_id = $1",
             "DELETE FROM users WHERE user_id = $1",
         ];
         each(tx.connection(), &statements, self.0.as_bytes()).await?;
@@ -133,6 +134,7 @@ impl Transaction for DeleteLog<'_> {
             "DELETE FROM roster WHERE group_id = $1",
             "DELETE FROM readers WHERE group_id = $1",
             "DELETE FROM log_days WHERE group_id = $1",
+            "DELETE FROM proposers WHERE group_id = $1",
         ];
         each(tx.connection(), &statements, id).await?;
         tx.wake(Topic::group(self.0));
@@ -176,6 +178,7 @@ impl Transaction for DeleteGroup<'_> {
             "DELETE FROM roster WHERE group_id = $1",
             "DELETE FROM readers WHERE group_id = $1",
             "DELETE FROM log_days WHERE group_id = $1",
+            "DELETE FROM proposers WHERE group_id = $1",
             "DELETE FROM log WHERE group_id = $1",
             "DELETE FROM groups WHERE group_id = $1",
         ];

@@ -33,6 +33,9 @@ impl Refused {
             Some(ProblemKind::UnknownRecipient) => {
                 "the device was revoked or never registered: `pmls device list USER` shows those that are"
             }
+            Some(ProblemKind::TooManyProposals) => {
+                "`pmls update` commits in the group, which ends those that wait there; then try again"
+            }
             Some(ProblemKind::Full) => {
                 "try again later, or ask the service's operator for more room"
             }
