@@ -80,6 +80,29 @@ fn many_strangers_leave_room_for_those_who_are_known() {
     agree(&cast.all(), "family");
 }
 
+/// A passive device names no group: one in which its partner commits is known to it.
+#[test]
+fn a_group_in_which_a_partner_commits_is_known() {
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    for device in [phone, sensor, bob] {
+        device.run(&["device", "publish", "--count", "20"]);
+    }
+    let mallory = Stranger::new(&cast.world.url, "mallory");
+    // Phone and sensor are neighbours in the tree.
+    let all = [("bob", bob), ("phone", phone), ("sensor", sensor)];
+    let hosted: Vec<_> = (0..4).map(|_| mallory.put_into_group(&all)).collect();
+    assert_eq!(count(&sensor.sync(), "joined"), 4);
+    mallory.put_into_group(&[("sensor", sensor)]);
+    assert_eq!(count(&sensor.sync(), "group-refused"), 1);
+    phone.run(&["update", &hosted[0].group.to_string()]);
+    assert!(healed(&sensor.sync(), &[1]));
+    mallory.put_into_group(&[("sensor", sensor)]);
+    assert_eq!(count(&sensor.sync(), "joined"), 1);
+    mallory.put_into_group(&[("sensor", sensor)]);
+    assert_eq!(count(&sensor.sync(), "group-refused"), 1);
+}
+
 /// A stranger puts both devices of a pairing in, so that it is used in his groups: he has no more of them for that.
 /// And who puts a device in and takes it out again for ever leaves little behind.
 #[test]
