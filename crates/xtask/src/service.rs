@@ -21,6 +21,8 @@ use crate::Failure;
 /// How long the service may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(200);
+/// In what `/proc` counts the time of processors, in milliseconds: 100 in a second, whatever the kernel counts by.
+const TICK_OF_PROC: u64 = 10;
 
 pub(crate) struct Service {
     program: PathBuf,
@@ -126,6 +128,16 @@ impl Service {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
         Some(kib << 10)
+    }
+
+    /// The time of processors that it has taken so far; `None` if the process is gone.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
+        // The name of the program, in brackets, may hold anything; behind it, these are the 12th and the 13th.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>());
+        let ticks: u64 = ticks.sum::<Result<_, _>>().ok()?;
+        Some(Duration::from_millis(ticks * TICK_OF_PROC))
     }
 
     fn tail(&self) -> String {

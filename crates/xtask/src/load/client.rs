@@ -1,6 +1,6 @@
 //! A device that commits, over HTTP.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::SystemTime};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use paired_mls_api::{
@@ -18,6 +18,7 @@ const CONTENT_TYPE_COMMIT: u8 = 3;
 pub(crate) type Client = paired_mls_client::Client<Key>;
 
 /// Its key.
+#[derive(Clone)]
 pub(crate) struct Key(SigningKey);
 
 impl RequestKey for Key {
@@ -37,15 +38,28 @@ impl RequestKey for Key {
 }
 
 pub(super) async fn register(address: SocketAddr) -> Result<Client, Failure> {
+    Ok(register_with(address).await?.0)
+}
+
+/// The same, with the key that it signs by.
+pub(super) async fn register_with(address: SocketAddr) -> Result<(Client, Key), Failure> {
     let server = Server::new(&format!("http://{address}"))?;
-    register_by(|key| Client::new(server, key)).await
+    let key = Key(SigningKey::from_bytes(&random()?));
+    let client = register_key(key.clone(), |key| Client::new(server, key)).await?;
+    Ok((client, key))
 }
 
 /// Registers a device with a key of its own, as that of a user of its own.
 pub(crate) async fn register_by(
     connect: impl FnOnce(Key) -> Result<Client, ClientError>,
 ) -> Result<Client, Failure> {
-    let key = Key(SigningKey::from_bytes(&random()?));
+    register_key(Key(SigningKey::from_bytes(&random()?)), connect).await
+}
+
+async fn register_key(
+    key: Key,
+    connect: impl FnOnce(Key) -> Result<Client, ClientError>,
+) -> Result<Client, Failure> {
     let user = UserId::new(random::<16>()?)?;
     let signature_key = key.public_key().into();
     let device = RegisterDevice { user, scheme: key.scheme(), signature_key };
@@ -122,7 +136,12 @@ fn private_message(group: &GroupId, epoch: u64, content_type: u8) -> Result<Vec<
     Ok(message)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+/// What time it is, as a signature says it.
+pub(super) fn seconds_now() -> Result<u64, Failure> {
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs())
+}
+
+pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)

@@ -1,30 +1,29 @@
-//! Load on the service, over loopback: how many requests it serves in a second, in this process, and how
-//! long a commit takes to reach the subscribers of one that is a process of its own, and in what memory. Beside it, in the same run: requests that are not signed
-//! and need no database, and what the bare database does with the same transactions, each committed by
-//! itself.
+//! Load on the service, over loopback, which is a process of its own: how many requests it serves in a second and
+//! what time of a processor each takes it, and how long a commit takes to reach the subscribers, and in what
+//! memory. Beside it, in the same run: requests that are not signed and need no database, and what the bare
+//! database does with the same transactions, each committed by itself.
 
 mod bare;
 pub(crate) mod client;
 mod fan_out;
 mod rate;
+mod reads;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Mutex,
     time::{Duration, Instant},
 };
 
 use clap::Args;
-use paired_mls_api::{GroupId, path};
+use paired_mls_api::GroupId;
 use paired_mls_service::{Config, Server};
 use tokio::task::JoinSet;
 
 use self::{
     bare::{Kind, Writers},
-    client::{Client, commit, create_group, register, send, write_to_itself},
-    rate::Rate,
+    client::{Client, commit, create_group, register, send},
+    rate::{Rate, Served},
 };
 use crate::{Failure, service::Service};
 
@@ -67,7 +66,9 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     let (seconds, clients) = (Duration::from_secs(options.seconds), options.clients);
 
     // What the bare database does, first: the same tables, filled by the service.
-    let made = Server::start(&unlimited(bare.clone(), options)).await?;
+    let mut config = Config::new(([127, 0, 0, 1], 0).into(), bare.clone());
+    (config.limits.requests_per_second, config.limits.request_burst) = (u32::MAX, u32::MAX);
+    let made = Server::start(&config).await?;
     let client = register(made.listening()).await?;
     let groups = groups(&client, clients).await?;
     let user = client.device_view(client.device()).await?.user;
@@ -76,49 +77,46 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     let bare_commits = bare::transactions(&bare, &writers, Kind::Commit, seconds).await?;
     let bare_messages = bare::transactions(&bare, &writers, Kind::Message, seconds).await?;
 
-    let server = Server::start(&unlimited(database, options)).await?;
-    let address = server.listening();
-    let client = register(address).await?;
-    println!("{clients} clients at once, {} s each:", options.seconds);
-    let unsigned = repeated(clients, seconds, || unsigned(address)).await?;
-    println!("  unsigned GET:   {unsigned}");
-    let signed = repeated(clients, seconds, || reader(&client)).await?;
-    println!("  signed GET:     {signed}, {:.2} of unsigned", signed.rate / unsigned.rate);
-    // The first finds nothing new, as most do; the second finds a letter.
-    write_to_itself(&client).await?;
-    let found = repeated(clients, seconds, || reader(&client)).await?;
-    println!("  … of a letter:  {found}, {:.2} of unsigned", found.rate / unsigned.rate);
+    let limits = unlimited(options.clients);
+    let service = Service::start(options.pmls.as_deref(), &database, folder.path(), limits)?;
+    println!(
+        "{clients} clients at once, {} s each, the service a process of its own:",
+        options.seconds
+    );
+    reads::measure(&service, clients, seconds).await?;
+    let client = register(service.address()).await?;
     println!("  bare commits:   {bare_commits}");
-    let rate = commits(&client, clients, seconds).await?;
-    println!("  commits:        {rate}, {:.2} of bare", rate.rate / bare_commits.rate);
+    let done = served(&service, commits(&client, clients, seconds)).await?;
+    println!("  commits:        {done}, {:.2} of bare", done.rate.rate / bare_commits.rate);
     println!("  bare messages:  {bare_messages}");
-    let rate = messages(&client, clients, seconds).await?;
-    println!("  messages:       {rate}, {:.2} of bare", rate.rate / bare_messages.rate);
-    let rate = commits(&client, 1, seconds).await?;
-    println!("  commits, alone: {rate}");
-    server.stop().await?;
+    let done = served(&service, messages(&client, clients, seconds)).await?;
+    println!("  messages:       {done}, {:.2} of bare", done.rate.rate / bare_messages.rate);
+    let done = served(&service, commits(&client, 1, seconds)).await?;
+    println!("  commits, alone: {done}");
+    service.stop()?;
     fan_out(options, folder.path()).await
+}
+
+/// What the service has spent on what was measured.
+async fn served(
+    service: &Service,
+    measured: impl Future<Output = Result<Rate, Failure>>,
+) -> Result<Served, Failure> {
+    let gone = || service.processor_time().ok_or("the service is gone");
+    let before = gone()?;
+    let rate = measured.await?;
+    Ok(Served { rate, time: gone()?.saturating_sub(before) })
 }
 
 /// How a commit reaches subscribers of a service that is a process of its own, and what memory that takes.
 async fn fan_out(options: &Options, folder: &Path) -> Result<(), Failure> {
-    let (subscribers, most) = (options.subscribers, options.subscribers + 16);
-    let limits = [
-        ("--requests-per-second", usize::try_from(u32::MAX)?),
-        ("--request-burst", usize::try_from(u32::MAX)?),
-        ("--subscriptions", most),
-        ("--device-subscriptions", most),
-        ("--device-requests", most),
-        ("--device-connections", most),
-        ("--client-connections", most),
-        ("--connections-per-address", most),
-    ];
-    let limits = limits.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+    let subscribers = options.subscribers;
     let database = match &options.database {
         Some(database) => database.clone(),
         None => format!("sqlite://{}", folder.join("fan-out.db").display()),
     };
-    let service = Service::start(options.pmls.as_deref(), &database, folder, limits.collect())?;
+    let service =
+        Service::start(options.pmls.as_deref(), &database, folder, unlimited(subscribers))?;
     let client = register(service.address()).await?;
     let mib = |bytes: Option<u64>| bytes.unwrap_or_default() >> 20;
     let before = mib(service.memory());
@@ -132,17 +130,24 @@ async fn fan_out(options: &Options, folder: &Path) -> Result<(), Failure> {
     service.stop()
 }
 
-/// A service that one device can load, and with it one address.
-fn unlimited(database: String, options: &Options) -> Config {
-    let mut config = Config::new(([127, 0, 0, 1], 0).into(), database);
-    config.limits.requests_per_second = u32::MAX;
-    config.limits.request_burst = u32::MAX;
-    config.limits.subscriptions = options.subscribers + 16;
-    config.limits.device_subscriptions = options.subscribers + 16;
-    config.limits.device_requests = options.clients + 16;
-    config.limits.connections_per_address = options.subscribers + 2 * options.clients + 16;
-    config.limits.device_connections = config.limits.connections_per_address;
-    config
+/// The options of a service that one device can load by as many connections, and with it one address.
+fn unlimited(connections: usize) -> Vec<String> {
+    let (most, any) = (2 * connections + 16, u32::MAX.to_string());
+    let mut options = Vec::new();
+    for name in ["--requests-per-second", "--request-burst"] {
+        options.extend([name.to_owned(), any.clone()]);
+    }
+    for name in [
+        "--subscriptions",
+        "--device-subscriptions",
+        "--device-requests",
+        "--device-connections",
+        "--client-connections",
+        "--connections-per-address",
+    ] {
+        options.extend([name.to_owned(), most.to_string()]);
+    }
+    options
 }
 
 async fn groups(client: &Client, count: usize) -> Result<Vec<GroupId>, Failure> {
@@ -153,14 +158,11 @@ async fn groups(client: &Client, count: usize) -> Result<Vec<GroupId>, Failure> 
     Ok(groups)
 }
 
-/// Something that is under way.
-type Act = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
-
 /// Does something over and over, by as many clients at once.
 async fn repeated<F, D>(
     clients: usize,
     time: Duration,
-    client: impl Fn() -> D,
+    mut client: impl FnMut() -> D,
 ) -> Result<Rate, Failure>
 where
     D: FnMut() -> F + Send + 'static,
@@ -185,30 +187,6 @@ where
         times.extend(finished??);
     }
     Ok(Rate::of(times, started.elapsed()))
-}
-
-/// Asks something that is signed by nobody, and needs no database.
-fn unsigned(address: SocketAddr) -> impl FnMut() -> Act {
-    let (client, url) = (reqwest::Client::new(), format!("http://{address}{}", path::LIVE));
-    move || {
-        let request = client.get(&url).send();
-        Box::pin(async move {
-            request.await?.error_for_status()?;
-            Ok(())
-        })
-    }
-}
-
-/// Reads its mailbox.
-fn reader(client: &Client) -> impl FnMut() -> Act + use<> {
-    let client = client.clone();
-    move || {
-        let client = client.clone();
-        Box::pin(async move {
-            client.items(0, None).await?;
-            Ok(())
-        })
-    }
 }
 
 /// Commits, by clients that each have a group of their own.
