@@ -16,6 +16,7 @@ use std::{
 
 use rusqlite::{
     Connection, ErrorCode, OpenFlags,
+    config::DbConfig,
     types::{ToSqlOutput, Value, ValueRef},
 };
 use tokio::runtime::Handle;
@@ -107,6 +108,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::ZERO)?;
+    // The plan of a statement is the same for all keys: otherwise SQLite would make it anew for each.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

@@ -1,13 +1,14 @@
 //! Short reads that do without the driver, and those that do not.
 
-use paired_mls_api::{DeviceId, SignatureScheme, UserId};
-use rusqlite::Connection;
+use paired_mls_api::{Access, DeviceId, GroupId, SignatureScheme, UserId};
+use rusqlite::{Connection, StatementStatus};
 
 use super::{
-    DeviceById, ItemsAfter, Letter, LetterKind, MailboxHead, Post, RevokeDevice, Sizes, Store,
-    TakeDevice,
+    Anchoring, DeviceById, GroupById, ItemsAfter, Letter, LetterKind, MailboxHead, OpenGroup, Post,
+    RevokeDevice, Sizes, Standing, Store, TakeDevice,
     here::{Here, ROWS},
     lease_tests::{Add, Then, store},
+    lookup::Lookup,
 };
 
 struct Alice {
@@ -87,6 +88,14 @@ async fn keys_are_found_by_their_number() {
     assert_eq!(positions(items(head - 2, head - 1, 9)), [head - 1]);
     assert_eq!(positions(items(head - 3, u64::MAX, 2)), [head - 2, head - 1]);
     assert_eq!(sizes(items(head - 1, u64::MAX, 9)).first().unwrap().bytes, 3);
+    // The second comes first in this statement.
+    let group = GroupId::new([9; 32]).unwrap();
+    let (user, access) = (&alice.user, Access::Roster);
+    let anchoring = Anchoring::Claimed;
+    let open = OpenGroup { group: &group, user, epoch: 5, access, group_info: None, anchoring };
+    assert!(store.run(&open).await.unwrap());
+    let found = here(&store).look(&GroupById { group: &group, user }).unwrap().unwrap();
+    assert_eq!((found.epoch, found.standing), (5, Standing::Listed));
     // None of the database's: the driver says so.
     assert!(here(&store).look(&Sizes(items(1 << 63, u64::MAX, 9))).is_none());
     assert!(store.run(&Sizes(items(1 << 63, u64::MAX, 9))).await.is_err());
@@ -153,4 +162,20 @@ async fn nothing_is_written_here() {
     let connection = here(&store).take().unwrap();
     connection.execute("DELETE FROM users", []).unwrap_err();
     here(&store).give_back(Some(connection));
+}
+
+#[tokio::test]
+async fn a_statement_is_planned_once_for_all_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, alice) = (store(&folder).await, Alice::new());
+    alice.register(&store).await;
+    for (after, limit) in [(0, 9), (7, 1), (8, 2)] {
+        let items = ItemsAfter { device: &alice.device, after, through: u64::MAX, limit };
+        assert_eq!(here(&store).look(&Sizes(items)).unwrap(), []);
+    }
+    let connection = here(&store).take().unwrap();
+    let statement = <Sizes<ItemsAfter<'_>> as Lookup>::STATEMENT;
+    let statement = connection.prepare_cached(statement).unwrap();
+    assert_eq!(statement.get_status(StatementStatus::Run), 3);
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }

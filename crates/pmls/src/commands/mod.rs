@@ -121,7 +121,7 @@ impl Command {
             Self::Serve(_) => {
                 let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
                 let mut runtime = Builder::new_multi_thread();
-                runtime.worker_threads(threads.max(2));
+                runtime.worker_threads(threads + 1);
                 runtime
             }
             _ => Builder::new_current_thread(),
