@@ -310,7 +310,8 @@ impl Front {
         bound(server.http_builder());
         match tls {
             Some(tls) => {
-                let acceptor = RustlsAcceptor::new(tls).handshake_timeout(head).acceptor(gate);
+                let acceptor = RustlsAcceptor::new(tls);
+                let acceptor = acceptor.handshake_timeout(head).acceptor(gate.before_tls());
                 tasks.spawn(server.acceptor(acceptor).serve(service));
             }
             None => _ = tasks.spawn(server.acceptor(gate).serve(service)),

@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::{
     Carries, Connection, Counted, Times,
-    timed::{Places, Timed},
+    timed::{Opening, Places, Timed},
 };
 use crate::{
     Limits,
@@ -40,6 +40,7 @@ pub(crate) struct Gate {
     of_address: Arc<Counted<IpAddr>>,
     /// Whose connections are not counted by address: they carry those of many.
     proxies: Arc<[IpAddr]>,
+    opening: Opening,
     metrics: Arc<Metrics>,
     /// When it was last said that somebody was refused.
     said: Arc<Mutex<Option<Instant>>>,
@@ -52,9 +53,15 @@ impl Gate {
             all: Arc::new(Counted::new(most(limits))),
             of_address: Arc::new(Counted::new(limits.connections_per_address)),
             proxies: proxies.iter().map(IpAddr::to_canonical).collect(),
+            opening: Opening::Http,
             metrics,
             said: Arc::default(),
         }
+    }
+
+    /// The same gate for connections that begin by TLS.
+    pub(crate) fn before_tls(self) -> Self {
+        Self { opening: Opening::Known, ..self }
     }
 
     /// From now on, these limits. Connections that are there stay, and keep their times.
@@ -119,7 +126,7 @@ impl fmt::Debug for Gate {
 }
 
 impl<S> Accept<TcpStream, S> for Gate {
-    type Stream = Timed<TcpStream>;
+    type Stream = Timed;
     type Service = Noted<S>;
     type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
@@ -134,7 +141,7 @@ impl<S> Accept<TcpStream, S> for Gate {
             Ok((places, carries)) => {
                 let connection = Connection::new(self.times(), carries);
                 let noted = Noted { service, connection: Arc::clone(&connection) };
-                ready(Ok((Timed::new(stream, connection, places), noted)))
+                ready(Ok((Timed::new(stream, self.opening, connection, places), noted)))
             }
             Err(refused) => ready(Err(self.refuse(refused, address))),
         }

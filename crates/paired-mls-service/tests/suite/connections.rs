@@ -102,6 +102,35 @@ async fn connections_on_which_nothing_goes_on_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_http_are_served_in_whatever_pieces() {
+    let (server, _backend) = served(|_| {}).await;
+    let live = format!("http://{}{}", server.listening(), path::LIVE);
+    let second = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    for (client, version) in
+        [(second, reqwest::Version::HTTP_2), (reqwest::Client::new(), reqwest::Version::HTTP_11)]
+    {
+        let answer = client.get(&live).send().await.unwrap();
+        assert_eq!((answer.version(), answer.status().is_success()), (version, true));
+    }
+    for (method, status) in [("GET", "204"), ("PUT", "405"), ("PRINT", "405")] {
+        let head =
+            format!("{method} {} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", path::LIVE);
+        for first in 1..=4 {
+            let mut socket = connect(&server).await;
+            let (first, rest) = head.as_bytes().split_at(first);
+            for piece in [first, rest] {
+                socket.write_all(piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let mut answer = String::new();
+            timeout(SOON, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method}: {answer}");
+        }
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_read_for_those_who_may_send_it() {
     let (server, _backend) = served(|_| {}).await;
     let at = server.listening();
