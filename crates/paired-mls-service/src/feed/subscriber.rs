@@ -11,7 +11,7 @@ use crate::{
     edge::{Place, Share},
     logic::Failure,
     metrics::{OpenSubscription, Refused},
-    store::{DeviceById, Topic},
+    store::{DeviceById, Store, Topic},
 };
 
 /// An entry or item as it goes out, once for all.
@@ -71,7 +71,9 @@ pub(super) fn subscription<S: Source>(
             Next::End => None,
         }
     });
-    let revoked = revoked(state.clone(), device.clone());
+    // A stream that waits must not keep the replica alive.
+    let wakes = state.hub.watch(&Topic::revocation(device));
+    let revoked = revoked(Arc::clone(&state.store), wakes, device.clone());
     let stopped = state.stopped();
     Ok(Box::pin(events.take_until(async move {
         tokio::select! { () = revoked => {}, () = stopped => {} }
@@ -85,11 +87,7 @@ struct Taken {
 }
 
 /// Returns when the device is revoked, or its user shut out.
-async fn revoked(state: AppState, device: DeviceId) {
-    let mut wakes = state.hub.watch(&Topic::revocation(&device));
-    let store = Arc::clone(&state.store);
-    // A stream that waits must not keep the replica alive.
-    drop(state);
+async fn revoked(store: Arc<Store>, mut wakes: watch::Receiver<u64>, device: DeviceId) {
     loop {
         // Also the first time: it may have been revoked since its request was let in.
         match store.run(&DeviceById(&device)).await {
