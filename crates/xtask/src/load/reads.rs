@@ -51,8 +51,9 @@ async fn signed(
     };
     let read = served(service, repeated(clients, time, || reader(client))).await?;
     say(&format!("signed GET of {finds}:"), &read);
-    // More than can be sent in that time.
-    let each = 3 * read.rate.done() / clients + 100;
+    // More than can be sent in that time, also if others have left the machine meanwhile.
+    let most = (3 * read.rate.done()).max(2 * unsigned.rate.done());
+    let each = most / clients + 100;
     let address = service.address();
     let mut ahead = ahead(key, address, clients, each).await?.into_iter();
     let read = repeated(clients, time, || sender(address, ahead.next().unwrap_or_default()));
