@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a pairing at a node, in standard mode | a leaf that devices share, in either mode |
 //! | create, join, load, rejoin, add, remove, update, send, process, heal, cease, unpair; leaf refresh | the signal, KeyPackages of the last resort |
-//! | cipher suite 1, with the RustCrypto provider | other suites and providers: not tested |
+//! | cipher suites 1, 2 and 3, with the RustCrypto provider | other providers: not tested |
 //! | basic credentials | other credentials |
 //! | MLS state where a [`StateStorage`] puts it; one in memory is here | SQLite |
 //!

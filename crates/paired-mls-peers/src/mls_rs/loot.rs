@@ -22,9 +22,9 @@ fn places_in(cell: &[u8]) -> impl Iterator<Item = usize> + '_ {
     lengths.map(|(at, _)| at + 1)
 }
 
-/// The private key among these strings of a public key of X25519.
+/// The private key among these strings of a public key.
 pub(super) fn private_key_in(strings: &BTreeSet<Vec<u8>>, public_key: &[u8]) -> Option<Vec<u8>> {
-    strings.iter().find(|string| public_key_of(string).is_some_and(|of| of == public_key)).cloned()
+    strings.iter().find(|string| public_keys_of(string).any(|of| of == public_key)).cloned()
 }
 
 /// Overwrites each private key of these public ones that a thief does not have.
@@ -33,14 +33,17 @@ pub(super) fn scrub(cell: &mut [u8], public_keys: &BTreeSet<Vec<u8>>, known: &BT
         let Some(string) = cell.get_mut(at..at + usize::from(KEY_LEN)) else {
             continue;
         };
-        let is_key = public_key_of(string).is_some_and(|of| public_keys.contains(&of));
+        let is_key = public_keys_of(string).any(|of| public_keys.contains(&of));
         if is_key && !known.contains(&*string) {
             string.fill(1);
         }
     }
 }
 
-fn public_key_of(private_key: &[u8]) -> Option<Vec<u8>> {
-    let private_key = private_key.try_into().ok()?;
-    Some(MontgomeryPoint::mul_base_clamped(private_key).to_bytes().to_vec())
+/// The public keys of a private one, of X25519 and of P-256.
+fn public_keys_of(private_key: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let x25519 = private_key.try_into().ok().map(MontgomeryPoint::mul_base_clamped);
+    let p256 = p256::ecdsa::SigningKey::from_slice(private_key).ok();
+    let p256 = p256.map(|key| key.verifying_key().to_sec1_bytes().to_vec());
+    x25519.map(|point| point.to_bytes().to_vec()).into_iter().chain(p256)
 }

@@ -200,3 +200,55 @@ impl Signer for Nobody {
         Err("a thief who listens signs nothing".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use paired_mls::conformance::{Content, Member as _};
+
+    use super::*;
+    use crate::mls_rs::loot::private_key_in;
+
+    /// A phone and a sensor in a group without a pairing, a thief of the sensor, and a commit of the phone.
+    fn stolen(suite: CipherSuite, framing: Framing) -> (MlsRsDevice, MlsRsThief, Vec<u8>) {
+        let device = |name| MlsRsDevice::new(suite, framing, name).unwrap();
+        let (mut phone, mut sensor) = (device("phone"), device("sensor"));
+        phone.create(b"group").unwrap();
+        let adds = vec![sensor.key_package().unwrap()];
+        let sent = phone.commit(&Content { adds, ..Content::default() }).unwrap();
+        phone.confirm().unwrap();
+        sensor.join(&sent.welcome.unwrap()).unwrap();
+        let thief = MlsRsThief::new(&sensor).unwrap();
+        let sent = phone.commit(&Content::default()).unwrap();
+        phone.confirm().unwrap();
+        (phone, thief, sent.commit)
+    }
+
+    /// The control of all that he cannot open: with nothing but the byte strings that he has found, he opens a commit
+    /// that is sealed to a key which he has.
+    #[test]
+    fn brute_force_opens_what_the_loot_has_the_key_of() {
+        for suite in [CipherSuite::X25519Aes128, CipherSuite::P256Aes128] {
+            for framing in [Framing::Public, Framing::Private] {
+                let (phone, mut thief, commit) = stolen(suite, framing);
+                assert!(matches!(thief.force(&commit), Ok(Heard::Commit { .. })), "{framing:?}");
+                assert_eq!(thief.epoch_authenticator(), phone.epoch_authenticator());
+                assert!(thief.attempts() > 0);
+            }
+        }
+    }
+
+    /// Without the private keys, which a second leak does not give him, he opens nothing.
+    #[test]
+    fn a_leak_that_is_scrubbed_has_no_private_keys() {
+        for suite in [CipherSuite::X25519Aes128, CipherSuite::P256Aes128] {
+            let (phone, mut thief, _) = stolen(suite, Framing::Public);
+            thief.strings.clear();
+            thief.loot = Loot::default();
+            let thief = thief.with_epoch_of(&phone).unwrap();
+            let own = phone.own_leaf_key().unwrap();
+            assert_eq!(private_key_in(&thief.strings, &own), None);
+            let whole = MlsRsThief::new(&phone).unwrap();
+            assert!(private_key_in(&whole.strings, &own).is_some(), "the control");
+        }
+    }
+}
