@@ -7,7 +7,7 @@ use paired_mls::{
     CipherSuite, DeviceId, Pairing, PairingId, Secret, Seed, TapeId, Vault,
     anchor::Anchor,
     group::credential::AcceptAnyIdentity,
-    vault::MemoryStorage,
+    vault::{MemoryStorage, VaultStorage},
     wire::{Content, FramedContentTbs, SignContent, UpdatePath},
 };
 use paired_mls_group::BoxError;
@@ -43,8 +43,15 @@ impl Signer for Watched {
 }
 
 pub(crate) fn device(name: &str) -> (TestDevice, Signed) {
+    device_with(name, MemoryStorage::new())
+}
+
+pub(crate) fn device_with(
+    name: &str,
+    storage: impl VaultStorage + 'static,
+) -> (TestDevice, Signed) {
     let crypto = RustCryptoProvider::default();
-    let vault = Vault::new(MemoryStorage::new());
+    let vault = Vault::new(storage);
     let pair = generate_signature_key(&crypto, SUITE).unwrap();
     vault.store_signature_key(&pair).unwrap();
     let signed = Signed::default();
@@ -68,23 +75,32 @@ pub(crate) struct Two {
 }
 
 pub(crate) fn two() -> Two {
-    let ((phone, signed), (sensor, _)) = (device("phone"), device("sensor"));
+    two_with(device("sensor").0)
+}
+
+/// The same, with this sensor.
+pub(crate) fn two_with(sensor: TestDevice) -> Two {
+    let (phone, signed) = device("phone");
     let mut group = Group::create(&phone, b"group").unwrap();
     let added = group.add(&phone, &[sensor.key_package().unwrap()]).unwrap();
     group.confirm(&phone).unwrap();
     let mut follower = Group::join(&sensor, &added.welcome.unwrap()).unwrap();
-    let keys = [phone.signature_key(), sensor.signature_key()];
-    let pairing = Pairing::new(PairingId([1; 16]), keys);
-    for (device, own) in [(&phone, DeviceId(0)), (&sensor, DeviceId(1))] {
-        let seed = Seed::new(SUITE, Secret::new(vec![2; 32])).unwrap();
-        pairing.install(device.vault(), SUITE, seed, own).unwrap();
-    }
-    group.pair(&phone, &pairing).unwrap();
-    follower.pair(&sensor, &pairing).unwrap();
+    pair([(&phone, &mut group), (&sensor, &mut follower)]);
     let anchor = group.anchorage().unwrap().anchor().unwrap().clone();
     let tape = group.pairing_tape().unwrap().clone();
     signed.take();
     Two { phone, signed, group, sensor, follower, tape, anchor }
+}
+
+/// Pairs two devices in their group.
+pub(crate) fn pair(devices: [(&TestDevice, &mut Group<RustCryptoProvider>); 2]) {
+    let keys = [devices[0].0, devices[1].0].map(|device| device.signature_key());
+    let pairing = Pairing::new(PairingId([1; 16]), keys);
+    for ((device, group), own) in devices.into_iter().zip((0..).map(DeviceId)) {
+        let seed = Seed::new(SUITE, Secret::new(vec![2; 32])).unwrap();
+        pairing.install(device.vault(), SUITE, seed, own).unwrap();
+        group.pair(device, &pairing).unwrap();
+    }
 }
 
 /// The path of a commit in the clear: a `PublicMessage` begins like a `FramedContentTBS`.

@@ -5,8 +5,11 @@
 use std::fmt::Write as _;
 
 use paired_mls::{
-    CipherSuite, DeviceId, EpochSecurity, LeafKey,
-    conformance::{Adapter, Content, Framing, Heard, Listener, PairedMember, Thief, Who, World},
+    CipherSuite, DeviceId, EpochSecurity, Event, LeafKey,
+    conformance::{
+        Adapter, Content, Framing, Heard, Listener, Member, PairedMember, Signs, Thief, Who, World,
+    },
+    group::Act,
 };
 use paired_mls_peers::{
     MixedAdapter,
@@ -109,6 +112,44 @@ fn each_library_heals_each() {
         longer: 0,
     };
     assert!(rows.iter().all(|row| *row == expected), "{table}");
+}
+
+/// A commit without a path in a device's own name, of somebody with its MLS state and its signature key: in the clear it
+/// is followed, with an alarm, since no secret of it is needed; encrypted, MLS lets its sender read nothing.
+#[test]
+fn a_commit_without_a_path_in_ones_own_name_is_an_alarm() {
+    for (library, framing) in [
+        (OpenMls, Framing::Public),
+        (OpenMls, Framing::Private),
+        (MlsRs, Framing::Public),
+        (MlsRs, Framing::Private),
+    ] {
+        let adapter = MixedAdapter::new([library, library], &[SUITE]);
+        let mut world = populated(&adapter, framing);
+        world.pair().unwrap();
+        let mut thief = adapter.impersonate(&world.devices[PASSIVE], Signs::Stolen);
+        let mut guest = adapter.device(SUITE, framing, "guest");
+        let commit = thief.commit_without_path(&guest.key_package().unwrap()).unwrap();
+        assert!(world.devices[ACTIVE].process(&commit).is_ok(), "it is valid MLS");
+        let heard = world.devices[PASSIVE].process(&commit);
+        let (one, other) = (&world.devices[ACTIVE], &world.devices[PASSIVE]);
+        let together = one.epoch_authenticator() == other.epoch_authenticator();
+        match framing {
+            Framing::Public => {
+                let Ok(Heard::Commit { events, .. }) = heard else {
+                    panic!("{library:?} did not follow: {heard:?}");
+                };
+                let alarm = Event::Impostor { device: DeviceId(1), act: Act::Commit };
+                assert!(events.contains(&alarm), "{library:?}: {events:?}");
+                assert!(together, "{library:?}");
+            }
+            Framing::Private => {
+                let refused = heard.unwrap_err().to_string();
+                assert!(refused.contains("in this device's name"), "{library:?}: {refused}");
+                assert!(!together, "{library:?}");
+            }
+        }
+    }
 }
 
 /// The properties of the conformance suite, with the devices of a pairing on both libraries in turn.

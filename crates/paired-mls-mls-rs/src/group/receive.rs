@@ -6,14 +6,13 @@ use mls_rs::{
     CryptoProvider, MlsMessage,
     error::MlsError,
     group::{CommitMessageDescription, ProposalMessageDescription, ReceivedMessage},
-    mls_rs_codec::{Error as CodecError, MlsSize as _},
 };
 use paired_mls::{
     Event,
     wire::{self, ContentType},
 };
 use paired_mls_group::{
-    Committer, Error, Library as _, PeerError, Proposed, Received, Receiving, Steering as _,
+    Committer, Error, PeerError, Proposed, Received, Receiving, Steering as _,
     node::{Delivery, OwnPrivate, Paired, renews_own_leaf},
     waiting::{Of, Waiting},
 };
@@ -142,9 +141,6 @@ fn process_in<C: CryptoProvider + Clone>(
                 return Ok((Done::Followed(merged), next));
             }
             let described = Described::of(device, before, state, &description, witness.path())?;
-            if described.committer == Committer::Member(device.own_leaf(before)) {
-                return Err(PeerError::InOwnName.into());
-            }
             let (merged, next) = follow_other(merging, state, &described, receiving)?;
             Ok((Done::Followed(merged), next))
         }
@@ -282,12 +278,7 @@ pub(super) fn parse(message: &[u8]) -> Result<MlsMessage, PeerError> {
         wire::MlsMessage::Framed(_) => {}
         _ => return Err(PeerError::Kind("message to a group")),
     }
-    let parsed = MlsMessage::from_bytes(message).map_err(PeerError::message)?;
-    // mls-rs stops where a message ends.
-    match parsed.mls_encoded_len() == message.len() {
-        true => Ok(parsed),
-        false => Err(PeerError::message(CodecError::UnexpectedTrailingData)),
-    }
+    MlsMessage::from_bytes(message).map_err(PeerError::message)
 }
 
 /// Keeps all proposals among these messages, in a copy of the group whose next commit ends them. What is no proposal of

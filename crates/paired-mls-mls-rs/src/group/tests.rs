@@ -1,16 +1,64 @@
 //! A phone heals a sensor, and what may come between.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use paired_mls::{
-    DeviceId, EpochSecurity, Event, GroupRecord, LeafKey, Phase, Secret, anchor::LeafIndex,
-    leaf::LeafRecord, pairing::SignalPolicy,
+    DeviceId, EpochSecurity, Event, GroupRecord, LeafKey, Phase, RecordName, Secret,
+    anchor::LeafIndex,
+    leaf::LeafRecord,
+    pairing::SignalPolicy,
+    vault::{MemoryStorage, StorageError, VaultStorage},
 };
 use paired_mls_group::{Error, Membership, PeerError, Received, UsageError};
 
 use super::{Content, Group};
 use crate::{
     Handshakes, Unsupported,
-    testing::{Two, device, path_of, two},
+    testing::{Two, device, device_with, pair, path_of, two, two_with},
 };
+
+/// A vault in memory that may fail to store what it knows of groups.
+#[derive(Clone, Default)]
+struct Failing(MemoryStorage, Arc<AtomicBool>);
+
+impl VaultStorage for Failing {
+    fn load(&self, name: &RecordName) -> Result<Option<Secret>, StorageError> {
+        self.0.load(name)
+    }
+
+    fn store(&self, name: &RecordName, record: &Secret) -> Result<(), StorageError> {
+        match (name, self.1.load(Ordering::Relaxed)) {
+            (RecordName::Group(_), true) => Err("the vault is gone".into()),
+            _ => self.0.store(name, record),
+        }
+    }
+
+    fn remove(&self, name: &RecordName) -> Result<(), StorageError> {
+        self.0.remove(name)
+    }
+}
+
+/// The vault is written before the MLS state: where it fails, the group stays where it was, also on the disk.
+#[test]
+fn a_vault_that_fails_leaves_the_group_where_it_was() {
+    let vault = Failing::default();
+    let fails = Arc::clone(&vault.1);
+    let (sensor, _) = device_with("sensor", vault);
+    let Two { phone, mut group, sensor, mut follower, .. } = two_with(sensor);
+    let sent = group.update(&phone).unwrap();
+    group.confirm(&phone).unwrap();
+    let before = follower.epoch();
+    fails.store(true, Ordering::Relaxed);
+    let refused = follower.process(&sensor, &sent.commit);
+    assert!(matches!(refused, Err(Error::Vault(_))), "{refused:?}");
+    assert_eq!(follower.epoch(), before);
+    assert_eq!(Group::load(&sensor, b"group").unwrap().epoch(), before);
+    fails.store(false, Ordering::Relaxed);
+    assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
+}
 
 const SENSOR: DeviceId = DeviceId(1);
 const HEALED: Option<EpochSecurity> = Some(EpochSecurity::Secure(LeafKey::Stale));
@@ -228,19 +276,34 @@ fn handshakes_may_be_encrypted() {
     assert_eq!(group.process(&phone, &said).unwrap(), Received::Own);
 }
 
-/// A proposal of somebody else that is not valid keeps nobody from committing.
+/// A proposal that is not valid is not taken for a stranger under the anchor, so that the partner is healed all the same.
 #[test]
 fn an_unusable_proposal_is_left_out() {
-    let Two { phone, mut group, sensor, mut follower, .. } = two();
-    // Two members propose to add the same client.
-    let (guest, _) = device("guest");
-    let package = mls_rs::MlsMessage::from_bytes(&guest.key_package().unwrap()).unwrap();
-    for _ in 0..2 {
-        let state = follower.state_mut();
-        let proposal = state.mls.propose_add(package.clone(), vec![]).unwrap().to_bytes().unwrap();
-        group.process(&phone, &proposal).unwrap();
-    }
+    let ((phone, _), (sensor, _), (bob, _)) = (device("phone"), device("sensor"), device("bob"));
+    let [one, other] = ["guest", "other guest"].map(|name| device(name).0.key_package().unwrap());
+    let mut group = Group::create(&phone, b"group").unwrap();
+    let sensors = sensor.key_package().unwrap();
+    let adds = [one, sensors, other, bob.key_package().unwrap()];
+    let added = group.add(&phone, &adds).unwrap();
+    group.confirm(&phone).unwrap();
+    let welcome = added.welcome.unwrap();
+    let mut follower = Group::join(&sensor, &welcome).unwrap();
+    let mut at_bob = Group::join(&bob, &welcome).unwrap();
+    // The phone at leaf 0 and the sensor at leaf 2, with blank leaves beside them.
+    let removed = group.remove(&phone, &[1, 3].map(|leaf| LeafIndex::new(leaf).unwrap())).unwrap();
+    group.confirm(&phone).unwrap();
+    follower.process(&sensor, &removed.commit).unwrap();
+    at_bob.process(&bob, &removed.commit).unwrap();
+    pair([(&phone, &mut group), (&sensor, &mut follower)]);
+
+    // Bob proposes to add himself, who is there already. By the leftmost blank leaf he would be under the anchor.
+    let package = mls_rs::MlsMessage::from_bytes(&bob.key_package().unwrap()).unwrap();
+    let state = at_bob.state_mut();
+    let proposal = state.mls.propose_add(package, vec![]).unwrap().to_bytes().unwrap();
+    group.process(&phone, &proposal).unwrap();
+    follower.process(&sensor, &proposal).unwrap();
     let sent = group.update(&phone).unwrap();
+    assert!(group.pending_index().is_some(), "it is a paired commit");
     assert!(heals(&group.confirm(&phone).unwrap()));
     assert!(heals(&events(follower.process(&sensor, &sent.commit).unwrap())));
     assert_eq!(group.members(&phone).unwrap().len(), 3);
@@ -288,8 +351,9 @@ fn a_refresh_needs_its_welcome() {
         matches!(alone, Err(Error::Peer(PeerError::RefreshNeedsWelcome))),
         "the commit alone: {alone:?}"
     );
-    let joined = Group::join(&sensor, &sent.welcome.unwrap()).map(drop);
-    assert!(joined.is_err(), "its private keys are on the tape alone");
+    let reference = paired_mls_group::packages::reference(&sensor, &package).unwrap();
+    let stored = sensor.state().load(&crate::StateName::KeyPackage(reference)).unwrap();
+    assert!(stored.is_none(), "its private keys are on the tape alone");
     let refresh = sent.refresh.unwrap();
     assert_eq!(follower.check_refresh(&sensor, &refresh).unwrap(), group.epoch());
     let told = follower.process_refresh(&sensor, &sent.commit, &refresh).unwrap();
