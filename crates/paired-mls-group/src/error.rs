@@ -110,6 +110,9 @@ pub enum PeerError {
     /// The Welcome of a leaf refresh is none of a partner.
     #[error(transparent)]
     Refresh(paired_mls::group::RefreshError),
+    /// A refresh chain is none of a partner, or its windows are wrong.
+    #[error(transparent)]
+    Chain(paired_mls::leaf::ChainError),
     /// A commit and a Welcome do not belong together, or are not a leaf refresh.
     #[error(
         "this is no leaf refresh of a partner: {0}; if the commit takes this device out of the group, \
@@ -304,6 +307,11 @@ pub enum UsageError {
          it: fill that one, or move the devices with `relocate`, first"
     )]
     RefreshPlace,
+    /// A KeyPackage for a leaf refresh is in use.
+    #[error(
+        "the KeyPackage is used for a commit in another group, and each is used once: take another one"
+    )]
+    PackageTaken,
     /// A 1-to-1 channel with nobody.
     #[error("a 1-to-1 channel needs the KeyPackage of every partner, and none was given")]
     EmptyChannel,

@@ -3,15 +3,21 @@
 //! A device stores of them what is public. The private keys are derived when a Welcome comes, and its
 //! partners can derive them too: that is how a forged KeyPackage is told from a real one.
 
+mod chain;
+#[cfg(test)]
+mod tests;
+
 use alloc::{collections::BTreeMap, string::ToString as _, vec, vec::Vec};
 
 use paired_mls::{
     CipherSuite, Index, PairingId, Secret, Vault,
-    leaf::{LeafPackage, LeafPackages, LeafRandomness, LeafUse, MAX_SKIP, PACKAGES_GROUP_ID},
+    leaf::{Held, LeafPackage, LeafPackages, LeafRandomness, LeafUse, MAX_SKIP, PACKAGES_GROUP_ID},
     wire::{KeyPackage, LeafNodeSource, SignContent},
 };
 use tls_codec::{Serialize as _, VLByteSlice};
 
+pub(crate) use self::chain::covered;
+pub use self::chain::{Adopted, OVERLAP, WINDOW, WINDOWS, Window, adopt_chain, chain_for, missing};
 use crate::{Error, Library, PeerError, Recorded, Replay, UsageError};
 
 /// How long after the end of a KeyPackage its device can still open a Welcome to it, in seconds: a year.
@@ -96,27 +102,41 @@ pub fn authenticate(
     }
     let parsed = read(key_package)?;
     let suite = suite_of(&parsed)?;
-    let is_key = |material: &Secret, public_key: &[u8]| {
-        library.derive_public_key(suite, material).is_ok_and(|public| public == public_key)
-    };
     let (tape, context) = (vault.open_group(pairing, PACKAGES_GROUP_ID)?, LeafPackages::context());
-    let made_with = |randomness: &LeafRandomness| {
-        let length = randomness.public_draw().len();
-        let is_init = is_key(randomness.public_draw(), parsed.init_key());
-        let leaf = randomness.draw(1, length);
-        is_init && leaf.is_some_and(|leaf| is_key(leaf, parsed.leaf_node().encryption_key()))
-    };
     let at = |index| {
         let value = vault.preview(&tape, LeafPackages::spot(index)).ok()?;
         let randomness = LeafRandomness::derive(value, LeafUse::KeyPackage, &context).ok()?;
-        made_with(&randomness).then_some(index)
+        is_made_with(library, &parsed, &randomness).ok()?.then_some(index)
     };
     let found = vault.recognise(&tape, LeafUse::KeyPackage, &context, |material| {
-        is_key(material, parsed.init_key())
+        is_key(library, suite, material, parsed.init_key())
     })?;
     let beyond = || beyond(&kept).find_map(at);
     let index = found.and_then(|spot| at(spot.index)).or_else(beyond);
     Ok(index.ok_or(PeerError::NotFromTheTape)?)
+}
+
+fn is_key(
+    library: &impl Library,
+    suite: CipherSuite,
+    material: &Secret,
+    public_key: &[u8],
+) -> bool {
+    library.derive_public_key(suite, material).is_ok_and(|public| public == public_key)
+}
+
+/// Whether both HPKE keys of a KeyPackage are from these values of the tape.
+fn is_made_with(
+    library: &impl Library,
+    key_package: &KeyPackage,
+    randomness: &LeafRandomness,
+) -> Result<bool, Error> {
+    let suite = suite_of(key_package)?;
+    let init = randomness.public_draw();
+    let leaf = randomness.draw(1, init.len());
+    let leaf_key = key_package.leaf_node().encryption_key();
+    Ok(is_key(library, suite, init, key_package.init_key())
+        && leaf.is_some_and(|leaf| is_key(library, suite, leaf, leaf_key)))
 }
 
 /// The positions after the last KeyPackage of each device that is kept, as many as are looked at in any
@@ -145,6 +165,32 @@ pub fn keep(vault: &Vault, pairing: PairingId, package: LeafPackage) -> Result<(
         vault.store_leaf_packages(pairing, &packages)?;
     }
     Ok(())
+}
+
+/// Reserves a partner's KeyPackage for a commit of this device in a group: in another one it is not used meanwhile. A
+/// commit there that is made again, because another one has won, uses it again.
+///
+/// # Errors
+///
+/// [`UsageError::PackageTaken`] if another group has it; [`Error::Vault`], [`Error::LeafRecord`].
+pub fn take(
+    vault: &Vault,
+    pairing: PairingId,
+    index: Index,
+    key_package: &[u8],
+    group_id: &[u8],
+) -> Result<(), Error> {
+    let mut packages = vault.load_leaf_packages(pairing)?;
+    let held = Held::InGroup(group_id.to_vec());
+    match packages.0.iter_mut().find(|kept| kept.index == index) {
+        Some(kept) if kept.held == held => return Ok(()),
+        Some(kept) if !kept.held.is_free_in(group_id) => {
+            return Err(UsageError::PackageTaken.into());
+        }
+        Some(kept) => kept.held = held,
+        None => packages.0.push(LeafPackage { index, key_package: key_package.to_vec(), held }),
+    }
+    Ok(vault.store_leaf_packages(pairing, &packages)?)
 }
 
 /// The kept KeyPackage that a Welcome is for, whatever its age: a Welcome may be late. `names` says whether
@@ -185,16 +231,23 @@ pub fn spend(vault: &Vault, pairing: PairingId, index: Index) -> Result<(), Erro
     Ok(vault.burn(&tape, LeafPackages::spot(index))?)
 }
 
-/// The KeyPackages of partners that can be used now, for [`HealPolicy::Refresh`](paired_mls::HealPolicy):
-/// those that have ended are skipped, and burned.
+/// The KeyPackages of partners that a commit in this group can use, now or later: those that have ended are skipped,
+/// and burned.
 ///
 /// # Errors
 ///
 /// [`Error::Vault`], [`Error::LeafRecord`].
-pub fn usable(vault: &Vault, pairing: PairingId, now: u64) -> Result<Vec<LeafPackage>, Error> {
+pub fn usable(
+    vault: &Vault,
+    pairing: PairingId,
+    group_id: &[u8],
+    now: u64,
+) -> Result<Vec<LeafPackage>, Error> {
     let own = vault.pairing_info(pairing)?.own_device;
     give_up(vault, pairing, |package| package.index.device() != own, now)?;
-    Ok(vault.load_leaf_packages(pairing)?.0)
+    let mut usable = vault.load_leaf_packages(pairing)?.0;
+    usable.retain(|package| package.index.device() != own && package.held.is_free_in(group_id));
+    Ok(usable)
 }
 
 /// Burns the kept KeyPackages that have ended before `deadline`, of those that `is_one` says. One of the last

@@ -35,13 +35,16 @@ pub use facade::{Group, Rejoin};
 pub use gate::{gate, gate_capabilities, is_gated, odd_leaves, proofs_extension};
 pub use group::{Inspection, PairedGroup};
 pub use leaf::LeafGroup;
-pub use package::{PackageKind, check_key_package};
+pub use package::{MadeChain, PackageKind, check_key_package};
 pub use paired_mls_group::waiting::{
     MAX_PROPOSAL_BYTES, MAX_PROPOSAL_BYTES_OF_ONE, MAX_PROPOSALS, MAX_PROPOSALS_OF_ONE,
 };
 pub use paired_mls_group::{
     AnyKey, BoxError, Difference, Error, GuardError, Outgoing, PeerError, Received, UsageError,
-    identity::MemberIdentity, node::Footing, signal::Announcement,
+    identity::MemberIdentity,
+    node::{Footing, Place, Provision},
+    packages::Adopted,
+    signal::Announcement,
 };
 pub use pairing::Channel;
 #[cfg(feature = "sqlite")]

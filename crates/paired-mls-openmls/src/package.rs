@@ -5,9 +5,17 @@ use openmls::prelude::{
     KeyPackageBuilder, KeyPackageIn, KeyPackageRef, LeafNode, Lifetime, MlsGroup, MlsMessageBodyIn,
     ProtocolVersion, Welcome,
 };
+use openmls_traits::crypto::OpenMlsCrypto as _;
 use openmls_traits::storage::StorageProvider as _;
-use paired_mls::{PairingId, leaf::LeafPackage, wire};
-use paired_mls_group::{identity, packages};
+use paired_mls::{
+    DeviceId, Pairing, PairingId,
+    leaf::{Held, LeafPackage},
+    wire,
+};
+use paired_mls_group::{
+    identity,
+    packages::{self, Adopted},
+};
 use tls_codec::VLBytes;
 
 use crate::{
@@ -53,6 +61,7 @@ pub(crate) fn publish<P: Platform>(
     kind: PackageKind,
     lifetime: Lifetime,
     capabilities: Capabilities,
+    held: Held,
 ) -> Result<Vec<u8>, Error> {
     let ciphersuite = ciphersuite(device, pairing)?;
     let (index, replay) = packages::begin(device.vault(), pairing, device.now())?;
@@ -72,9 +81,69 @@ pub(crate) fn publish<P: Platform>(
     packages::keep(
         device.vault(),
         pairing,
-        LeafPackage { index, key_package: key_package.clone() },
+        LeafPackage { index, key_package: key_package.clone(), held },
     )?;
     Ok(key_package)
+}
+
+/// The refresh chain of a device, for one partner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MadeChain {
+    /// The message for the partner.
+    pub message: Vec<u8>,
+    /// How many KeyPackages are in it.
+    pub packages: usize,
+    /// How many of them were made by this call.
+    pub made: usize,
+    /// The end of the last window, in seconds since 1970.
+    pub until: u64,
+    /// The place on the tape of the one that was made last, not counting from 0; 0 if there is none. Another one means
+    /// that the partner does not have all of it.
+    pub newest: u64,
+}
+
+/// Makes what is missing of the chain for a partner, and the message that brings it all of it.
+pub(crate) fn make_chain<P: Platform>(
+    device: &Device<P>,
+    pairing: PairingId,
+    partner: DeviceId,
+    width: usize,
+    capabilities: &Capabilities,
+) -> Result<MadeChain, Error> {
+    let (vault, now) = (device.vault(), device.now());
+    let missing = packages::missing(vault, pairing, partner, width, now)?;
+    for window in &missing {
+        let lifetime = Lifetime::init(window.not_before, window.not_after);
+        let (held, capabilities) = (Held::ForPartner(partner), capabilities.clone());
+        publish(device, pairing, PackageKind::Once, lifetime, capabilities, held)?;
+    }
+    let chain = packages::chain_for(vault, pairing, partner, now)?;
+    let ends = chain.iter().filter_map(|package| {
+        packages::Window::of(&packages::read(&package.key_package).ok()?).map(|at| at.not_after)
+    });
+    let (until, count) = (ends.max().unwrap_or(now), chain.len());
+    let newest = chain.iter().map(|package| package.index.position().saturating_add(1)).max();
+    let newest = newest.unwrap_or_default();
+    let message = vault.seal_chain(pairing, chain)?;
+    Ok(MadeChain { message, packages: count, made: missing.len(), until, newest })
+}
+
+/// Keeps the chain that a partner has made.
+pub(crate) fn adopt_chain<P: Platform>(
+    device: &Device<P>,
+    pairing: &Pairing,
+    message: &[u8],
+) -> Result<Adopted, Error> {
+    let (vault, now) = (device.vault(), device.now());
+    let key_of = |of| {
+        let paired = pairing.devices.iter().find(|paired| paired.device == of);
+        paired.map(|paired| paired.signature_key.clone())
+    };
+    let scheme = device.signature_scheme();
+    let verify = |key: &[u8], signed: &[u8], signature: &[u8]| {
+        device.provider().crypto().verify_signature(scheme, signed, key, signature).is_ok()
+    };
+    packages::adopt_chain(device, vault, pairing.id, message, now, key_of, verify)
 }
 
 /// The KeyPackages of clients that are to be added to a group, each an `MLSMessage`.

@@ -199,6 +199,29 @@ impl<C: TestCrypto> OpenMlsDevice<C> {
         })
     }
 
+    /// Makes its refresh chain for one partner.
+    ///
+    /// # Errors
+    ///
+    /// A vault that fails.
+    pub fn make_chain(
+        &self,
+        pairing: PairingId,
+        partner: DeviceId,
+        capabilities: &Capabilities,
+    ) -> Result<Vec<u8>, Refused> {
+        Ok(Group::make_chain(&self.device, pairing, partner, 1, capabilities)?.message)
+    }
+
+    /// Keeps the refresh chain of a partner.
+    ///
+    /// # Errors
+    ///
+    /// A chain that is refused.
+    pub fn adopt_chain(&self, pairing: &Pairing, message: &[u8]) -> Result<(), Refused> {
+        Ok(Group::adopt_chain(&self.device, pairing, message).map(drop)?)
+    }
+
     pub(crate) fn ciphersuite(&self) -> Ciphersuite {
         self.parts.ciphersuite
     }

@@ -52,6 +52,8 @@ pub mod pairing_message {
     pub const KEY_PROOF: u8 = 10;
     /// `abandon`
     pub const ABANDON: u8 = 11;
+    /// The KeyPackages by which a partner renews a leaf for years, beside the pairing protocol.
+    pub const REFRESH_CHAIN: u8 = 12;
 }
 
 /// Label for `MLS-Exporter` (RFC 9420 section 8.5) in the 1-to-1 channel, with an empty context and

@@ -499,6 +499,7 @@ impl Scenario {
             "signature-keys" => self.check_as::<leaf::SignatureKeysVector>(name),
             "key-proofs" => self.check_as::<leaf::KeyProofsVector>(name),
             "key-proof-message" => self.check_as::<leaf::KeyProofMessageVector>(name),
+            "chain" => self.check_as::<leaf::ChainVector>(name),
             "refresh" => self.check_as::<group::RefreshVector>(name),
             unknown => Err(serde_json::Error::custom(format!("unknown kind {unknown}"))),
         }
@@ -539,7 +540,7 @@ fn every_file_of_the_vectors_directory() {
         *counts.entry(kind).or_default() += 1;
     }
     // A kind that has no file left is not tested any more.
-    assert_eq!(counts.len(), 13, "files by kind: {counts:?}");
+    assert_eq!(counts.len(), 14, "files by kind: {counts:?}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub use self::{
     facts::{Delivery, Meaning, Proposals, commit_facts},
     merge::{Outcome, renewed, renews_own_leaf},
     own::OwnPrivate,
+    refresh::{Place, Provision},
     rejoin::Seat,
     standing::{Footing, Standing, device_of},
 };

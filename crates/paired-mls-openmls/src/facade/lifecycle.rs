@@ -1,13 +1,14 @@
 //! How a group comes to be on a device, and how it goes.
 
 use openmls::prelude::{Capabilities, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig};
-use paired_mls::PairingId;
+use paired_mls::{DeviceId, Pairing, PairingId, leaf::Held};
+use paired_mls_group::packages::Adopted;
 
 use super::{Anchored, Group, on_both};
 use crate::{
     Device, Error, LeafGroup, PackageKind, PairedGroup, Platform, UsageError,
     group::{welcome_group_id, welcome_sender},
-    package,
+    package::{self, MadeChain},
 };
 
 impl From<PairedGroup> for Group {
@@ -141,7 +142,45 @@ impl Group {
         lifetime: Lifetime,
         capabilities: Capabilities,
     ) -> Result<Vec<u8>, Error> {
-        package::publish(device, pairing, kind, lifetime, capabilities)
+        package::publish(device, pairing, kind, lifetime, capabilities, Held::Free)
+    }
+
+    /// Makes the refresh chain for one partner, or makes it longer: KeyPackages from the tape for windows that follow one
+    /// another for five years, `width` of each. Give the message to that partner alone; it renews this device's leaf with
+    /// them, in up to `width` groups, while this device only receives. After an interruption, call it again.
+    ///
+    /// For a device with a leaf of its own. A shared leaf needs none: each commit of any of its devices renews it.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::SharedLeaf`] for a device behind a leaf that it shares; otherwise as [`Group::publish`].
+    pub fn make_chain<P: Platform>(
+        device: &Device<P>,
+        pairing: PairingId,
+        partner: DeviceId,
+        width: usize,
+        capabilities: &Capabilities,
+    ) -> Result<MadeChain, Error> {
+        if device.shared_leaf().is_some() {
+            return Err(UsageError::SharedLeaf.into());
+        }
+        package::make_chain(device, pairing, partner, width, capabilities)
+    }
+
+    /// Keeps the refresh chain that a partner has handed over. [`Group::heal_if_due`] renews its leaf with that, as long
+    /// as it lasts: in time before the leaf ends.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Chain`](crate::PeerError::Chain) for one that no partner has made, whose windows do not follow one
+    /// another, or that is older than what is there; [`PeerError::NotFromTheTape`](crate::PeerError::NotFromTheTape):
+    /// nothing of it is kept. [`Error::Vault`].
+    pub fn adopt_chain<P: Platform>(
+        device: &Device<P>,
+        pairing: &Pairing,
+        message: &[u8],
+    ) -> Result<Adopted, Error> {
+        package::adopt_chain(device, pairing, message)
     }
 
     /// Gives the MLS state of the group up, whether or not this device has followed its own removal: the way

@@ -6,8 +6,8 @@ use super::{PairedGroup, send::Prepared};
 use crate::{Content, Device, Error, Outgoing, Platform};
 
 impl PairedGroup {
-    /// Makes the commit that heals, if the policy demands one and it would heal somebody. Returns `None`
-    /// if nothing is to be done. Deliver the commit, and then say what became of it.
+    /// Makes the commit that heals, if the policy demands one and it would heal somebody, or the refresh of a partner
+    /// whose leaf ends, whatever the policy is. Returns `None` if nothing is to be done. Deliver the commit, and then say what became of it.
     ///
     /// [`Group::process`](crate::Group::process) calls it after each commit. Call it after [`Group::load`](crate::Group::load), after the
     /// commits that came while a device was off, and from time to time: a commit that the delivery
@@ -21,11 +21,28 @@ impl PairedGroup {
         &mut self,
         device: &Device<P>,
     ) -> Result<Option<Outgoing>, Error> {
+        if let Some(refresh) = self.renew_if_due(device)? {
+            return Ok(Some(refresh));
+        }
         match self.due(device)? {
             HealPolicy::Manual => Ok(None),
             HealPolicy::AtOnce => self.commit(device, Content::new()).map(Some),
             HealPolicy::Refresh => self.refresh_or_update(device).map(Some),
         }
+    }
+
+    /// The refresh of a partner whose leaf ends, if a KeyPackage is at hand and the tree has a place for it.
+    fn renew_if_due<P: Platform>(&mut self, device: &Device<P>) -> Result<Option<Outgoing>, Error> {
+        let idle = self.mls.is_active() && self.mls.pending_commit().is_none();
+        let Some(paired) = self.paired.as_ref().filter(|_| idle) else { return Ok(None) };
+        for package in paired.overdue(&device.this(), &self.mls)? {
+            match self.refresh(device, &package.key_package) {
+                // It has no place, or the partner has made it wrongly: the others are not kept from being renewed.
+                Err(Error::Usage(_) | Error::Peer(_)) => {}
+                made => return made.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// How to heal now; [`HealPolicy::Manual`] if nothing is to be done.

@@ -22,15 +22,15 @@ use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
     DeviceId, PairingId, TapeId, VaultError,
     group::{Identities, RefreshWelcome},
-    leaf::LeafPackage,
+    leaf::{Held, LeafPackage},
 };
 
 use paired_mls_group::{
     Committer,
     gate::check_signature_keys,
     identity::Asked,
-    node::{self, Delivery, Paired, Proposals},
-    packages::{authenticate, keep},
+    node::{self, Delivery, Paired, Proposals, Provision},
+    packages::{authenticate, keep, take},
 };
 
 use super::{
@@ -60,7 +60,8 @@ impl PairedGroup {
         self.partner(device, paired, &parsed)?;
         let pairing = paired.record.tape.pairing;
         let index = authenticate(device, device.vault(), pairing, key_package)?;
-        keep(device.vault(), pairing, LeafPackage { index, key_package: key_package.to_vec() })
+        let key_package = key_package.to_vec();
+        keep(device.vault(), pairing, LeafPackage { index, key_package, held: Held::Free })
     }
 
     /// Renews a partner's whole leaf, with a KeyPackage that it has published. Others see that it is
@@ -72,7 +73,8 @@ impl PairedGroup {
     /// [`PeerError::NotFromTheTape`] for a forged KeyPackage, [`PeerError::Message`] for one that is
     /// not valid; [`UsageError::NotPaired`], [`UsageError::NotAPartner`],
     /// [`UsageError::OtherCredential`]; [`UsageError::RefreshPlace`] if the tree has no place for the
-    /// new leaf under the anchor; otherwise as [`Group::add`](crate::Group::add).
+    /// new leaf under the anchor; [`UsageError::PackageTaken`] if a commit of this device in another group uses the
+    /// KeyPackage; otherwise as [`Group::add`](crate::Group::add).
     pub fn refresh<P: Platform>(
         &mut self,
         device: &Device<P>,
@@ -83,7 +85,8 @@ impl PairedGroup {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         paired.require_active()?;
         let partner = self.partner(device, paired, &parsed)?;
-        authenticate(device, device.vault(), paired.record.tape.pairing, key_package)?;
+        let pairing = paired.record.tape.pairing;
+        let index = authenticate(device, device.vault(), pairing, key_package)?;
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
         let waiting = self.kept(&self.left_out(device)?)?;
@@ -91,6 +94,7 @@ impl PairedGroup {
         proposals.add(parsed.leaf_node().signature_key().as_slice());
         proposals.remove(seat);
         paired.require_place(&proposals, partner)?;
+        take(device.vault(), pairing, index, key_package, self.group_id())?;
         let (adds, removes, renews) = (vec![parsed], vec![seat], vec![partner]);
         self.make(device, Prepared { adds, removes, renews, ..Prepared::default() })
     }
@@ -175,6 +179,22 @@ impl PairedGroup {
             .collect()
     }
 
+    /// Until when the KeyPackages that partners have handed over keep each of them in the group, without them.
+    /// `sharing` is the number of groups of the pairing, since each KeyPackage is for one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`], [`Error::LeafRecord`], [`Error::Mls`].
+    pub fn provisions<P: Platform>(
+        &self,
+        device: &Device<P>,
+        sharing: usize,
+    ) -> Result<Vec<Provision>, Error> {
+        let paired = self.paired.as_ref();
+        paired
+            .map_or(Ok(Vec::new()), |paired| paired.provisions(&device.this(), &self.mls, sharing))
+    }
+
     /// The devices whose leaves have to be renewed before `deadline`, in seconds since 1970.
     pub fn expiring(&self, deadline: u64) -> Vec<DeviceId> {
         let lifetimes = self.lifetimes().into_iter();
@@ -190,8 +210,8 @@ impl PairedGroup {
         device: &Device<P>,
     ) -> Result<Outgoing, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        for key_package in paired.renewals(&device.this())? {
-            if let Ok(outgoing) = self.refresh(device, &key_package) {
+        for package in paired.renewals(&device.this(), &self.mls)? {
+            if let Ok(outgoing) = self.refresh(device, &package.key_package) {
                 return Ok(outgoing);
             }
         }

@@ -1,7 +1,10 @@
 //! KeyPackages of the shared leaf.
 
 use openmls::prelude::Credential;
-use paired_mls::{PairingId, leaf::LeafPackage};
+use paired_mls::{
+    PairingId,
+    leaf::{Held, LeafPackage},
+};
 use paired_mls_group::packages::{authenticate, keep, read, tidy};
 
 use super::{LeafGroup, again};
@@ -33,7 +36,7 @@ impl LeafGroup {
         let (crypto, scheme) = (device.provider().crypto(), device.signature_scheme());
         check_proofs(crypto, scheme, parsed.leaf_node()).map_err(PeerError::KeyProofs)?;
         let index = authenticate(device, device.vault(), pairing, key_package)?;
-        let package = LeafPackage { index, key_package: key_package.to_vec() };
+        let package = LeafPackage { index, key_package: key_package.to_vec(), held: Held::Free };
         // Made again, with the signatures of the partner: so they are valid, and all fields are the tape's.
         undone(device.provider(), || restore(device, pairing, device.credential(), &package))?;
         tidy(device.vault(), pairing, device.now())?;

@@ -2,8 +2,10 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "these are tests")]
 
 mod calendar;
+mod chain;
 mod crowd;
 mod doors;
 mod odd;
 mod packages;
 mod returns;
+mod years;

@@ -30,15 +30,15 @@ use paired_mls_openmls::{
 };
 use paired_mls_peers::{LeafMode, OpenMlsLeafDevice, StockOpenMls};
 
-const SUITE: CipherSuite = CipherSuite::X25519Aes128;
+pub(crate) const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 pub(crate) const CIPHERSUITE: Ciphersuite =
     Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
-const ID: PairingId = PairingId([7; 16]);
+pub(crate) const ID: PairingId = PairingId([7; 16]);
 pub(crate) const PHONE: usize = 0;
 pub(crate) const LAMP: usize = 2;
 pub(crate) const SENSOR: usize = 3;
-const HOUR: u64 = 60 * 60;
-const DAY: u64 = 24 * HOUR;
+pub(crate) const HOUR: u64 = 60 * 60;
+pub(crate) const DAY: u64 = 24 * HOUR;
 /// More than the positions of a lane that are looked at.
 const MANY: usize = 70;
 
@@ -68,7 +68,7 @@ pub(crate) struct Gadget {
 }
 
 impl Gadget {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let scheme = CIPHERSUITE.signature_algorithm();
         let (private, public) = RustCrypto::default().signature_key_gen(scheme).unwrap();
         let signer = SignatureKeyPair::from_raw(scheme, private.clone(), public);
@@ -82,14 +82,21 @@ impl Gadget {
         Self { device, private, clock }
     }
 
-    fn wait(&self, seconds: u64) {
+    pub(crate) fn wait(&self, seconds: u64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    fn publish(&self, lifetime: Lifetime) -> Vec<u8> {
+    pub(crate) fn publish(&self, lifetime: Lifetime) -> Vec<u8> {
         Group::publish(&self.device, ID, PackageKind::Once, lifetime, Capabilities::default())
             .unwrap()
     }
+}
+
+pub(crate) fn join_config() -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .use_ratchet_tree_extension(true)
+        .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .build()
 }
 
 /// A phone, a neighbour, a lamp and a sensor, which are paired, and Ada, who is not.
@@ -109,10 +116,7 @@ impl Town {
             .use_ratchet_tree_extension(true)
             .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
             .build();
-        let join = MlsGroupJoinConfig::builder()
-            .use_ratchet_tree_extension(true)
-            .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-            .build();
+        let join = join_config();
         let phone = &gadgets[PHONE].device;
         let mut first = Group::create(phone, b"packages", &create).unwrap();
         let others = gadgets[1..].iter();
@@ -156,7 +160,7 @@ impl Town {
     }
 
     /// The phone's refresh of the sensor is accepted; the lamp is out by then, or the neighbour follows too.
-    fn refreshed(&mut self, commit: &[u8], refresh: &[u8]) {
+    pub(crate) fn refreshed(&mut self, commit: &[u8], refresh: &[u8]) {
         self.groups[PHONE].confirm(&self.gadgets[PHONE].device).unwrap();
         let sensor = &self.gadgets[SENSOR].device;
         self.groups[SENSOR].node_mut().unwrap().process_refresh(sensor, commit, refresh).unwrap();
@@ -167,6 +171,14 @@ impl Town {
         }
         let fresh = self.groups[SENSOR].security(DeviceId(3));
         assert!(matches!(fresh, Some(EpochSecurity::Secure(_))), "{fresh:?}");
+    }
+}
+
+impl Town {
+    /// The same, and these devices follow.
+    pub(crate) fn refreshed_by(&mut self, commit: &[u8], refresh: &[u8], others: &[usize]) {
+        self.refreshed(commit, refresh);
+        self.follow(others, commit);
     }
 }
 

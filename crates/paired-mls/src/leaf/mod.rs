@@ -12,6 +12,7 @@
 //! hpke_secret  = ExpandWithLabel(value, "leaf hpke",        TapeContext, Nh)  // for each encryption
 //! ```
 
+mod chain;
 mod key_proofs;
 mod notify_message;
 mod packages;
@@ -25,9 +26,10 @@ mod vault;
 pub(crate) mod vectors;
 
 pub use self::{
+    chain::{ChainError, MAX_CHAIN, MAX_CHAIN_BYTES, MAX_WINDOW, RefreshChain},
     key_proofs::{KeyProofMessage, KeyProofs, KeyProofsError},
     notify_message::{LeafMessage, LeafNotify, LeafNotifyError, SALT_LEN},
-    packages::{LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
+    packages::{Held, LeafPackage, LeafPackages, PACKAGES_GROUP_ID},
     randomness::{LeafRandomness, LeafUse},
     record::{Announced, LeafPending, LeafRecord, LeafRecordError, MAX_ANNOUNCED, Origin, Speaker},
     signature_keys::{SignatureKeys, SignatureKeysError},

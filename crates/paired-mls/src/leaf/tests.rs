@@ -285,8 +285,15 @@ fn announcements_are_kept_once_and_bounded() {
 
 #[test]
 fn packages_read_back_and_damage_is_refused() {
-    let index = Index::new(DeviceId(1), 7).unwrap();
-    let packages = LeafPackages(vec![LeafPackage { index, key_package: vec![1; 9] }]);
+    let package = |position, held| {
+        let index = Index::new(DeviceId(1), position).unwrap();
+        LeafPackage { index, key_package: vec![1; 9], held }
+    };
+    let packages = LeafPackages(vec![
+        package(7, Held::Free),
+        package(8, Held::ForPartner(DeviceId(3))),
+        package(9, Held::InGroup(vec![4; 5])),
+    ]);
     let bytes = packages.to_record().unwrap();
     assert_eq!(LeafPackages::from_record(&bytes), Ok(packages));
     for end in 0..bytes.len() {
@@ -295,6 +302,17 @@ fn packages_read_back_and_damage_is_refused() {
     }
     let (vault, _) = vault(0);
     assert_eq!(vault.load_leaf_packages(ID).unwrap(), LeafPackages::default());
+}
+
+/// The format of before is read: what it has is for whoever comes first.
+#[test]
+fn packages_of_the_first_format_read_back() {
+    let index = Index::new(DeviceId(1), 7).unwrap();
+    let record = [&[1, 11][..], &index.to_bytes(), &[2, 5, 6]].concat();
+    let read = LeafPackages::from_record(&Secret::new(record)).unwrap();
+    let expected = LeafPackage { index, key_package: vec![5, 6], held: Held::Free };
+    assert_eq!(read, LeafPackages(vec![expected]));
+    assert_eq!(read.to_record().unwrap().expose().first(), Some(&2));
 }
 
 #[test]

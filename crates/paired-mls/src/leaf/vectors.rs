@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::{
-    KeyProofMessage, KeyProofs, KeyProofsError, LeafMessage, LeafNotifyError, LeafRandomness,
-    LeafUse, SALT_LEN, SignatureKeys, SignatureKeysError,
+    ChainError, KeyProofMessage, KeyProofs, KeyProofsError, LeafMessage, LeafNotifyError,
+    LeafRandomness, LeafUse, RefreshChain, SALT_LEN, SignatureKeys, SignatureKeysError,
 };
 use crate::{
-    CipherSuite,
+    CipherSuite, PairingId, VaultError,
     tape::Stored,
     vectors::{Context, GroupTape, Hex, Layer, Place, Run, Start, index},
     wire::Credential,
@@ -237,5 +237,66 @@ impl Run for KeyProofMessageVector {
             device: device.0,
             proof: Hex(proof),
         })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChainVector {
+    tape: Start,
+    pairing: Hex,
+    now: u64,
+    message: Hex,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChainResult {
+    device: u16,
+    positions: Vec<u64>,
+    key_packages: Vec<Hex>,
+}
+
+impl From<ChainError> for Layer {
+    fn from(error: ChainError) -> Self {
+        Self(match error {
+            ChainError::Malformed => "chain: malformed",
+            ChainError::OtherPairing => "chain: other pairing",
+            ChainError::OtherDevice => "chain: other device",
+            ChainError::Forged => "chain: forged",
+            ChainError::LastResort => "chain: last resort",
+            ChainError::Window => "chain: window",
+            ChainError::Order => "chain: order",
+            ChainError::Twice => "chain: twice",
+            ChainError::Ended => "chain: ended",
+            other => panic!("no vector expects: {other}"),
+        })
+    }
+}
+
+impl Run for ChainVector {
+    type Results = ChainResult;
+
+    fn run(&self, suite: CipherSuite) -> Result<ChainResult, Layer> {
+        let tape = self.tape.tape(suite);
+        let pairing = PairingId(self.pairing.0.as_slice().try_into().unwrap());
+        let chain = match RefreshChain::open(&tape, pairing, &self.message.0) {
+            Err(VaultError::Chain(error)) => return Err(error.into()),
+            opened => opened.unwrap(),
+        };
+        chain.check(self.now)?;
+        let packages = chain.packages.clone().into_iter();
+        let positions = chain.packages.iter().map(|package| package.index.position());
+        let result = ChainResult {
+            device: chain.device.0,
+            positions: positions.collect(),
+            key_packages: packages.map(|package| Hex(package.key_package)).collect(),
+        };
+        assert_eq!(
+            Hex(chain.seal(&tape).unwrap()),
+            self.message,
+            "a partner writes the same message"
+        );
+        Ok(result)
     }
 }

@@ -29,7 +29,7 @@ pub use self::{
 };
 use crate::{
     CipherSuite, DerivationTooLong, DeviceId, NotifyError, PairingId, RecordError, Secret, Seed,
-    Tape, TapeError, group::RefreshError, tape::Stored,
+    Tape, TapeError, group::RefreshError, leaf::ChainError, tape::Stored,
 };
 
 /// Why the vault refused. Nothing has changed, except where an index was burned: then it stays so.
@@ -64,6 +64,9 @@ pub enum VaultError {
     /// The Welcome of a leaf refresh could not be written, or was refused.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+    /// A refresh chain could not be written, or was refused.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The tape refused.
     #[error(transparent)]
     Tape(#[from] TapeError),

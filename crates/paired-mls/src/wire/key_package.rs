@@ -1,7 +1,9 @@
 //! KeyPackages.
 
+use tls_codec::VLByteSlice;
+
 use super::{
-    Extension, ExtensionType, LeafNode, WireError,
+    Extension, ExtensionType, LeafNode, SignContent, WireError,
     encode::serialized,
     error::{Reader, Structure},
     vector::{List, Opaque},
@@ -57,6 +59,15 @@ impl KeyPackage {
     pub fn encode(&self) -> Vec<u8> {
         let Self { cipher_suite, init_key, leaf_node, extensions, signature } = self;
         serialized!(Self::MLS_10, cipher_suite, init_key, leaf_node, extensions, signature)
+    }
+
+    /// What its signature is over: the serialized `SignContent` with the `KeyPackageTBS`, which is the structure
+    /// without the signature.
+    pub fn to_be_signed(&self) -> Vec<u8> {
+        let Self { cipher_suite, init_key, leaf_node, extensions, .. } = self;
+        let tbs = serialized!(Self::MLS_10, cipher_suite, init_key, leaf_node, extensions);
+        let label = [b"MLS 1.0 ", SignContent::KEY_PACKAGE_TBS].concat();
+        serialized!(VLByteSlice(&label), VLByteSlice(&tbs))
     }
 
     /// The code point of the cipher suite.

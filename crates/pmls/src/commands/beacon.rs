@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     num::NonZeroU32,
     rc::Rc,
@@ -181,6 +181,8 @@ struct Beacon {
     carousel: Carousel<Signer>,
     open: Rc<RefCell<Option<DeviceKey>>>,
     cursors: BTreeMap<GroupId, LogCursor>,
+    /// The Welcomes of leaf refreshes that are on the feed, by device and position.
+    mail: BTreeSet<(String, u64)>,
     output: Output,
     /// What was told last, so that it is told once.
     trouble: Option<String>,
@@ -196,7 +198,14 @@ impl Beacon {
         let first_round = u32::try_from(first_round % (1 << 20)).unwrap_or_default();
         let signer = Signer { key, open: Rc::clone(&open) };
         let carousel = Carousel::new(signer, plan(args), first_round);
-        Ok(Self { carousel, open, cursors: BTreeMap::new(), output, trouble: None })
+        Ok(Self {
+            carousel,
+            open,
+            cursors: BTreeMap::new(),
+            mail: BTreeSet::new(),
+            output,
+            trouble: None,
+        })
     }
 
     /// Takes what is new in the logs. What only fails for now is told once, and tried again.
@@ -233,6 +242,13 @@ impl Beacon {
                 objects.drain(..objects.len() - args.last);
             }
             let now = SystemTime::now();
+            // Before the commits that they belong to.
+            for mail in engine.refreshes(&row)? {
+                if self.mail.insert((mail.device.to_string(), mail.position)) {
+                    let offered = self.carousel.offer(Object::Mail(mail), now);
+                    offered.map_err(BeaconError::from)?;
+                }
+            }
             let (entries, head) = (objects.len(), cursor.position);
             for object in objects {
                 let offered = self.carousel.offer(Object::Log(object), now);

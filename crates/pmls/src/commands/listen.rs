@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use paired_mls_feed::{
-    BeaconKey, Counts, Limits, LogObject, Object, Received, Receiver,
+    BeaconKey, Counts, Limits, LogObject, MailObject, Object, Received, Receiver,
     transport::{Inlet, Place},
 };
 use serde::Serialize;
@@ -117,6 +117,7 @@ struct Listener {
     beacons: Vec<BeaconKey>,
     feeds: Vec<(Inlet, Receiver, Place)>,
     pending: Vec<LogObject>,
+    mail: Vec<MailObject>,
     /// Whether something is to be followed.
     due: bool,
     not_before: Option<Instant>,
@@ -138,6 +139,7 @@ impl Listener {
             beacons,
             feeds,
             pending: Vec::new(),
+            mail: Vec::new(),
             due: false,
             not_before: None,
             gaps: Vec::new(),
@@ -151,21 +153,25 @@ impl Listener {
         let begun = Instant::now();
         while begun.elapsed() < TURN {
             for (inlet, receiver, _) in &mut self.feeds {
-                let (pending, now) = (&mut self.pending, SystemTime::now());
+                let (pending, mail, now) = (&mut self.pending, &mut self.mail, SystemTime::now());
                 let heard = inlet.receive(WAIT, |packet| {
                     let Received::Bundle(bundle) = receiver.push(packet, now) else { return };
-                    pending.extend(bundle.objects.into_iter().filter_map(|object| match object {
-                        Object::Log(object) => Some(object),
-                        _ => None,
-                    }));
+                    for object in bundle.objects {
+                        match object {
+                            Object::Log(object) => pending.push(object),
+                            Object::Mail(object) => mail.push(object),
+                            _ => {}
+                        }
+                    }
                 });
                 heard.map_err(Failure::Feed)?;
                 receiver.expire(now);
             }
         }
-        self.due |= !self.pending.is_empty();
-        if self.pending.len() > MAX_PENDING {
+        self.due |= !self.pending.is_empty() || !self.mail.is_empty();
+        if self.pending.len() + self.mail.len() > MAX_PENDING {
             self.pending.clear();
+            self.mail.clear();
             for (_, receiver, place) in &mut self.feeds {
                 *receiver = self::receiver(place, &self.beacons);
             }
@@ -189,6 +195,8 @@ impl Listener {
         self.pending.clear();
         (self.due, self.not_before) = (false, None);
         let mut report = Report::default();
+        engine.hear_mail(&self.mail, &mut report)?;
+        self.mail.clear();
         let followed = engine.follow_heard(&mut report);
         for happening in &report.events {
             self.output.show(happening)?;

@@ -130,9 +130,16 @@ impl fmt::Display for Shown<'_, DeviceStatus> {
         write!(f, "{}: {}", device.name, device.security.unwrap_or("not known"))?;
         match (device.healed_at, device.healed_in_epoch) {
             (Some(at), Some(epoch)) => {
-                write!(f, ", healed {} ago in epoch {epoch}", span(now.saturating_sub(at)))
+                write!(f, ", healed {} ago in epoch {epoch}", span(now.saturating_sub(at)))?;
             }
-            _ => f.write_str(", never healed here"),
+            _ => f.write_str(", never healed here")?,
+        }
+        match device.provided_until {
+            Some(until) if until > *now => {
+                write!(f, "; its leaf is renewed without it for {}", span(until - now))
+            }
+            Some(_) => f.write_str("; its leaf cannot be renewed without it any more"),
+            None => Ok(()),
         }
     }
 }

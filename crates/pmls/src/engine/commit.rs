@@ -74,6 +74,12 @@ impl Engine {
         if matches!(change, Change::Add(_)) && packages.is_empty() {
             return Ok(());
         }
+        if matches!(change, Change::Add(_)) {
+            // A newcomer might not take a tree with a leaf that has ended.
+            let row = self.ready(name, report).await?.row;
+            self.heal_if_due(&row, report)?;
+            self.flush(report).await?;
+        }
         for _ in 0..ATTEMPTS {
             let mut group = self.ready(name, report).await?;
             let id = self.device().provider().transaction(|| {
@@ -166,6 +172,9 @@ impl Engine {
         let mut remove = Vec::new();
         for identity in orphans {
             remove.push(UserId::new(identity)?);
+        }
+        if let Some(refresh) = &outgoing.refresh {
+            self.store().keep_refresh(&group.row.id, refresh)?;
         }
         // The partner whose leaf is renewed gets the Welcome with what proves who has made it.
         let welcome = outgoing.refresh.as_ref().or(outgoing.welcome.as_ref());

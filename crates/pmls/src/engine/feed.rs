@@ -4,10 +4,10 @@
 //! [`Engine::catch_up`] does with what the service gives. It asks nobody, so a member that this device does not know
 //! stays *not checked yet*, and it makes no commit, so nothing waits to be sent because of it.
 
-use paired_mls::Freshness;
+use paired_mls::{Freshness, group::RefreshWelcome};
 use paired_mls_api::{EntryKind, GroupId, LogChain, LogEntry};
 use paired_mls_client::LogCursor;
-use paired_mls_feed::{BeaconKey, LogObject, Shelf, ShelfLimits, Start};
+use paired_mls_feed::{BeaconKey, LogObject, MailObject, Shelf, ShelfLimits, Start};
 use rusqlite::{Row, params, types::Type};
 
 use super::{
@@ -24,6 +24,9 @@ const PAGE: u32 = 256;
 /// What is kept of one log until what comes before it is heard.
 const MAX_HEARD: u32 = 4096;
 const HEARD_BYTES: u32 = 16 << 20;
+
+/// How many Welcomes of leaf refreshes of a group are kept for the feed: as many as there are in a year and a half.
+const MAX_REFRESHES: u32 = 8;
 
 /// What a group waits for: an entry that was not heard yet, while a later one was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,44 @@ impl Engine {
             before = chain;
         }
         Ok((objects, LogCursor { position, chain: Some(before) }))
+    }
+
+    /// The Welcomes of the last leaf refreshes that a partner or this device has made in a group, for those who hear
+    /// only: each for the device that it may be for, once its commit is in the log.
+    pub(crate) fn refreshes(&self, row: &GroupRow) -> Result<Vec<MailObject>, EngineError> {
+        let kept = self.store().refreshes(&row.id)?;
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        let group = self.load(row)?;
+        let (epoch, mut mail) = (group.epoch(), Vec::new());
+        for (position, content) in kept {
+            if RefreshWelcome::decode(&content).is_ok_and(|refresh| refresh.epoch <= epoch) {
+                for (_, device) in self.partners(&group)? {
+                    mail.push(MailObject { device, position, content: content.clone() });
+                }
+            }
+        }
+        Ok(mail)
+    }
+
+    /// Takes what was heard for this device's mailbox: the Welcomes of leaf refreshes. Everything else waits until the
+    /// device can ask.
+    pub(crate) fn hear_mail(
+        &mut self,
+        mail: &[MailObject],
+        report: &mut Report,
+    ) -> Result<(), EngineError> {
+        let own = self.session.profile().device.clone();
+        for object in mail.iter().filter(|object| object.device == own) {
+            let Ok(refresh) = RefreshWelcome::decode(&object.content) else { continue };
+            match self.refresh_welcome(&refresh.group_id, &object.content) {
+                Err(error) if error.is_local() => return Err(error),
+                Err(error) if error.is_suspicious() => report.dropped(&error),
+                Err(_) | Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Stores what was heard, as far as this device takes part in the group and has not read it.
@@ -159,6 +200,24 @@ impl Engine {
 }
 
 impl Store<'_> {
+    /// Keeps the Welcome of a leaf refresh for the feed, and of each group the newest ones.
+    pub(super) fn keep_refresh(&self, group: &GroupId, message: &[u8]) -> Result<(), EngineError> {
+        let sql = "INSERT OR IGNORE INTO pmls_refreshes (group_id, message) VALUES (?1, ?2)";
+        self.0.execute(sql, params![group.as_bytes(), message])?;
+        let sql = "DELETE FROM pmls_refreshes WHERE group_id = ?1 AND id NOT IN
+                   (SELECT id FROM pmls_refreshes WHERE group_id = ?1 ORDER BY id DESC LIMIT ?2)";
+        self.0.execute(sql, params![group.as_bytes(), MAX_REFRESHES])?;
+        Ok(())
+    }
+
+    fn refreshes(&self, group: &GroupId) -> Result<Vec<(u64, Vec<u8>)>, EngineError> {
+        let sql = "SELECT id, message FROM pmls_refreshes WHERE group_id = ?1 ORDER BY id";
+        let mut statement = self.0.prepare(sql)?;
+        let rows = statement
+            .query_map([group.as_bytes()], |row| Ok((from_sql(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     fn keep_heard(&self, object: &LogObject) -> Result<(), EngineError> {
         let entry = object.entry();
         self.0.execute(

@@ -7,7 +7,7 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     PairingId,
     group::RefreshWelcome,
-    leaf::KeyProofMessage,
+    leaf::{Held, KeyProofMessage, RefreshChain},
     pairing::{AnchorKind, MessageType, Mode, PairingMessage, PairingState, Progress, Source},
     wire::{FramedHeader, KeyPackage, MlsMessage},
 };
@@ -104,6 +104,8 @@ impl Engine {
             Err(_) => {
                 if let Ok(refresh) = RefreshWelcome::decode(content) {
                     self.refresh_welcome(&refresh.group_id, content)
+                } else if let Ok(chain) = RefreshChain::decode(content) {
+                    self.chain_came(&chain, content, report)
                 } else if let Ok(proof) = KeyProofMessage::decode(content) {
                     self.key_proof(&proof)
                 } else {
@@ -193,13 +195,19 @@ impl Engine {
 
     /// The Welcome of a leaf refresh, whose commit is still to come: kept if a partner has made it, and
     /// nobody else's.
-    fn refresh_welcome(&mut self, group_id: &[u8], content: &[u8]) -> Result<(), EngineError> {
+    pub(super) fn refresh_welcome(
+        &mut self,
+        group_id: &[u8],
+        content: &[u8],
+    ) -> Result<(), EngineError> {
         let row = self.store().group(&GroupId::new(group_id)?)?;
         let Some(row) = row.filter(|row| row.state != Membership::Gone) else { return Ok(()) };
         let mut group = self.load(&row)?;
         let now = group.epoch();
         let Some((own, device)) = group.as_own() else { return Ok(()) };
         let epoch = own.check_refresh(device, content)?;
+        // It may be for another partner, who hears this device's feed.
+        self.store().keep_refresh(&row.id, content)?;
         for (number, kept) in self.store().welcomes()? {
             let of_the_past = |kept: RefreshWelcome| kept.group_id == group_id && kept.epoch <= now;
             if RefreshWelcome::decode(&kept).is_ok_and(of_the_past) {
@@ -291,7 +299,9 @@ impl Engine {
     }
 
     fn has_room_for_package(&self, pairing: PairingId) -> Result<(), EngineError> {
-        let kept = self.session.vault().load_leaf_packages(pairing)?.0.len();
+        let kept = self.session.vault().load_leaf_packages(pairing)?.0;
+        // What this device has made ahead for a partner is beside it.
+        let kept = kept.iter().filter(|kept| kept.held == Held::Free).count();
         if kept < MAX_PACKAGES { Ok(()) } else { Err(EngineError::TooManyPackages(pairing)) }
     }
 

@@ -39,6 +39,7 @@ mod packages;
 mod pairing;
 mod plan;
 mod proofs;
+mod provision;
 mod recover;
 mod rejoin;
 mod repair;
@@ -76,6 +77,7 @@ pub(crate) use self::{
     pairing::{
         CommittedBy, EndInGroup, EndView, Invitation, PairingView, Partners, Start, seed_of,
     },
+    provision::Life,
     report::{Happening, Report},
     status::{Attention, DeviceStatus, GroupStatus, PackageStatus, Status, span},
     store::{GroupRow, Membership, Store},

@@ -125,6 +125,12 @@ pub(crate) enum Happening {
     OlderState { group: String },
     /// KeyPackages from the tape are with whoever is to have them.
     TapePackages { pairing: String, count: usize },
+    /// What renews this device's leaf for years is with a partner.
+    ChainHandedOver { pairing: String, to: u16, packages: usize, until: u64 },
+    /// A partner has handed over what renews its leaf for years.
+    Provided { pairing: String, by: u16, packages: usize, until: u64 },
+    /// What renews a partner's leaf in a group is at its end in a year, 90 days, or 30.
+    ProvisionEnds { group: String, device: u16, until: u64, ahead: &'static str },
     /// What this device has to say in a pairing was sent again.
     Resent { pairing: String, messages: usize },
     /// A pairing that had not come about is given up.

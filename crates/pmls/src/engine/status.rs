@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use paired_mls::{Phase, pairing::StateName};
-use paired_mls_openmls::Footing;
+use paired_mls_openmls::{Footing, Place};
 use serde::Serialize;
 
 use super::{
     Engine, EngineError, Group, GroupRow, Membership, PairingView, Waiting,
     pairing::short_state,
+    provision::ahead,
     report::security_of,
     store::{from_sql, seconds},
 };
@@ -16,6 +17,9 @@ use crate::output::printable;
 
 /// How long before its end a leaf or a KeyPackage is spoken of, in seconds.
 const SOON: u64 = 14 * 24 * 60 * 60;
+
+/// How long before its end a leaf should have been renewed by itself, in seconds.
+const LATE: u64 = 3 * 24 * 60 * 60;
 
 /// How it is with a device.
 #[derive(Debug, Serialize)]
@@ -71,6 +75,12 @@ pub(crate) struct DeviceStatus {
     pub(crate) healed_in_epoch: Option<u64>,
     /// The end of a leaf that came in by a KeyPackage and was not renewed since.
     pub(crate) leaf_until: Option<u64>,
+    /// Until when the leaf can be renewed without this device, if it has handed over what that takes.
+    pub(crate) provided_until: Option<u64>,
+    /// How near that is: a year, 90 days, or 30.
+    pub(crate) provision_ends: Option<&'static str>,
+    /// Whether the leaf would come to a place where it can be renewed.
+    pub(crate) renewable: Option<bool>,
 }
 
 /// Why a group cannot be followed.
@@ -170,6 +180,9 @@ impl Engine {
                 healed_at: healing.map(|healing| healing.at),
                 healed_in_epoch: healing.map(|healing| healing.epoch),
                 leaf_until,
+                provided_until: None,
+                provision_ends: None,
+                renewable: None,
             })
         };
         let Some(paired) = group.paired() else {
@@ -178,11 +191,19 @@ impl Engine {
         };
         let names = self.names(group)?;
         let ends = paired.lifetimes();
+        let provisions = self.provisions(group)?;
+        let now = from_sql(seconds(self.now()));
         let devices = paired.devices().into_iter().map(|(device, _)| {
             let name = names.get(&device.0).cloned().unwrap_or_else(|| device.to_string());
             let end = ends.iter().find(|(of, _)| *of == device).map(|(_, end)| *end);
             let security = group.security_of(device).map(|security| security.name());
-            view(Some(device.0), name, security, end)
+            let mut status = view(Some(device.0), name, security, end)?;
+            if let Some(provision) = provisions.iter().find(|of| of.device == device) {
+                status.provided_until = Some(provision.until);
+                status.provision_ends = ahead(provision.until, now);
+                status.renewable = Some(provision.place == Place::UnderTheAnchor);
+            }
+            Ok(status)
         });
         devices.collect()
     }
@@ -288,7 +309,9 @@ impl GroupStatus {
                     format!("{} is {}", device.name, device.security.unwrap_or("not paired"));
                 add(&what, &format!("pmls update {name}"));
             }
-            if device.leaf_until.is_some_and(|end| end < now + SOON) {
+            if let Some(until) = device.provided_until {
+                device.judge_provision(name, until, now, &mut add);
+            } else if device.leaf_until.is_some_and(|end| end < now + SOON) {
                 let what = format!(
                     "the leaf of {} ends within 14 days, and then nobody can be added",
                     device.name
@@ -308,6 +331,30 @@ impl GroupStatus {
                 "an update does not heal all partners: others sit between",
                 &format!("pmls group plan {name}"),
             );
+        }
+    }
+}
+
+impl DeviceStatus {
+    /// A partner that is renewed without its help: by this device, with each sync.
+    fn judge_provision(&self, group: &str, until: u64, now: u64, add: &mut impl FnMut(&str, &str)) {
+        let name = &self.name;
+        if self.renewable == Some(false) {
+            let what = format!(
+                "the leaf of {name} cannot be renewed: the new one would come to a blank place left of the pair"
+            );
+            add(&what, &format!("pmls group plan {group}"));
+        } else if self.leaf_until.is_some_and(|end| end < now + LATE && end < until) {
+            let what = format!("the leaf of {name} ends, and was not renewed yet");
+            add(&what, "pmls sync");
+        }
+        if self.provision_ends.is_some() {
+            let left = match until > now {
+                true => format!("can be renewed for {} only", span(until - now)),
+                false => "cannot be renewed any more, and then nobody can be added".to_owned(),
+            };
+            let what = format!("the leaf of {name} {left}: reach that device, and sync it there");
+            add(&what, "pmls sync");
         }
     }
 }

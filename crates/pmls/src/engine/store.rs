@@ -68,6 +68,11 @@ CREATE TABLE IF NOT EXISTS pmls_welcomes (
     welcome BLOB NOT NULL UNIQUE,
     since   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS pmls_refreshes (
+    id       INTEGER PRIMARY KEY,
+    group_id BLOB NOT NULL,
+    message  BLOB NOT NULL UNIQUE   -- the Welcome of a leaf refresh, for the feed
+) STRICT;
 CREATE TABLE IF NOT EXISTS pmls_key_proofs (
     pairing BLOB NOT NULL,
     device  INTEGER NOT NULL,
@@ -358,6 +363,7 @@ impl Store<'_> {
         self.0.execute("DELETE FROM pmls_chains WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_inbox WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_heard WHERE group_id = ?1", [id.as_bytes()])?;
+        self.0.execute("DELETE FROM pmls_refreshes WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_said WHERE group_id = ?1", [id.as_bytes()])?;
         self.0.execute("DELETE FROM pmls_cursors WHERE name = ?1", [epoch_begins(id)])?;
         self.goes_on(id)?;

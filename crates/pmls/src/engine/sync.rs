@@ -36,6 +36,8 @@ impl Engine {
         self.forget_old_unused(report)?;
         self.empty_anchor_mailboxes().await?;
         self.replenish(report).await?;
+        self.provide(report).await?;
+        self.tell_provisions(report)?;
         match stuck {
             Some(error) => Err(error),
             None => self.store().note_synced(self.now()),

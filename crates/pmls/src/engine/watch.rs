@@ -19,6 +19,9 @@ use super::{Engine, EngineError, Report};
 /// How long a service that failed is left alone.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// How often everything is looked at, also if nothing comes.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
 /// One round of watching.
 pub(crate) enum Watch<C> {
     /// Something happened.
@@ -118,7 +121,14 @@ impl Engine {
             }
             let until = watching.until;
             let signals = self.signals(watching)?;
-            match wait_for(until, wait(signals), call()).await {
+            // Also where nothing comes, leaves end in time.
+            let come = async {
+                tokio::select! {
+                    () = wait(signals) => {}
+                    () = sleep(INTERVAL) => {}
+                }
+            };
+            match wait_for(until, come, call()).await {
                 Waited::Through => {}
                 Waited::Called(call) => return Ok(Watch::Called(call)),
                 Waited::Over => return Ok(Watch::Over),

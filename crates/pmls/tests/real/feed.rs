@@ -16,17 +16,17 @@ use crate::{
     world::{Device, World, agree, healed, pmls, settle},
 };
 
-fn dir(path: &Path) -> String {
+pub(crate) fn dir(path: &Path) -> String {
     format!("dir:{}", path.display())
 }
 
 /// The phone puts everything into a directory once.
-fn beacon(phone: &Device, folder: &Path) {
+pub(crate) fn beacon(phone: &Device, folder: &Path) {
     phone.run(&["beacon", "--once", "--to", &dir(folder)]);
 }
 
 /// What the sensor tells in so many seconds. It cannot ask: the service that it knows is not there.
-fn listen(sensor: &Device, from: &[&Path], seconds: &str) -> Vec<Value> {
+pub(crate) fn listen(sensor: &Device, from: &[&Path], seconds: &str) -> Vec<Value> {
     let mut command = pmls(&sensor.home);
     command.args(["--server", "http://127.0.0.1:9", "listen", "--for", seconds]);
     for folder in from {
@@ -38,7 +38,7 @@ fn listen(sensor: &Device, from: &[&Path], seconds: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(crate) fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event"] == kind).collect()
 }
 

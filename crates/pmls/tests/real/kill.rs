@@ -11,7 +11,7 @@ fn moments() -> impl Iterator<Item = u64> {
     (0..20).map(|n| n * 13 + 2)
 }
 
-fn start_and_kill(device: &Device, args: &[&str], after: u64) {
+pub(crate) fn start_and_kill(device: &Device, args: &[&str], after: u64) {
     let mut command = pmls(&device.home);
     let command = command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = command.spawn().unwrap();

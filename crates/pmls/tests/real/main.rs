@@ -27,3 +27,4 @@ mod truth;
 mod walkthrough;
 mod watch;
 mod world;
+mod years;

@@ -3,6 +3,7 @@
 mod directory;
 mod init;
 mod packages;
+mod provision;
 mod recovery;
 pub(super) mod register;
 mod show;
@@ -36,6 +37,8 @@ pub(crate) enum DeviceCommand {
     Publish(packages::PublishArgs),
     /// Withdraw all KeyPackages of this device.
     Withdraw,
+    /// Make this device ready for years in which it only receives: its partners get what they renew its leaf with.
+    Provision(provision::ProvisionArgs),
 }
 
 pub(super) async fn run(
@@ -46,9 +49,12 @@ pub(super) async fn run(
     if let DeviceCommand::Init(args) = command {
         return output.show(&init::init(args, options, output).await?);
     }
+    if let DeviceCommand::Provision(args) = command {
+        return provision::provision(args, options, output).await;
+    }
     let session = Session::open(options)?;
     match command {
-        DeviceCommand::Init(_) | DeviceCommand::Show => {
+        DeviceCommand::Init(_) | DeviceCommand::Provision(_) | DeviceCommand::Show => {
             output.show(&show::DeviceReport::of(&session))
         }
         DeviceCommand::Register(args) => {

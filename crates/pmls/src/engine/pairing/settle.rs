@@ -140,7 +140,10 @@ impl Engine {
         Ok(unused)
     }
 
-    pub(super) fn groups_of(&self, pairing: PairingId) -> Result<Vec<Group>, EngineError> {
+    pub(in crate::engine) fn groups_of(
+        &self,
+        pairing: PairingId,
+    ) -> Result<Vec<Group>, EngineError> {
         let mut groups = Vec::new();
         for row in self.store().groups()? {
             if !row.state.takes_part() {

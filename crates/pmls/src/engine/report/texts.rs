@@ -224,6 +224,28 @@ impl fmt::Display for Happening {
                 short(pairing),
                 if *count == 1 { "KeyPackage" } else { "KeyPackages" }
             ),
+            Self::ChainHandedOver { pairing, to, packages, .. } => write!(
+                f,
+                "pairing {}: device {to} has what it takes to renew this device's leaf without it, {packages} \
+                 KeyPackages; `pmls status` on that device says until when",
+                short(pairing)
+            ),
+            Self::Provided { pairing, by, packages, .. } => write!(
+                f,
+                "pairing {}: device {by} can be renewed for longer now, by {packages} new KeyPackages; `pmls status` says \
+                 until when",
+                short(pairing)
+            ),
+            Self::ProvisionEnds { group, device, ahead, .. } => write!(
+                f,
+                "{group}: the leaf of device {device} can be renewed for {} only: reach that device, and run `pmls \
+                 sync` on it before",
+                match *ahead {
+                    "30-days" => "30 days",
+                    "90-days" => "90 days",
+                    _ => "a year",
+                }
+            ),
             Self::Resent { pairing, messages: 0 } => {
                 write!(f, "pairing {}: this device has nothing to say again", short(pairing))
             }
