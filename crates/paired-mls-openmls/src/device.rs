@@ -1,6 +1,8 @@
 //! One device: what a member of a group needs to act.
 
-use openmls::prelude::{BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, KeyPackage};
+use openmls::prelude::{
+    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, KeyPackage, Lifetime,
+};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_traits::{
     crypto::OpenMlsCrypto as _,
@@ -153,8 +155,25 @@ impl<P: Platform> Device<P> {
         capabilities: Capabilities,
         kind: PackageKind,
     ) -> Result<Vec<u8>, Error> {
+        self.key_package_for(ciphersuite, capabilities, kind, Lifetime::default())
+    }
+
+    /// Makes a KeyPackage like [`Device::key_package_of`], with this lifetime: it may begin later. OpenMLS accepts one of 84
+    /// days and an hour at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mls`] if OpenMLS cannot make or store it.
+    pub fn key_package_for(
+        &self,
+        ciphersuite: Ciphersuite,
+        capabilities: Capabilities,
+        kind: PackageKind,
+        lifetime: Lifetime,
+    ) -> Result<Vec<u8>, Error> {
         let extensions = leaf_extensions(self, ciphersuite.signature_algorithm())?;
-        let builder = KeyPackage::builder().leaf_node_extensions(extensions);
+        let builder =
+            KeyPackage::builder().key_package_lifetime(lifetime).leaf_node_extensions(extensions);
         let builder = kind.mark(builder, capabilities);
         let bundle = builder
             .build(ciphersuite, &self.provider, self.signer(), self.credential.clone())

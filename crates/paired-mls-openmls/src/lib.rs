@@ -43,7 +43,7 @@ pub use paired_mls_group::{
     AnyKey, BoxError, Difference, Error, GuardError, Outgoing, PeerError, Received, UsageError,
     identity::MemberIdentity,
     node::{Footing, Place, Provision},
-    packages::Adopted,
+    packages::{Adopted, Window},
     signal::Announcement,
 };
 pub use pairing::Channel;

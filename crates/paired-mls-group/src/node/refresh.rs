@@ -144,6 +144,24 @@ impl Paired {
         Ok(due.into_iter().map(|(_, package)| package).collect())
     }
 
+    /// The KeyPackage by which a partner's leaf is renewed for longest now; `None` if none is at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Vault`], [`Error::LeafRecord`].
+    pub fn renewal_of<L: Library>(
+        &self,
+        device: &ThisDevice<'_, L>,
+        group: &L::Group,
+        partner: DeviceId,
+    ) -> Result<Option<LeafPackage>, Error> {
+        let at_hand = self.packages(device, group)?.into_iter();
+        let of_it = at_hand.filter(|at| at.index.device() == partner && is_current(device, at));
+        Ok(of_it.max_by_key(|at| {
+            (Window::of_package(at).map(|at| at.not_after), core::cmp::Reverse(at.index))
+        }))
+    }
+
     /// Until when the KeyPackages at hand keep each partner in the group. `sharing` is the number of groups that are
     /// renewed by the same ones.
     ///

@@ -70,6 +70,20 @@ impl Window {
         (self.not_before..self.not_after).contains(&time)
     }
 
+    /// The windows from now on that follow on `last`, the newest one that there is; none as long as there is no room for a
+    /// whole one.
+    pub fn ahead(last: Option<Self>, now: u64) -> Vec<Self> {
+        let last = last.filter(|last| last.not_after > now);
+        let first = last.map_or_else(|| Self::first(now), Self::next);
+        let all = core::iter::successors(Some(first), |window| Some(window.next()));
+        all.take_while(|window| window.not_after <= now.saturating_add(SPAN)).collect()
+    }
+
+    /// The window of the usual length that has this end.
+    pub fn until(not_after: u64) -> Self {
+        Self { not_before: not_after.saturating_sub(WINDOW), not_after }
+    }
+
     fn first(now: u64) -> Self {
         let not_before = now.saturating_sub(SKEW);
         Self { not_before, not_after: not_before.saturating_add(WINDOW) }
@@ -111,15 +125,9 @@ pub fn missing(
     for (window, count) in there.iter().filter(|(window, _)| window.not_before > now) {
         windows.extend(core::iter::repeat_n(*window, width.saturating_sub(*count)));
     }
-    let mut last = there.keys().next_back().copied();
-    loop {
-        let next = last.map_or_else(|| Window::first(now), Window::next);
-        // Another one is made once there is room for a whole one.
-        if next.not_after > now.saturating_add(SPAN) {
-            break;
-        }
-        windows.extend(core::iter::repeat_n(next, width));
-        last = Some(next);
+    let last = there.keys().next_back().copied();
+    for window in Window::ahead(last, now) {
+        windows.extend(core::iter::repeat_n(window, width));
     }
     windows.sort();
     Ok(windows)

@@ -179,6 +179,22 @@ impl PairedGroup {
             .collect()
     }
 
+    /// The KeyPackage, an `MLSMessage`, by which a partner's leaf is [renewed](PairedGroup::refresh) for longest now; `None` if
+    /// none is at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError::NotPaired`], [`Error::Vault`], [`Error::LeafRecord`].
+    pub fn renewal_of<P: Platform>(
+        &self,
+        device: &Device<P>,
+        partner: DeviceId,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
+        let package = paired.renewal_of(&device.this(), &self.mls, partner)?;
+        Ok(package.map(|package| package.key_package))
+    }
+
     /// Until when the KeyPackages that partners have handed over keep each of them in the group, without them.
     /// `sharing` is the number of groups of the pairing, since each KeyPackage is for one of them.
     ///

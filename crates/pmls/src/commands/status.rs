@@ -89,9 +89,15 @@ impl fmt::Display for Packages<'_> {
             None => f.write_str("offered, not counted yet")?,
         }
         match packages.until {
-            Some(until) if until > *now => write!(f, "; the newest end in {}", span(until - now)),
-            Some(_) => f.write_str("; they have ended"),
-            None => Ok(()),
+            Some(until) if until > *now => write!(f, "; the newest end in {}", span(until - now))?,
+            Some(_) => f.write_str("; they have ended")?,
+            None => {}
+        }
+        match packages.ahead_until {
+            Some(until) if until > *now => {
+                write!(f, "; with those made ahead it can be added for {}", span(until - now))
+            }
+            _ => Ok(()),
         }
     }
 }

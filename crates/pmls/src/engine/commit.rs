@@ -1,7 +1,7 @@
 //! What this device sends into a group.
 
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
-use paired_mls::{DeviceId as Number, anchor::LeafIndex, leaf::LeafPackages, wire::MlsMessage};
+use paired_mls::{DeviceId as Number, anchor::LeafIndex};
 use paired_mls_api::{
     Access, CreateGroup, DeviceId, Envelope, GroupId, PublishCommit, RosterChange, UserId,
     WelcomeFor,
@@ -268,18 +268,8 @@ impl Engine {
         let partners = self.partners(group)?;
         let device = partners.into_iter().find(|(number, _)| *number == partner);
         let (_, device) = device.ok_or(UsageError::DeviceNotInGroup(partner))?;
-        let pairing = group.pairing().ok_or(UsageError::NotPaired)?;
-        let key = self.key_of(pairing, partner)?;
-        let LeafPackages(packages) = self.session.vault().load_leaf_packages(pairing)?;
-        let package = packages.into_iter().find(|package| {
-            matches!(MlsMessage::decode(&package.key_package),
-                Ok(MlsMessage::KeyPackage(parsed)) if parsed.leaf_node().signature_key() == key)
-        });
-        let package = package.ok_or_else(|| {
-            let suite = self.session.profile().suite.code_point();
-            EngineError::NoKeyPackage(format!("{partner}"), suite)
-        })?;
         let (own, at) = group.as_own().ok_or(UsageError::NotAPartner)?;
-        Ok((own.refresh(at, &package.key_package)?, device))
+        let package = own.renewal_of(at, partner)?.ok_or(EngineError::NoRenewal(partner.0))?;
+        Ok((own.refresh(at, &package)?, device))
     }
 }

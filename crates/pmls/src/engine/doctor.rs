@@ -187,7 +187,8 @@ impl Engine {
         if let Some(counted) = self.store().counted()? {
             let none = counted.once == 0 && counted.last_resort == 0;
             let now = from_sql(seconds(self.now()));
-            let ended = counted.until > 0 && counted.until <= now;
+            let end = counted.until.max(self.store().packages_ahead()?);
+            let ended = end > 0 && end <= now;
             if self.store().offers()? != Offers::Nothing && (none || ended) {
                 let what = match none {
                     true => "the service has no KeyPackage of this device: nobody can add it",

@@ -100,6 +100,12 @@ pub(crate) enum EngineError {
          devices"
     )]
     NoKeyPackage(String, u16),
+    /// No KeyPackage of a partner is at hand.
+    #[error(
+        "device {0} has handed over no KeyPackage that its leaf could be renewed with now: run `pmls pair publish` on it, \
+         or, if it will only receive, `pmls device provision`, and then `pmls sync` here"
+    )]
+    NoRenewal(u16),
     /// A group is to be forgotten that this device is in.
     #[error(
         "this device is in {0}: `pmls group leave {0}` leaves it, and `pmls group forget {0} --still-in` forgets \

@@ -62,19 +62,6 @@ impl Engine {
         Ok(terms.roster().devices().iter().map(name).collect())
     }
 
-    /// The signature key of a device of a pairing.
-    pub(super) fn key_of(
-        &self,
-        pairing: PairingId,
-        device: Number,
-    ) -> Result<Vec<u8>, EngineError> {
-        let terms = self.terms(pairing)?;
-        let party = terms.roster().party(device);
-        let party =
-            party.ok_or_else(|| EngineError::NoPairing(format!("{pairing} of {device}")))?;
-        Ok(party.signature_key.clone())
-    }
-
     /// This device as it acts behind the leaf of a pairing: in hidden mode with the leaf's key, in
     /// standard mode with its own, which the leaf lists.
     pub(super) fn behind_leaf(&self, pairing: PairingId) -> Result<OwnDevice, EngineError> {

@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use paired_mls_api::{KeyPackageCount, KeyPackageUpload};
-use paired_mls_openmls::{PackageKind, gate_capabilities, openmls::prelude::Capabilities};
+use paired_mls_openmls::{
+    PackageKind, Window, gate_capabilities,
+    openmls::prelude::{Capabilities, Lifetime},
+};
 
-use super::{Engine, EngineError, Happening, Report, Store, item::Item, store::seconds};
+use super::{
+    Engine, EngineError, Happening, Report, Store,
+    item::Item,
+    store::{from_sql, seconds},
+};
 
 /// With so few left, more are made.
 const LOW: u64 = 5;
@@ -26,6 +33,10 @@ pub(crate) enum Offers {
 }
 
 const OFFERS: &str = "offers";
+const AHEAD: &str = "packages ahead";
+
+/// How many are made for each window of a device that only receives, beside one of the last resort.
+const ONCE_AHEAD: u64 = 3;
 
 impl Store<'_> {
     /// What this device offers from now on.
@@ -35,7 +46,20 @@ impl Store<'_> {
             Offers::Plain => 1,
             Offers::Gated => 2,
         };
+        if offers == Offers::Nothing {
+            self.none_ahead()?;
+        }
         self.set_cursor(OFFERS, number)
+    }
+
+    /// Those that were made ahead are withdrawn.
+    pub(super) fn none_ahead(&self) -> Result<(), EngineError> {
+        self.set_cursor(AHEAD, 0)
+    }
+
+    /// The end of the last window for which there are some at the service; zero if none were made ahead.
+    pub(super) fn packages_ahead(&self) -> Result<u64, EngineError> {
+        self.cursor(AHEAD)
     }
 
     pub(super) fn offers(&self) -> Result<Offers, EngineError> {
@@ -74,12 +98,8 @@ impl Engine {
         if left >= LOW {
             return Ok(());
         }
-        let capabilities = || match offers {
-            Offers::Gated => gate_capabilities(),
-            _ => Capabilities::default(),
-        };
         let suite = self.ciphersuite()?;
-        let make = |kind| self.device().key_package_of(suite, capabilities(), kind);
+        let make = |kind| self.device().key_package_of(suite, capabilities(offers), kind);
         let made = FULL.saturating_sub(left);
         self.device().provider().transaction(|| {
             let once = (0..made).map(|_| Ok(make(PackageKind::Once)?.into()));
@@ -98,5 +118,47 @@ impl Engine {
         self.store().note_counted(&counts, suite.into(), self.now())?;
         report.add(Happening::KeyPackages { made, left });
         Ok(())
+    }
+
+    /// Offers KeyPackages for each window of the next years, if this device only receives and offers any: so that it can
+    /// be added to a group when it cannot publish any more. The service gives each out in its time.
+    pub(super) async fn publish_ahead(&mut self, report: &mut Report) -> Result<(), EngineError> {
+        let offers = self.store().offers()?;
+        if offers == Offers::Nothing {
+            return Ok(());
+        }
+        let now = from_sql(seconds(self.now()));
+        let ahead = self.store().packages_ahead()?;
+        let last = Some(Window::until(ahead)).filter(|_| ahead > 0);
+        let windows = Window::ahead(last, now);
+        let Some(until) = windows.last().map(|window| window.not_after) else { return Ok(()) };
+        let suite = self.ciphersuite()?;
+        let mut made = 0_u64;
+        self.device().provider().transaction(|| {
+            let mut upload = KeyPackageUpload::default();
+            for Window { not_before, not_after } in windows {
+                let make = |kind| {
+                    let lifetime = Lifetime::init(not_before, not_after);
+                    self.device().key_package_for(suite, capabilities(offers), kind, lifetime)
+                };
+                for _ in 0..ONCE_AHEAD {
+                    upload.key_packages.push(make(PackageKind::Once)?.into());
+                }
+                upload.last_resort.push(make(PackageKind::LastResort)?.into());
+                made += ONCE_AHEAD + 1;
+            }
+            self.store().set_cursor(AHEAD, until)?;
+            self.enqueue(&Item::Packages(upload)).map(drop)
+        })?;
+        self.flush(report).await?;
+        report.add(Happening::KeyPackagesAhead { made, until });
+        Ok(())
+    }
+}
+
+fn capabilities(offers: Offers) -> Capabilities {
+    match offers {
+        Offers::Gated => gate_capabilities(),
+        _ => Capabilities::default(),
     }
 }

@@ -80,7 +80,8 @@ impl Engine {
                 self.hand_over_chains(pairing, report)?;
             }
         }
-        self.flush(report).await.map(drop)
+        self.flush(report).await?;
+        self.publish_ahead(report).await
     }
 
     /// A chain for each partner: two of them never use the same KeyPackage, whatever group they are in.

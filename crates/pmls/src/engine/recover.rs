@@ -87,6 +87,7 @@ impl Engine {
             }
         }
         self.client()?.withdraw().await?;
+        self.store().none_ahead()?;
         let suite = self.ciphersuite()?;
         let capabilities = || match offers {
             Offers::Gated => gate_capabilities(),

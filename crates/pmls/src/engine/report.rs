@@ -105,6 +105,8 @@ pub(crate) enum Happening {
     Left { group: String },
     /// New KeyPackages are at the service, which had this many left.
     KeyPackages { made: u64, left: u64 },
+    /// KeyPackages for each time of the next years are at the service.
+    KeyPackagesAhead { made: u64, until: u64 },
     /// What this device had of a group is erased.
     Forgotten { group: String, id: String },
     /// This device is back in a group, from outside.

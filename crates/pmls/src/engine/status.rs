@@ -103,6 +103,8 @@ pub(crate) struct PackageStatus {
     pub(crate) counted_at: Option<u64>,
     /// The end of those that were made last.
     pub(crate) until: Option<u64>,
+    /// The end of those that were made ahead, if this device only receives.
+    pub(crate) ahead_until: Option<u64>,
 }
 
 /// Something that somebody should do something about.
@@ -238,6 +240,7 @@ impl Engine {
             last_resort: counted.map(|counted| counted.last_resort),
             counted_at: counted.map(|counted| counted.at),
             until: counted.map(|counted| counted.until).filter(|until| *until > 0),
+            ahead_until: Some(self.store().packages_ahead()?).filter(|until| *until > 0),
         })
     }
 }
@@ -273,7 +276,7 @@ impl Status {
         if packages.offered && packages.left == Some(0) {
             let what = "the service has no KeyPackage of this device left";
             all.push(Attention::new(None, what, "pmls device publish"));
-        } else if packages.offered && packages.until.is_some_and(|end| end < self.at + SOON) {
+        } else if packages.offered && packages.end().is_some_and(|end| end < self.at + SOON) {
             let what = "the KeyPackages of this device end within 14 days";
             all.push(Attention::new(None, what, "pmls device publish"));
         }
@@ -332,6 +335,13 @@ impl GroupStatus {
                 &format!("pmls group plan {name}"),
             );
         }
+    }
+}
+
+impl PackageStatus {
+    /// The end of the last ones.
+    fn end(&self) -> Option<u64> {
+        self.until.max(self.ahead_until)
     }
 }
 

@@ -187,6 +187,44 @@ fn a_sensor_on_a_feed_is_renewed() {
     assert_eq!(sensor.read("family"), [": is the pump on?"]);
 }
 
+/// Others add the sensor to a new group after almost three years in which it was not heard of; and the control, somebody who
+/// has made nothing ahead. What was withdrawn is given to nobody.
+#[test]
+fn a_silent_sensor_is_added_in_the_third_year() {
+    let Some(clock) = clock_of("years::a_silent_sensor_is_added_in_the_third_year") else { return };
+    let cast = Cast::paired();
+    let [phone, sensor, bob] = cast.all();
+    let lamp = cast.world.device("lamp");
+    lamp.sync();
+    let events = sensor.run(&["device", "provision"]);
+    let ahead = of_kind(events["events"].as_array().unwrap(), "key-packages-ahead")[0].clone();
+    assert_eq!(ahead["made"], 28 * 4);
+    let until = sensor.run(&["status"])["key_packages"]["ahead_until"].clone();
+    assert_eq!(until, ahead["until"]);
+    assert!(of_kind(&sensor.sync(), "key-packages-ahead").is_empty(), "once");
+    for day in [300, 600, 900, 1_000] {
+        clock.day(day);
+        settle(&[phone, bob]);
+    }
+    bob.run(&["group", "create", "pumps"]);
+    let (code, error) = bob.fails(&["group", "add", "pumps", "lamp"]);
+    assert_eq!(code, 3, "the control: {error}");
+    bob.run(&["group", "add", "pumps", "sensor"]);
+    let joined = sensor.sync();
+    let name = of_kind(&joined, "joined")[0]["group"].as_str().unwrap().to_owned();
+    assert_eq!(sensor.authenticator(&name), bob.authenticator("pumps"));
+    // It was reached: both chains are made longer.
+    assert_eq!(of_kind(&joined, "key-packages-ahead")[0]["made"], 14 * 4);
+
+    sensor.run(&["device", "withdraw"]);
+    assert_eq!(sensor.run(&["status"])["key_packages"]["ahead_until"], Value::Null);
+    assert!(of_kind(&sensor.sync(), "key-packages-ahead").is_empty());
+    clock.day(1_300);
+    settle(&[phone]);
+    phone.run(&["group", "create", "lights"]);
+    assert_eq!(phone.fails(&["group", "add", "lights", "sensor"]).0, 3);
+}
+
 /// The sensor dies while it makes its chain, and while it hands it over: the phone gets all of it, and once.
 #[test]
 fn a_sensor_is_killed_while_it_is_provisioned() {

@@ -178,6 +178,11 @@ impl fmt::Display for Happening {
                 f,
                 "the service had {left} KeyPackages of this device left, and has {made} more now"
             ),
+            Self::KeyPackagesAhead { made, .. } => write!(
+                f,
+                "the service has {made} KeyPackages more of this device, each for its time: `pmls status` says until when \
+                 others can add it"
+            ),
             Self::Forgotten { group, .. } => write!(f, "{group}: forgotten, with all messages and keys"),
             Self::Rejoined { group, epoch, .. } => {
                 write!(f, "{group}: this device is back, in epoch {epoch}")
