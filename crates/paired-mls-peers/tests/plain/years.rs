@@ -15,9 +15,13 @@ use openmls_rust_crypto::RustCrypto;
 use paired_mls::{
     CipherSuite, DeviceId, Event, Pairing, PairingId, Secret, Seed,
     anchor::LeafIndex,
-    conformance::{Content, Framing, Heard, Listener as _, Member, PairedMember as _, Sent},
+    conformance::{
+        Content, Framing, Heard, Listener as _, Member, PairedMember as _, Sent,
+        leaf::{LeafMember as _, Use},
+    },
 };
-use paired_mls_peers::{OpenMlsDevice, StockMlsRs, StockOpenMls};
+use paired_mls_openmls::{Error, Group, UsageError};
+use paired_mls_peers::{LeafMode, OpenMlsDevice, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 const ID: PairingId = PairingId([7; 16]);
@@ -272,4 +276,60 @@ fn a_partner_that_was_away_renews_an_ended_leaf() {
     // What lay in between is burned.
     let kept = village.phone.vault().load_leaf_packages(ID).unwrap().0;
     assert!(kept.len() < 28 - 5, "{}", kept.len());
+}
+
+/// A leaf that devices share needs no chain: one commit of the device that can send, and the leaf has no end any more. The
+/// control is the same leaf before that commit.
+#[test]
+fn a_shared_leaf_needs_no_chain() {
+    let name = "years::a_shared_leaf_needs_no_chain";
+    let Some(clock) = clock_of(name) else { return };
+    let mut devices = OpenMlsLeafDevice::<RustCrypto>::several(
+        LeafMode::Hidden,
+        SUITE,
+        Framing::Public,
+        "the leaf",
+        2,
+    )
+    .unwrap();
+    let pairing = Pairing::new(ID, vec![Vec::new(); 2]);
+    for (device, own) in devices.iter_mut().zip((0..).map(DeviceId)) {
+        let seed = Seed::new(SUITE, Secret::new(vec![5; SUITE.kdf_len()])).unwrap();
+        pairing.install(device.vault(), SUITE, seed, own).unwrap();
+        device.share(ID);
+    }
+    let [phone, sensor] = &mut devices[..] else { panic!() };
+    let refused = Group::make_chain(sensor.device(), ID, DeviceId(0), 1, &Capabilities::default());
+    assert!(matches!(refused, Err(Error::Usage(UsageError::SharedLeaf))));
+    let package = phone.publish(Use::Once).unwrap();
+    sensor.adopt(&package).unwrap();
+    let mut ada = StockOpenMls::new(SUITE, Framing::Public, "ada").unwrap();
+    ada.create(b"a village").unwrap();
+    let sent = ada.commit(&Content { adds: vec![package], removes: Vec::new() }).unwrap();
+    ada.confirm().unwrap();
+    let welcome = sent.welcome.unwrap();
+    phone.join(&welcome).unwrap();
+    sensor.join(&welcome).unwrap();
+
+    let mut comes = |phone: &mut OpenMlsLeafDevice<RustCrypto>,
+                     sensor: &mut OpenMlsLeafDevice<RustCrypto>| {
+        let mut newcomer = StockOpenMls::new(SUITE, Framing::Public, "new").unwrap();
+        let adds = vec![newcomer.key_package().unwrap()];
+        let sent = ada.commit(&Content { adds, removes: Vec::new() }).unwrap();
+        let joined = newcomer.join(&sent.welcome.unwrap()).is_ok();
+        ada.discard().unwrap();
+        // The phone commits, and everybody follows.
+        let sent = phone.commit(&Content::default()).unwrap();
+        phone.confirm().unwrap();
+        ada.process(&sent.commit).unwrap();
+        sensor.process(&sent.commit).unwrap();
+        assert_eq!(sensor.epoch_authenticator(), ada.epoch_authenticator());
+        joined
+    };
+    clock.day(90);
+    assert!(!comes(phone, sensor), "the control");
+    for day in [91, 400, 1_800] {
+        clock.day(day);
+        assert!(comes(phone, sensor), "day {day}");
+    }
 }
