@@ -4,8 +4,6 @@
 //! partners can derive them too: that is how a forged KeyPackage is told from a real one.
 
 mod chain;
-#[cfg(test)]
-mod tests;
 
 use alloc::{collections::BTreeMap, string::ToString as _, vec, vec::Vec};
 

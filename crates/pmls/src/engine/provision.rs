@@ -16,6 +16,8 @@ use super::{
 
 const RECEIVES: &str = "only receives";
 
+const PROVIDED: &str = "provided ";
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// How long before the end of what renews a device it is said, in seconds, and the name of that.
@@ -30,7 +32,7 @@ pub(super) fn ahead(until: u64, now: u64) -> Option<&'static str> {
 
 /// Until when the chain that a partner has handed over last goes.
 fn provided(pairing: PairingId, device: u16) -> String {
-    format!("provided {pairing} {device}")
+    format!("{PROVIDED}{pairing} {device}")
 }
 
 /// Whether a device will be out of reach.
@@ -49,6 +51,12 @@ impl Store<'_> {
             0 => Life::Ordinary,
             _ => Life::OnlyReceives,
         })
+    }
+
+    /// Whether any partner has handed a chain over.
+    fn is_provided(&self) -> Result<bool, EngineError> {
+        let sql = "SELECT 1 FROM pmls_cursors WHERE substr(name, 1, length(?1)) = ?1";
+        Ok(self.0.prepare_cached(sql)?.exists([PROVIDED])?)
     }
 
     fn set_life(&self, life: Life) -> Result<(), EngineError> {
@@ -165,12 +173,16 @@ impl Engine {
 
     /// Says how long partners can still be kept in their groups: a year, 90 and 30 days before the end, once each.
     pub(super) fn tell_provisions(&self, report: &mut Report) -> Result<(), EngineError> {
+        // Mostly nobody has handed anything over, and no group is loaded for it.
+        if !self.store().is_provided()? {
+            return Ok(());
+        }
         let now = from_sql(seconds(self.now()));
         for row in self.store().groups()?.into_iter().filter(|row| row.state.takes_part()) {
             let group = self.load(&row)?;
             for Provision { device, until, .. } in self.provisions(&group)? {
                 let (device, Some(ahead)) = (device.0, ahead(until, now)) else { continue };
-                if self.is_news(&format!("provided {} {device} {until} {ahead}", row.id))? {
+                if self.is_news(&format!("provision {} {device} {until} {ahead}", row.id))? {
                     let group = row.name.clone();
                     report.add(Happening::ProvisionEnds { group, device, until, ahead });
                 }
