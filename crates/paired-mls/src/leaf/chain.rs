@@ -320,6 +320,10 @@ impl Vault {
         pairing: PairingId,
         message: &[u8],
     ) -> Result<RefreshChain, VaultError> {
+        // Before a tape is looked for: there may be none of the pairing that it names.
+        if RefreshChain::decode(message)?.pairing != pairing {
+            return Err(ChainError::OtherPairing.into());
+        }
         RefreshChain::open(&self.packages_tape(pairing)?, pairing, message)
     }
 

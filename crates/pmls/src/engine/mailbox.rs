@@ -227,6 +227,9 @@ impl Engine {
     pub(super) async fn open_kept(&mut self, report: &mut Report) -> Result<Came, EngineError> {
         let mut came = Came::Nowhere;
         for (number, welcome) in self.store().welcomes()? {
+            if RefreshWelcome::decode(&welcome).is_ok() {
+                continue;
+            }
             let before = report.joined();
             match self.welcome(&welcome, report).await {
                 Err(error) if error.is_local() => return Err(error),
