@@ -8,8 +8,8 @@ use super::{Content, Group};
 use crate::Device;
 
 impl<C: CryptoProvider + Clone> Group<C> {
-    /// Makes the commit that heals, if the policy demands one and it would heal somebody. Returns `None`
-    /// if nothing is to be done. Deliver the commit, and then say what became of it.
+    /// Makes the commit that heals, if the policy demands one and it would heal somebody, or the refresh of a partner
+    /// whose leaf ends, whatever the policy is. Returns `None` if nothing is to be done. Deliver the commit, and then say what became of it.
     ///
     /// [`Group::process`] calls it after each commit. Call it after [`Group::load`], after the commits that came while a
     /// device was off, and from time to time: a commit that the delivery service has refused is made again so. Not
@@ -19,11 +19,28 @@ impl<C: CryptoProvider + Clone> Group<C> {
     ///
     /// As [`Group::commit`].
     pub fn heal_if_due(&mut self, device: &Device<C>) -> Result<Option<Outgoing>, Error> {
+        if let Some(refresh) = self.renew_if_due(device)? {
+            return Ok(Some(refresh));
+        }
         match self.due(device)? {
             HealPolicy::Manual => Ok(None),
             HealPolicy::AtOnce => self.commit(device, Content::new()).map(Some),
             HealPolicy::Refresh => self.refresh_or_update(device).map(Some),
         }
+    }
+
+    /// The refresh of a partner whose leaf ends, if a KeyPackage is at hand and the tree has a place for it.
+    fn renew_if_due(&mut self, device: &Device<C>) -> Result<Option<Outgoing>, Error> {
+        let idle = self.state.membership == Membership::Stays && !self.has_pending();
+        let Some(paired) = self.paired.as_ref().filter(|_| idle) else { return Ok(None) };
+        for package in paired.overdue(&device.this(), &self.state)? {
+            match self.refresh(device, &package.key_package) {
+                // It has no place, or the partner has made it wrongly: the others are not kept from being renewed.
+                Err(Error::Usage(_) | Error::Peer(_)) => {}
+                made => return made.map(Some),
+            }
+        }
+        Ok(None)
     }
 
     /// How to heal now; [`HealPolicy::Manual`] if nothing is to be done.

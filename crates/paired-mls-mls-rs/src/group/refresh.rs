@@ -19,7 +19,7 @@ use mls_rs_core::key_package::KeyPackageData;
 use paired_mls::{
     DeviceId, PairingId, TapeId, VaultError,
     group::RefreshWelcome,
-    leaf::LeafPackage,
+    leaf::{Held, LeafPackage},
     wire::{LeafNodeSource, PublicCommit},
 };
 use paired_mls_group::{
@@ -28,7 +28,7 @@ use paired_mls_group::{
     gate::check_signature_keys,
     identity::Asked,
     node::{self, Delivery, Paired, Proposals},
-    packages::{self, authenticate, keep},
+    packages::{self, authenticate, keep, take},
 };
 use tls_codec::{DeserializeBytes as _, VLBytes};
 
@@ -79,7 +79,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
         handles.shelf.drop_staged();
         let made = made.and_then(|made| made.to_bytes());
         let key_package = made.map_err(blame(&*replay, "make a KeyPackage"))?;
-        keep(device.vault(), pairing, LeafPackage { index, key_package: key_package.clone() })?;
+        let package = LeafPackage { index, key_package: key_package.clone(), held: Held::Free };
+        keep(device.vault(), pairing, package)?;
         Ok(key_package)
     }
 
@@ -94,7 +95,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
         paired.partner(&device.this(), &self.state, &newcomer.leaf)?;
         let pairing = paired.record.tape.pairing;
         let index = authenticate(device, device.vault(), pairing, key_package)?;
-        keep(device.vault(), pairing, LeafPackage { index, key_package: key_package.to_vec() })
+        let key_package = key_package.to_vec();
+        keep(device.vault(), pairing, LeafPackage { index, key_package, held: Held::Free })
     }
 
     /// Renews a partner's whole leaf, with a KeyPackage that it has published. Others see that it is
@@ -113,7 +115,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         paired.require_active()?;
         let partner = paired.partner(&device.this(), &self.state, &newcomer.leaf)?;
-        authenticate(device, device.vault(), paired.record.tape.pairing, key_package)?;
+        let pairing = paired.record.tape.pairing;
+        let index = authenticate(device, device.vault(), pairing, key_package)?;
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
         let content = Prepared {
@@ -127,6 +130,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         content.adds.iter().for_each(|newcomer| proposals.add(newcomer.leaf.signature_key()));
         proposals.remove(seat);
         paired.require_place(&proposals, partner)?;
+        take(device.vault(), pairing, index, key_package, self.group_id())?;
         self.make(device, &content)
     }
 
@@ -208,8 +212,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
     /// otherwise an ordinary paired commit.
     pub(super) fn refresh_or_update(&mut self, device: &Device<C>) -> Result<Outgoing, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        for key_package in paired.renewals(&device.this())? {
-            if let Ok(outgoing) = self.refresh(device, &key_package) {
+        for package in paired.renewals(&device.this(), &self.state)? {
+            if let Ok(outgoing) = self.refresh(device, &package.key_package) {
                 return Ok(outgoing);
             }
         }

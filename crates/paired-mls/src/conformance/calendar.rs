@@ -2,7 +2,7 @@
 
 use super::{
     Adapter, Content, Heard, Listener as _, Member as _, PairedMember as _, Who, World, for_each,
-    healing::chain,
+    healing::chain, refresh::deliver,
 };
 use crate::{DeviceId, Event, HealPolicy, Pairing, PairingId, Secret, Seed};
 
@@ -83,6 +83,31 @@ pub fn what_has_ended_is_skipped<A: Adapter>(adapter: &A) {
             member.process(&heal.commit).unwrap();
         }
         world.assert_together();
+    });
+}
+
+/// A leaf is renewed in time and not before, whatever the policy is, by a partner that has something at hand which lasts
+/// longer.
+pub fn a_leaf_is_renewed_in_time<A: Adapter>(adapter: &A) {
+    for_each(adapter, |suite, framing| {
+        let mut world = World::paired(adapter, suite, framing, 2).unwrap();
+        let (pairing, now) = (world.pairing().id, world.devices[1].now());
+        let until = |world: &mut World<'_, A>, days: u64| {
+            world.devices[1].publish_for(pairing, now - HOUR, now + days * DAY).unwrap()
+        };
+        let short = until(&mut world, 20);
+        let sent = world.devices[PHONE].refresh(&short).unwrap();
+        deliver(&mut world, &sent);
+        let hardly_longer = until(&mut world, 21);
+        world.devices[PHONE].adopt(&hardly_longer).unwrap();
+        world.devices[PHONE].wait(7 * DAY);
+        assert_eq!(world.devices[PHONE].heal_if_due().unwrap(), None, "that is for the last day");
+        let long = until(&mut world, 84);
+        world.devices[PHONE].adopt(&long).unwrap();
+        let sent = world.devices[PHONE].heal_if_due().unwrap().expect("it ends in 13 days");
+        deliver(&mut world, &sent);
+        assert_eq!(world.devices[PHONE].expiring(now + 80 * DAY), vec![]);
+        assert_eq!(world.devices[PHONE].heal_if_due().unwrap(), None, "and once");
     });
 }
 

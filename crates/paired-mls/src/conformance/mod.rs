@@ -169,6 +169,7 @@ macro_rules! node_anchor_conformance {
             calendar: wrong_clocks_stop_no_commit,
                 a_newcomer_that_has_ended_is_named,
                 what_has_ended_is_skipped,
+                a_leaf_is_renewed_in_time,
                 an_ended_leaf_closes_no_group;
             membership: removed_and_added_in_one_commit,
                 removed_and_added_while_away,

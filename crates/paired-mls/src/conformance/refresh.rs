@@ -16,7 +16,7 @@ fn with_package<A: Adapter>(world: &mut World<'_, A>) -> Vec<u8> {
 }
 
 /// The delivery service accepts a refresh of the sensor, and everybody follows.
-fn deliver<A: Adapter>(world: &mut World<'_, A>, sent: &Sent) -> Vec<Event> {
+pub(super) fn deliver<A: Adapter>(world: &mut World<'_, A>, sent: &Sent) -> Vec<Event> {
     world.devices[PHONE].confirm().unwrap();
     let mut events = Vec::new();
     for (n, device) in world.devices.iter_mut().enumerate().skip(1) {
