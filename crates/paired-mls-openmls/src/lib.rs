@@ -23,6 +23,7 @@ mod provider;
 mod signal;
 mod signer;
 mod steer;
+mod unusable;
 mod view;
 mod waiting;
 

@@ -96,7 +96,7 @@ impl PairedGroup {
             (Some(record), Some(anchor), Some(path)) => {
                 let sending = Sending::new(device, device.vault(), &record.tape, path, anchor)?;
                 drawn_from = Some(record.tape.pairing);
-                build(commit, device, &sending, |_| true)?
+                build(commit, device, &sending)?
             }
             _ => commit
                 .build(scratch.rand(), scratch.crypto(), device.signer(), |_| true)

@@ -25,6 +25,7 @@ use crate::{
     package::newcomers,
     signal::next_leaf,
     steer::build,
+    unusable::{put_back, set_aside, unusable},
     view::{self, reference_of},
 };
 
@@ -160,6 +161,7 @@ impl PairedGroup {
         let renews = !content.renews.is_empty();
 
         self.transact(device, |mls, paired| {
+            let aside = set_aside(mls, device, |queued| !left_out.keeps(reference_of(queued)))?;
             let (bundle, index) = match (paired, anchor) {
                 (Some(Paired { record, .. }), Some(anchor)) => {
                     let value = device.vault().draw(&record.tape, next_epoch.epoch)?;
@@ -168,21 +170,19 @@ impl PairedGroup {
                     let sending =
                         Sending::new(device, device.vault(), &record.tape, path, &anchor)?;
                     let commit = load(mls, device, content)?;
-                    let built = build(commit, device, &sending, |proposal| {
-                        left_out.keeps(reference_of(proposal))
-                    })?;
+                    let built = build(commit, device, &sending)?;
                     (stage(built, device)?, Some(index))
                 }
                 _ => {
                     let provider = device.provider();
                     let built = load(mls, device, content)?
-                        .build(provider.rand(), provider.crypto(), device.signer(), |proposal| {
-                            left_out.keeps(reference_of(proposal))
-                        })
+                        .build(provider.rand(), provider.crypto(), device.signer(), |_| true)
                         .map_err(Error::mls("build a commit"))?;
                     (stage(built, device)?, None)
                 }
             };
+            // Another member may commit them, and this commit lose.
+            put_back(mls, device, aside)?;
             let pairing = paired.map(|paired| paired.record.devices.as_slice()).unwrap_or_default();
             if let Some(staged) = mls.pending_commit() {
                 check_staged(device, mls, &view::staged(staged)?, pairing)?;
@@ -227,15 +227,20 @@ impl PairedGroup {
         Ok(waiting)
     }
 
-    /// The proposals that a commit of this device leaves out: what the credential policy does not accept,
-    /// and what is in the name of a device that does not make it. They are kept: another member may commit
-    /// them.
+    /// The proposals that a commit of this device leaves out: what the credential policy does not accept, what is
+    /// in the name of a device that does not make it, and what no valid commit carries out. They are kept: another
+    /// member may commit them.
     pub(super) fn left_out<P: Platform>(&self, device: &Device<P>) -> Result<LeftOut, Error> {
         let waiting = view::waiting(&self.mls)?;
         let mut left_out = LeftOut::of(&device.this(), &self.mls, &self.identities, &waiting);
         if let Some(paired) = &self.paired {
-            let leave = waiting.into_iter().filter(|proposed| paired.leaves_out(proposed));
-            leave.for_each(|proposed| left_out.leave(proposed.reference));
+            let leave = waiting.iter().filter(|proposed| paired.leaves_out(proposed));
+            leave.for_each(|proposed| left_out.leave(proposed.reference.clone()));
+        }
+        let rest = waiting.into_iter().map(|proposed| proposed.reference);
+        let rest = rest.filter(|reference| left_out.keeps(reference)).collect();
+        for reference in unusable(device, self.mls.group_id(), rest)? {
+            left_out.leave(reference);
         }
         Ok(left_out)
     }

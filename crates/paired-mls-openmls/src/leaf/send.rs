@@ -20,6 +20,7 @@ use crate::{
     gate::gate_of,
     outgoing::message_bytes,
     package::newcomers,
+    unusable::unusable,
     view::{self, leaf},
 };
 
@@ -150,7 +151,12 @@ impl LeafGroup {
         let mut wanted = self.record.removals.clone();
         wanted.extend(removes);
         let mut waiting = view::waiting(&self.mls)?;
-        let left_out = LeftOut::of(&device.this(), &self.mls, &self.identities, &waiting);
+        let mut left_out = LeftOut::of(&device.this(), &self.mls, &self.identities, &waiting);
+        waiting.retain(|proposed| left_out.keeps(&proposed.reference));
+        let references = waiting.iter().map(|proposed| proposed.reference.clone()).collect();
+        for reference in unusable(device, self.mls.group_id(), references)? {
+            left_out.leave(reference);
+        }
         waiting.retain(|proposed| left_out.keeps(&proposed.reference));
         let taken = TakenUp::of(self.own_leaf(), &waiting, &wanted);
         let removals = taken.removals.clone();

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use openmls::prelude::{CommitBuilder, Complete, LoadedPsks, MlsGroup, QueuedProposal};
+use openmls::prelude::{CommitBuilder, Complete, LoadedPsks, MlsGroup};
 use openmls_traits::{
     OpenMlsProvider,
     crypto::OpenMlsCrypto,
@@ -28,17 +28,16 @@ pub(crate) const KEY_PACKAGE: &[Draw] = &[Draw::InitKey, Draw::LeafKey];
 /// While OpenMLS opens a message, no draw is of any account.
 pub(crate) const OPENING: &[Draw] = &[];
 
-/// Builds a commit of those proposals that `keeps` says, with the steering's answers. Nothing is staged yet.
+/// Builds a commit with the steering's answers. Nothing is staged yet.
 pub(crate) fn build<'b, P: Platform, G: BorrowMut<MlsGroup>>(
     commit: CommitBuilder<'b, LoadedPsks, G>,
     device: &Device<P>,
     steering: &impl Steering,
-    keeps: impl FnMut(&QueuedProposal) -> bool,
 ) -> Result<CommitBuilder<'b, Complete, G>, Error> {
     let provider = SteeredProvider::new(device.provider(), steering, COMMIT);
     let signer = SteeredSigner::new(device, steering);
     commit
-        .build(provider.rand(), provider.crypto(), &signer, keeps)
+        .build(provider.rand(), provider.crypto(), &signer, |_| true)
         .map_err(blame(steering, "build a commit"))
 }
 

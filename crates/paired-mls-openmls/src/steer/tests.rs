@@ -154,7 +154,7 @@ fn a_path_shorter_than_the_anchor_is_refused() {
         let anchor = anchorage.anchor().unwrap();
         assert_eq!((anchor.levels(), anchor.notifies()), (2, 2));
         let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
-        build(loaded(mls, device), device, &sending, |_| true).map(drop)
+        build(loaded(mls, device), device, &sending).map(drop)
     });
     assert_eq!(error, GuardError::PathLength { found: 1, expected: 2 });
 }
@@ -170,7 +170,7 @@ fn another_number_of_notifies_is_refused() {
         let anchor = anchorage.anchor().unwrap();
         assert_eq!((anchor.levels(), anchor.notifies()), (1, 2));
         let sending = Sending::new(device, device.vault(), tape, path, anchor)?;
-        build(loaded(mls, device), device, &sending, |_| true).map(drop)
+        build(loaded(mls, device), device, &sending).map(drop)
     });
     assert_eq!(error, GuardError::Notifies { level: 0, found: 1, expected: 2 });
 }
@@ -190,7 +190,7 @@ fn a_commit_without_a_path_is_refused() {
             .propose_adds([key_package.into_key_package()])
             .load_psks(device.provider().storage())
             .unwrap();
-        build(commit, device, &sending, |_| true).map(drop)
+        build(commit, device, &sending).map(drop)
     });
     assert_eq!(error, GuardError::NoPath);
 }
@@ -203,7 +203,7 @@ fn what_is_expected_passes() {
     let path = value.into_path_secret(&context).unwrap();
     let Phone { device, mls, tape, anchor } = &mut phone;
     let sending = Sending::new(device, device.vault(), tape, path, anchor).unwrap();
-    build(loaded(mls, device), device, &sending, |_| true).unwrap();
+    build(loaded(mls, device), device, &sending).unwrap();
 }
 
 /// The provider opens what is sealed with an ephemeral key from the tape, and exports the same secret.

@@ -406,3 +406,19 @@ fn a_dropped_commit_is_burned() {
     assert!(device.vault().preview(&record.tape, spot).is_err());
     cast.update(PHONE);
 }
+
+/// A member proposes what no valid commit carries out: to add somebody who is there already. The devices leave it out, and
+/// go on.
+#[test]
+fn what_cannot_be_committed_blocks_no_commit() {
+    for_each(|mut cast, _| {
+        let there = cast.ada.key_package().unwrap();
+        let proposal = cast.ada.propose_add(&there).unwrap();
+        cast.propose(&proposal, AdaToo::No);
+        cast.update(SENSOR);
+        let there = cast.ada.key_package().unwrap();
+        let proposal = cast.ada.propose_add(&there).unwrap();
+        cast.propose(&proposal, AdaToo::No);
+        cast.update(PHONE);
+    });
+}

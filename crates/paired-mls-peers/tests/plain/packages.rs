@@ -13,6 +13,7 @@ use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, KeyPackage, Lifetime,
     MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageOut, PURE_PLAINTEXT_WIRE_FORMAT_POLICY,
 };
+use openmls::schedule::PreSharedKeyId;
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto as _;
@@ -454,4 +455,57 @@ fn nobody_is_refreshed_while_the_pairing_ends() {
 
 fn days(days: u64) -> Lifetime {
     Lifetime::init(system() - HOUR, system() + days * DAY)
+}
+
+/// What no valid commit can carry out is proposed: a member who is there already, the same newcomer twice, a removal twice,
+/// and that of the committer. A paired device leaves it out, and heals.
+#[test]
+fn what_cannot_be_committed_blocks_no_commit() {
+    type Proposes = fn(&mut Town) -> Vec<Vec<u8>>;
+    let there: Proposes = |town| {
+        let package = town.ada.key_package().unwrap();
+        vec![town.ada.propose_add(&package).unwrap()]
+    };
+    let twice: Proposes = |town| {
+        let mut guest = StockOpenMls::new(SUITE, Framing::Public, "the guest").unwrap();
+        let package = guest.key_package().unwrap();
+        vec![town.ada.propose_add(&package).unwrap(), town.ada.propose_add(&package).unwrap()]
+    };
+    let same_user_twice: Proposes = |town| {
+        let mut guest = StockOpenMls::new(SUITE, Framing::Public, "the guest").unwrap();
+        let [one, other] = [(); 2].map(|()| guest.key_package().unwrap());
+        vec![town.ada.propose_add(&one).unwrap(), town.ada.propose_add(&other).unwrap()]
+    };
+    let removes: Proposes = |town| {
+        let own = town.groups[PHONE].own_leaf();
+        vec![town.ada.propose_remove(own).unwrap()]
+    };
+    let unknown_key: Proposes = |town| {
+        let (group, provider, signer) = town.ada.parts().unwrap();
+        let key = PreSharedKeyId::external(b"of Ada alone".to_vec(), vec![0; 32]);
+        key.store(provider, b"a secret").unwrap();
+        let (proposal, _) = group.propose_pre_shared_key(provider, signer, key).unwrap();
+        vec![proposal.to_bytes().unwrap()]
+    };
+    for (n, proposes) in
+        [there, twice, same_user_twice, removes, unknown_key].into_iter().enumerate()
+    {
+        let mut town = Town::new();
+        for proposal in proposes(&mut town) {
+            town.follow(&[PHONE, 1, LAMP, SENSOR], &proposal);
+        }
+        let phone = &town.gadgets[PHONE].device;
+        let sent =
+            town.groups[PHONE].update(phone).unwrap_or_else(|error| panic!("{n}: {error:?}"));
+        assert!(
+            town.groups[PHONE]
+                .confirm(phone)
+                .unwrap()
+                .iter()
+                .any(|event| matches!(event, Event::Healed { .. })),
+            "{n}"
+        );
+        town.follow(&[1, LAMP, SENSOR], &sent.commit);
+        assert!(matches!(town.ada.process(&sent.commit).unwrap(), Heard::Commit { .. }), "{n}");
+    }
 }
