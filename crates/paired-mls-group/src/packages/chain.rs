@@ -135,6 +135,9 @@ pub fn missing(
 
 /// The chain of this device that is for `partner`, as far as it has not ended, by the beginning of the windows.
 ///
+/// A window whose KeyPackages were used leaves a gap, while an older one may not have ended: the chain begins after the
+/// last gap. What was before it the partner has already.
+///
 /// # Errors
 ///
 /// [`Error::Vault`], [`Error::LeafRecord`].
@@ -151,6 +154,16 @@ pub fn chain_for(
             && window(package).is_some_and(|window| window.not_after > now)
     });
     chain.sort_by_key(|package| (window(package), package.index));
+    let is_gap = |pair: &[LeafPackage]| match pair {
+        [one, next] => match (window(one), window(next)) {
+            (Some(one), Some(next)) => next.not_before >= one.not_after,
+            _ => false,
+        },
+        _ => false,
+    };
+    if let Some(before) = chain.windows(2).rposition(is_gap) {
+        chain.drain(..=before);
+    }
     Ok(chain)
 }
 

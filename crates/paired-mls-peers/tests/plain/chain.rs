@@ -1,5 +1,7 @@
 //! The refresh chain: how it is made, what a partner takes, and what it refuses.
 
+use std::sync::atomic::Ordering;
+
 use openmls::prelude::{Capabilities, Lifetime};
 use paired_mls::{
     DeviceId, Index, Pairing, PairingId, Secret, Seed, Vault,
@@ -263,6 +265,33 @@ fn an_old_one_is_refused_and_what_was_used_stays_used() {
     assert_eq!(refused(&town, &old.message), ChainError::Older);
     town.gadgets[PHONE].wait(2_000 * DAY);
     assert_eq!(refused(&town, &old.message), ChainError::Ended);
+}
+
+/// A partner uses a window while the one before it has not ended: what is made longer then has no gap, and is taken.
+#[test]
+fn what_was_used_early_leaves_no_gap() {
+    let mut town = Town::new();
+    // It was made 75 days ago, by the clock that OpenMLS reads.
+    let now = town.gadgets[SENSOR].device.now();
+    let at = |town: &Town, time: u64| {
+        for gadget in [PHONE, SENSOR].map(|n| &town.gadgets[n]) {
+            gadget.clock.store(time, Ordering::Relaxed);
+        }
+    };
+    at(&town, now - 75 * DAY);
+    let chain = make(&town);
+    adopt(&town, &chain.message).unwrap();
+    at(&town, now);
+    let second = RefreshChain::decode(&chain.message).unwrap().packages[1].key_package.clone();
+    let phone = &town.gadgets[PHONE].device;
+    let sent = town.groups[PHONE].node_mut().unwrap().refresh(phone, &second).unwrap();
+    town.refreshed_by(&sent.commit, &sent.refresh.unwrap(), &[1, LAMP]);
+    let longer = make(&town);
+    let adopted = adopt(&town, &longer.message).unwrap();
+    assert_eq!((adopted.kept, adopted.until), (1, longer.until));
+    // Another group comes: one more for each window to come.
+    let wider = make_for(&town, 0, 2);
+    assert_eq!(adopt(&town, &wider.message).unwrap().kept, wider.made);
 }
 
 /// Each KeyPackage is used once: what a commit of one group uses, no other group does, also if it is still on its way.

@@ -65,7 +65,7 @@ pub(crate) struct Gadget {
     pub(crate) device: Device<MemoryProvider<RustCrypto>>,
     /// The private signature key.
     private: Vec<u8>,
-    clock: Arc<AtomicU64>,
+    pub(crate) clock: Arc<AtomicU64>,
 }
 
 impl Gadget {

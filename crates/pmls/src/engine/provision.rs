@@ -18,6 +18,9 @@ const RECEIVES: &str = "only receives";
 
 const PROVIDED: &str = "provided ";
 
+/// Which chain was handed over last, for each pairing and partner.
+const HANDED: &str = "chain ";
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// How long before the end of what renews a device it is said, in seconds, and the name of that.
@@ -59,6 +62,13 @@ impl Store<'_> {
         Ok(self.0.prepare_cached(sql)?.exists([PROVIDED])?)
     }
 
+    /// No chain was handed over: with the next sync all of them are, once more.
+    fn forget_handed(&self) -> Result<(), EngineError> {
+        let sql = "DELETE FROM pmls_cursors WHERE substr(name, 1, length(?1)) = ?1";
+        self.0.execute(sql, [HANDED])?;
+        Ok(())
+    }
+
     fn set_life(&self, life: Life) -> Result<(), EngineError> {
         self.set_cursor(RECEIVES, u64::from(life == Life::OnlyReceives))
     }
@@ -66,14 +76,19 @@ impl Store<'_> {
 
 impl Engine {
     /// Makes this device ready for a time in which it only receives, or takes that back. With each sync that
-    /// works, what has gone is made anew.
+    /// works, what has gone is made anew. What partners were handed before they are handed once more: it may be lost.
     pub(crate) async fn set_life(
         &mut self,
         life: Life,
         report: &mut Report,
     ) -> Result<(), EngineError> {
+        self.store().forget_handed()?;
         self.store().set_life(life)?;
-        self.sync(report).await
+        let done = self.sync(report).await;
+        if life == Life::OnlyReceives && self.renewing()?.is_empty() {
+            report.add(Happening::NobodyRenews);
+        }
+        done
     }
 
     /// Hands over what is missing of the refresh chains, if this device only receives.
@@ -81,15 +96,24 @@ impl Engine {
         if self.store().life()? == Life::Ordinary {
             return Ok(());
         }
+        for pairing in self.renewing()? {
+            self.hand_over_chains(pairing, report)?;
+        }
+        self.flush(report).await?;
+        self.publish_ahead(report).await
+    }
+
+    /// The pairings whose partners renew this device's leaf.
+    fn renewing(&self) -> Result<Vec<PairingId>, EngineError> {
+        let mut renewing = Vec::new();
         for pairing in self.book().pairings()? {
             if let PairingState::Paired(paired) = self.book().load(pairing)?
                 && paired.terms().anchor() == AnchorKind::Node
             {
-                self.hand_over_chains(pairing, report)?;
+                renewing.push(pairing);
             }
         }
-        self.flush(report).await?;
-        self.publish_ahead(report).await
+        Ok(renewing)
     }
 
     /// A chain for each partner: two of them never use the same KeyPackage, whatever group they are in.
@@ -98,7 +122,7 @@ impl Engine {
     fn hand_over_chains(&self, pairing: PairingId, report: &mut Report) -> Result<(), EngineError> {
         let width = self.groups_of(pairing)?.len().max(1);
         for (number, partner) in self.partners_of(pairing)? {
-            let handed = format!("chain {pairing} {}", number.0);
+            let handed = format!("{HANDED}{pairing} {}", number.0);
             let made = self.device().provider().transaction(|| {
                 let (device, capabilities) = (self.device(), Capabilities::default());
                 let chain = MlsPaired::make_chain(device, pairing, number, width, &capabilities)?;

@@ -127,7 +127,9 @@ pub(crate) enum Happening {
     OlderState { group: String },
     /// KeyPackages from the tape are with whoever is to have them.
     TapePackages { pairing: String, count: usize },
-    /// What renews this device's leaf for years is with a partner.
+    /// This device will only receive, and has no partner who renews a leaf of its own.
+    NobodyRenews,
+    /// What renews this device's leaf for years was sent to a partner.
     ChainHandedOver { pairing: String, to: u16, packages: usize, until: u64 },
     /// A partner has handed over what renews its leaf for years.
     Provided { pairing: String, by: u16, packages: usize, until: u64 },

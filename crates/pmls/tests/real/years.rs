@@ -16,7 +16,7 @@ use crate::{
     feed::{beacon, listen, of_kind},
     kill::start_and_kill,
     node::Cast,
-    world::{Device, agree, changes, settle},
+    world::{Device, World, agree, changes, copy, settle},
 };
 
 const DAY: u64 = 24 * 60 * 60;
@@ -108,8 +108,8 @@ fn a_phone_renews_a_sensor_for_years_and_says_when_that_ends() {
     phone.run(&["update", "family"]);
     settle(&[sensor, bob]);
     let status = phone.run(&["status", "--check"]);
-    let until = sensor_in(&status)["provided_until"].as_u64().unwrap();
-    assert!(until > now() + 1_970 * DAY, "{status}");
+    let first = sensor_in(&status)["provided_until"].as_u64().unwrap();
+    assert!(first > now() + 1_970 * DAY, "{status}");
 
     // Well before the end of the first leaf, and from the network.
     clock.day(60);
@@ -120,6 +120,9 @@ fn a_phone_renews_a_sensor_for_years_and_says_when_that_ends() {
     bob.sync();
     agree(&cast.all(), "family");
     assert!(!renewed(&phone.sync(), 1), "and once");
+    // The sensor was there, and its chain is longer now.
+    let until = sensor_in(&phone.run(&["status"]))["provided_until"].as_u64().unwrap();
+    assert_eq!(until, first + 70 * DAY);
 
     // From here on nobody hears of the sensor.
     for day in [145, 400, 800, 1_200, 1_600] {
@@ -249,4 +252,33 @@ fn a_sensor_is_killed_while_it_is_provisioned() {
     sensor.run(&["device", "provision", "--off"]);
     let again: &Device = sensor;
     assert!(of_kind(&again.sync(), "chain-handed-over").is_empty());
+}
+
+/// The phone comes back from a backup of before it had the chain: `device provision` on the sensor hands it over again.
+#[test]
+fn a_chain_that_is_lost_is_handed_over_again() {
+    let cast = Cast::paired();
+    let [phone, sensor, _] = cast.all();
+    let until = || sensor_in(&phone.run(&["status"]))["provided_until"].as_u64();
+    sensor.run(&["device", "provision"]);
+    let backup = phone.home.with_file_name("backup");
+    copy(&phone.home, &backup);
+    assert_eq!(of_kind(&phone.sync(), "provided").len(), 1);
+    let before = until();
+    fs::remove_dir_all(&phone.home).unwrap();
+    copy(&backup, &phone.home);
+    phone.sync();
+    assert_eq!((before.is_some(), until()), (true, None));
+    let told = sensor.run(&["device", "provision"]);
+    assert!(told["events"].to_string().contains("chain-handed-over"), "{told}");
+    assert_eq!(of_kind(&phone.sync(), "provided").len(), 1);
+    assert_eq!(until(), before);
+}
+
+/// Who has no partner learns that nobody will renew its leaf.
+#[test]
+fn a_device_without_a_partner_is_told_that_nobody_renews_it() {
+    let world = World::new();
+    let told = world.device("alone").run(&["device", "provision"]);
+    assert!(told["events"].to_string().contains("nobody-renews"), "{told}");
 }

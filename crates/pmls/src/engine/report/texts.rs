@@ -229,10 +229,14 @@ impl fmt::Display for Happening {
                 short(pairing),
                 if *count == 1 { "KeyPackage" } else { "KeyPackages" }
             ),
+            Self::NobodyRenews => f.write_str(
+                "no partner renews this device's own leaf, which ends within 84 days: pair it first (`pmls pair start`), \
+                 and run `pmls device provision` once more; a leaf that devices share needs no renewal",
+            ),
             Self::ChainHandedOver { pairing, to, packages, .. } => write!(
                 f,
-                "pairing {}: device {to} has what it takes to renew this device's leaf without it, {packages} \
-                 KeyPackages; `pmls status` on that device says until when",
+                "pairing {}: device {to} was sent what renews this device's leaf without it, {packages} KeyPackages; once it \
+                 has synced, its `pmls status` says until when; if that is lost there, `pmls device provision` sends it again",
                 short(pairing)
             ),
             Self::Provided { pairing, by, packages, .. } => write!(
