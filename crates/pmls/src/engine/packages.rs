@@ -14,9 +14,9 @@ use super::{
     store::{from_sql, seconds},
 };
 
-/// With so few left, more are made.
+/// With fewer left, more are made, however few there were.
 const LOW: u64 = 5;
-/// How many there are then.
+/// How many there are then at least.
 const FULL: u64 = 20;
 /// How often the service is asked.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -33,6 +33,7 @@ pub(crate) enum Offers {
 }
 
 const OFFERS: &str = "offers";
+const STOCK: &str = "packages stock";
 const AHEAD: &str = "packages ahead";
 
 /// How many are made for each window of a device that only receives, beside one of the last resort.
@@ -62,7 +63,26 @@ impl Store<'_> {
         self.cursor(AHEAD)
     }
 
-    pub(super) fn offers(&self) -> Result<Offers, EngineError> {
+    /// Remembers how many the service had after an upload: it keeps a quarter of them for own devices and partners.
+    pub(crate) fn note_stock(
+        &self,
+        counts: &[KeyPackageCount],
+        suite: u16,
+    ) -> Result<(), EngineError> {
+        let count = counts.iter().find(|count| count.suite == suite);
+        self.set_cursor(STOCK, count.map_or(0, |count| count.once))
+    }
+
+    /// With fewer left, more are made: more than the service keeps back, so that others find some.
+    fn packages_low(&self) -> Result<u64, EngineError> {
+        let stock = match self.cursor(STOCK)? {
+            0 => FULL,
+            stock => stock,
+        };
+        Ok((stock / 2).max(LOW))
+    }
+
+    pub(crate) fn offers(&self) -> Result<Offers, EngineError> {
         Ok(match self.cursor(OFFERS)? {
             0 => Offers::Nothing,
             1 => Offers::Plain,
@@ -95,12 +115,13 @@ impl Engine {
         let count = counts.into_iter().find(|count| count.suite == suite);
         let KeyPackageCount { once: left, last_resort, .. } =
             count.unwrap_or(KeyPackageCount { suite, once: 0, last_resort: 0, later: 0 });
-        if left >= LOW {
-            return Ok(());
-        }
+        let made = match left < self.store().packages_low()? {
+            true => FULL.saturating_sub(left).max(FULL / 2),
+            false if last_resort > 0 => return Ok(()),
+            false => 0,
+        };
         let suite = self.ciphersuite()?;
         let make = |kind| self.device().key_package_of(suite, capabilities(offers), kind);
-        let made = FULL.saturating_sub(left);
         self.device().provider().transaction(|| {
             let once = (0..made).map(|_| Ok(make(PackageKind::Once)?.into()));
             let mut upload = KeyPackageUpload {
@@ -116,6 +137,8 @@ impl Engine {
         self.flush(report).await?;
         let counts = self.client()?.count().await?;
         self.store().note_counted(&counts, suite.into(), self.now())?;
+        self.store().note_stock(&counts, suite.into())?;
+        let made = made.saturating_add(u64::from(last_resort == 0));
         report.add(Happening::KeyPackages { made, left });
         Ok(())
     }

@@ -104,7 +104,8 @@ impl Engine {
         self.store().note_packages_end(&upload)?;
         self.store().no_lost_welcomes()?;
         let counts = self.client()?.count().await?;
-        self.store().note_counted(&counts, self.session.profile().suite.code_point(), self.now())
+        self.store().note_stock(&counts, suite.into())?;
+        self.store().note_counted(&counts, suite.into(), self.now())
     }
 
     /// The leaf of the key that is lost goes: nobody is there any more.

@@ -279,6 +279,10 @@ impl Status {
         } else if packages.offered && packages.end().is_some_and(|end| end < self.at + SOON) {
             let what = "the KeyPackages of this device end within 14 days";
             all.push(Attention::new(None, what, "pmls device publish"));
+        } else if packages.offered && packages.last_resort == Some(0) {
+            let what = "the service has no KeyPackage of this device for the last resort: once others have used most, \
+                        strangers cannot add it";
+            all.push(Attention::new(None, what, "pmls device publish --count 0"));
         }
         for waiting in self.outbox.iter().filter(|waiting| waiting.tries > 0) {
             let (what, run) = match waiting.state.as_str() {

@@ -62,7 +62,7 @@ fn a_limit_of_the_configuration_holds() {
     let config = folder.path().join("config.toml");
     let database = folder.path().join("service.db");
     let text = format!(
-        "[serve]\nlisten = \"127.0.0.1:0\"\ndatabase = \"sqlite://{}\"\n[limits]\nkey-packages = 2\n",
+        "[serve]\nlisten = \"127.0.0.1:0\"\ndatabase = \"sqlite://{}\"\n[limits]\nkey-packages = 3\n",
         database.display()
     );
     fs::write(&config, text).unwrap();

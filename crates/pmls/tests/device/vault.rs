@@ -311,7 +311,7 @@ fn a_token_holds_the_vaults_key_and_the_signature_key() {
         assert_eq!(device(&with(&right, &init)), id, "again it is the same");
         // The key signs what the service and MLS take.
         let published = report(&with(&right, &["device", "publish", "--count", "2"]));
-        assert_eq!(published["published"], 2);
+        assert_eq!(published["published"], 3);
 
         let status = report(&with(&right, &["vault", "status"]));
         assert_eq!(status["vault"]["kind"], "pkcs11");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     node::{Cast, pair},
     proxy::{Act, Proxy},
+    stranger::Stranger,
     world::{Device, World, agree, healed, pmls, settle, text_of},
 };
 
@@ -32,6 +33,60 @@ fn key_packages_do_not_run_out() {
     let (code, told) = bob.fails(&["group", "add", "last", "phone"]);
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("no KeyPackage"), "{told}");
+}
+
+/// Others use what a fresh device has published, and the service keeps the rest back: the next of them comes in by the
+/// one for the last resort, also before the device looks, and then there are more.
+#[test]
+fn who_comes_last_can_add_a_device_too() {
+    let world = World::new();
+    let phone = world.device("phone");
+    phone.run(&["device", "withdraw"]);
+    let published = phone.run(&["device", "publish"]);
+    assert_eq!(published["claimable"][0]["once"], 20, "{published}");
+    assert_eq!(published["claimable"][0]["last_resort"], 1, "{published}");
+    let again = phone.run(&["device", "publish", "--count", "0"]);
+    assert_eq!(again["published"], 0, "there is one: {again}");
+    for user in ["a", "b", "c", "d", "e", "f"].map(|user| Stranger::new(&world.url, user)) {
+        for _ in 0..3 {
+            user.put_into_group(&[("phone", &phone)]);
+        }
+    }
+    let events = phone.sync();
+    assert_eq!(events.iter().filter(|event| event["event"] == "joined").count(), 18, "{events:?}");
+    let made = events.iter().find(|event| event["event"] == "key-packages").unwrap();
+    assert_eq!((&made["left"], &made["made"]), (&json!(5), &json!(15)));
+    let status = phone.run(&["status", "--check"]);
+    assert_eq!(status["key_packages"]["left"], 20, "{status}");
+    assert_eq!(status["key_packages"]["last_resort"], 1, "{status}");
+}
+
+/// A device that has none for the last resort is told, gets one by what it is told, and by itself.
+#[test]
+fn a_device_without_one_for_the_last_resort_gets_one() {
+    let world = World::new();
+    let phone = world.device("phone");
+    phone.sync();
+    let lose = || {
+        let service = rusqlite::Connection::open(world.folder().join("service.db")).unwrap();
+        let sql = "DELETE FROM key_packages WHERE last_resort = 1";
+        assert_eq!(service.execute(sql, []).unwrap(), 1);
+    };
+    lose();
+    phone.run(&["doctor"]);
+    let (code, _) = phone.fails(&["status", "--check"]);
+    assert_eq!(code, 8);
+    let status = phone.run(&["status"]);
+    assert_eq!(status["attention"][0]["run"], "pmls device publish --count 0", "{status}");
+    assert_eq!(phone.run(&["device", "publish", "--count", "0"])["published"], 1);
+    phone.run(&["status", "--check"]);
+
+    lose();
+    Stranger::new(&world.url, "bob").put_into_group(&[("phone", &phone)]);
+    let events = phone.sync();
+    let made = events.iter().find(|event| event["event"] == "key-packages").unwrap();
+    assert_eq!((&made["left"], &made["made"]), (&json!(7), &json!(1)));
+    assert_eq!(phone.run(&["status", "--check"])["key_packages"]["last_resort"], 1);
 }
 
 /// The heal that a policy promises is made from the state: also if it was lost, or another commit won.

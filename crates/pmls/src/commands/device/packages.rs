@@ -19,7 +19,8 @@ pub(crate) struct PublishArgs {
     /// How many to make; each is for one group.
     #[arg(long, value_name = "N", default_value_t = 20)]
     count: u16,
-    /// Make one for the last resort as well: for any number of groups, where no other one is left.
+    /// Make a new one for the last resort, for any number of groups where no other one is left; without this, only where
+    /// the service has none.
     #[arg(long)]
     last_resort: bool,
     /// Make them fit for groups with leaves that have several signature keys, too.
@@ -46,18 +47,30 @@ pub(super) async fn publish(args: &PublishArgs, session: &Session) -> Result<Pub
     let make = |kind| session.device().key_package_of(suite, capabilities(), kind);
     let once = (0..args.count).map(|_| Ok(make(PackageKind::Once)?.into()));
     let key_packages = once.collect::<Result<Vec<_>, Failure>>()?;
+    let store = Store::of(session)?;
+    let offers = if args.gated { Offers::Gated } else { Offers::Plain };
+    let code_point = session.profile().suite.code_point();
     let mut last_resort = Vec::new();
-    if args.last_resort {
+    // One that was made for other groups would not fit where these do.
+    if args.last_resort
+        || store.offers()? != offers
+        || !session
+            .client()?
+            .count()
+            .await?
+            .iter()
+            .any(|count| count.suite == code_point && count.last_resort > 0)
+    {
         last_resort.push(make(PackageKind::LastResort)?.into());
     }
     let published = key_packages.len().saturating_add(last_resort.len());
     let upload = KeyPackageUpload { key_packages, last_resort };
     session.client()?.upload(&upload).await?;
-    let store = Store::of(session)?;
     store.note_packages_end(&upload)?;
-    store.set_offers(if args.gated { Offers::Gated } else { Offers::Plain })?;
+    store.set_offers(offers)?;
     let claimable = session.client()?.count().await?;
-    store.note_counted(&claimable, session.profile().suite.code_point(), SystemTime::now())?;
+    store.note_counted(&claimable, code_point, SystemTime::now())?;
+    store.note_stock(&claimable, code_point)?;
     Ok(Published { published, claimable })
 }
 
