@@ -1,5 +1,7 @@
 //! A device that only receives: while it can be reached, it hands its partners what they renew its leaf with for years.
 
+use std::collections::BTreeMap;
+
 use paired_mls::{
     PairingId,
     leaf::RefreshChain,
@@ -37,6 +39,9 @@ pub(super) fn ahead(until: u64, now: u64) -> Option<&'static str> {
 fn provided(pairing: PairingId, device: u16) -> String {
     format!("{PROVIDED}{pairing} {device}")
 }
+
+/// In how many groups each pairing is: each KeyPackage of a chain is for one of them.
+pub(super) type Sharing = BTreeMap<PairingId, usize>;
 
 /// Whether a device will be out of reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,15 +183,33 @@ impl Engine {
         Ok(())
     }
 
+    /// In how many groups each pairing is; nothing where nobody has handed a chain over, and no group is loaded for it.
+    pub(super) fn sharing(&self) -> Result<Sharing, EngineError> {
+        let mut sharing = Sharing::new();
+        if !self.store().is_provided()? {
+            return Ok(sharing);
+        }
+        for row in self.store().groups()?.into_iter().filter(|row| row.state.takes_part()) {
+            if let Some(pairing) = self.load(&row)?.any_pairing() {
+                *sharing.entry(pairing).or_default() += 1;
+            }
+        }
+        Ok(sharing)
+    }
+
     /// How long each partner can be kept in a group without itself, of those that have handed a chain over and have not
     /// renewed their leaf themselves since.
-    pub(super) fn provisions(&self, group: &Group) -> Result<Vec<Provision>, EngineError> {
+    pub(super) fn provisions(
+        &self,
+        group: &Group,
+        sharing: &Sharing,
+    ) -> Result<Vec<Provision>, EngineError> {
         let (Some(pairing), Some(paired)) = (group.pairing(), group.paired()) else {
             return Ok(Vec::new());
         };
-        let sharing = self.groups_of(pairing)?.len();
+        let Some(groups) = sharing.get(&pairing) else { return Ok(Vec::new()) };
         let mut provisions = Vec::new();
-        for provision in paired.provisions(self.device(), sharing)? {
+        for provision in paired.provisions(self.device(), *groups)? {
             let provided = self.store().cursor(&provided(pairing, provision.device.0))? > 0;
             if provided && provision.leaf_until.is_some() {
                 provisions.push(provision);
@@ -197,14 +220,14 @@ impl Engine {
 
     /// Says how long partners can still be kept in their groups: a year, 90 and 30 days before the end, once each.
     pub(super) fn tell_provisions(&self, report: &mut Report) -> Result<(), EngineError> {
-        // Mostly nobody has handed anything over, and no group is loaded for it.
-        if !self.store().is_provided()? {
+        let sharing = self.sharing()?;
+        if sharing.is_empty() {
             return Ok(());
         }
         let now = from_sql(seconds(self.now()));
         for row in self.store().groups()?.into_iter().filter(|row| row.state.takes_part()) {
             let group = self.load(&row)?;
-            for Provision { device, until, .. } in self.provisions(&group)? {
+            for Provision { device, until, .. } in self.provisions(&group, &sharing)? {
                 let (device, Some(ahead)) = (device.0, ahead(until, now)) else { continue };
                 if self.is_news(&format!("provision {} {device} {until} {ahead}", row.id))? {
                     let group = row.name.clone();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Engine, EngineError, Group, GroupRow, Membership, PairingView, Waiting,
     pairing::short_state,
-    provision::ahead,
+    provision::{Sharing, ahead},
     report::security_of,
     store::{from_sql, seconds},
 };
@@ -123,7 +123,8 @@ impl Engine {
         let profile = self.session.profile();
         let at = from_sql(seconds(self.now()));
         let rows = self.store().groups()?;
-        let groups = rows.iter().map(|row| self.group_status(row));
+        let sharing = self.sharing()?;
+        let groups = rows.iter().map(|row| self.group_status(row, &sharing));
         let mut status = Status {
             device: profile.device.to_string(),
             user: printable(profile.user.as_bytes()),
@@ -143,7 +144,7 @@ impl Engine {
         Ok(status)
     }
 
-    fn group_status(&self, row: &GroupRow) -> Result<GroupStatus, EngineError> {
+    fn group_status(&self, row: &GroupRow, sharing: &Sharing) -> Result<GroupStatus, EngineError> {
         let trouble = self.store().trouble(&row.id)?;
         let mut status = GroupStatus {
             group: row.name.clone(),
@@ -166,13 +167,17 @@ impl Engine {
             let group = self.load(row)?;
             status.epoch = Some(group.epoch());
             status.pairing = group.any_pairing().map(|pairing| pairing.to_string());
-            status.devices = self.device_status(&group)?;
+            status.devices = self.device_status(&group, sharing)?;
             status.next_update_heals = self.next_update_heals(&group)?;
         }
         Ok(status)
     }
 
-    fn device_status(&self, group: &Group) -> Result<Vec<DeviceStatus>, EngineError> {
+    fn device_status(
+        &self,
+        group: &Group,
+        sharing: &Sharing,
+    ) -> Result<Vec<DeviceStatus>, EngineError> {
         let view = |device, name, security, leaf_until| -> Result<DeviceStatus, EngineError> {
             let healing = self.store().healed(&group.row.id, device)?;
             Ok(DeviceStatus {
@@ -193,7 +198,7 @@ impl Engine {
         };
         let names = self.names(group)?;
         let ends = paired.lifetimes();
-        let provisions = self.provisions(group)?;
+        let provisions = self.provisions(group, sharing)?;
         let now = from_sql(seconds(self.now()));
         let devices = paired.devices().into_iter().map(|(device, _)| {
             let name = names.get(&device.0).cloned().unwrap_or_else(|| device.to_string());
