@@ -309,7 +309,7 @@ fn the_last_of_many_is_found() {
     town.refreshed(&sent.commit, &sent.refresh.unwrap());
 }
 
-fn behind_a_leaf() -> Vec<OpenMlsLeafDevice> {
+pub(crate) fn behind_a_leaf() -> Vec<OpenMlsLeafDevice> {
     let mut devices = OpenMlsLeafDevice::<RustCrypto>::several(
         LeafMode::Hidden,
         SUITE,

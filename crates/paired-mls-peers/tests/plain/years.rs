@@ -21,7 +21,9 @@ use paired_mls::{
     },
 };
 use paired_mls_openmls::{Error, Group, UsageError};
-use paired_mls_peers::{LeafMode, OpenMlsDevice, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
+use paired_mls_peers::{OpenMlsDevice, OpenMlsLeafDevice, StockMlsRs, StockOpenMls};
+
+use crate::packages::behind_a_leaf;
 
 const SUITE: CipherSuite = CipherSuite::X25519Aes128;
 const ID: PairingId = PairingId([7; 16]);
@@ -284,20 +286,7 @@ fn a_partner_that_was_away_renews_an_ended_leaf() {
 fn a_shared_leaf_needs_no_chain() {
     let name = "years::a_shared_leaf_needs_no_chain";
     let Some(clock) = clock_of(name) else { return };
-    let mut devices = OpenMlsLeafDevice::<RustCrypto>::several(
-        LeafMode::Hidden,
-        SUITE,
-        Framing::Public,
-        "the leaf",
-        2,
-    )
-    .unwrap();
-    let pairing = Pairing::new(ID, vec![Vec::new(); 2]);
-    for (device, own) in devices.iter_mut().zip((0..).map(DeviceId)) {
-        let seed = Seed::new(SUITE, Secret::new(vec![5; SUITE.kdf_len()])).unwrap();
-        pairing.install(device.vault(), SUITE, seed, own).unwrap();
-        device.share(ID);
-    }
+    let mut devices = behind_a_leaf();
     let [phone, sensor] = &mut devices[..] else { panic!() };
     let refused = Group::make_chain(sensor.device(), ID, DeviceId(0), 1, &Capabilities::default());
     assert!(matches!(refused, Err(Error::Usage(UsageError::SharedLeaf))));
