@@ -34,7 +34,8 @@ mod view;
 
 pub use mls_rs;
 
-pub use clock::{Clock, SystemClock};
+pub use anybody::Anybody;
+pub use clock::SystemClock;
 pub use config::{MlsState, SIGNATURE_KEY_PLACEHOLDER};
 pub use device::{Device, Handshakes, Who};
 pub use group::{Content, Group, Rejoin};

@@ -1,31 +1,28 @@
 //! A stock client on mls-rs with the MLS state of somebody else.
 
-use std::convert::Infallible;
-
 use mls_rs::{
-    Client, CryptoProvider, ExtensionList, Group, GroupStateStorage as _, IdentityProvider,
+    Client, CryptoProvider, Group, GroupStateStorage as _,
     client_builder::{BaseConfig, WithCryptoProvider, WithIdentityProvider, WithMlsRules},
     crypto::SignatureSecretKey,
-    identity::{CredentialType, SigningIdentity},
+    identity::SigningIdentity,
     mls_rs_codec::MlsEncode as _,
     mls_rules::{CommitOptions, DefaultMlsRules, EncryptionOptions},
     storage_provider::in_memory::InMemoryGroupStateStorage,
-    time::MlsTime,
 };
-use mls_rs_core::{group::GroupState, identity::MemberValidationContext};
+use mls_rs_core::group::GroupState;
 use paired_mls::{
     CipherSuite,
     conformance::{Framing, Refused},
 };
-use paired_mls_mls_rs::{MemoryState, SIGNATURE_KEY_PLACEHOLDER, StateName, StateStorage as _};
+use paired_mls_mls_rs::{
+    Anybody, MemoryState, SIGNATURE_KEY_PLACEHOLDER, StateName, StateStorage as _,
+};
 use tls_codec::{DeserializeBytes as _, VLBytes};
 
 use crate::stock_mls_rs::LIFETIME;
 
-pub(super) type StolenConfig<C> = WithMlsRules<
-    DefaultMlsRules,
-    WithCryptoProvider<C, WithIdentityProvider<Everybody, BaseConfig>>,
->;
+pub(super) type StolenConfig<C> =
+    WithMlsRules<DefaultMlsRules, WithCryptoProvider<C, WithIdentityProvider<Anybody, BaseConfig>>>;
 
 /// A client, and the group that it has.
 pub(super) struct Stolen<C: CryptoProvider + Clone> {
@@ -68,7 +65,7 @@ impl<C: CryptoProvider + Clone> Stolen<C> {
         let suite = mls_rs::CipherSuite::new(suite.code_point());
         let client = Client::builder()
             .group_state_storage(storage)
-            .identity_provider(Everybody)
+            .identity_provider(Anybody)
             .crypto_provider(crypto)
             .mls_rules(rules)
             .key_package_lifetime(LIFETIME)
@@ -88,49 +85,5 @@ impl<C: CryptoProvider + Clone> Stolen<C> {
             cells.extend(storage.epoch(id, epoch)?);
         }
         Ok(cells.into_iter().map(|cell| cell.to_vec()).collect())
-    }
-}
-
-/// Accepts every credential: it is not by those that a thief is kept out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Everybody;
-
-impl IdentityProvider for Everybody {
-    type Error = Infallible;
-
-    fn validate_member(
-        &self,
-        _: &SigningIdentity,
-        _: Option<MlsTime>,
-        _: MemberValidationContext<'_>,
-    ) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn validate_external_sender(
-        &self,
-        _: &SigningIdentity,
-        _: Option<MlsTime>,
-        _: Option<&ExtensionList>,
-    ) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    /// As in the state that was stolen, which has an index of them.
-    fn identity(&self, of: &SigningIdentity, _: &ExtensionList) -> Result<Vec<u8>, Infallible> {
-        Ok(of.mls_encode_to_vec().unwrap_or_default())
-    }
-
-    fn valid_successor(
-        &self,
-        _: &SigningIdentity,
-        _: &SigningIdentity,
-        _: &ExtensionList,
-    ) -> Result<bool, Infallible> {
-        Ok(true)
-    }
-
-    fn supported_types(&self) -> Vec<CredentialType> {
-        vec![CredentialType::BASIC]
     }
 }
