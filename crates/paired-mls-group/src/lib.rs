@@ -21,6 +21,7 @@
 
 extern crate alloc;
 
+mod clock;
 mod commit;
 mod device;
 mod error;
@@ -40,6 +41,7 @@ mod steer;
 mod steering;
 pub mod waiting;
 
+pub use clock::Clock;
 pub use commit::{Committer, Membership, Proposal, Proposed, Proposer, StagedCommit};
 pub use device::ThisDevice;
 pub use error::{BoxError, Error, GuardError, PeerError, UsageError};

@@ -43,7 +43,7 @@ pub use paired_mls_group::waiting::{
     MAX_PROPOSAL_BYTES, MAX_PROPOSAL_BYTES_OF_ONE, MAX_PROPOSALS, MAX_PROPOSALS_OF_ONE,
 };
 pub use paired_mls_group::{
-    BoxError, Error, GuardError, Outgoing, PeerError, Received, UsageError,
+    BoxError, Clock, Error, GuardError, Outgoing, PeerError, Received, UsageError,
     identity::MemberIdentity, node::Footing,
 };
 pub use signer::{Signer, VaultSigner, generate_signature_key};

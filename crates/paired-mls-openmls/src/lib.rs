@@ -29,7 +29,7 @@ mod waiting;
 
 pub use openmls;
 
-pub use clock::{Clock, SystemClock};
+pub use clock::SystemClock;
 pub use content::Content;
 pub use device::Device;
 pub use facade::{Group, Rejoin};
@@ -41,7 +41,8 @@ pub use paired_mls_group::waiting::{
     MAX_PROPOSAL_BYTES, MAX_PROPOSAL_BYTES_OF_ONE, MAX_PROPOSALS, MAX_PROPOSALS_OF_ONE,
 };
 pub use paired_mls_group::{
-    AnyKey, BoxError, Difference, Error, GuardError, Outgoing, PeerError, Received, UsageError,
+    AnyKey, BoxError, Clock, Difference, Error, GuardError, Outgoing, PeerError, Received,
+    UsageError,
     identity::MemberIdentity,
     node::{Footing, Place, Provision},
     packages::{Adopted, Window},
