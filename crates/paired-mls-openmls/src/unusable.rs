@@ -11,7 +11,7 @@ use openmls_traits::{
     types::SignatureScheme,
 };
 
-use crate::{Device, Error, Platform, UsageError, provider::undone, view::reference_of};
+use crate::{Device, Error, Platform, leaf::reload, provider::undone, view::reference_of};
 
 /// How many commits are tried. What is not known by then is left out, so that nobody keeps a device busy.
 const MAX_TRIALS: usize = 64;
@@ -30,9 +30,7 @@ pub(crate) fn unusable<P: Platform>(
         return Ok(Vec::new());
     }
     undone(device.provider(), || {
-        let loaded = MlsGroup::load(device.provider().storage(), group_id);
-        let loaded = loaded.map_err(Error::storage("load a group"))?;
-        let mut copy = loaded.ok_or(UsageError::NoSuchGroup)?;
+        let mut copy = reload(device, group_id)?;
         let mut trials = 0;
         let mut unusable = without_key(device, &mut copy, &mut trials)?;
         let rest = waiting.into_iter().filter(|reference| !unusable.contains(reference));

@@ -125,13 +125,14 @@ impl<C: CryptoProvider + Clone> Group<C> {
             renews: vec![partner],
             ..Prepared::default()
         };
-        let waiting = self.kept(&self.left_out(device, &content)?)?;
+        let left_out = self.left_out(device, &content)?;
+        let waiting = self.kept(&left_out)?;
         let mut proposals = Proposals::of(&waiting, self.own_leaf());
         content.adds.iter().for_each(|newcomer| proposals.add(newcomer.leaf.signature_key()));
         proposals.remove(seat);
         paired.require_place(&proposals, partner)?;
         take(device.vault(), pairing, index, key_package, self.group_id())?;
-        self.make(device, &content)
+        self.make_without(device, &content, &left_out)
     }
 
     /// Whether a message is the Welcome of a refresh of this device's leaf that a partner has made: what to

@@ -159,12 +159,22 @@ impl<C: CryptoProvider + Clone> Group<C> {
         content: &Prepared,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
+        let left_out = self.left_out(device, content)?;
+        self.make_without(device, content, &left_out)
+    }
+
+    /// The same, where it is known what the commit leaves out.
+    pub(super) fn make_without(
+        &mut self,
+        device: &Device<C>,
+        content: &Prepared,
+        left_out: &LeftOut,
+    ) -> Result<Outgoing, Error> {
         self.check_vault(device)?;
         self.require_no_signal()?;
-        let left_out = self.left_out(device, content)?;
-        let Aim { anchor, .. } = self.aim(content, &self.kept(&left_out)?)?;
+        let Aim { anchor, .. } = self.aim(content, &self.kept(left_out)?)?;
         let next_epoch = self.next_epoch();
-        let references = self.left_out_refs(&left_out)?;
+        let references = self.left_out_refs(left_out)?;
 
         self.transact(device, |before, state, paired| {
             let (output, index) = match (paired, anchor) {

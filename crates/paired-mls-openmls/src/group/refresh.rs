@@ -89,14 +89,16 @@ impl PairedGroup {
         let index = authenticate(device, device.vault(), pairing, key_package)?;
 
         let seat = paired.standing.leaf_of(partner).ok_or(UsageError::DeviceNotInGroup(partner))?;
-        let waiting = self.kept(&self.left_out(device)?)?;
+        let left_out = self.left_out(device)?;
+        let waiting = self.kept(&left_out)?;
         let mut proposals = Proposals::of(&waiting, self.own_leaf());
         proposals.add(parsed.leaf_node().signature_key().as_slice());
         proposals.remove(seat);
         paired.require_place(&proposals, partner)?;
         take(device.vault(), pairing, index, key_package, self.group_id())?;
         let (adds, removes, renews) = (vec![parsed], vec![seat], vec![partner]);
-        self.make(device, Prepared { adds, removes, renews, ..Prepared::default() })
+        let content = Prepared { adds, removes, renews, ..Prepared::default() };
+        self.make_without(device, content, &left_out)
     }
 
     /// Whether a message is the Welcome of a refresh of this device's leaf that a partner has made: what to

@@ -146,7 +146,18 @@ impl PairedGroup {
         self.require_no_pending()?;
         self.check_vault(device)?;
         let left_out = self.left_out(device)?;
-        let Aim { anchor, heals } = self.aim(&content, &self.kept(&left_out)?)?;
+        self.make_without(device, content, &left_out)
+    }
+
+    /// The same, where it is known what the commit leaves out.
+    pub(super) fn make_without<P: Platform>(
+        &mut self,
+        device: &Device<P>,
+        mut content: Prepared,
+        left_out: &LeftOut,
+    ) -> Result<Outgoing, Error> {
+        self.check_vault(device)?;
+        let Aim { anchor, heals } = self.aim(&content, &self.kept(left_out)?)?;
         let told = match &self.paired {
             Some(Paired { record, standing }) => {
                 let suite = suite_of(self.mls.ciphersuite()).ok_or(UsageError::CipherSuite)?;

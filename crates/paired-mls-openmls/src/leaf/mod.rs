@@ -205,7 +205,10 @@ fn kept<P: Platform>(device: &Device<P>, tape: &TapeId) -> Result<Kept, Error> {
 }
 
 /// A second copy of a stored group.
-fn reload<P: Platform>(device: &Device<P>, group_id: &GroupId) -> Result<MlsGroup, Error> {
+pub(crate) fn reload<P: Platform>(
+    device: &Device<P>,
+    group_id: &GroupId,
+) -> Result<MlsGroup, Error> {
     let group = MlsGroup::load(device.provider().storage(), group_id);
     Ok(group.map_err(Error::storage("load a group"))?.ok_or(UsageError::NoSuchGroup)?)
 }
