@@ -2,12 +2,16 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use paired_mls::{DeviceId, Event, GroupRecord, Index, PairingId, group::Act};
+use paired_mls::{
+    DeviceId, Event, GroupRecord, Index, PairingId, TapeId, Vault,
+    group::{Act, Identities},
+};
 
 use super::{Delivery, Paired, Standing, commit_facts, device_of};
 use crate::{
     Committer, Error, Library, Membership, PeerError, Proposal, StagedCommit, ThisDevice,
-    packages::authenticate,
+    identity::Settled,
+    packages::{authenticate, spend},
 };
 
 /// What a commit means for the pairing.
@@ -21,6 +25,28 @@ pub struct Outcome {
     pub used: Vec<Index>,
     /// The pairing in the new epoch; `None` without one.
     pub next: Option<Paired>,
+}
+
+/// What is told about a commit that was merged, and what remains to be done.
+#[derive(Debug)]
+pub struct Merged {
+    /// What is told.
+    pub events: Vec<Event>,
+    /// The KeyPackages from the tape that the commit has used.
+    pub used: Vec<Index>,
+    /// Which members are not verified in the new epoch.
+    pub identities: Identities,
+}
+
+impl Merged {
+    /// The new epoch is stored: the tape value that led to it, and the KeyPackages that it has used, are needed no
+    /// more. A failure is an event, since the commit is merged in any case.
+    pub fn spend(&mut self, vault: &Vault, tape: &TapeId) {
+        let spent = self.used.iter().try_for_each(|index| spend(vault, tape.pairing, *index));
+        if vault.settle(tape).is_err() || spent.is_err() {
+            self.events.push(Event::NotSettled);
+        }
+    }
 }
 
 impl Outcome {
@@ -59,6 +85,21 @@ impl Outcome {
         let next = Some(Paired { record, standing: Arc::new(meaning.after) });
         let used = renewed.into_iter().map(|(_, index)| index).collect();
         Ok(Self { events, alarms: meaning.alarms, used, next })
+    }
+
+    /// An own commit waits, and has lost the epoch.
+    pub fn lose_pending(&mut self, paired: Option<&Paired>) {
+        let pending = paired.and_then(|paired| paired.record.pending.as_ref());
+        let index = pending.and_then(|pending| pending.index);
+        self.events.insert(0, Event::CommitLost { index });
+    }
+
+    /// The commit is merged: what is told, with who the members are now, and the pairing in the new epoch.
+    pub fn merged(self, settled: Settled) -> (Merged, Option<Paired>) {
+        let Self { mut events, used, next, .. } = self;
+        let Settled { identities, events: said } = settled;
+        events.extend(said);
+        (Merged { events, used, identities }, next)
     }
 
     /// In debug builds: the core's arithmetic has led to the tree that the library has.

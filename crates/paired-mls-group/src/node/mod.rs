@@ -4,11 +4,13 @@
 //! begin      a pairing begins
 //! standing   where the devices are in the tree
 //! facts      what a commit means for each of them
-//! merge      what a commit makes of the pairing, before it is merged
+//! merge      what a commit makes of the pairing, before it is merged, and what remains to be done after it
+//! keep       what the vault keeps of the pairing
 //! aim        whom a commit of this device reaches, and when one that heals is due
 //! own        what an encrypted message of the own leaf is
 //! alarm      proposals in the name of a device that it does not make
 //! refresh    whose leaf is to be renewed, and by which KeyPackage
+//! swap       this device's own leaf is renewed
 //! rejoin     the place that an external commit takes, and what it means there
 //! ```
 
@@ -16,11 +18,13 @@ mod aim;
 mod alarm;
 mod begin;
 mod facts;
+mod keep;
 mod merge;
 mod own;
 mod refresh;
 mod rejoin;
 mod standing;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -34,11 +38,12 @@ use paired_mls::{
 pub use self::{
     aim::Aim,
     facts::{Delivery, Meaning, Proposals, commit_facts},
-    merge::{Outcome, renewed, renews_own_leaf},
+    merge::{Merged, Outcome, renewed, renews_own_leaf},
     own::OwnPrivate,
-    refresh::{Place, Provision},
+    refresh::{Place, Provision, first_renewal},
     rejoin::Seat,
     standing::{Footing, Standing, device_of},
+    swap::Swap,
 };
 use crate::{Error, Library, Membership};
 

@@ -11,7 +11,7 @@ use paired_mls::{
 
 use super::{Paired, Proposals, device_of};
 use crate::{
-    Error, Library, ThisDevice, UsageError,
+    Error, Library, Outgoing, ThisDevice, UsageError,
     packages::{self, OVERLAP, Window, covered},
 };
 
@@ -39,6 +39,25 @@ pub enum Place {
     UnderTheAnchor,
     /// Elsewhere: a blank leaf lies left of it. The leaf cannot be renewed.
     Elsewhere,
+}
+
+/// The first commit that is made of these KeyPackages, which are [overdue](Paired::overdue). One that has no place, or
+/// that the partner has made wrongly, does not keep the others from being renewed.
+///
+/// # Errors
+///
+/// Those of `refresh`, but for [`Error::Usage`] and [`Error::Peer`].
+pub fn first_renewal(
+    overdue: Vec<LeafPackage>,
+    mut refresh: impl FnMut(&[u8]) -> Result<Outgoing, Error>,
+) -> Result<Option<Outgoing>, Error> {
+    for package in overdue {
+        match refresh(&package.key_package) {
+            Err(Error::Usage(_) | Error::Peer(_)) => {}
+            made => return made.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 impl Paired {

@@ -2,7 +2,7 @@
 
 use mls_rs::CryptoProvider;
 use paired_mls::HealPolicy;
-use paired_mls_group::{Error, Membership, Outgoing};
+use paired_mls_group::{Error, Membership, Outgoing, node::first_renewal};
 
 use super::{Content, Group};
 use crate::Device;
@@ -33,14 +33,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
     fn renew_if_due(&mut self, device: &Device<C>) -> Result<Option<Outgoing>, Error> {
         let idle = self.state.membership == Membership::Stays && !self.has_pending();
         let Some(paired) = self.paired.as_ref().filter(|_| idle) else { return Ok(None) };
-        for package in paired.overdue(&device.this(), &self.state)? {
-            match self.refresh(device, &package.key_package) {
-                // It has no place, or the partner has made it wrongly: the others are not kept from being renewed.
-                Err(Error::Usage(_) | Error::Peer(_)) => {}
-                made => return made.map(Some),
-            }
-        }
-        Ok(None)
+        let overdue = paired.overdue(&device.this(), &self.state)?;
+        first_renewal(overdue, |package| self.refresh(device, package))
     }
 
     /// How to heal now; [`HealPolicy::Manual`] if nothing is to be done.

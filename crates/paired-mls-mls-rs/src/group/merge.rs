@@ -1,22 +1,15 @@
 //! A commit is merged: what it means for the pairing is worked out from the epoch before.
 
 use mls_rs::CryptoProvider;
-use paired_mls::{Event, Index, group::Identities};
+use paired_mls::{Event, group::Identities};
 use paired_mls_group::{
     Error, Membership,
     gate::{brought_in, check_signature_keys, odd_events},
-    identity::{Asked, Settled},
-    node::{Delivery, Outcome, Paired},
+    identity::Asked,
+    node::{Delivery, Merged, Outcome, Paired},
 };
 
 use crate::{Device, config::MlsState, view::Described};
-
-/// What is told about a commit that was merged, and what remains to be done.
-pub(super) struct Merged {
-    pub(super) events: Vec<Event>,
-    pub(super) used: Vec<Index>,
-    pub(super) identities: Identities,
-}
 
 /// A commit that is merged in a copy of the group.
 pub(super) struct Merging<'a, C: CryptoProvider + Clone> {
@@ -49,9 +42,7 @@ impl<C: CryptoProvider + Clone> Merging<'_, C> {
     ) -> Result<(Merged, Option<Paired>), Error> {
         let (asked, mut outcome) = self.judge(described, delivery)?;
         if self.before.mls.has_pending_commit() {
-            let pending = self.paired.and_then(|paired| paired.record.pending.as_ref());
-            let index = pending.and_then(|pending| pending.index);
-            outcome.events.insert(0, Event::CommitLost { index });
+            outcome.lose_pending(self.paired);
         }
         match described.staged.membership {
             Membership::Removed => {
@@ -83,10 +74,6 @@ impl<C: CryptoProvider + Clone> Merging<'_, C> {
         asked: Asked,
         outcome: Outcome,
     ) -> Result<(Merged, Option<Paired>), Error> {
-        let settled = asked.settle(&self.device.this(), after, self.identities)?;
-        let Settled { identities, events: said } = settled;
-        let Outcome { mut events, used, next, .. } = outcome;
-        events.extend(said);
-        Ok((Merged { events, used, identities }, next))
+        Ok(outcome.merged(asked.settle(&self.device.this(), after, self.identities)?))
     }
 }

@@ -36,11 +36,9 @@ use paired_mls::{
 use paired_mls_group::{
     Error, Membership, UsageError,
     identity::{self, MemberIdentity},
-    node::Paired,
-    packages::spend,
+    node::{Merged, Paired},
 };
 
-use self::merge::Merged;
 pub use self::{content::Content, rejoin::Rejoin};
 use crate::{Device, config::MlsState, view};
 
@@ -217,11 +215,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         let mut state = before.clone();
         let done = work(before, &mut state, paired.as_ref()).and_then(|(value, next)| {
             if let Some(next) = &next {
-                device.vault().store_group(&next.record)?;
-                let (from, to) = (before.epoch(), state.epoch());
-                if from != to {
-                    device.vault().advance(&next.record.tape, from, to)?;
-                }
+                next.store(device.vault(), before.epoch(), state.epoch())?;
             }
             state.keep()?;
             Ok((value, next))
@@ -240,17 +234,11 @@ impl<C: CryptoProvider + Clone> Group<C> {
         }
     }
 
-    /// The new epoch is stored: the tape value that led to it is needed no more. A failure is an event, since the
-    /// commit is merged in any case.
+    /// The new epoch is stored.
     fn settle(&mut self, device: &Device<C>, merged: &mut Merged) {
         self.identities = mem::take(&mut merged.identities);
-        let Some(tape) = self.paired.as_ref().map(|paired| &paired.record.tape) else {
-            return;
-        };
-        let spent =
-            merged.used.iter().try_for_each(|index| spend(device.vault(), tape.pairing, *index));
-        if device.vault().settle(tape).is_err() || spent.is_err() {
-            merged.events.push(Event::NotSettled);
+        if let Some(paired) = &self.paired {
+            merged.spend(device.vault(), &paired.record.tape);
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use mls_rs::CryptoProvider;
 use paired_mls::{
-    DeviceId, EpochSecurity, Freshness, GroupRecord, HealPolicy, Index, Pairing, Phase, RecordName,
-    TapeId,
+    DeviceId, EpochSecurity, Freshness, GroupRecord, HealPolicy, Index, Pairing, Phase, TapeId,
     anchor::{Anchorage, LeafIndex},
 };
 use paired_mls_group::{
@@ -157,10 +156,8 @@ impl<C: CryptoProvider + Clone> Group<C> {
         if self.pending_index().is_some() {
             return Err(UsageError::CommitPending.into());
         }
-        if let Some(Paired { record, .. }) = &self.paired {
-            let tape = record.tape.clone();
-            device.vault().erase(&RecordName::Group(tape.group_id.clone()))?;
-            device.vault().erase(&RecordName::SubTape(tape))?;
+        if let Some(paired) = &self.paired {
+            paired.erase(device.vault())?;
         }
         self.paired = None;
         Ok(())
@@ -195,12 +192,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         device: &Device<C>,
         change: impl FnOnce(&mut GroupRecord),
     ) -> Result<(), Error> {
-        let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
-        let mut record = paired.record.clone();
-        change(&mut record);
-        device.vault().store_group(&record)?;
-        paired.record = record;
-        Ok(())
+        self.paired.as_mut().ok_or(UsageError::NotPaired)?.change(device.vault(), change)
     }
 
     fn standing(&self) -> Result<&Standing, Error> {

@@ -13,13 +13,13 @@ use paired_mls::{
 };
 use paired_mls_group::{
     Committer, Error, PeerError, Proposed, Received, Receiving, Steering as _,
-    node::{Delivery, OwnPrivate, Paired, renews_own_leaf},
+    node::{Delivery, Merged, OwnPrivate, Paired, renews_own_leaf},
     waiting::{Of, Waiting},
 };
 
 use super::{
     Group,
-    merge::{Merged, Merging},
+    merge::Merging,
     send::{apply_own, message_hash},
 };
 use crate::{

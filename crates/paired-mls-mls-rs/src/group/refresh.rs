@@ -17,7 +17,7 @@ use mls_rs::{
 };
 use mls_rs_core::key_package::KeyPackageData;
 use paired_mls::{
-    DeviceId, PairingId, TapeId, VaultError,
+    DeviceId, PairingId,
     group::RefreshWelcome,
     leaf::{Held, LeafPackage},
     wire::{LeafNodeSource, PublicCommit},
@@ -25,16 +25,13 @@ use paired_mls::{
 use paired_mls_group::{
     Committer, Draw, Error, Library as _, Membership, Outgoing, PeerError, Received, Replay,
     Steering as _, UsageError,
-    gate::check_signature_keys,
-    identity::Asked,
-    node::{self, Delivery, Paired, Proposals},
+    node::{Merged, Paired, Proposals},
     packages::{self, authenticate, keep, take},
 };
 use tls_codec::{DeserializeBytes as _, VLBytes};
 
 use super::{
     Content, Group,
-    merge::Merged,
     receive::{Opened, parse, unprotect},
     send::Prepared,
 };
@@ -145,7 +142,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
     /// [`PeerError::Refresh`] if it is none, or forged; [`UsageError::NotPaired`], [`Error::Vault`].
     pub fn check_refresh(&self, device: &Device<C>, refresh: &[u8]) -> Result<u64, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        Ok(open_refresh(device, &paired.record.tape, refresh)?.epoch)
+        Ok(paired.open_refresh(device.vault(), refresh)?.epoch)
     }
 
     /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that
@@ -167,7 +164,7 @@ impl<C: CryptoProvider + Clone> Group<C> {
         self.require_member()?;
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         let pairing = paired.record.tape.pairing;
-        let refresh = open_refresh(device, &paired.record.tape, refresh)?;
+        let refresh = paired.open_refresh(device.vault(), refresh)?;
         let welcome = MlsMessage::from_bytes(&refresh.welcome).map_err(PeerError::message)?;
         let package = packages::package_for(device, device.vault(), pairing, |reference| {
             let named = welcome.welcome_key_package_references();
@@ -222,18 +219,6 @@ impl<C: CryptoProvider + Clone> Group<C> {
     }
 }
 
-/// The Welcome of a refresh, which a device of the pairing has made.
-fn open_refresh<C>(
-    device: &Device<C>,
-    tape: &TapeId,
-    refresh: &[u8],
-) -> Result<RefreshWelcome, Error> {
-    device.vault().open_refresh(tape, refresh).map_err(|error| match error {
-        VaultError::Refresh(error) => PeerError::Refresh(error).into(),
-        error => error.into(),
-    })
-}
-
 /// The old state of the own leaf goes, and the new one comes.
 struct Swap<'a, C: CryptoProvider + Clone> {
     group: &'a Group<C>,
@@ -258,22 +243,11 @@ impl<C: CryptoProvider + Clone> Swap<'_, C> {
         };
         let described = Described::of(device, old, &removed, &description, witness.path())?;
         let (commit, committer) = (&described.staged, described.committer);
-        let Paired { record, standing } = self.paired;
         let Committer::Member(at) = committer else {
             return Err(PeerError::NoRefresh("the committer is no member").into());
         };
-        if standing.device_at(at).is_none() {
-            return Err(PeerError::NoRefresh("the committer is no partner").into());
-        }
-        if !node::renews_own_leaf(&this, Some(self.paired), commit, committer)? {
-            return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
-        }
-        let asked = Asked::of(&this, old, &self.group.identities, commit, committer)?;
-        let renewed = node::renewed(&this, record, commit)?;
-        let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
-        let delivery = Delivery::Welcomed;
-        let meaning = node::commit_facts(standing, record, commit, committer, delivery, &devices)?;
-        let mut events = meaning.events(standing)?;
+        let identities = &self.group.identities;
+        let swap = self.paired.swap(&this, old, identities, commit, committer)?;
 
         let mut state = self.enter(device, message, welcome, at.value())?;
         // mls-rs works out no tree of an epoch that it is not in. The committer's leaf binds the Welcome to this commit: its
@@ -289,19 +263,9 @@ impl<C: CryptoProvider + Clone> Swap<'_, C> {
         if !same {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }
-        check_signature_keys(device, &state, &record.devices)?;
-        let settled = asked.settle(&this, &state, &self.group.identities)?;
-        events.extend(settled.events);
-        let mut record = record.clone();
-        record.pending = None;
-        record.advance(device.epoch_mark(&state), meaning.security);
-        device.vault().note_epoch(&record.tape, state.epoch())?;
-        device.vault().store_group(&record)?;
-        let used = renewed.into_iter().map(|(_, index)| index).collect();
-        let paired = Paired::load(device, device.vault(), &state, record)?;
-        let paired = paired.ok_or(UsageError::NotPaired)?;
+        let (paired, merged) = swap.enter(&this, identities, &state)?;
         state.keep()?;
-        Ok((state, paired, Merged { events, used, identities: settled.identities }))
+        Ok((state, paired, merged))
     }
 
     /// Joins by the Welcome in a storage of its own, in which the old group is erased. Nothing is kept yet.

@@ -6,9 +6,9 @@
 //! leave, and come back with another signature key, as the plan says
 //! ```
 
-use paired_mls::{HealPolicy, Phase, RecordName};
+use paired_mls::{HealPolicy, Phase};
 
-use super::{Paired, PairedGroup};
+use super::PairedGroup;
 use crate::{Device, Error, Platform, UsageError};
 
 impl PairedGroup {
@@ -42,10 +42,8 @@ impl PairedGroup {
         if self.pending_index().is_some() {
             return Err(UsageError::CommitPending.into());
         }
-        if let Some(Paired { record, .. }) = &self.paired {
-            let tape = record.tape.clone();
-            device.vault().erase(&RecordName::Group(tape.group_id.clone()))?;
-            device.vault().erase(&RecordName::SubTape(tape))?;
+        if let Some(paired) = &self.paired {
+            paired.erase(device.vault())?;
         }
         self.paired = None;
         Ok(())

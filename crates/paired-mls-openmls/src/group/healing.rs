@@ -1,6 +1,7 @@
 //! The commit that heals, when it is due.
 
 use paired_mls::HealPolicy;
+use paired_mls_group::node::first_renewal;
 
 use super::{PairedGroup, send::Prepared};
 use crate::{Content, Device, Error, Outgoing, Platform};
@@ -35,14 +36,8 @@ impl PairedGroup {
     fn renew_if_due<P: Platform>(&mut self, device: &Device<P>) -> Result<Option<Outgoing>, Error> {
         let idle = self.mls.is_active() && self.mls.pending_commit().is_none();
         let Some(paired) = self.paired.as_ref().filter(|_| idle) else { return Ok(None) };
-        for package in paired.overdue(&device.this(), &self.mls)? {
-            match self.refresh(device, &package.key_package) {
-                // It has no place, or the partner has made it wrongly: the others are not kept from being renewed.
-                Err(Error::Usage(_) | Error::Peer(_)) => {}
-                made => return made.map(Some),
-            }
-        }
-        Ok(None)
+        let overdue = paired.overdue(&device.this(), &self.mls)?;
+        first_renewal(overdue, |package| self.refresh(device, package))
     }
 
     /// How to heal now; [`HealPolicy::Manual`] if nothing is to be done.

@@ -1,31 +1,16 @@
 //! A commit is merged: what it means for the pairing is worked out first, from the epoch before.
 
 use openmls::prelude::{MlsGroup, StagedCommit};
-use paired_mls::{Event, Index, group::Identities};
+use paired_mls::{Event, group::Identities};
 use paired_mls_group::{
     Committer, Library as _,
     gate::{brought_in, check_signature_keys, odd_events},
-    identity::{Asked, Settled},
-    node::{Delivery, Outcome, Paired},
+    identity::Asked,
+    node::{Delivery, Merged, Outcome, Paired},
 };
 
 use super::receive::Inspection;
 use crate::{Device, Error, PeerError, Platform, UsageError, view};
-
-/// What is told about a commit that was merged, and what remains to be done.
-pub(super) struct Merged {
-    pub(super) events: Vec<Event>,
-    pub(super) used: Vec<Index>,
-    pub(super) identities: Identities,
-}
-
-/// What remains to be done, with the members' identities in the new epoch.
-fn merged(outcome: Outcome, settled: Settled) -> (Merged, Option<Paired>) {
-    let Outcome { mut events, used, next, .. } = outcome;
-    let Settled { identities, events: said } = settled;
-    events.extend(said);
-    (Merged { events, used, identities }, next)
-}
 
 /// Merges the own commit that waits.
 pub(super) fn merge_own<P: Platform>(
@@ -43,7 +28,7 @@ pub(super) fn merge_own<P: Platform>(
     let outcome = Outcome::of(paired, &this, &staged, committer, delivery)?;
     mls.merge_pending_commit(device.provider()).map_err(Error::storage("merge a commit"))?;
     outcome.check(device, mls)?;
-    Ok(merged(outcome, asked.settle(&this, mls, identities)?))
+    Ok(outcome.merged(asked.settle(&this, mls, identities)?))
 }
 
 /// Merges the commit of another member. An own one that waits has lost the epoch.
@@ -63,9 +48,7 @@ pub(super) fn merge_other<P: Platform>(
         return Err(PeerError::Policy.into());
     }
     if mls.pending_commit().is_some() {
-        let pending = paired.and_then(|paired| paired.record.pending.as_ref());
-        let index = pending.and_then(|pending| pending.index);
-        outcome.events.insert(0, Event::CommitLost { index });
+        outcome.lose_pending(paired);
     }
     if staged.self_removed() {
         outcome.events.push(Event::Removed);
@@ -77,5 +60,5 @@ pub(super) fn merge_other<P: Platform>(
         outcome.events.extend(odd_events(device, mls, odd, &brought_in(&commit)));
     }
     outcome.check(device, mls)?;
-    Ok(merged(outcome, asked.settle(&this, mls, identities)?))
+    Ok(outcome.merged(asked.settle(&this, mls, identities)?))
 }

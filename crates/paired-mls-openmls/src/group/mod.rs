@@ -23,12 +23,10 @@ use paired_mls::{
 };
 use paired_mls_group::{
     identity,
-    node::{Footing, Paired},
-    packages::spend,
+    node::{Footing, Merged, Paired},
     reserved::require_free,
 };
 
-use self::merge::Merged;
 pub use self::receive::Inspection;
 pub(crate) use self::{
     lifecycle::{
@@ -201,12 +199,7 @@ impl PairedGroup {
         device: &Device<P>,
         change: impl FnOnce(&mut GroupRecord),
     ) -> Result<(), Error> {
-        let paired = self.paired.as_mut().ok_or(UsageError::NotPaired)?;
-        let mut record = paired.record.clone();
-        change(&mut record);
-        device.vault().store_group(&record)?;
-        paired.record = record;
-        Ok(())
+        self.paired.as_mut().ok_or(UsageError::NotPaired)?.change(device.vault(), change)
     }
 
     fn own_leaf(&self) -> LeafIndex {
@@ -247,11 +240,7 @@ impl PairedGroup {
         let done = atomically(device.provider(), || {
             let (value, next) = work(mls, paired.as_ref())?;
             if let Some(next) = &next {
-                device.vault().store_group(&next.record)?;
-                let (from, to) = (before.as_u64(), mls.epoch().as_u64());
-                if from != to {
-                    device.vault().advance(&next.record.tape, from, to)?;
-                }
+                next.store(device.vault(), before.as_u64(), mls.epoch().as_u64())?;
             }
             Ok((value, next))
         });
@@ -267,17 +256,11 @@ impl PairedGroup {
         }
     }
 
-    /// The new epoch is stored: the tape value that led to it is needed no more. A failure is an
-    /// event, since the commit is merged in any case.
+    /// The new epoch is stored.
     fn settle<P: Platform>(&mut self, device: &Device<P>, merged: &mut Merged) {
         self.identities = mem::take(&mut merged.identities);
-        let Some(tape) = self.paired.as_ref().map(|paired| &paired.record.tape) else {
-            return;
-        };
-        let spent =
-            merged.used.iter().try_for_each(|index| spend(device.vault(), tape.pairing, *index));
-        if device.vault().settle(tape).is_err() || spent.is_err() {
-            merged.events.push(Event::NotSettled);
+        if let Some(paired) = &self.paired {
+            merged.spend(device.vault(), &paired.record.tape);
         }
     }
 }

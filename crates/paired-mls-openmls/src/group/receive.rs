@@ -12,13 +12,13 @@ use paired_mls::{Event, anchor::LeafIndex};
 use super::{
     PairedGroup,
     lifecycle::parse,
-    merge::{Merged, merge_other, merge_own},
+    merge::{merge_other, merge_own},
     refresh::renews_own_leaf,
     send::message_hash,
 };
 use paired_mls_group::{
     Committer, Received, Receiving, Steering as _,
-    node::{Delivery, OwnPrivate, Paired},
+    node::{Delivery, Merged, OwnPrivate, Paired},
 };
 
 use crate::{

@@ -20,30 +20,27 @@ use openmls::{
 };
 use openmls_traits::storage::StorageProvider as _;
 use paired_mls::{
-    DeviceId, PairingId, TapeId, VaultError,
+    DeviceId, PairingId,
     group::{Identities, RefreshWelcome},
     leaf::{Held, LeafPackage},
 };
 
 use paired_mls_group::{
     Committer,
-    gate::check_signature_keys,
-    identity::Asked,
-    node::{self, Delivery, Paired, Proposals, Provision},
+    node::{self, Merged, Paired, Proposals, Provision},
     packages::{authenticate, keep, take},
 };
 
 use super::{
     PairedGroup,
     lifecycle::{parse, staged_welcome},
-    merge::Merged,
     send::Prepared,
 };
 use crate::{
     Content, Device, Error, Outgoing, PeerError, Platform, Received, UsageError,
     package::{erase, package_for, restore, validate},
     provider::atomically,
-    view::{self, leaf, mark},
+    view::{self, leaf},
 };
 
 impl PairedGroup {
@@ -116,7 +113,7 @@ impl PairedGroup {
         refresh: &[u8],
     ) -> Result<u64, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
-        Ok(open_refresh(device, &paired.record.tape, refresh)?.epoch)
+        Ok(paired.open_refresh(device.vault(), refresh)?.epoch)
     }
 
     /// Processes a refresh of this device's own leaf: the commit that removes it, and the Welcome that
@@ -136,7 +133,7 @@ impl PairedGroup {
     ) -> Result<Received, Error> {
         let paired = self.paired.as_ref().ok_or(UsageError::NotPaired)?;
         let pairing = paired.record.tape.pairing;
-        let refresh = open_refresh(device, &paired.record.tape, refresh)?;
+        let refresh = paired.open_refresh(device.vault(), refresh)?;
         let MlsMessageBodyIn::Welcome(welcome) = parse(&refresh.welcome)?.extract() else {
             return Err(PeerError::Kind("Welcome").into());
         };
@@ -262,18 +259,6 @@ pub(super) fn renews_own_leaf<P: Platform>(
     node::renews_own_leaf(&device.this(), paired, &staged, committer)
 }
 
-/// The Welcome of a refresh, which a device of the pairing has made.
-fn open_refresh<P: Platform>(
-    device: &Device<P>,
-    tape: &TapeId,
-    refresh: &[u8],
-) -> Result<RefreshWelcome, Error> {
-    device.vault().open_refresh(tape, refresh).map_err(|error| match error {
-        VaultError::Refresh(error) => PeerError::Refresh(error).into(),
-        error => error.into(),
-    })
-}
-
 /// The old state of the own leaf goes, and the new one comes.
 struct Swap<'a> {
     paired: &'a Paired,
@@ -306,24 +291,9 @@ impl Swap<'_> {
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(PeerError::NoRefresh("the first message is no commit").into());
         };
-        let Paired { record, standing } = self.paired;
-        if standing.device_at(leaf(sender)).is_none() {
-            return Err(PeerError::NoRefresh("the committer is no partner").into());
-        }
-        let committer = Committer::Member(leaf(sender));
-        if !renews_own_leaf(device, Some(self.paired), &staged, committer)? {
-            return Err(PeerError::NoRefresh("the commit does not renew this leaf").into());
-        }
-
         let (commit, this) = (view::staged(&staged)?, device.this());
-        let asked = Asked::of(&this, old, self.identities, &commit, committer)?;
-        let renewed = node::renewed(&this, record, &commit)?;
-        let devices: Vec<_> = renewed.iter().map(|(device, _)| *device).collect();
-        let delivery = Delivery::Welcomed;
-        let meaning = node::commit_facts(standing, record, &commit, committer, delivery, &devices)?;
-        let mut record = record.clone();
-        record.pending = None;
-        let mut events = meaning.events(standing)?;
+        let committer = Committer::Member(leaf(sender));
+        let swap = self.paired.swap(&this, old, self.identities, &commit, committer)?;
 
         // Of the old state nothing stays behind: `delete` erases the keys of the epoch that the group is
         // in by then, and no other.
@@ -369,16 +339,7 @@ impl Swap<'_> {
             return Err(PeerError::NoRefresh("the Welcome leads into another epoch").into());
         }
         erase(device, self.package)?;
-        check_signature_keys(device, &mls, &record.devices)?;
-        let settled = asked.settle(&this, &mls, self.identities)?;
-        events.extend(settled.events);
-        record.advance(mark(mls.public_group().group_context()), meaning.security);
-        device.vault().note_epoch(&record.tape, mls.epoch().as_u64())?;
-        device.vault().store_group(&record)?;
-        let used = renewed.into_iter().map(|(_, index)| index).collect();
-        let paired =
-            Paired::load(device, device.vault(), &mls, record)?.ok_or(UsageError::NotPaired)?;
-        let identities = settled.identities;
-        Ok((mls, paired, Merged { events, used, identities }))
+        let (paired, merged) = swap.enter(&this, self.identities, &mls)?;
+        Ok((mls, paired, merged))
     }
 }

@@ -141,10 +141,9 @@ impl PairedGroup {
     pub(super) fn make<P: Platform>(
         &mut self,
         device: &Device<P>,
-        mut content: Prepared,
+        content: Prepared,
     ) -> Result<Outgoing, Error> {
         self.require_no_pending()?;
-        self.check_vault(device)?;
         let left_out = self.left_out(device)?;
         self.make_without(device, content, &left_out)
     }
